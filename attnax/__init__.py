@@ -1,0 +1,21 @@
+"""Token, position and patch embeddings for transformers in JAX.
+
+The names of most use stand here; `attnax.functional` holds the stateless functions and
+`attnax.nn` the Equinox modules over them.
+"""
+
+from importlib.metadata import version as _version
+
+from . import functional as functional
+from . import nn as nn
+from .functional import apply_rope as apply_rope
+from .functional import rope_cos_sin_from_positions as rope_cos_sin_from_positions
+from .functional import rope_cos_sin_table as rope_cos_sin_table
+from .functional import rope_inv_freq as rope_inv_freq
+from .nn import LearnedPositionalEmbedding as LearnedPositionalEmbedding
+from .nn import PatchEmbedding as PatchEmbedding
+from .nn import PositionalEncoding as PositionalEncoding
+from .nn import RotaryEmbedding as RotaryEmbedding
+from .nn import TokenEmbedding as TokenEmbedding
+
+__version__ = _version("attnax")

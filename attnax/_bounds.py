@@ -1,0 +1,60 @@
+"""Out-of-range policy: an error where values are known, the documented NaN elsewhere."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+
+def int32_in_range(
+    function: str, name: str, values, lower: int = INT32_MIN, upper: int = INT32_MAX + 1
+):
+    """`values` as int32, and a mask of those in `[lower, upper)`.
+
+    The mask is `None` where nothing can be out of range: values known on the host were
+    checked there (`ValueError` naming the first bad one), or the dtype admits no other.
+    """
+    if not isinstance(values, jax.Array):
+        values = np.asarray(values)
+    if not jnp.issubdtype(values.dtype, jnp.integer):
+        raise ValueError(f"{function}: {name}.dtype={values.dtype} must be integer.")
+    if _is_known(values):
+        _check_on_host(function, name, np.asarray(values), lower, upper)
+        return jnp.asarray(values, jnp.int32), None
+
+    info = jnp.iinfo(values.dtype)
+    if info.bits < 32:  # widened first, so that the bounds are representable
+        values, info = values.astype(jnp.int32), jnp.iinfo(values.dtype)
+    valid = None
+    if lower > info.min:
+        valid = values >= jnp.asarray(lower, values.dtype)
+    if upper <= info.max:
+        below = values < jnp.asarray(upper, values.dtype)
+        valid = below if valid is None else valid & below
+    return values.astype(jnp.int32), valid
+
+
+def nan_where_invalid(valid, x):
+    """`x` with NaN in the rows (all axes past those of `valid`) that are not valid."""
+    if valid is None:
+        return x
+    valid = valid.reshape(valid.shape + (1,) * (x.ndim - valid.ndim))
+    return jnp.where(valid, x, jnp.asarray(jnp.nan, x.dtype))
+
+
+def _is_known(values) -> bool:
+    """Whether the values can be read now: outside every transformation, on this host."""
+    if isinstance(values, np.ndarray):
+        return True
+    return not isinstance(values, jax.core.Tracer) and values.is_fully_addressable
+
+
+def _check_on_host(function, name, values, lower, upper):
+    bad = (values < lower) | (values >= upper)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f"[{', '.join(map(str, index))}]" if index else ""
+        raise ValueError(
+            f"{function}: {name}{where}={values[index]} must lie in [{lower}, {upper})."
+        )

@@ -1,0 +1,46 @@
+"""Stateless embeddings over explicit parameters.
+
+The law of every pair:
+
+- `init_x(key, sizes..., *, options) -> XParams` draws parameters, a `NamedTuple` of
+  arrays. Nothing else takes a key.
+- `apply_x(params, inputs..., *, options) -> array` is pure. Leading batch axes are free
+  and agree with `vmap`. The result has the dtype of `x` (lookups: `dtype`, by default
+  the table's); arithmetic is in float32 or wider and rounded once.
+
+Sinusoids and rotary embeddings have no parameters, hence no `init_*`.
+
+Out of range (ids, positions): what shapes or Python numbers tell is a `ValueError` while
+tracing; an array outside every transformation is checked on the host and is a
+`ValueError` too; a traced array gives rows of NaN, which add nothing to a gradient.
+"""
+
+from ._learned import LearnedPositionalEmbeddingParams as LearnedPositionalEmbeddingParams
+from ._learned import (
+    apply_learned_positional_embedding as apply_learned_positional_embedding,
+)
+from ._learned import (
+    init_learned_positional_embedding as init_learned_positional_embedding,
+)
+from ._patch import PatchEmbeddingParams as PatchEmbeddingParams
+from ._patch import apply_patch_embedding as apply_patch_embedding
+from ._patch import init_patch_embedding as init_patch_embedding
+from ._patch import patchify as patchify
+from ._patch import unpatchify as unpatchify
+from ._patch_kernel import patch_kernel_from_weight as patch_kernel_from_weight
+from ._patch_kernel import patch_weight_from_kernel as patch_weight_from_kernel
+from ._positions import positions_from_lengths as positions_from_lengths
+from ._positions import positions_from_mask as positions_from_mask
+from ._positions import positions_from_segment_ids as positions_from_segment_ids
+from ._rope_cos_sin import rope_cos_sin as rope_cos_sin
+from ._rope_cos_sin import rope_cos_sin_from_positions as rope_cos_sin_from_positions
+from ._rope_cos_sin import rope_cos_sin_table as rope_cos_sin_table
+from ._rope_frequencies import default_inv_freq as default_inv_freq
+from ._rope_frequencies import rope_inv_freq as rope_inv_freq
+from ._rope_rotate import apply_rope as apply_rope
+from ._sinusoidal import apply_positional_encoding as apply_positional_encoding
+from ._sinusoidal import positional_encoding as positional_encoding
+from ._token import TokenEmbeddingParams as TokenEmbeddingParams
+from ._token import apply_token_embedding as apply_token_embedding
+from ._token import apply_token_unembedding as apply_token_unembedding
+from ._token import init_token_embedding as init_token_embedding

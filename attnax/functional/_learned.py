@@ -1,0 +1,118 @@
+"""Learned positions: one trained vector per position, added to the tokens."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from .._dtypes import compute_dtype, default_float_dtype, float_dtype
+from ._add import add_rows
+from ._lookup import lookup_rows
+
+
+class LearnedPositionalEmbeddingParams(NamedTuple):
+    """Parameters of a learned positional embedding.
+
+    Attributes:
+        weight: One row per position.
+    """
+
+    weight: Float[Array, "num_positions d_model"]
+
+
+def init_learned_positional_embedding(
+    key: PRNGKeyArray,
+    num_positions: int,
+    d_model: int,
+    *,
+    init_std: float = 0.02,
+    dtype: DTypeLike | None = None,
+) -> LearnedPositionalEmbeddingParams:
+    """Draws learned positions from a normal distribution cut at two deviations.
+
+    Args:
+        key: A JAX random key.
+        num_positions: Number of positions. Positive.
+        d_model: Width of the embedding. Positive.
+        init_std: Standard deviation of the normal before it is cut. Not negative.
+        dtype: Of the table, which is drawn in float32 and rounded once. `None` is JAX's
+            default float.
+
+    Returns:
+        Parameters with a `weight` of shape `(num_positions, d_model)`.
+
+    Raises:
+        ValueError: If a size is not positive, `init_std` negative, or `dtype` not a
+            real float.
+
+    Example:
+        >>> init_learned_positional_embedding(jax.random.key(0), 8, 4).weight.shape
+        (8, 4)
+
+    Reference:
+        Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
+        https://arxiv.org/abs/1705.03122; the init of Dosovitskiy et al., 2021.
+    """
+    name = "init_learned_positional_embedding"
+    for size_name, size in (("num_positions", num_positions), ("d_model", d_model)):
+        if size <= 0:
+            raise ValueError(f"{name}: {size_name}={size} must be positive.")
+    if not init_std >= 0:
+        raise ValueError(f"{name}: {init_std=} must not be negative.")
+    dtype = default_float_dtype() if dtype is None else dtype
+    dtype = float_dtype(name, "dtype", dtype)
+    shape = (num_positions, d_model)
+    weight = jax.random.truncated_normal(key, -2.0, 2.0, shape, compute_dtype(dtype))
+    return LearnedPositionalEmbeddingParams(weight=(init_std * weight).astype(dtype))
+
+
+def apply_learned_positional_embedding(
+    params: LearnedPositionalEmbeddingParams,
+    x: Float[Array, "*batch seq_len d_model"],
+    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+) -> Float[Array, "*batch seq_len d_model"]:
+    """Adds the vector of each position to `x`, in float32, rounded once.
+
+    Args:
+        params: A table `(num_positions, d_model)`.
+        x: Token vectors.
+        positions: Positions in `[0, num_positions)`; batch axes broadcast against those
+            of `x`. `None` is `0 ... seq_len - 1`.
+
+    Returns:
+        The shape and dtype of `x`. A traced position outside the table gives a row of
+        NaN, which adds nothing to the gradient of the table.
+
+    Raises:
+        ValueError: If `x` is longer than the table or of another width, `positions` do
+            not fit, or one that is known outside every transformation is out of range.
+
+    Example:
+        >>> params = LearnedPositionalEmbeddingParams(weight=jnp.ones((5, 2)))
+        >>> apply_learned_positional_embedding(params, jnp.zeros((3, 2))).sum()
+        Array(6., dtype=float32)
+
+    Reference:
+        Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
+        https://arxiv.org/abs/1705.03122
+    """
+    name, weight = "apply_learned_positional_embedding", params.weight
+    if x.ndim < 2 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"{name}: {x.shape=} must be (..., seq_len, d_model) with the width of "
+            f"{weight.shape=}."
+        )
+    if positions is not None:
+        return add_rows(
+            name, x, lookup_rows(name, "positions", weight, positions), positions.shape
+        )
+    seq_len, num_positions = x.shape[-2], weight.shape[0]
+    if seq_len > num_positions:
+        raise ValueError(
+            f"{name}: {seq_len=} must be at most {num_positions=}; shorten x, or pass "
+            "positions inside the table."
+        )
+    return add_rows(name, x, weight[:seq_len], (seq_len,))

@@ -1,0 +1,50 @@
+"""Rows of a table by index: the gather under token and learned position embeddings."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from .._bounds import int32_in_range
+from .._dtypes import compute_dtype
+
+
+def lookup_rows(
+    function, name, weight, indices, *, frozen_row=None, out_sharding=None
+):
+    """Rows of `weight` in its compute dtype; indices past the table give NaN rows.
+
+    The gradient is added up in that dtype and rounded to the dtype of `weight` once.
+    NaN rows and those of `frozen_row` add nothing to it.
+    """
+    indices, valid = int32_in_range(function, name, indices, 0, weight.shape[0])
+    if valid is not None:
+        indices = jnp.where(valid, indices, -1)
+    return _rows(weight, indices, frozen_row, out_sharding)
+
+
+# The rule says how tangents go: through the wide dtype, so that the transpose adds them
+# up there. Autodiff of the primal would add them up in the dtype of the table.
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _rows(weight, indices, frozen_row, out_sharding):
+    rows = _gather(weight, indices, jnp.nan, out_sharding)
+    return rows.astype(compute_dtype(weight.dtype))
+
+
+@_rows.defjvp
+def _rows_jvp(frozen_row, out_sharding, primals, tangents):
+    weight, indices = primals
+    wide = tangents[0].astype(compute_dtype(weight.dtype))
+    rows = _gather(wide, indices, 0.0, out_sharding)
+    if frozen_row is not None:
+        rows = jnp.where((indices == frozen_row)[..., None], jnp.zeros_like(rows), rows)
+    return _rows(weight, indices, frozen_row, out_sharding), rows
+
+
+def _gather(weight, indices, fill_value, out_sharding):
+    return weight.at[indices].get(
+        mode="fill",
+        fill_value=fill_value,
+        wrap_negative_indices=False,
+        out_sharding=out_sharding,
+    )

@@ -1,0 +1,90 @@
+"""Exact phases: positions are integers, frequencies are fixed-point fractions of a turn.
+
+A frequency in turns per position is held as a 64-bit binary fraction in two uint32
+words. Multiplied by an integer position with ordinary wrap-around, it gives the phase
+modulo one turn, exactly, at every int32 position: overflow is the reduction.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ._once import made_once
+
+# round(2**320 / (2 pi)): frequencies below 2**64 keep 192 bits past the words.
+_INV_TWO_PI = int(
+    "28be60db9391054a7f09d5f47d4d377036d8a5664f10e410"
+    "7f9458eaf7aef1586dc91b8e909374b8",
+    16,
+)
+_INV_TWO_PI_BITS = 320
+
+# Minimax on |angle| <= pi / 4, leading coefficients fixed: sin(a) = a + a t P(t) and
+# cos(a) = 1 + t Q(t), with t = a * a.
+_SIN = (-0.166666368016, 0.00833158595401, -0.000194622321755)
+_COS = (-0.499999996154, 0.0416666167392, -0.00138866192102, 2.43799293685e-5)
+
+
+def phase_words(inv_freq: np.ndarray) -> np.ndarray:
+    """High and low words `(2, pairs)` of `inv_freq / (2 pi)`, modulo one turn."""
+    words = np.empty((2, inv_freq.size), np.uint32)
+    for i, frequency in enumerate(inv_freq.tolist()):
+        numerator, denominator = frequency.as_integer_ratio()
+        scale = denominator << (_INV_TWO_PI_BITS - 64)
+        turns = (2 * numerator * _INV_TWO_PI + scale) // (2 * scale) % 2**64
+        words[:, i] = turns >> 32, turns & 0xFFFFFFFF
+    return words
+
+
+# Compiled as one program even where the caller is not: outside `jit` the steps would
+# be forty dispatches, a fresh `cond` at each call, and differently rounded.
+@jax.jit
+def exact_cos_sin(positions, words):
+    """Cos and sin of int32 `positions` times `words`, broadcast against each other."""
+    return made_once(_cos_sin_of_phase, positions, words)
+
+
+def _cos_sin_of_phase(positions, words):
+    high, low = words[0], words[1]
+    unsigned = lax.bitcast_convert_type(positions, jnp.uint32)
+    phase = unsigned * high + _multiply_high(unsigned, low)
+    # Sign extension: a negative position is its unsigned form minus 2**32.
+    phase = phase - jnp.where(positions < 0, low, jnp.uint32(0))
+    fraction = unsigned * low
+
+    quadrant = (phase + jnp.uint32(1 << 29)) >> 30
+    remainder = lax.bitcast_convert_type(phase - (quadrant << 30), jnp.int32)
+    # The low word keeps the relative accuracy of small angles.
+    turns = remainder.astype(jnp.float32) + fraction.astype(jnp.float32) * _f32(2**-32)
+    angle = turns * _f32(2 * math.pi / 2**32)
+
+    square = angle * angle
+    sin = angle + angle * (square * _polynomial(_SIN, square))
+    cos = _f32(1.0) + square * _polynomial(_COS, square)
+    swap = (quadrant & 1) == 1
+    cos, sin = jnp.where(swap, sin, cos), jnp.where(swap, cos, sin)
+    cos = jnp.where((quadrant == 1) | (quadrant == 2), -cos, cos)
+    return cos, jnp.where(quadrant >= 2, -sin, sin)
+
+
+def _multiply_high(a, b):
+    """High word of a uint32 product, from 16-bit limbs."""
+    a_low, a_high = a & 0xFFFF, a >> 16
+    b_low, b_high = b & 0xFFFF, b >> 16
+    middle = a_high * b_low + (a_low * b_low >> 16)
+    other = a_low * b_high + (middle & 0xFFFF)
+    return a_high * b_high + (middle >> 16) + (other >> 16)
+
+
+def _polynomial(coefficients, x):
+    result = _f32(coefficients[-1])
+    for coefficient in coefficients[-2::-1]:
+        result = _f32(coefficient) + x * result
+    return result
+
+
+def _f32(value):
+    return np.float32(value)

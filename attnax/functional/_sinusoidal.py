@@ -1,0 +1,115 @@
+"""The sinusoids of the Transformer paper, from exact phases."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer
+
+from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, nan_where_invalid
+from ._add import add_rows
+from ._rope_cos_sin import rope_cos_sin
+
+
+def positional_encoding(
+    positions: Integer[Array | np.ndarray, "*positions"], d_model: int
+) -> Float[Array, "*positions {d_model}"]:
+    """Sinusoids `PE(p, 2i) = sin(p / 10000^(2i/d))`, `PE(p, 2i+1) = cos(...)`.
+
+    The phase is exact at every int32 position, as in `rope_cos_sin`. An odd width ends
+    on a sine.
+
+    Args:
+        positions: Integer positions, any shape.
+        d_model: Width. Positive.
+
+    Returns:
+        float32, the shape of `positions` and then `d_model`. Traced integers outside
+        int32 give rows of NaN.
+
+    Raises:
+        ValueError: If `d_model` is not positive, or a known position outside int32.
+
+    Example:
+        >>> positional_encoding(jnp.array([0, 1]), 3).round(2)
+        Array([[0.  , 1.  , 0.  ],
+               [0.84, 0.54, 0.  ]], dtype=float32)
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, 2017, section 3.5.
+        https://arxiv.org/abs/1706.03762
+    """
+    if d_model <= 0:
+        raise ValueError(f"positional_encoding: {d_model=} must be positive.")
+    # Not `default_inv_freq`, whose width is even: here it may be odd.
+    inv_freq = np.array([10_000.0 ** (-i / d_model) for i in range(0, d_model, 2)])
+    positions, valid = int32_in_range("positional_encoding", "positions", positions)
+    cos, sin = rope_cos_sin(positions, inv_freq)
+    pairs = jnp.stack([sin, cos], axis=-1)
+    encoding = pairs.reshape(*positions.shape, -1)[..., :d_model]
+    return nan_where_invalid(valid, encoding)
+
+
+def apply_positional_encoding(
+    x: Float[Array, "*batch seq_len d_model"],
+    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+    *,
+    start: int | Integer[Array | np.ndarray, ""] = 0,
+    max_len: int | None = None,
+) -> Float[Array, "*batch seq_len d_model"]:
+    """Adds the paper's sinusoids to `x`, in float32, rounded once.
+
+    Args:
+        x: Token vectors.
+        positions: Explicit positions; batch axes broadcast against those of `x`. `None`
+            is `start ... start + seq_len - 1`.
+        start: Position of the first token, which may be traced: one compilation serves
+            every step of decoding. Not together with `positions`.
+        max_len: Positions must lie in `[0, max_len)`. `None` is no end: every int32.
+
+    Returns:
+        The shape and dtype of `x`. Rows of traced positions out of range are NaN.
+
+    Raises:
+        ValueError: If `x` has no sequence axis, `positions` do not fit or come with a
+            `start`, or a position that is known while tracing is out of range.
+
+    Example:
+        >>> apply_positional_encoding(jnp.zeros((1, 2)), start=jnp.asarray(0))
+        Array([[0., 1.]], dtype=float32)
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, 2017, section 3.5.
+        https://arxiv.org/abs/1706.03762
+    """
+    name = "apply_positional_encoding"
+    if x.ndim < 2:
+        raise ValueError(f"{name}: {x.shape=} must be (..., seq_len, d_model).")
+    if max_len is not None and max_len <= 0:
+        raise ValueError(f"{name}: {max_len=} must be positive.")
+    bounds = (INT32_MIN, INT32_MAX + 1) if max_len is None else (0, max_len)
+    if positions is None:
+        positions, valid = _consecutive(name, start, x.shape[-2], *bounds)
+    elif isinstance(start, int) and start == 0:
+        positions, valid = int32_in_range(name, "positions", positions, *bounds)
+    else:
+        raise ValueError(f"{name}: {start=} must not come with positions; add them.")
+    encoding = positional_encoding(positions, x.shape[-1])
+    return add_rows(name, x, nan_where_invalid(valid, encoding), positions.shape)
+
+
+def _consecutive(function, start, seq_len, lower, upper):
+    """Positions from `start` on, and where they are in range."""
+    steps = jnp.arange(seq_len, dtype=jnp.int32)
+    if not isinstance(start, jax.core.Tracer):
+        start = int(start)
+        if start < lower or start + seq_len > upper:
+            raise ValueError(
+                f"{function}: {start=} and {seq_len=} must keep positions in "
+                f"[{lower}, {upper})."
+            )
+        return start + steps, None
+    start, valid = int32_in_range(function, "start", start, lower, upper)
+    positions = start + steps
+    # Past int32 the sum wraps to below `start`.
+    inside = (positions >= start) & (positions <= upper - 1)
+    return positions, inside if valid is None else inside & valid

@@ -1,0 +1,241 @@
+"""Token embedding: lookup, and the tied unembedding on the same array."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from .._dtypes import compute_dtype, default_float_dtype, float_dtype
+from ._lookup import lookup_rows
+
+
+class TokenEmbeddingParams(NamedTuple):
+    """Parameters of a token embedding.
+
+    Attributes:
+        weight: One row per token id.
+    """
+
+    weight: Float[Array, "vocab_size d_model"]
+
+
+def init_token_embedding(
+    key: PRNGKeyArray,
+    vocab_size: int,
+    d_model: int,
+    *,
+    stddev: float = 0.02,
+    dtype: DTypeLike | None = None,
+    padding_id: int | None = None,
+    out_sharding: NamedSharding | None = None,
+) -> TokenEmbeddingParams:
+    """Draws a token embedding from `N(0, stddev**2)`.
+
+    Args:
+        key: A JAX random key.
+        vocab_size: Number of tokens. Positive.
+        d_model: Width of the embedding. Positive.
+        stddev: Standard deviation. Not negative.
+        dtype: Of the table, which is drawn in float32 and rounded once. `None` is JAX's
+            default float.
+        padding_id: A token whose row starts as zeros; see `apply_token_embedding`.
+        out_sharding: Where the table is made. Each device makes its own shard, and the
+            values do not depend on the mesh.
+
+    Returns:
+        Parameters with a `weight` of shape `(vocab_size, d_model)`.
+
+    Raises:
+        ValueError: If a size is not positive, `stddev` negative, `dtype` not a real
+            float, or `padding_id` outside the vocabulary.
+
+    Example:
+        >>> init_token_embedding(jax.random.key(0), 10, 4).weight.shape
+        (10, 4)
+
+    Reference:
+        Radford et al., GPT-2, 2019 (stddev 0.02).
+        https://openai.com/index/better-language-models
+    """
+    check_token_embedding("init_token_embedding", vocab_size, d_model, padding_id)
+    if not stddev >= 0:
+        raise ValueError(f"init_token_embedding: {stddev=} must not be negative.")
+    dtype = default_float_dtype() if dtype is None else dtype
+    dtype = float_dtype("init_token_embedding", "dtype", dtype)
+    draw = partial(_draw, shape=(vocab_size, d_model), dtype=dtype)
+    draw = partial(draw, stddev=stddev, padding_id=padding_id)
+    if out_sharding is not None:
+        # Compiled for that sharding, so that no device ever holds the whole table.
+        draw = jax.jit(draw, out_shardings=out_sharding)
+    return TokenEmbeddingParams(weight=draw(key))
+
+
+def _draw(key, shape, dtype, stddev, padding_id):
+    weight = stddev * jax.random.normal(key, shape, compute_dtype(dtype))
+    if padding_id is not None:
+        row = lax.broadcasted_iota(jnp.int32, shape, 0)
+        weight = jnp.where(row == padding_id, jnp.zeros_like(weight), weight)
+    return weight.astype(dtype)
+
+
+def apply_token_embedding(
+    params: TokenEmbeddingParams,
+    token_ids: Integer[Array | np.ndarray, "*ids"],
+    *,
+    dtype: DTypeLike | None = None,
+    scale: float | None = None,
+    scale_dtype: DTypeLike | None = None,
+    padding_id: int | None = None,
+    mask_padding: bool = False,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*ids d_model"]:
+    """Looks up the vector of each token: gathered, scaled in float32, rounded once.
+
+    The gradient of the table is added up in float32 and rounded once to its dtype,
+    whatever `dtype` is.
+
+    Args:
+        params: A table `(vocab_size, d_model)`.
+        token_ids: Ids in `[0, vocab_size)`, any shape and any integer dtype.
+        dtype: Of the result; `None` is the table's.
+        scale: The rows are multiplied by it, by `d_model ** 0.5` in Gemma and T5's kin.
+        scale_dtype: The dtype in which `scale` itself is rounded; `None` is that of the
+            arithmetic. Gemma rounds it in bfloat16: 55.4256 becomes 55.5.
+        padding_id: A token whose row gets no gradient. The row is read as it is.
+        mask_padding: Also gives zeros for `padding_id`, whatever its row holds.
+        out_sharding: Sharding of the result. `None`, under a mesh with explicit axes,
+            is that of the ids, with `d_model` not sharded.
+
+    Returns:
+        One row per id. A traced id outside the vocabulary gives a row of NaN, which
+        adds nothing to the gradient.
+
+    Raises:
+        ValueError: If an id known outside every transformation is out of range, or an
+            option contradicts another.
+
+    Example:
+        >>> params = TokenEmbeddingParams(weight=jnp.eye(3))
+        >>> apply_token_embedding(params, jnp.array([2, 0]))
+        Array([[0., 0., 1.],
+               [1., 0., 0.]], dtype=float32)
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, 2017, section 3.4.
+        https://arxiv.org/abs/1706.03762
+    """
+    name, weight = "apply_token_embedding", params.weight
+    dtype = float_dtype(name, "dtype", weight.dtype if dtype is None else dtype)
+    check_token_embedding(name, *weight.shape, padding_id)
+    if mask_padding and padding_id is None:
+        raise ValueError(f"{name}: {mask_padding=} must come with a padding_id.")
+    if scale is None and scale_dtype is not None:
+        raise ValueError(f"{name}: {scale_dtype=} must come with a scale.")
+    if out_sharding is None:
+        out_sharding = _sharding_of_rows(token_ids)
+    rows = lookup_rows(
+        name,
+        "token_ids",
+        weight,
+        token_ids,
+        frozen_row=padding_id,
+        out_sharding=out_sharding,
+    )
+    if scale is not None:
+        rounded = np.asarray(scale, rows.dtype if scale_dtype is None else scale_dtype)
+        rows = rows * rounded.astype(rows.dtype)
+    if mask_padding:
+        is_padding = (jnp.asarray(token_ids) == padding_id)[..., None]
+        rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
+    return rows.astype(dtype)
+
+
+def apply_token_unembedding(
+    params: TokenEmbeddingParams,
+    x: Float[Array, "*batch d_model"],
+    *,
+    dtype: DTypeLike | None = None,
+    accumulation_dtype: DTypeLike | None = None,
+    soft_cap: float | None = None,
+    precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*batch vocab_size"]:
+    """Logits of the tied head, `x @ weight.T`, on the array that the lookup reads.
+
+    Operands of different dtypes are widened, never narrowed; cast the table yourself to
+    multiply in bfloat16.
+
+    Args:
+        params: A table `(vocab_size, d_model)`.
+        x: Hidden states.
+        dtype: Of the logits; `None` is that of `x`. Rounded once, at the end.
+        accumulation_dtype: In which products are added up and the soft-cap is taken;
+            `None` is float32 (float64 for float64 operands).
+        soft_cap: Bounds the logits: `soft_cap * tanh(logits / soft_cap)`. Positive.
+        precision: Of the matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the logits, under a mesh with explicit axes.
+
+    Returns:
+        One logit per token of the vocabulary.
+
+    Raises:
+        ValueError: If `soft_cap` is not positive, a dtype is not a real float, or the
+            widths of `x` and the table differ.
+
+    Example:
+        >>> params = TokenEmbeddingParams(weight=jnp.eye(3)[:2])
+        >>> apply_token_unembedding(params, jnp.array([1.0, 2.0, 3.0]))
+        Array([1., 2.], dtype=float32)
+
+    Reference:
+        Press and Wolf, Using the Output Embedding, 2016.
+        https://arxiv.org/abs/1608.05859; soft-cap: Gemma 2, 2024, section 2.
+        https://arxiv.org/abs/2408.00118
+    """
+    name, weight = "apply_token_unembedding", params.weight
+    if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(f"{name}: {x.shape=} must end in the width of {weight.shape=}.")
+    if soft_cap is not None and not soft_cap > 0:
+        raise ValueError(f"{name}: {soft_cap=} must be positive.")
+    wide = compute_dtype(x.dtype, weight.dtype)
+    dtype = float_dtype(name, "dtype", x.dtype if dtype is None else dtype)
+    if accumulation_dtype is None:
+        accumulation_dtype = wide
+    accumulation_dtype = float_dtype(name, "accumulation_dtype", accumulation_dtype)
+    operand = x.dtype if x.dtype == weight.dtype else wide
+    logits = jnp.einsum(
+        "...d,vd->...v",
+        x.astype(operand),
+        weight.astype(operand),
+        preferred_element_type=accumulation_dtype,
+        precision=precision,
+        out_sharding=out_sharding,
+    )
+    if soft_cap is not None:
+        logits = soft_cap * jnp.tanh(logits / soft_cap)
+    return logits.astype(dtype)
+
+
+def check_token_embedding(function, vocab_size, d_model, padding_id):
+    """The rules that `init_token_embedding` and the module share."""
+    for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
+        if size <= 0:
+            raise ValueError(f"{function}: {name}={size} must be positive.")
+    if padding_id is not None and not 0 <= padding_id < vocab_size:
+        raise ValueError(f"{function}: {padding_id=} must lie in [0, {vocab_size}).")
+
+
+def _sharding_of_rows(token_ids):
+    """The ids' sharding and an unsharded `d_model`, under a mesh with explicit axes."""
+    if not isinstance(token_ids, jax.Array):
+        token_ids = jnp.zeros(np.shape(token_ids), jnp.int32)
+    sharding = jax.typeof(token_ids).sharding
+    if not sharding.mesh.explicit_axes:
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec, None))

@@ -1,0 +1,99 @@
+"""Patch embedding as an Equinox module."""
+
+import equinox as eqx
+import jax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from .. import functional as F
+
+
+class PatchEmbedding(eqx.Module):
+    """Patch embedding, see `attnax.functional.apply_patch_embedding`.
+
+    Args:
+        image_size: Side of the images in pixels, or `(height, width)`.
+        patch_size: Side of a patch in pixels, or `(height, width)`.
+        num_channels: Channels of the images. Positive.
+        d_model: Width of the embedding. Positive.
+        use_bias: Whether there is a bias.
+        dtype: Of the parameters; `None` is JAX's default float.
+        key: A JAX random key.
+
+    Raises:
+        ValueError: If `image_size` is not a multiple of `patch_size`, or a size is not
+            positive.
+
+    Example:
+        >>> sizes = dict(image_size=(8, 12), patch_size=4, num_channels=3, d_model=16)
+        >>> PatchEmbedding(**sizes, key=jax.random.key(0))(jnp.ones((2, 8, 12, 3))).shape
+        (2, 6, 16)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
+        https://arxiv.org/abs/2010.11929
+    """
+
+    params: F.PatchEmbeddingParams
+    image_size: tuple[int, int] = eqx.field(static=True)
+    patch_size: tuple[int, int] = eqx.field(static=True)
+    num_channels: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        *,
+        image_size: int | tuple[int, int],
+        patch_size: int | tuple[int, int],
+        num_channels: int,
+        d_model: int,
+        use_bias: bool = True,
+        dtype: DTypeLike | None = None,
+        key: PRNGKeyArray,
+    ):
+        self.params = F.init_patch_embedding(
+            key,
+            patch_size=patch_size,
+            num_channels=num_channels,
+            d_model=d_model,
+            use_bias=use_bias,
+            dtype=dtype,
+        )
+        self.image_size = _pair(image_size)
+        self.patch_size = _pair(patch_size)
+        self.num_channels = num_channels
+
+    def __check_init__(self):
+        # The function's own rules, without a computation.
+        shape = (*self.image_size, self.num_channels)
+        image = jax.ShapeDtypeStruct(shape, self.params.weight.dtype)
+        jax.eval_shape(self.__call__, image)
+
+    @property
+    def weight(self) -> Float[Array, "patch_dim d_model"]:
+        """One row per feature of a patch, in (row, column, channel) order."""
+        return self.params.weight
+
+    @property
+    def bias(self) -> Float[Array, " d_model"] | None:
+        """Added to every patch, or `None`."""
+        return self.params.bias
+
+    @jax.named_scope("attnax.nn.PatchEmbedding")
+    def __call__(
+        self,
+        image: Float[Array, "*batch height width channels"],
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "*batch num_patches d_model"]:
+        """Embeds the patches of images of the module's size."""
+        size = (*self.image_size, self.num_channels)
+        if image.shape[-3:] != size:
+            raise ValueError(
+                f"PatchEmbedding: {image.shape=} must end in {size}; "
+                "attnax.functional.apply_patch_embedding takes every divisible size."
+            )
+        return F.apply_patch_embedding(self.params, image, patch_size=self.patch_size)
+
+
+def _pair(size):
+    return size if isinstance(size, tuple) else (size, size)

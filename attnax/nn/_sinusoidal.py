@@ -1,0 +1,53 @@
+"""The paper's sinusoids as an Equinox module."""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from .. import functional as F
+
+
+class PositionalEncoding(eqx.Module):
+    """Fixed sinusoids, see `attnax.functional.apply_positional_encoding`.
+
+    Args:
+        max_len: Positions must lie in `[0, max_len)`. No table of that length is made.
+        d_model: Width of the tokens. Positive.
+
+    Raises:
+        ValueError: If a size is not positive.
+
+    Example:
+        >>> PositionalEncoding(max_len=16, d_model=4)(jnp.zeros((2, 5, 4))).shape
+        (2, 5, 4)
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, 2017, section 3.5.
+        https://arxiv.org/abs/1706.03762
+    """
+
+    max_len: int = eqx.field(static=True)
+    d_model: int = eqx.field(static=True)
+
+    def __check_init__(self):
+        for name in ("max_len", "d_model"):
+            if getattr(self, name) <= 0:
+                raise ValueError(
+                    f"PositionalEncoding: {name}={getattr(self, name)} must be positive."
+                )
+
+    @jax.named_scope("attnax.nn.PositionalEncoding")
+    def __call__(
+        self,
+        x: Float[Array, "*batch seq_len d_model"],
+        start: int | Integer[Array | np.ndarray, ""] = 0,
+        *,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "*batch seq_len d_model"]:
+        """Adds the sinusoids of positions `start ... start + seq_len - 1` to `x`."""
+        if x.shape[-1:] != (self.d_model,):
+            raise ValueError(
+                f"PositionalEncoding: {x.shape=} must end in d_model={self.d_model}."
+            )
+        return F.apply_positional_encoding(x, start=start, max_len=self.max_len)

@@ -1,0 +1,112 @@
+"""Token embedding as an Equinox module."""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from .. import functional as F
+
+
+class TokenEmbedding(eqx.Module):
+    """Token embedding, see `attnax.functional.apply_token_embedding`.
+
+    Args:
+        vocab_size: Number of tokens. Positive.
+        d_model: Width of the embedding. Positive.
+        stddev: Standard deviation of the normal init.
+        dtype: Of the table; `None` is JAX's default float.
+        padding_id: A token whose row starts as zeros and gets no gradient.
+        mask_padding: Also gives zeros for `padding_id`, whatever its row holds.
+        scale: The rows are multiplied by it.
+        scale_dtype: The dtype in which `scale` itself is rounded.
+        key: A JAX random key.
+
+    Raises:
+        ValueError: As `init_token_embedding` does, or if an option contradicts another.
+
+    Example:
+        >>> embedding = TokenEmbedding(10, 4, key=jax.random.key(0))
+        >>> x = embedding(jnp.array([[1, 2, 3]]))
+        >>> x.shape, embedding.unembed(x).shape
+        ((1, 3, 4), (1, 3, 10))
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, 2017, section 3.4.
+        https://arxiv.org/abs/1706.03762
+    """
+
+    params: F.TokenEmbeddingParams
+    padding_id: int | None = eqx.field(static=True)
+    mask_padding: bool = eqx.field(static=True)
+    scale: float | None = eqx.field(static=True)
+    scale_dtype: np.dtype | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        vocab_size: int,
+        d_model: int,
+        *,
+        key: PRNGKeyArray,
+        stddev: float = 0.02,
+        dtype: DTypeLike | None = None,
+        padding_id: int | None = None,
+        mask_padding: bool = False,
+        scale: float | None = None,
+        scale_dtype: DTypeLike | None = None,
+    ):
+        self.params = F.init_token_embedding(
+            key, vocab_size, d_model, stddev=stddev, dtype=dtype, padding_id=padding_id
+        )
+        self.padding_id = padding_id
+        self.mask_padding = mask_padding
+        self.scale = scale
+        self.scale_dtype = None if scale_dtype is None else np.dtype(scale_dtype)
+
+    def __check_init__(self):
+        # The options' own rules, without a computation.
+        ids = jax.ShapeDtypeStruct((), np.int32)
+        jax.eval_shape(self.__call__, ids)
+
+    @property
+    def weight(self) -> Float[Array, "vocab_size d_model"]:
+        """The table, one row per token."""
+        return self.params.weight
+
+    @jax.named_scope("attnax.nn.TokenEmbedding")
+    def __call__(
+        self,
+        token_ids: Integer[Array | np.ndarray, "*ids"],
+        *,
+        dtype: DTypeLike | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "*ids d_model"]:
+        """Looks up `token_ids`; `dtype` is that of the result, by default the table's."""
+        return F.apply_token_embedding(
+            self.params,
+            token_ids,
+            dtype=dtype,
+            scale=self.scale,
+            scale_dtype=self.scale_dtype,
+            padding_id=self.padding_id,
+            mask_padding=self.mask_padding,
+        )
+
+    @jax.named_scope("attnax.nn.TokenEmbedding.unembed")
+    def unembed(
+        self,
+        x: Float[Array, "*batch d_model"],
+        *,
+        dtype: DTypeLike | None = None,
+        accumulation_dtype: DTypeLike | None = None,
+        soft_cap: float | None = None,
+    ) -> Float[Array, "*batch vocab_size"]:
+        """Logits on the same table, see `attnax.functional.apply_token_unembedding`."""
+        return F.apply_token_unembedding(
+            self.params,
+            x,
+            dtype=dtype,
+            accumulation_dtype=accumulation_dtype,
+            soft_cap=soft_cap,
+        )

@@ -1,0 +1,27 @@
+"""What several test files use."""
+
+import jax.numpy as jnp
+import numpy as np
+
+
+def assert_close(actual, expected, *, magnitude, roundings=4):
+    """Compares in float64, to a tolerance derived from where rounding happens.
+
+    One rounding of a result of size `magnitude` to the dtype of `actual`, plus
+    `roundings` in float32 on the way. It never depends on the position.
+    """
+    storage = float(jnp.finfo(actual.dtype).eps) / 2
+    compute = float(jnp.finfo(jnp.float32).eps) * roundings
+    actual, expected = (np.asarray(a, np.float64) for a in (actual, expected))
+    assert actual.shape == expected.shape
+    atol = magnitude * (storage + compute)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
+
+
+def assert_same_bits(actual, expected):
+    """Equal dtype, shape and bit pattern: tells -0.0 from 0.0 and keeps subnormals."""
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.dtype == expected.dtype
+    assert actual.shape == expected.shape
+    kind = f"u{actual.dtype.itemsize}"
+    np.testing.assert_array_equal(actual.view(kind), expected.view(kind))

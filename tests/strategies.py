@@ -1,0 +1,52 @@
+"""All hypothesis strategies. Few distinct shapes, since each one compiles."""
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import jax.numpy as jnp
+import numpy as np
+
+dtypes = st.sampled_from((jnp.float32, jnp.bfloat16, jnp.float16))
+narrow_dtypes = st.sampled_from((jnp.bfloat16, jnp.float16))
+integer_dtypes = st.sampled_from(
+    (np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32)
+)
+layouts = st.sampled_from(("half", "interleaved"))
+bases = st.sampled_from((100.0, 10_000.0, 500_000.0, 1_000_000.0))
+rotary_dims = st.sampled_from((2, 6, 64, 96, 128))
+batches = st.sampled_from(((), (1,), (2, 3)))
+# Where float32 angles, bfloat16 positions and 32-bit products go wrong.
+hard_positions = (
+    *(0, 1, 255, 257, 2047, 2049, 4095, 32_767, 131_071, 1_000_003),
+    *(2**24 + 1, 2**27 - 1),
+)
+far_positions = (2**27, 2**30 + 1, 2**31 - 1, -(2**31), -(2**30) - 1)
+
+
+@st.composite
+def floats(draw, shape, dtype=jnp.float32, bound=8.0):
+    """Bounded floats without subnormals; drawn in float32, then cast."""
+    elements = st.floats(-bound, bound, width=32, allow_subnormal=False)
+    return jnp.asarray(draw(hnp.arrays(np.float32, shape, elements=elements))).astype(
+        dtype
+    )
+
+
+@st.composite
+def positions(draw, shape, *, far=False):
+    """int32 positions of both signs; within 2**27 unless `far`."""
+    hard = hard_positions + tuple(-p for p in hard_positions)
+    bound = 2**27 - 1
+    if far:
+        hard, bound = far_positions, 2**31 - 1
+    elements = st.one_of(st.sampled_from(hard), st.integers(-bound, bound))
+    return draw(hnp.arrays(np.int32, shape, elements=elements))
+
+
+@st.composite
+def heads(draw, dtype=jnp.float32, *, batches=((), (1,), (2, 3))):
+    """`(*batch, seq_len, num_heads, head_dim)` and a `rotary_dim <= head_dim`."""
+    rotary_dim = draw(rotary_dims)
+    head_dim = rotary_dim + draw(st.sampled_from((0, 1, 6)))
+    batch = draw(st.sampled_from(batches))
+    shape = (*batch, 5, 4 if draw(st.booleans()) else 1, head_dim)
+    return draw(floats(shape, dtype)), rotary_dim
