@@ -1,8 +1,9 @@
-"""Out-of-range policy: an error where values are known, the documented NaN elsewhere."""
+"""Out-of-range policy: an error where values are known, documented NaN elsewhere."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -44,17 +45,15 @@ def nan_where_invalid(valid, x):
 
 
 def _is_known(values) -> bool:
-    """Whether the values can be read now: outside every transformation, on this host."""
+    """Whether the values can be read now: on this host, outside a transformation."""
     if isinstance(values, np.ndarray):
         return True
-    return not isinstance(values, jax.core.Tracer) and values.is_fully_addressable
+    return not isinstance(values, Tracer) and values.is_fully_addressable
 
 
 def _check_on_host(function, name, values, lower, upper):
     bad = (values < lower) | (values >= upper)
     if bad.any():
-        index = tuple(int(i) for i in np.argwhere(bad)[0])
-        where = f"[{', '.join(map(str, index))}]" if index else ""
-        raise ValueError(
-            f"{function}: {name}{where}={values[index]} must lie in [{lower}, {upper})."
-        )
+        index = tuple(np.argwhere(bad)[0].tolist())
+        first = f"{name}{list(index) if index else ''}={values[index]}"
+        raise ValueError(f"{function}: {first} must lie in [{lower}, {upper}).")

@@ -1,4 +1,4 @@
-"""Float64 and multi-precision references, written from the papers, not from the code."""
+"""Float64 and multi-precision references, written from the papers."""
 
 import mpmath
 import numpy as np
@@ -7,7 +7,9 @@ import numpy as np
 def inv_freq(width, base):
     """Su et al. 2021, eq. 15, in 60 digits: one mpf per pair."""
     with mpmath.workdps(60):
-        return [mpmath.mpf(base) ** (-mpmath.mpf(k) / width) for k in range(0, width, 2)]
+        return [
+            mpmath.mpf(base) ** (-mpmath.mpf(k) / width) for k in range(0, width, 2)
+        ]
 
 
 def angles(positions, frequencies):
@@ -35,7 +37,9 @@ def rope(x, positions, rotary_dim, base, layout):
     turn = np.exp(1j * angles(positions, inv_freq(rotary_dim, base)))
     out = x.copy()
     for i in range(rotary_dim // 2):
-        a, b = (2 * i, 2 * i + 1) if layout == "interleaved" else (i, i + rotary_dim // 2)
+        a, b = (
+            (2 * i, 2 * i + 1) if layout == "interleaved" else (i, i + rotary_dim // 2)
+        )
         z = (x[..., a] + 1j * x[..., b]) * turn[..., i][..., None]
         out[..., a], out[..., b] = z.real, z.imag
     return out
@@ -60,8 +64,6 @@ def patches(image, patch_height, patch_width):
     rows = []
     for top in range(0, height, patch_height):
         for left in range(0, width, patch_width):
-            block = image[
-                ..., top : top + patch_height, left : left + patch_width, :
-            ]
+            block = image[..., top : top + patch_height, left : left + patch_width, :]
             rows.append(block.reshape(*batch, patch_height * patch_width * channels))
     return np.stack(rows, axis=-2)

@@ -10,12 +10,14 @@ The law of every pair:
 
 Sinusoids and rotary embeddings have no parameters, hence no `init_*`.
 
-Out of range (ids, positions): what shapes or Python numbers tell is a `ValueError` while
-tracing; an array outside every transformation is checked on the host and is a
+Out of range (ids, positions): what shapes or Python numbers tell is a `ValueError`
+while tracing; an array outside every transformation is checked on the host and is a
 `ValueError` too; a traced array gives rows of NaN, which add nothing to a gradient.
 """
 
-from ._learned import LearnedPositionalEmbeddingParams as LearnedPositionalEmbeddingParams
+from ._learned import (
+    LearnedPositionalEmbeddingParams as LearnedPositionalEmbeddingParams,
+)
 from ._learned import (
     apply_learned_positional_embedding as apply_learned_positional_embedding,
 )

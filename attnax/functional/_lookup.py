@@ -9,9 +9,7 @@ from .._bounds import int32_in_range
 from .._dtypes import compute_dtype
 
 
-def lookup_rows(
-    function, name, weight, indices, *, frozen_row=None, out_sharding=None
-):
+def lookup_rows(function, name, weight, indices, *, frozen_row=None, out_sharding=None):
     """Rows of `weight` in its compute dtype; indices past the table give NaN rows.
 
     The gradient is added up in that dtype and rounded to the dtype of `weight` once.

@@ -57,9 +57,7 @@ def patchify(
     *batch, height, width, channels = image.shape
     rows, columns = patch_grid("patchify", (height, width), patch_size)
     patch_height, patch_width = as_pair("patchify", "patch_size", patch_size)
-    blocks = image.reshape(
-        *batch, rows, patch_height, columns, patch_width, channels
-    )
+    blocks = image.reshape(*batch, rows, patch_height, columns, patch_width, channels)
     return _swap_grid_and_patch(blocks).reshape(*batch, rows * columns, -1)
 
 
@@ -143,7 +141,8 @@ def init_patch_embedding(
 
     Example:
         >>> key = jax.random.key(0)
-        >>> init_patch_embedding(key, patch_size=4, num_channels=3, d_model=8).weight.shape
+        >>> sizes = dict(patch_size=4, num_channels=3, d_model=8)
+        >>> init_patch_embedding(key, **sizes).weight.shape
         (48, 8)
 
     Reference:
@@ -226,7 +225,7 @@ def as_pair(function, name, size):
     pair = size if isinstance(size, tuple) else (size, size)
     if len(pair) != 2 or min(pair) <= 0:
         raise ValueError(
-            f"{function}: {name}={size} must be positive, one number or (height, width)."
+            f"{function}: {name}={size} must be positive: a number or (height, width)."
         )
     return pair
 

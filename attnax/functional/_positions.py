@@ -28,7 +28,7 @@ def positions_from_mask(
     Reference:
         The rule of Hugging Face's `generate` for left-padded batches.
     """
-    counted = jnp.cumsum(jnp.asarray(mask) != 0, axis=-1, dtype=jnp.int32)
+    counted = jnp.cumsum(jnp.asarray(mask).astype(bool), axis=-1, dtype=jnp.int32)
     return jnp.maximum(counted - 1, 0)
 
 

@@ -65,7 +65,7 @@ def rope_cos_sin(
     if numerics == "exact":
         _check_exact(positions, inv_freq)
         positions, valid = int32_in_range("rope_cos_sin", "positions", positions)
-        per_pair, function = phase_words(inv_freq), exact_cos_sin
+        per_pair, function = phase_words(np.asarray(inv_freq)), exact_cos_sin
     else:
         positions, valid = jnp.asarray(positions, jnp.float32), None
         per_pair, function = jnp.asarray(inv_freq, jnp.float32)[None], _product_cos_sin

@@ -74,5 +74,5 @@ def _geometric(function, head_dim, base):
         raise ValueError(f"{function}: {head_dim=} must be positive and even.")
     if not (base > 0 and math.isfinite(base)):
         raise ValueError(f"{function}: {base=} must be positive and finite.")
-    # Python's own power, one at a time: NumPy's vector form is allowed to be less exact.
+    # Python's power, one at a time: NumPy's vector form is allowed to be less exact.
     return np.array([float(base) ** (-i / head_dim) for i in range(0, head_dim, 2)])

@@ -1,4 +1,4 @@
-"""Exact phases: positions are integers, frequencies are fixed-point fractions of a turn.
+"""Exact phases: positions are integers, frequencies fixed-point fractions of a turn.
 
 A frequency in turns per position is held as a 64-bit binary fraction in two uint32
 words. Multiplied by an integer position with ordinary wrap-around, it gives the phase
@@ -16,8 +16,7 @@ from ._once import made_once
 
 # round(2**320 / (2 pi)): frequencies below 2**64 keep 192 bits past the words.
 _INV_TWO_PI = int(
-    "28be60db9391054a7f09d5f47d4d377036d8a5664f10e410"
-    "7f9458eaf7aef1586dc91b8e909374b8",
+    "28be60db9391054a7f09d5f47d4d377036d8a5664f10e4107f9458eaf7aef1586dc91b8e909374b8",
     16,
 )
 _INV_TWO_PI_BITS = 320

@@ -2,13 +2,13 @@
 
 Written with `jnp.concatenate`, XLA's CPU backend takes several times as long as a copy
 of `x`, and longer for the transpose that autodiff derives. The transpose of a rotation
-is the rotation by the negative angle, so one fast form serves both ways; a primitive
-can say so and keep forward mode and batching, which `custom_vjp` and `linear_call` lose.
+is the rotation by the negative angle, so one fast form serves both ways. A primitive
+can say so, and keeps forward mode and batching, which `custom_vjp` and `linear_call`
+lose.
 """
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -39,7 +39,8 @@ def apply_rope(
 
     Returns:
         The shape and dtype of `x`. Arithmetic is in float32 (float64 for float64 `x`)
-        and rounded once. Features past `2 * rotary_pairs` are those of `x`, bit for bit.
+        and rounded once. Features past `2 * rotary_pairs` are those of `x`, bit for
+        bit.
 
     Raises:
         ValueError: If `layout` is unknown, `cos` and `sin` differ in shape, do not
@@ -67,11 +68,11 @@ def _check_shapes(x, cos, sin):
     if cos.shape != sin.shape:
         raise ValueError(f"apply_rope: {cos.shape=} must equal {sin.shape=}.")
     if x.ndim == 0 or cos.ndim == 0 or cos.shape[-1] == 0:
-        raise ValueError(f"apply_rope: {x.shape=} and {cos.shape=} must have features.")
+        raise ValueError(f"apply_rope: {x.shape=}, {cos.shape=} must have features.")
     if 2 * cos.shape[-1] > x.shape[-1]:
         raise ValueError(
             f"apply_rope: {cos.shape=} must hold at most half the features of "
-            f"{x.shape=}; if cos holds every angle twice, pass cos[..., :head_dim // 2]."
+            f"{x.shape=}; if it holds every angle twice, pass cos[..., :head_dim // 2]."
         )
     axes = zip(reversed(cos.shape[:-1]), reversed(x.shape[:-1]), strict=False)
     if cos.ndim > x.ndim or any(c not in (1, n) for c, n in axes):
@@ -99,7 +100,7 @@ def _equally_varying(*arrays):
 
 
 def _rotate(x, cos, sin, *, layout):
-    """Chosen by `python -m benchmarks --only rotation`; all forms give the same bits."""
+    """Forms chosen by `python -m benchmarks --only rotation`; all give equal bits."""
     dtype = compute_dtype(x.dtype)
     y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
     if layout == "half":
@@ -197,9 +198,7 @@ def _transpose(cotangent, x, cos, sin, *, layout):
 
 def _batch(arrays, axes, *, layout):
     size = next(
-        a.shape[axis]
-        for a, axis in zip(arrays, axes, strict=True)
-        if axis is not None
+        a.shape[axis] for a, axis in zip(arrays, axes, strict=True) if axis is not None
     )
     x, cos, sin = (
         jnp.expand_dims(a, 0) if axis is None else jnp.moveaxis(a, axis, 0)

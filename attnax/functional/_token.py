@@ -132,7 +132,8 @@ def apply_token_embedding(
     """
     name, weight = "apply_token_embedding", params.weight
     dtype = float_dtype(name, "dtype", weight.dtype if dtype is None else dtype)
-    check_token_embedding(name, *weight.shape, padding_id)
+    vocab_size, d_model = weight.shape
+    check_token_embedding(name, vocab_size, d_model, padding_id)
     if mask_padding and padding_id is None:
         raise ValueError(f"{name}: {mask_padding=} must come with a padding_id.")
     if scale is None and scale_dtype is not None:
@@ -200,7 +201,9 @@ def apply_token_unembedding(
     """
     name, weight = "apply_token_unembedding", params.weight
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(f"{name}: {x.shape=} must end in the width of {weight.shape=}.")
+        raise ValueError(
+            f"{name}: {x.shape=} must end in the width of {weight.shape=}."
+        )
     if soft_cap is not None and not soft_cap > 0:
         raise ValueError(f"{name}: {soft_cap=} must be positive.")
     wide = compute_dtype(x.dtype, weight.dtype)

@@ -1,8 +1,9 @@
 """Thin Equinox modules over `attnax.functional`.
 
-Every module holds its parameters (if it has any) and static settings, nothing else: what
-is fixed is made at the call, so there is no table to train, decay, cast or save. Calls
-take single examples and batches; `key` is accepted and ignored, for `eqx.nn.Sequential`.
+Every module holds its parameters (if it has any) and static settings, nothing else:
+what is fixed is made at the call, so there is no table to train, decay, cast or save.
+Calls take single examples and batches; `key` is accepted and ignored, for
+`eqx.nn.Sequential`.
 """
 
 from ._learned import LearnedPositionalEmbedding as LearnedPositionalEmbedding

@@ -26,7 +26,8 @@ class PatchEmbedding(eqx.Module):
 
     Example:
         >>> sizes = dict(image_size=(8, 12), patch_size=4, num_channels=3, d_model=16)
-        >>> PatchEmbedding(**sizes, key=jax.random.key(0))(jnp.ones((2, 8, 12, 3))).shape
+        >>> embedding = PatchEmbedding(**sizes, key=jax.random.key(0))
+        >>> embedding(jnp.ones((2, 8, 12, 3))).shape
         (2, 6, 16)
 
     Reference:

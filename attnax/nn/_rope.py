@@ -51,8 +51,6 @@ class RotaryEmbedding(eqx.Module):
         rotary_dim: int | None = None,
         layout: str = "half",
     ):
-        if rotary_dim is None:
-            F.default_inv_freq(head_dim, base)  # names head_dim if that is what is odd
         self.head_dim = head_dim
         self.max_positions = max_positions
         self.base = base
@@ -61,16 +59,24 @@ class RotaryEmbedding(eqx.Module):
         self.layout = layout
 
     def __check_init__(self):
+        name = "head_dim" if self.rotary_dim == self.head_dim else "rotary_dim"
         if self.rotary_dim <= 0 or self.rotary_dim % 2 != 0:
             raise ValueError(
-                f"RotaryEmbedding: rotary_dim={self.rotary_dim} must be positive and "
-                "even."
+                f"RotaryEmbedding: {name}={self.rotary_dim} must be positive and even."
+            )
+        if self.rotary_dim > self.head_dim:
+            raise ValueError(
+                f"RotaryEmbedding: rotary_dim={self.rotary_dim} must be at most "
+                f"head_dim={self.head_dim}."
+            )
+        if self.max_positions <= 0:
+            raise ValueError(
+                f"RotaryEmbedding: max_positions={self.max_positions} must be positive."
             )
         # The functions' own rules, without a computation.
         x = jax.ShapeDtypeStruct((1, 1, self.head_dim), jnp.float32)
         jax.eval_shape(self.__call__, x)
-        ids = jax.ShapeDtypeStruct((1,), jnp.int32)
-        jax.eval_shape(self.cos_sin_for_positions, ids)
+        jax.eval_shape(self.cos_sin_for_positions, jnp.zeros((1,), jnp.int32))
 
     def cos_sin_for_positions(
         self,
@@ -80,7 +86,7 @@ class RotaryEmbedding(eqx.Module):
     ) -> tuple[
         Float[Array, "*positions rotary_pairs"], Float[Array, "*positions rotary_pairs"]
     ]:
-        """`(cos, sin)` of positions, in `out_dtype`, by default the module's `dtype`."""
+        """`(cos, sin)` of positions, in `out_dtype` or else the module's `dtype`."""
         return F.rope_cos_sin_from_positions(
             position_ids,
             self.rotary_dim,

@@ -32,10 +32,9 @@ class PositionalEncoding(eqx.Module):
 
     def __check_init__(self):
         for name in ("max_len", "d_model"):
-            if getattr(self, name) <= 0:
-                raise ValueError(
-                    f"PositionalEncoding: {name}={getattr(self, name)} must be positive."
-                )
+            size = getattr(self, name)
+            if size <= 0:
+                raise ValueError(f"PositionalEncoding: {name}={size} must be positive.")
 
     @jax.named_scope("attnax.nn.PositionalEncoding")
     def __call__(

@@ -82,7 +82,7 @@ class TokenEmbedding(eqx.Module):
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*ids d_model"]:
-        """Looks up `token_ids`; `dtype` is that of the result, by default the table's."""
+        """Looks up `token_ids`; the result has `dtype`, by default the table's."""
         return F.apply_token_embedding(
             self.params,
             token_ids,

@@ -1,0 +1,284 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+import strategies as ax
+from helpers import assert_close, assert_same_bits
+from hypothesis import given
+from hypothesis import strategies as st
+
+import attnax.functional as F
+
+
+def rotate(x, positions, rotary_dim, base=10_000.0, layout="half"):
+    cos, sin = F.rope_cos_sin(positions, F.default_inv_freq(rotary_dim, base))
+    return F.apply_rope(x, cos[..., None, :], sin[..., None, :], layout=layout)
+
+
+def norm(x):
+    return 1.0 + float(jnp.max(jnp.linalg.norm(x.astype(jnp.float32), axis=-1)))
+
+
+@given(data=st.data(), dtype=ax.dtypes, base=ax.bases, layout=ax.layouts)
+def test_matches_complex_rotation(data, dtype, base, layout):
+    x, rotary_dim = data.draw(ax.heads(dtype))
+    positions = data.draw(ax.positions(x.shape[:-2]))
+    actual = rotate(x, positions, rotary_dim, base, layout)
+    expected = oracles.rope(x, positions, rotary_dim, base, layout)
+    assert actual.dtype == dtype
+    assert_close(actual, expected, magnitude=norm(x))
+
+
+@given(data=st.data(), base=ax.bases, layout=ax.layouts)
+def test_matches_complex_rotation_at_every_int32(data, base, layout):
+    x, rotary_dim = data.draw(ax.heads())
+    positions = data.draw(ax.positions(x.shape[:-2], far=True))
+    actual = rotate(x, positions, rotary_dim, base, layout)
+    expected = oracles.rope(x, positions, rotary_dim, base, layout)
+    # Cos and sin within 6e-7, 5.1 float32 units: two of them beside the roundings.
+    assert_close(actual, expected, magnitude=norm(x), roundings=4 + 10.2)
+
+
+@given(data=st.data(), dtype=ax.dtypes, layout=ax.layouts)
+def test_tail_passes_bit_for_bit_and_position_0_is_the_identity(data, dtype, layout):
+    x, rotary_dim = data.draw(ax.heads(dtype))
+    positions = data.draw(ax.positions(x.shape[:-2]))
+    actual = rotate(x, positions, rotary_dim, layout=layout)
+    assert_same_bits(actual[..., rotary_dim:], x[..., rotary_dim:])
+    still = rotate(x, np.zeros(x.shape[:-2], np.int32), rotary_dim, layout=layout)
+    np.testing.assert_array_equal(still, x)
+
+
+@pytest.mark.parametrize("layout", ("half", "interleaved"))
+@pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16, jnp.float16))
+def test_tail_keeps_signed_zeros_subnormals_and_infinities(dtype, layout):
+    tiny = float(jnp.finfo(dtype).smallest_subnormal)
+    tail = np.array([-0.0, 0.0, tiny, -tiny, np.inf, -np.inf, 3.5])
+    tail = np.asarray(tail, jnp.dtype(dtype))
+    for width in (7, 6):  # an odd head, and an even one
+        x = np.concatenate([np.ones(4, tail.dtype), tail[:width]])
+        rotated = jax.jit(rotate, static_argnums=(2, 3, 4))(
+            jnp.asarray(x)[None, None], jnp.array([3]), 4, 1e4, layout
+        )
+        assert_same_bits(rotated[0, 0, 4:], tail[:width])
+
+
+@given(data=st.data(), layout=ax.layouts)
+def test_norm_is_kept(data, layout):
+    x, rotary_dim = data.draw(ax.heads())
+    positions = data.draw(ax.positions(x.shape[:-2]))
+    rotated = rotate(x, positions, rotary_dim, layout=layout)
+    lengths = [np.linalg.norm(np.asarray(t, np.float64), axis=-1) for t in (rotated, x)]
+    # Per pair as in the oracle's test; the norm of the errors adds them in squares.
+    np.testing.assert_allclose(*lengths, rtol=0, atol=norm(x) * 4.5 * 2.0**-23)
+
+
+@given(data=st.data(), shift=st.integers(-(2**20), 2**20), layout=ax.layouts)
+def test_scores_depend_only_on_the_position_difference(data, shift, layout):
+    q, rotary_dim = data.draw(ax.heads())
+    k = data.draw(ax.floats(q.shape))
+    m, n = (data.draw(ax.positions(q.shape[:-2])) for _ in range(2))
+    m, n = m // 2, n // 2  # the shifted ones stay below 2**27
+
+    def scores(m, n):
+        turned = (
+            rotate(t, p.astype(np.int32), rotary_dim, layout=layout)
+            for t, p in ((q, m), (k, n))
+        )
+        q_turned, k_turned = (np.asarray(t, np.float64) for t in turned)
+        return np.einsum("...hd,...hd->...h", q_turned, k_turned)
+
+    bound = 2 * norm(q) * norm(k) * 2 * 4.5 * 2.0**-23
+    np.testing.assert_allclose(scores(m + shift, n + shift), scores(m, n), atol=bound)
+
+
+@given(data=st.data(), layout=ax.layouts)
+def test_rotations_compose_and_invert(data, layout):
+    x, rotary_dim = data.draw(ax.heads())
+    a, b = (data.draw(ax.positions(x.shape[:-2])) // 2 for _ in range(2))
+    twice = rotate(
+        rotate(x, a, rotary_dim, layout=layout), b, rotary_dim, layout=layout
+    )
+    once = rotate(x, a + b, rotary_dim, layout=layout)
+    assert_close(twice, np.asarray(once, np.float64), magnitude=norm(x), roundings=12)
+    back = rotate(
+        rotate(x, a, rotary_dim, layout=layout), -a, rotary_dim, layout=layout
+    )
+    assert_close(back, np.asarray(x, np.float64), magnitude=norm(x), roundings=8)
+
+
+@given(data=st.data())
+def test_layouts_differ_by_a_permutation(data):
+    x, rotary_dim = data.draw(ax.heads())
+    positions = data.draw(ax.positions(x.shape[:-2]))
+    pairs = np.arange(rotary_dim).reshape(2, -1)
+    tail = np.arange(rotary_dim, x.shape[-1])
+    to_interleaved = np.concatenate([pairs.T.ravel(), tail])
+    half = rotate(x, positions, rotary_dim)
+    interleaved = rotate(
+        x[..., to_interleaved], positions, rotary_dim, layout="interleaved"
+    )
+    np.testing.assert_array_equal(interleaved, half[..., to_interleaved])
+
+
+@given(data=st.data(), dtype=ax.narrow_dtypes, layout=ax.layouts)
+def test_low_precision_is_float32_rounded_once(data, dtype, layout):
+    x, rotary_dim = data.draw(ax.heads(dtype))
+    positions = data.draw(ax.positions(x.shape[:-2]))
+    wide = rotate(x.astype(jnp.float32), positions, rotary_dim, layout=layout)
+    actual = rotate(x, positions, rotary_dim, layout=layout)
+    np.testing.assert_array_equal(actual, wide.astype(dtype))
+
+
+@pytest.mark.parametrize("layout", ("half", "interleaved"))
+@pytest.mark.parametrize("order", ("heads_after", "heads_before"))
+@pytest.mark.parametrize(
+    "head_dim, rotary_dim", ((64, 64), (80, 32), (96, 96), (128, 64))
+)
+def test_real_sizes_low_precision_backward_and_oracle(
+    layout, order, head_dim, rotary_dim
+):
+    x = jax.random.normal(jax.random.key(0), (2, 37, 3, head_dim))
+    positions = np.arange(37, dtype=np.int32) * 3533
+    cos, sin = F.rope_cos_sin(positions, F.default_inv_freq(rotary_dim))
+    expected = oracles.rope(x, positions, rotary_dim, 1e4, layout)
+    if order == "heads_after":
+        cos, sin = cos[:, None, :], sin[:, None, :]
+    else:
+        x, expected = jnp.swapaxes(x, 1, 2), np.swapaxes(expected, 1, 2)
+    rotate = jax.jit(lambda x: F.apply_rope(x, cos, sin, layout=layout))
+    actual = rotate(x)
+    assert_close(actual, expected, magnitude=norm(x))
+    narrow = x.astype(jnp.bfloat16)
+    assert_same_bits(
+        rotate(narrow), rotate(narrow.astype(jnp.float32)).astype(jnp.bfloat16)
+    )
+    # The pullback is the inverse rotation, in the same two precisions.
+    back = jax.jit(lambda x, g: jax.vjp(rotate, x)[1](g)[0])
+    assert_close(
+        back(x, actual), np.asarray(x, np.float64), magnitude=norm(x), roundings=8
+    )
+    wide = back(narrow.astype(jnp.float32), narrow.astype(jnp.float32))
+    assert_same_bits(back(narrow, narrow), wide.astype(jnp.bfloat16))
+
+
+@pytest.mark.parametrize("layout", ("half", "interleaved"))
+def test_decode_gives_the_bits_of_prefill(layout):
+    function = jax.jit(rotate, static_argnums=(2, 3, 4))
+    x = jax.random.normal(jax.random.key(1), (2, 9, 3, 64)).astype(jnp.bfloat16)
+    positions = np.arange(9, dtype=np.int32) + 131_067
+    whole = function(x, positions, 64, 1e4, layout)
+    for i in range(9):
+        step = function(x[:, i : i + 1], positions[i : i + 1], 64, 1e4, layout)
+        assert_same_bits(step, whole[:, i : i + 1])
+
+
+def test_left_padded_and_packed_rows_equal_each_document_alone():
+    x = jax.random.normal(jax.random.key(2), (7, 2, 6))
+    alone = rotate(x[3:], np.arange(4, dtype=np.int32), 6)
+    mask = np.array([0, 0, 0, 1, 1, 1, 1])
+    padded = rotate(x, F.positions_from_mask(mask), 6)
+    packed = rotate(x, F.positions_from_segment_ids(np.array([1, 1, 1, 2, 2, 2, 2])), 6)
+    assert_same_bits(padded[3:], alone)
+    assert_same_bits(packed[3:], alone)
+
+
+def test_nan_cos_gives_nan_rows_and_nan_gradients():
+    def loss(x, positions):
+        cos, sin = F.rope_cos_sin_from_positions(positions, 6, 1e4, 4)
+        rotated = F.apply_rope(x, cos[:, None, :], sin[:, None, :])
+        return rotated.sum(), rotated
+
+    gradient, rotated = jax.jit(jax.grad(loss, has_aux=True))(
+        jnp.ones((3, 2, 6)), jnp.array([0, 4, 3])
+    )
+    for t in (gradient, rotated):
+        np.testing.assert_array_equal(np.isnan(t).all((1, 2)), [False, True, False])
+        assert not np.isnan(t[np.array([0, 2])]).any()
+
+
+@given(data=st.data(), layout=ax.layouts)
+def test_gradients_of_cos_and_sin(data, layout):
+    """Against float64: they add up over the axes that were broadcast."""
+    x, g = (data.draw(ax.floats((2, 5, 3, 8))) for _ in range(2))
+    cos, sin = (data.draw(ax.floats((5, 1, 3), bound=1.0)) for _ in range(2))
+
+    def loss(cos, sin):
+        return jnp.sum(F.apply_rope(x, cos, sin, layout=layout) * g)
+
+    actual = jax.grad(loss, (0, 1))(cos, sin)
+    x64, g64 = (np.asarray(t, np.float64)[..., :6] for t in (x, g))
+    split = (2, 3) if layout == "half" else (3, 2)
+    axis = -2 if layout == "half" else -1
+    (xa, xb), (ga, gb) = (
+        np.moveaxis(t.reshape(*t.shape[:-1], *split), axis, 0) for t in (x64, g64)
+    )
+    for a, e in zip(actual, (xa * ga + xb * gb, xa * gb - xb * ga), strict=True):
+        e = e.sum(axis=(0, 2), keepdims=True)[0]
+        # 2 * 3 heads of two products each, every term at most 64.
+        np.testing.assert_allclose(a, e, rtol=0, atol=12 * 64 * 12 * 2.0**-24)
+
+
+def test_equals_equinox_at_small_positions():
+    """Equinox 0.13.8 rotates by halves, with float32 angles: close at 40 positions."""
+    x = jax.random.normal(jax.random.key(3), (40, 16))
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        expected = eqx.nn.RotaryPositionalEmbedding(16)(x)
+    cos, sin = F.rope_cos_sin_table(40, 16)
+    # Their angle below 40 is rounded twice: 40 * 2**-23.
+    np.testing.assert_allclose(
+        F.apply_rope(x, cos, sin), expected, rtol=0, atol=norm(x) * 41 * 2.0**-23
+    )
+
+
+def test_float64_is_rotated_in_float64():
+    if not jax.config.jax_enable_x64:
+        pytest.skip("needs JAX_ENABLE_X64=1")
+    x = jax.random.normal(jax.random.key(0), (5, 2, 64), jnp.float64)
+    positions = np.arange(5, dtype=np.int64) * 100_000
+    actual = rotate(x, positions, 64)
+    assert actual.dtype == jnp.float64
+    cos, sin = (
+        np.asarray(t, np.float64)[:, None]
+        for t in F.rope_cos_sin(positions, F.default_inv_freq(64))
+    )
+    a, b = np.split(np.asarray(x), 2, axis=-1)
+    expected = np.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
+    np.testing.assert_allclose(actual, expected, rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.errors
+def test_unknown_layout_is_refused():
+    x, cos = jnp.ones((3, 6)), jnp.ones((3, 3))
+    with pytest.raises(
+        ValueError, match="layout='neox' must be 'half' or 'interleaved'"
+    ):
+        F.apply_rope(x, cos, cos, layout="neox")
+
+
+@pytest.mark.errors
+def test_duplicated_tables_are_named():
+    x, cos = jnp.ones((3, 6)), jnp.ones((3, 6))
+    with pytest.raises(ValueError, match=r"cos.shape=\(3, 6\) .* every angle twice"):
+        F.apply_rope(x, cos, cos)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("shape", ((4, 3), (2, 1, 3, 3), (5, 3), (1, 1, 1, 1, 3)))
+def test_cos_never_enlarges_x(shape):
+    x, cos = jnp.ones((1, 3, 2, 6)), jnp.ones(shape)
+    match = rf"cos.shape=\({', '.join(map(str, shape))}\) must broadcast"
+    with pytest.raises(ValueError, match=match):
+        F.apply_rope(x, cos, cos)
+
+
+@pytest.mark.errors
+def test_cos_and_sin_must_be_alike():
+    with pytest.raises(
+        ValueError, match=r"cos.shape=\(1, 3\) must equal sin.shape=\(3,"
+    ):
+        F.apply_rope(jnp.ones((3, 6)), jnp.ones((1, 3)), jnp.ones((3, 3)))
+    with pytest.raises(ValueError, match="must have features"):
+        F.apply_rope(jnp.ones((3, 6)), jnp.ones((3, 0)), jnp.ones((3, 0)))

@@ -1,0 +1,28 @@
+"""Every example in a docstring runs."""
+
+import doctest
+import importlib
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import attnax
+
+NAMES = [m.name for m in pkgutil.walk_packages(attnax.__path__, "attnax.")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples(name):
+    module = importlib.import_module(name)
+    # What a reader of the page has at hand.
+    names = {"jax": jax, "jnp": jnp, **vars(attnax.functional), **vars(attnax.nn)}
+    results = doctest.testmod(module, extraglobs=names)
+    assert results.failed == 0
+
+
+def test_examples_are_found():
+    finder = doctest.DocTestFinder()
+    module = importlib.import_module("attnax.functional._rope_rotate")
+    assert any(test.examples for test in finder.find(module, globs={}))

@@ -1,0 +1,102 @@
+"""The public surface: signatures of the design, docstrings, tests and docs."""
+
+import inspect
+import pathlib
+
+import jax.numpy as jnp
+import pytest
+
+import attnax
+import attnax.functional as F
+
+ROOT = pathlib.Path(__file__).parent.parent
+MODULES = (
+    "TokenEmbedding",
+    "PositionalEncoding",
+    "RotaryEmbedding",
+    "PatchEmbedding",
+    "LearnedPositionalEmbedding",
+)
+FUNCTIONS = (
+    "apply_rope",
+    "rope_cos_sin_table",
+    "rope_cos_sin_from_positions",
+    "rope_inv_freq",
+)
+# The type-checking hook leaves its own name in every module.
+PUBLIC = sorted(n for n in dir(F) if not n.startswith("_") and n != "jaxtyping")
+
+
+def parameters(function, kind):
+    signature = inspect.signature(function)
+    return [p.name for p in signature.parameters.values() if p.kind is kind]
+
+
+POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
+
+
+@pytest.mark.parametrize(
+    "name, positional",
+    (
+        ("TokenEmbedding", ["vocab_size", "d_model"]),
+        ("PositionalEncoding", ["max_len", "d_model"]),
+        ("RotaryEmbedding", ["head_dim", "max_positions"]),
+        ("PatchEmbedding", []),
+        ("LearnedPositionalEmbedding", []),
+        ("apply_rope", ["x", "cos", "sin"]),
+        ("rope_cos_sin_table", ["max_seq_len", "head_dim", "base", "dtype"]),
+        (
+            "rope_cos_sin_from_positions",
+            ["position_ids", "head_dim", "base", "table_len", "out_dtype"],
+        ),
+        ("rope_inv_freq", ["head_dim", "base", "dtype"]),
+    ),
+)
+def test_signatures_at_the_top_level(name, positional):
+    assert parameters(getattr(attnax, name), POSITIONAL) == positional
+
+
+def test_keyword_only_arguments():
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    assert "key" in parameters(attnax.TokenEmbedding, keyword)
+    rotary = inspect.signature(attnax.RotaryEmbedding).parameters
+    assert rotary["base"].default == 10_000.0
+    assert rotary["dtype"].default == jnp.float32
+    patch = parameters(attnax.PatchEmbedding, keyword)
+    assert {"image_size", "patch_size", "num_channels", "d_model", "key"} <= set(patch)
+    learned = inspect.signature(attnax.LearnedPositionalEmbedding).parameters
+    assert learned["init_std"].default == 0.02
+
+
+def test_nothing_private_leaks():
+    exported = {n for n in dir(attnax) if not n.startswith("_")} - {"jaxtyping"}
+    assert exported == {*MODULES, *FUNCTIONS, "functional", "nn"}
+    modules = {n for n in dir(attnax.nn) if not n.startswith("_")} - {"jaxtyping"}
+    assert modules == set(MODULES)
+
+
+@pytest.mark.parametrize("name", (*PUBLIC, *MODULES))
+def test_every_export_is_documented_and_tested(name):
+    thing = getattr(F, name, None) or getattr(attnax.nn, name)
+    docstring = inspect.getdoc(thing)
+    if name.endswith("Params"):
+        assert "Attributes:" in docstring
+    else:
+        sections = ["Example:", "Reference:"]
+        if not name.startswith("positions_from"):
+            sections += ["Args:", "Raises:"]
+        assert all(section in docstring for section in sections)
+    pages = "".join(p.read_text() for p in (ROOT / "docs").glob("*.md"))
+    assert f"`{name}" in pages
+    tests = "".join(p.read_text() for p in (ROOT / "tests").rglob("test_*.py"))
+    assert f".{name}" in tests
+
+
+def test_functional_does_not_import_equinox():
+    for path in (ROOT / "attnax" / "functional").glob("*.py"):
+        assert "equinox" not in path.read_text()
+
+
+def test_typed():
+    assert (ROOT / "attnax" / "py.typed").exists()
+    assert attnax.__version__.count(".") == 2

@@ -1,0 +1,201 @@
+"""One test per transformation, on the whole path from positions to rotated `x`."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_same_bits
+from jax import lax
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jax.test_util import check_grads
+
+import attnax.functional as F
+
+pytestmark = pytest.mark.parametrize("layout", ("half", "interleaved"))
+
+
+@pytest.fixture(autouse=True)
+def _no_leaked_tracers():
+    with jax.checking_leaks():
+        yield
+
+
+def rotate(x, positions, layout):
+    """`(..., seq_len, num_heads, 8)`, of which 6 features rotate."""
+    cos, sin = F.rope_cos_sin(positions, F.default_inv_freq(6))
+    return F.apply_rope(x, cos[..., None, :], sin[..., None, :], layout=layout)
+
+
+def matrix(position, layout):
+    """The rotation at one position as an 8 x 8 matrix, in float64."""
+    angle = position * np.array([10_000.0 ** (-k / 6) for k in (0, 2, 4)])
+    out = np.eye(8)
+    for i in range(3):
+        a, b = (i, i + 3) if layout == "half" else (2 * i, 2 * i + 1)
+        out[[a, b], [a, b]] = np.cos(angle[i])
+        out[a, b], out[b, a] = -np.sin(angle[i]), np.sin(angle[i])
+    return out
+
+
+X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3, 8)), jnp.float32)
+POSITIONS = np.arange(10, dtype=np.int32).reshape(2, 5) * 7 - 20
+# Eight features of size at most 4, a few roundings each.
+CLOSE = {"rtol": 0, "atol": 4 * 8 * 2.0**-23}
+
+
+def expected(layout, transposed=False):
+    out = np.empty(X.shape)
+    for index in np.ndindex(2, 5):
+        turn = matrix(POSITIONS[index], layout)
+        out[index] = np.asarray(X[index], np.float64) @ (turn if transposed else turn.T)
+    return out
+
+
+def test_jit(layout):
+    jitted = jax.jit(rotate, static_argnums=2)(X, POSITIONS, layout)
+    np.testing.assert_allclose(jitted, expected(layout), **CLOSE)
+    assert_same_bits(jitted, rotate(X, POSITIONS, layout))
+
+
+def test_vjp(layout):
+    _, pullback = jax.vjp(lambda x: rotate(x, POSITIONS, layout), X)
+    (actual,) = pullback(X)
+    np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
+
+
+def test_jvp(layout):
+    function = lambda x: rotate(x, POSITIONS, layout)
+    primal, tangent = jax.jvp(function, (X,), (X[::-1],))
+    np.testing.assert_allclose(primal, expected(layout), **CLOSE)
+    assert_same_bits(tangent, function(X[::-1]))
+
+
+def test_vmap(layout):
+    batched = rotate(X, POSITIONS, layout)
+    function = lambda x, p: rotate(x, p, layout)
+    assert_same_bits(jax.vmap(function)(X, POSITIONS), batched)
+    for axis in (1, 2, 3):
+        moved = jax.vmap(function, (axis, 0), axis)(jnp.moveaxis(X, 0, axis), POSITIONS)
+        assert_same_bits(np.moveaxis(moved, axis, 0), batched)
+
+
+def test_vmap_with_one_side_unbatched(layout):
+    cos, sin = F.rope_cos_sin(POSITIONS, F.default_inv_freq(6))
+    cos, sin = cos[..., None, :], sin[..., None, :]
+    function = lambda x, c, s: F.apply_rope(x, c, s, layout=layout)
+    many_x = jax.vmap(function, (0, None, None))(X, cos[0], sin[0])
+    many_cos = jax.vmap(function, (None, 0, 0))(X[0], cos, sin)
+    for i in range(2):
+        assert_same_bits(many_x[i], function(X[i], cos[0], sin[0]))
+        assert_same_bits(many_cos[i], function(X[0], cos[i], sin[i]))
+
+
+def test_vmap_of_grad(layout):
+    loss = lambda x, p: jnp.sum(rotate(x, p, layout) * jnp.cos(x))
+    actual = jax.vmap(jax.grad(loss))(X, POSITIONS)
+    for i in range(2):
+        assert_same_bits(actual[i], jax.grad(loss)(X[i], POSITIONS[i]))
+
+
+def test_scan(layout):
+    def step(carry, inputs):
+        x, p = inputs
+        return carry, rotate(x, p, layout)
+
+    _, stacked = lax.scan(step, 0.0, (X, POSITIONS))
+    assert_same_bits(stacked, rotate(X, POSITIONS, layout))
+
+
+def test_remat(layout):
+    loss = lambda x: jnp.sum(jnp.sin(rotate(x, POSITIONS, layout)))
+    plain, again = (jax.jit(jax.grad(f))(X) for f in (loss, jax.checkpoint(loss)))
+    assert_same_bits(again, plain)
+
+
+def test_hessian(layout):
+    function = lambda x: jnp.sum(rotate(x[None], POSITIONS[0, :1], layout) ** 4)
+    actual = jax.hessian(function)(X[0, 0, :1])
+    turn = matrix(POSITIONS[0, 0], layout)
+    diagonal = np.diag(12 * (turn @ np.asarray(X[0, 0, 0], np.float64)) ** 2)
+    # Second derivatives of a fourth power: 12 * 4**2 * 8 terms.
+    np.testing.assert_allclose(
+        actual[0, :, 0], turn.T @ diagonal @ turn, rtol=0, atol=12 * 16 * 8 * 2.0**-23
+    )
+
+
+def test_linear_transpose(layout):
+    function = lambda x: rotate(x, POSITIONS, layout)
+    (actual,) = jax.linear_transpose(function, X)(X)
+    np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
+
+
+def test_gradients_of_traced_cos_and_sin_in_every_mode(layout):
+    cos, sin = F.rope_cos_sin(POSITIONS[0], F.default_inv_freq(6))
+
+    def function(*arrays):
+        x, c, s = map(jnp.asarray, arrays)
+        return F.apply_rope(x, c[:, None], s[:, None], layout=layout)
+
+    check_grads(function, (X[0], cos, sin), order=2, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("axis_type", (AxisType.Explicit, AxisType.Auto))
+def test_shard_map(layout, axis_type):
+    mesh = jax.make_mesh((2, 1), ("data", "model"), axis_types=(axis_type,) * 2)
+    specs = (P("data", None, "model"), P("data"))
+    function = lambda x, p: rotate(x, p, layout)
+    plain = function(X, POSITIONS)
+    with jax.set_mesh(mesh):
+        x, p = (
+            jax.device_put(a, NamedSharding(mesh, s))
+            for a, s in zip((X, POSITIONS), specs, strict=True)
+        )
+        mapped = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=specs[0])
+        assert_same_bits(jax.jit(mapped)(x, p), plain)
+        # Cos and sin of replicated positions meet an `x` that varies.
+        one = jax.shard_map(
+            lambda x: function(x, POSITIONS[:1]),
+            mesh=mesh,
+            in_specs=specs[:1],
+            out_specs=specs[0],
+        )
+        loss = jax.jit(jax.grad(lambda x: jnp.sum(one(x) ** 2)))
+        np.testing.assert_allclose(loss(x), 2 * X, rtol=0, atol=16 * 8 * 2.0**-23)
+
+
+@pytest.mark.parametrize("axis_type", (AxisType.Explicit, AxisType.Auto))
+def test_sharding(layout, axis_type):
+    mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(axis_type,) * 2)
+    spec = P("data", None, "model", None)
+    x = jnp.concatenate([X, X[:, :, :1]], axis=2)
+    plain = rotate(x, POSITIONS, layout)
+    with jax.set_mesh(mesh):
+        sharded = jax.device_put(x, NamedSharding(mesh, spec))
+        p = jax.device_put(POSITIONS, NamedSharding(mesh, P("data")))
+        function = jax.jit(rotate, static_argnums=2)
+        compiled = function.lower(sharded, p, layout).compile()
+        actual = compiled(sharded, p)
+        assert actual.sharding.is_equivalent_to(NamedSharding(mesh, spec), 4)
+        assert_same_bits(actual, plain)
+        assert "all-" not in compiled.as_text()
+        loss = lambda x: jnp.sum(rotate(x, p, layout) ** 2)
+        gradient = jax.jit(jax.grad(loss))(sharded)
+        assert gradient.sharding.is_equivalent_to(NamedSharding(mesh, spec), 4)
+
+
+@pytest.mark.errors
+def test_sharded_features_are_refused(layout):
+    mesh = jax.make_mesh((2,), ("model",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        x = jax.device_put(X, NamedSharding(mesh, P(None, None, None, "model")))
+        with pytest.raises(ValueError, match=r"'model'.* must not be sharded"):
+            rotate(x, POSITIONS, layout)
+
+
+def test_export(layout):
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (X, POSITIONS)]
+    function = jax.jit(lambda x, p: rotate(x, p, layout))
+    exported = jax.export.export(function, platforms=("cpu", "cuda", "tpu"))(*shapes)
+    loaded = jax.export.deserialize(exported.serialize())
+    assert_same_bits(loaded.call(X, POSITIONS), function(X, POSITIONS))
