@@ -10,6 +10,8 @@ import pytest
 
 import attnax
 
+# Reprs name float32, which is not the default there.
+pytestmark = pytest.mark.skipif(jax.config.jax_enable_x64, reason="in 64-bit mode")
 NAMES = [m.name for m in pkgutil.walk_packages(attnax.__path__, "attnax.")]
 
 

@@ -71,14 +71,12 @@ def rope_cos_sin(
         per_pair, function = jnp.asarray(inv_freq, jnp.float32)[None], _product_cos_sin
 
     if axis_of_pair is None:
-        positions = positions[..., None]
+        cos, sin = _of_one_axis(function, positions, per_pair)
     else:
         _check_axes(axis_of_pair, positions.shape, inv_freq.size)
         axes = np.asarray(axis_of_pair)
-        positions = jnp.take(positions, axes, axis=-1, mode="clip")
-        valid = None if valid is None else jnp.take(valid, axes, axis=-1, mode="clip")
-    ones = (1,) * (positions.ndim - 1)
-    cos, sin = function(positions, per_pair.reshape(-1, *ones, inv_freq.size))
+        cos, sin = _of_several_axes(function, positions, per_pair, axes)
+        valid = None if valid is None else valid[..., axes]
     if attention_factor != 1.0:
         cos, sin = (np.float32(attention_factor) * t for t in (cos, sin))
     return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
@@ -201,6 +199,26 @@ def _check_axes(axis_of_pair, shape, pairs):
             f"rope_cos_sin: {axis_of_pair=} must lie in [0, {axes}), the coordinates "
             "on the last axis of positions."
         )
+
+
+def _of_one_axis(function, positions, per_pair):
+    ones = (1,) * positions.ndim
+    return function(
+        positions[..., None], per_pair.reshape(-1, *ones, per_pair.shape[1])
+    )
+
+
+def _of_several_axes(function, positions, per_pair, axes):
+    # Axis by axis and not in one piece: a pair then has the very bits that it has in a
+    # rope of one axis, which a kernel with a position for each pair does not keep.
+    parts = [
+        _of_one_axis(function, positions[..., axis], per_pair[:, axes == axis])
+        for axis in np.unique(axes)
+    ]
+    place = np.argsort(np.argsort(axes, kind="stable"))
+    return tuple(
+        jnp.concatenate(t, axis=-1)[..., place] for t in zip(*parts, strict=True)
+    )
 
 
 def _product_cos_sin(positions, inv_freq):

@@ -22,7 +22,7 @@ _INV_TWO_PI = int(
 _INV_TWO_PI_BITS = 320
 
 # Minimax on |angle| <= pi / 4, leading coefficients fixed: sin(a) = a + a t P(t) and
-# cos(a) = 1 + t Q(t), with t = a * a.
+# cos(a) = 1 + t Q(t), with t = a * a, from the constant coefficient up.
 _SIN = (-0.166666368016, 0.00833158595401, -0.000194622321755)
 _COS = (-0.499999996154, 0.0416666167392, -0.00138866192102, 2.43799293685e-5)
 
@@ -57,16 +57,32 @@ def _cos_sin_of_phase(positions, words):
     quadrant = (phase + jnp.uint32(1 << 29)) >> 30
     remainder = lax.bitcast_convert_type(phase - (quadrant << 30), jnp.int32)
     # The low word keeps the relative accuracy of small angles.
-    turns = remainder.astype(jnp.float32) + fraction.astype(jnp.float32) * _f32(2**-32)
-    angle = turns * _f32(2 * math.pi / 2**32)
+    turns = remainder.astype(jnp.float32) + fraction.astype(jnp.float32) * np.float32(
+        2**-32
+    )
+    angle = turns * np.float32(2 * math.pi / 2**32)
 
+    odd = (quadrant & 1) == 1
+    cos_is_negative = (quadrant == 1) | (quadrant == 2)
+    return (
+        _sin_or_cos(angle, odd, cos_is_negative),
+        _sin_or_cos(angle, ~odd, quadrant >= 2),
+    )
+
+
+def _sin_or_cos(angle, is_sin, is_negative):
+    """Sine or cosine of an angle within pi / 4, by element, with its sign."""
+    # The choice is made among coefficients. Made among results, LLVM may move part of
+    # one behind a branch, where a product and a sum are no longer fused into one
+    # rounding: then bits would depend on the shape.
     square = angle * angle
-    sin = angle + angle * (square * _polynomial(_SIN, square))
-    cos = _f32(1.0) + square * _polynomial(_COS, square)
-    swap = (quadrant & 1) == 1
-    cos, sin = jnp.where(swap, sin, cos), jnp.where(swap, cos, sin)
-    cos = jnp.where((quadrant == 1) | (quadrant == 2), -cos, cos)
-    return cos, jnp.where(quadrant >= 2, -sin, sin)
+    series = np.float32(0.0)
+    for of_sin, of_cos in zip((0.0, *_SIN[::-1]), _COS[::-1], strict=True):
+        constant = jnp.where(is_sin, np.float32(of_sin), np.float32(of_cos))
+        series = constant + square * series
+    unit = jnp.where(is_sin, angle, np.float32(1.0))
+    value = unit + unit * (square * series)
+    return jnp.where(is_negative, -value, value)
 
 
 def _multiply_high(a, b):
@@ -76,14 +92,3 @@ def _multiply_high(a, b):
     middle = a_high * b_low + (a_low * b_low >> 16)
     other = a_low * b_high + (middle & 0xFFFF)
     return a_high * b_high + (middle >> 16) + (other >> 16)
-
-
-def _polynomial(coefficients, x):
-    result = _f32(coefficients[-1])
-    for coefficient in coefficients[-2::-1]:
-        result = _f32(coefficient) + x * result
-    return result
-
-
-def _f32(value):
-    return np.float32(value)
