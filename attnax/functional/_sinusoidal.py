@@ -30,9 +30,8 @@ def positional_encoding(
         ValueError: If `d_model` is not positive, or a known position outside int32.
 
     Example:
-        >>> positional_encoding(jnp.array([0, 1]), 3)
-        Array([[0.        , 1.        , 0.        ],
-               [0.841471  , 0.5403023 , 0.00215443]], dtype=float32)
+        >>> positional_encoding(jnp.array([[0]]), 5)
+        Array([[[0., 1., 0., 1., 0.]]], dtype=float32)
 
     Reference:
         Vaswani et al., Attention Is All You Need, 2017, section 3.5.
