@@ -68,18 +68,30 @@ def init_token_embedding(
         raise ValueError(f"init_token_embedding: {stddev=} must not be negative.")
     dtype = default_float_dtype() if dtype is None else dtype
     dtype = float_dtype("init_token_embedding", "dtype", dtype)
-    draw = partial(_draw, shape=(vocab_size, d_model), dtype=dtype)
-    draw = partial(draw, stddev=stddev, padding_id=padding_id)
+    draw = partial(
+        _draw,
+        shape=(vocab_size, d_model),
+        stddev=stddev,
+        dtype=dtype,
+        padding_id=padding_id,
+        out_sharding=out_sharding,
+    )
     if out_sharding is not None:
         # Compiled for that sharding, so that no device ever holds the whole table.
         draw = jax.jit(draw, out_shardings=out_sharding)
     return TokenEmbeddingParams(weight=draw(key))
 
 
-def _draw(key, shape, dtype, stddev, padding_id):
-    weight = stddev * jax.random.normal(key, shape, compute_dtype(dtype))
+def _draw(key, *, shape, stddev, dtype, padding_id, out_sharding):
+    if out_sharding is not None and not out_sharding.mesh.abstract_mesh.explicit_axes:
+        out_sharding = None  # the compiler's to spread
+    normal = jax.random.normal(
+        key, shape, compute_dtype(dtype), out_sharding=out_sharding
+    )
+    # Else XLA may merge `stddev` into a factor of the draw, on some meshes only.
+    weight = stddev * lax.optimization_barrier(normal)
     if padding_id is not None:
-        row = lax.broadcasted_iota(jnp.int32, shape, 0)
+        row = lax.broadcasted_iota(jnp.int32, shape, 0, out_sharding=out_sharding)
         weight = jnp.where(row == padding_id, jnp.zeros_like(weight), weight)
     return weight.astype(dtype)
 

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import numpy as np
+from jax.sharding import NamedSharding
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
@@ -21,6 +22,7 @@ class TokenEmbedding(eqx.Module):
         mask_padding: Also gives zeros for `padding_id`, whatever its row holds.
         scale: The rows are multiplied by it.
         scale_dtype: The dtype in which `scale` itself is rounded.
+        out_sharding: Where the table is made, shard by shard.
         key: A JAX random key.
 
     Raises:
@@ -55,9 +57,16 @@ class TokenEmbedding(eqx.Module):
         mask_padding: bool = False,
         scale: float | None = None,
         scale_dtype: DTypeLike | None = None,
+        out_sharding: NamedSharding | None = None,
     ):
         self.params = F.init_token_embedding(
-            key, vocab_size, d_model, stddev=stddev, dtype=dtype, padding_id=padding_id
+            key,
+            vocab_size,
+            d_model,
+            stddev=stddev,
+            dtype=dtype,
+            padding_id=padding_id,
+            out_sharding=out_sharding,
         )
         self.padding_id = padding_id
         self.mask_padding = mask_padding
