@@ -4,6 +4,9 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.core import Tracer
 
 from .._bounds import int32_in_range
 from .._dtypes import compute_dtype
@@ -25,7 +28,15 @@ def lookup_rows(function, name, weight, indices, *, frozen_row=None, out_shardin
 # up there. Autodiff of the primal would add them up in the dtype of the table.
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _rows(weight, indices, frozen_row, out_sharding):
-    rows = _gather(weight, indices, jnp.nan, out_sharding)
+    nan = np.asarray(jnp.nan, weight.dtype)
+    if weight.dtype.itemsize == 2 and isinstance(weight, Tracer):
+        # As integers: jax 0.10 converts each 16-bit float to select it. Outside a
+        # program the view would be a copy of the table.
+        bits = lax.bitcast_convert_type(weight, jnp.uint16)
+        rows = _gather(bits, indices, nan.view(np.uint16), out_sharding)
+        rows = lax.bitcast_convert_type(rows, weight.dtype)
+    else:
+        rows = _gather(weight, indices, nan, out_sharding)
     return rows.astype(compute_dtype(weight.dtype))
 
 

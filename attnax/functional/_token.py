@@ -164,7 +164,7 @@ def apply_token_embedding(
         rounded = np.asarray(scale, rows.dtype if scale_dtype is None else scale_dtype)
         rows = rows * rounded.astype(rows.dtype)
     if mask_padding:
-        is_padding = (jnp.asarray(token_ids) == padding_id)[..., None]
+        is_padding = (jnp.asarray(token_ids, jnp.int32) == padding_id)[..., None]
         rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
     return rows.astype(dtype)
 
@@ -248,8 +248,6 @@ def check_token_embedding(function, vocab_size, d_model, padding_id):
 
 def _sharding_of_rows(token_ids):
     """The ids' sharding and an unsharded `d_model`, under a mesh with explicit axes."""
-    if not isinstance(token_ids, jax.Array):
-        token_ids = jnp.zeros(np.shape(token_ids), jnp.int32)
     sharding = jax.typeof(token_ids).sharding
     if not sharding.mesh.explicit_axes:
         return None
