@@ -11,6 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
+from .._bounds import int32_in_range
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype
 from ._lookup import lookup_rows
 
@@ -164,8 +165,11 @@ def apply_token_embedding(
         rounded = np.asarray(scale, rows.dtype if scale_dtype is None else scale_dtype)
         rows = rows * rounded.astype(rows.dtype)
     if mask_padding:
-        is_padding = (jnp.asarray(token_ids, jnp.int32) == padding_id)[..., None]
-        rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
+        ids, valid = int32_in_range(name, "token_ids", token_ids, 0, vocab_size)
+        is_padding = ids == padding_id
+        if valid is not None:  # a 64-bit id may wrap to the padding id
+            is_padding = is_padding & valid
+        rows = jnp.where(is_padding[..., None], jnp.zeros_like(rows), rows)
     return rows.astype(dtype)
 
 

@@ -1,0 +1,303 @@
+"""A small byte-level language model, trained on text that every Python carries.
+
+The functional API of attnax in a hand-written training loop. Run it with
+
+    python examples/language_model.py                        # rotary positions
+    python examples/language_model.py --positions learned    # or sinusoidal, none
+    python examples/language_model.py --steps 20             # a quick look
+
+It needs no network and no accelerator: about two minutes on two CPU cores. Ctrl-C stops
+the training early and goes on with what was learned so far. At the end it prints how
+well the model predicts text that it was not trained on, writes a sample, and draws the
+loss during training and the loss by position, out to twice the trained length.
+"""
+
+import argparse
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from functools import partial
+from pydoc_data.topics import topics
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+import attnax.functional as F
+
+POSITIONS = ("rope", "sinusoidal", "learned", "none")
+VOCAB_SIZE = 256  # a token is a byte
+SEQ_LEN = 128  # the trained length
+D_MODEL, NUM_LAYERS, NUM_HEADS, HEAD_DIM = 128, 3, 4, 32
+BATCH_SIZE, LEARNING_RATE = 8, 3e-3
+BIN = 16  # positions per point of the curve of loss by position
+BITS = 1 / np.log(2)  # per nat
+
+
+# The text: the manual behind Python's `help()`.
+
+
+def load_text():
+    """Training and held-out bytes, without a paragraph in common."""
+    paragraphs = {}  # several topics share paragraphs: the first one keeps it
+    for name in sorted(topics):
+        for paragraph in topics[name].split("\n\n"):
+            paragraphs.setdefault(" ".join(paragraph.split()), paragraph)
+    parts = [], []
+    for index, paragraph in enumerate(paragraphs.values()):
+        is_held_out = index // 32 % 10 == 5  # every tenth run of 32 paragraphs
+        parts[is_held_out].append(paragraph)
+    return [np.frombuffer("\n\n".join(p).encode(), np.uint8) for p in parts]
+
+
+def windows_at(text, starts, seq_len):
+    """Windows of `seq_len` bytes and the byte after, one per start."""
+    return text[np.asarray(starts)[:, None] + np.arange(seq_len + 1)]
+
+
+# The model: parameters are a tuple of arrays, and the model a function of them.
+
+
+class Layer(NamedTuple):
+    qkv: jax.Array  # d_model, 3, num_heads, head_dim
+    out: jax.Array  # num_heads, head_dim, d_model
+    up: jax.Array  # d_model, 4 * d_model
+    down: jax.Array  # 4 * d_model, d_model
+
+
+class Params(NamedTuple):
+    tokens: F.TokenEmbeddingParams
+    positions: F.LearnedPositionalEmbeddingParams | None
+    layers: tuple[Layer, ...]
+
+
+def init_params(key, kind):
+    token_key, position_key, *layer_keys = jax.random.split(key, NUM_LAYERS + 2)
+    positions = None
+    if kind == "learned":
+        positions = F.init_learned_positional_embedding(position_key, SEQ_LEN, D_MODEL)
+    return Params(
+        F.init_token_embedding(token_key, VOCAB_SIZE, D_MODEL, stddev=0.02),
+        positions,
+        tuple(init_layer(key) for key in layer_keys),
+    )
+
+
+def init_layer(key):
+    shapes = Layer(
+        qkv=(D_MODEL, 3, NUM_HEADS, HEAD_DIM),
+        out=(NUM_HEADS, HEAD_DIM, D_MODEL),
+        up=(D_MODEL, 4 * D_MODEL),
+        down=(4 * D_MODEL, D_MODEL),
+    )
+    keys = jax.random.split(key, len(shapes))
+    normal = (jax.random.normal(k, s) for k, s in zip(keys, shapes, strict=True))
+    return Layer(*(0.02 * weight for weight in normal))
+
+
+def forward(params, token_ids, kind, start=0, cache=None):
+    """Logits of `(batch, seq_len)` ids at positions `start, start + 1, ...`.
+
+    Also every layer's keys and values: those of `token_ids`, or, where a `cache` of
+    earlier positions came in, the cache with these written into it.
+    """
+    positions = start + jnp.arange(token_ids.shape[1])
+    x = F.apply_token_embedding(params.tokens, token_ids, scale=D_MODEL**0.5)
+    rotate = lambda heads: heads
+    if kind == "rope":  # cos and sin once, for every layer, head, query and key
+        cos, sin = F.rope_cos_sin(positions, F.default_inv_freq(HEAD_DIM))
+        cos, sin = cos[:, None, :], sin[:, None, :]
+        rotate = lambda heads: F.apply_rope(heads, cos, sin)
+    elif kind == "sinusoidal":
+        x = F.apply_positional_encoding(x, start=start)
+    elif kind == "learned":
+        x = F.apply_learned_positional_embedding(params.positions, x, positions)
+
+    new_cache = []
+    for index, layer in enumerate(params.layers):
+        q, k, v = jnp.einsum("btd,dshe->sbthe", rms_norm(x), layer.qkv)
+        q, k = rotate(q), rotate(k)
+        if cache is not None:
+            k, v = (
+                jax.lax.dynamic_update_slice_in_dim(old, new, start, axis=1)
+                for old, new in zip(cache[index], (k, v), strict=True)
+            )
+        new_cache.append((k, v))
+        # Causal; it also hides the part of a cache that is not yet written.
+        mask = jnp.arange(k.shape[1])[None, :] <= positions[:, None]
+        heads = jax.nn.dot_product_attention(q, k, v, mask=mask[None, None])
+        x = x + jnp.einsum("bthe,hed->btd", heads, layer.out)
+        x = x + jax.nn.relu(rms_norm(x) @ layer.up) ** 2 @ layer.down
+    return F.apply_token_unembedding(params.tokens, rms_norm(x)), new_cache
+
+
+def rms_norm(x):
+    return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6)
+
+
+def nats_per_byte(params, windows, kind):
+    """The loss of every byte but the first, `(batch, seq_len)`."""
+    logits, _ = forward(params, windows[:, :-1], kind)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, windows[:, 1:])
+
+
+# Training.
+
+
+def train(text, kind, steps, seed):
+    """The trained parameters, and the loss of every step in bits per byte."""
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, LEARNING_RATE, min(100, steps // 10), steps, LEARNING_RATE / 20
+    )
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(1.0),
+        optax.adamw(schedule, b2=0.98, weight_decay=0.1),
+    )
+
+    @partial(jax.jit, donate_argnums=0)
+    def train_step(state, windows):
+        params, opt_state = state
+        mean_loss = lambda params: nats_per_byte(params, windows, kind).mean()
+        loss, gradients = jax.value_and_grad(mean_loss)(params)
+        updates, opt_state = optimizer.update(gradients, opt_state, params)
+        return (optax.apply_updates(params, updates), opt_state), loss
+
+    params = init_params(jax.random.key(seed), kind)
+    state, losses = (params, optimizer.init(params)), []
+    rng = np.random.default_rng(seed)
+    bar = tqdm(range(steps), "training", unit="tok", unit_scale=BATCH_SIZE * SEQ_LEN)
+    with bar, interrupt_flag() as interrupted:
+        for _ in bar:
+            starts = rng.integers(len(text) - SEQ_LEN, size=BATCH_SIZE)
+            state, loss = train_step(state, windows_at(text, starts, SEQ_LEN))
+            losses.append(float(loss) * BITS)
+            bar.set_postfix_str(f"{np.mean(losses[-20:]):.2f} bits/byte", refresh=False)
+            if interrupted.is_set():
+                break
+    if len(losses) < steps:
+        print(f"Interrupted after {len(losses)} steps; going on with these.")
+    return state[0], losses
+
+
+@contextmanager
+def interrupt_flag():
+    """An event that the first Ctrl-C sets; a second one ends the program as usual.
+
+    An exception could strike after a step has been given the arrays of `state` to write
+    on, and before `state` names the new ones.
+    """
+    pressed = threading.Event()
+
+    def handler(*_):
+        pressed.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    previous = signal.signal(signal.SIGINT, handler)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+# What was learned.
+
+
+def bits_by_position(params, text, kind, seq_len):
+    """Held-out bits per byte in each bin of positions.
+
+    A window starts every `BIN` bytes, so that every bin averages over the same text.
+    """
+    starts = np.arange(0, len(text) - seq_len, BIN)
+    mean_loss = jax.jit(lambda *args: nats_per_byte(*args, kind).mean(0))
+    batches = [starts[i : i + 32] for i in range(0, len(starts) - 31, 32)]
+    total = sum(mean_loss(params, windows_at(text, b, seq_len)) for b in batches)
+    return BITS * np.reshape(total / len(batches), (-1, BIN)).mean(1)
+
+
+def unigram_bits(train_text, held_out):
+    counts = np.bincount(train_text, minlength=VOCAB_SIZE) + 1
+    return -np.log2(counts / counts.sum())[held_out].mean()
+
+
+def generate(params, prompt, kind, seed, temperature=0.7):
+    """Continues `prompt` to the trained length, one step and one position at a time."""
+
+    @partial(jax.jit, donate_argnums=0)
+    def decode_step(cache, params, token_ids, position, key):
+        logits, cache = forward(params, token_ids, kind, position, cache)
+        return cache, jax.random.categorical(key, logits[0, -1] / temperature)
+
+    empty = jnp.zeros((1, SEQ_LEN, NUM_HEADS, HEAD_DIM))
+    cache = [(empty.copy(), empty.copy()) for _ in params.layers]
+    keys, text = jax.random.split(jax.random.key(seed), SEQ_LEN), list(prompt)
+    for position in range(SEQ_LEN - 1):  # traced: one compilation serves every step
+        token_ids = np.array([[text[position]]], np.uint8)
+        cache, sampled = decode_step(cache, params, token_ids, position, keys[position])
+        if position + 1 == len(text):
+            text.append(int(sampled))
+    return bytes(text)
+
+
+def plot(path, kind, losses, curve, baseline):
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    steps = np.arange(1, len(losses) + 1)
+    smooth = [np.mean(losses[max(0, i - 20) : i]) for i in steps]
+    left.plot(steps, losses, color="C0", alpha=0.25, linewidth=0.8)
+    left.plot(steps, smooth, color="C0", label="training, mean of 20 steps")
+    left.set(title="Loss during training", xlabel="step", ylabel="bits per byte")
+
+    centers = BIN * np.arange(len(curve)) + BIN / 2
+    note = " (its table ends here)" if kind == "learned" else ""
+    right.plot(centers, curve, ".-", color="C0", label=f"{kind}{note}")
+    right.axvline(SEQ_LEN, color="black", linestyle="--", label="trained length")
+    right.set(title="Held-out loss by position", xlabel="position", ylim=(0, None))
+    right.set_xlim(0, 2 * SEQ_LEN)
+    for axes in (left, right):
+        axes.axhline(baseline, color="C7", linestyle=":", label="unigram baseline")
+        axes.legend(frameon=False, fontsize="small")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=110)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--positions", choices=POSITIONS, default="rope")
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", metavar="PATH", default="language_model.png")
+    args = parser.parse_args()
+    if args.steps < 1:
+        parser.error("--steps must be positive")
+    kind = args.positions
+
+    train_text, held_out = load_text()
+    print(f"{len(train_text):,} bytes to train on, {len(held_out):,} held out.")
+    params, losses = train(train_text, kind, args.steps, args.seed)
+
+    baseline = unigram_bits(train_text, held_out)
+    seq_len = SEQ_LEN if kind == "learned" else 2 * SEQ_LEN
+    curve = bits_by_position(params, held_out, kind, seq_len)
+    inside, beyond = np.split(curve, [SEQ_LEN // BIN])
+    print(f"Held-out bits per byte, {kind}: {inside.mean():.3f}")
+    print(f"  unigram baseline: {baseline:.3f}")
+    if beyond.size:
+        print(f"  at positions {SEQ_LEN} to {seq_len - 1}: {beyond.mean():.3f}")
+
+    begin = time.perf_counter()
+    sample = generate(params, held_out[:48].tobytes(), kind, args.seed)
+    seconds = time.perf_counter() - begin
+    print(f"A sample, decoded byte by byte in {seconds:.1f} s:\n")
+    print(sample.decode(errors="replace"))
+
+    plot(args.output, kind, losses, curve, baseline)
+    print(f"\nWrote {args.output}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The parts of the example that need no training."""
+
+import importlib.util
+import signal
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_close
+
+for _package in ("matplotlib", "optax", "tqdm"):
+    pytest.importorskip(_package)
+
+_PATH = Path(__file__).parents[2] / "examples" / "language_model.py"
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("language_model", _PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def small(example, monkeypatch):
+    sizes = dict(SEQ_LEN=12, D_MODEL=24, NUM_LAYERS=2, NUM_HEADS=3, HEAD_DIM=8)
+    for name, size in sizes.items():
+        monkeypatch.setattr(example, name, size)
+    return example
+
+
+def _kinds(test):
+    kinds = ("rope", "sinusoidal", "learned", "none")
+    return pytest.mark.parametrize("kind", kinds)(test)
+
+
+def test_held_out_text_shares_no_paragraph_with_training_text(example):
+    train_text, held_out = (part.tobytes().decode() for part in example.load_text())
+    paragraphs = lambda text: {" ".join(p.split()) for p in text.split("\n\n")}
+    assert not paragraphs(train_text) & paragraphs(held_out)
+    assert 0.05 < len(held_out) / len(train_text) < 0.2
+
+
+def test_windows_hold_the_byte_after(example):
+    windows = example.windows_at(np.arange(10), [0, 4], 3)
+    np.testing.assert_array_equal(windows, [[0, 1, 2, 3], [4, 5, 6, 7]])
+
+
+@_kinds
+def test_decoding_gives_the_logits_of_the_whole_sequence(small, kind):
+    params = small.init_params(jax.random.key(0), kind)
+    token_ids = jax.random.randint(jax.random.key(1), (2, 9), 0, 256)
+    expected, _ = small.forward(params, token_ids, kind)
+    step = jax.jit(small.forward, static_argnums=2)
+    empty = jnp.zeros((2, small.SEQ_LEN, small.NUM_HEADS, small.HEAD_DIM))
+    cache = [(empty, empty)] * small.NUM_LAYERS
+    for position in range(9):
+        column = token_ids[:, position : position + 1]
+        logits, cache = step(params, column, kind, position, cache)
+        # Logits are of order one, sums of a few dozen products in another order.
+        assert_close(logits[:, 0], expected[:, position], magnitude=20.0)
+
+
+@_kinds
+def test_decoding_compiles_once(small, monkeypatch, kind):
+    traces, forward = [], small.forward
+
+    def counted(*args):
+        traces.append(args)
+        return forward(*args)
+
+    monkeypatch.setattr(small, "forward", counted)
+    params = small.init_params(jax.random.key(0), kind)
+    text = small.generate(params, b"abc", kind, seed=0)
+    assert len(traces) == 1
+    assert len(text) == small.SEQ_LEN and text.startswith(b"abc")
+    assert text == small.generate(params, b"abc", kind, seed=0)
+
+
+def test_first_interrupt_is_a_flag_and_the_second_an_exception(example):
+    before = signal.getsignal(signal.SIGINT)
+    with example.interrupt_flag() as interrupted:
+        assert not interrupted.is_set()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted.is_set()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
