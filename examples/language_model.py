@@ -64,6 +64,8 @@ def windows_at(text, starts, seq_len):
 
 
 class Layer(NamedTuple):
+    """Attention and a two-layer perceptron."""
+
     qkv: jax.Array  # d_model, 3, num_heads, head_dim
     out: jax.Array  # num_heads, head_dim, d_model
     up: jax.Array  # d_model, 4 * d_model
@@ -71,6 +73,8 @@ class Layer(NamedTuple):
 
 
 class Params(NamedTuple):
+    """Everything that is trained."""
+
     tokens: F.TokenEmbeddingParams
     positions: F.LearnedPositionalEmbeddingParams | None
     layers: tuple[Layer, ...]

@@ -31,6 +31,11 @@ def floats(draw, shape, dtype=jnp.float32, bound=8.0):
     )
 
 
+def integers(shape, lower, upper):
+    """int32 between bounds, both included."""
+    return hnp.arrays(np.int32, shape, elements=st.integers(lower, upper))
+
+
 @st.composite
 def positions(draw, shape, *, far=False):
     """int32 positions of both signs; within 2**27 unless `far`."""

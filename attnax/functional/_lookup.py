@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
+from jax.sharding import NamedSharding, PartitionSpec
 
 from .._bounds import int32_in_range
 from .._dtypes import compute_dtype
@@ -18,10 +19,12 @@ def lookup_rows(function, name, weight, indices, *, frozen_row=None, out_shardin
     The gradient is added up in that dtype and rounded to the dtype of `weight` once.
     NaN rows and those of `frozen_row` add nothing to it.
     """
+    if out_sharding is None:
+        out_sharding = _sharding_of_rows(indices)
     indices, valid = int32_in_range(function, name, indices, 0, weight.shape[0])
     if valid is not None:
         indices = jnp.where(valid, indices, -1)
-    return _rows(weight, indices, frozen_row, out_sharding)
+    return _rows(jnp.asarray(weight), indices, frozen_row, out_sharding)
 
 
 # The rule says how tangents go: through the wide dtype, so that the transpose adds them
@@ -43,7 +46,7 @@ def _rows(weight, indices, frozen_row, out_sharding):
 @_rows.defjvp
 def _rows_jvp(frozen_row, out_sharding, primals, tangents):
     weight, indices = primals
-    wide = tangents[0].astype(compute_dtype(weight.dtype))
+    wide = jnp.asarray(tangents[0]).astype(compute_dtype(weight.dtype))
     rows = _gather(wide, indices, 0.0, out_sharding)
     if frozen_row is not None:
         rows = jnp.where((indices == frozen_row)[..., None], jnp.zeros_like(rows), rows)
@@ -57,3 +60,11 @@ def _gather(weight, indices, fill_value, out_sharding):
         wrap_negative_indices=False,
         out_sharding=out_sharding,
     )
+
+
+def _sharding_of_rows(indices):
+    """Under a mesh with explicit axes: that of the indices, `d_model` not sharded."""
+    sharding = jax.typeof(indices).sharding
+    if not sharding.mesh.explicit_axes:
+        return None
+    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec, None))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Shaped
 
@@ -54,11 +55,14 @@ def patchify(
         raise ValueError(
             f"patchify: {image.shape=} must be (..., height, width, channels)."
         )
-    *batch, height, width, channels = image.shape
+    height, width, channels = image.shape[-3:]
     rows, columns = patch_grid("patchify", (height, width), patch_size)
     patch_height, patch_width = as_pair("patchify", "patch_size", patch_size)
-    blocks = image.reshape(*batch, rows, patch_height, columns, patch_width * channels)
-    return _swap_grid_and_patch(blocks).reshape(*batch, rows * columns, -1)
+    row_dim = patch_width * channels
+    keep = _batch_sharding("patchify", "image", image, 3)
+    blocks = keep(image, (rows, patch_height, columns, row_dim))
+    patch_dim = patch_height * row_dim
+    return keep(_swap_grid_and_patch(blocks), (rows * columns, patch_dim))
 
 
 def unpatchify(
@@ -92,7 +96,7 @@ def unpatchify(
     """
     if patches.ndim < 2:
         raise ValueError(f"unpatchify: {patches.shape=} must be (..., patches, dim).")
-    *batch, num_patches, patch_dim = patches.shape
+    num_patches, patch_dim = patches.shape[-2:]
     channels = None
     if isinstance(image_size, tuple) and len(image_size) > 2:
         *_, height, width, channels = image_size
@@ -108,10 +112,9 @@ def unpatchify(
             f"unpatchify: {patches.shape=} must be {rows * columns} patches of "
             f"{patch_height} x {patch_width} pixels for {image_size=}."
         )
-    blocks = patches.reshape(
-        *batch, rows, columns, patch_height, patch_width * inferred
-    )
-    return _swap_grid_and_patch(blocks).reshape(*batch, *image_size, inferred)
+    keep = _batch_sharding("unpatchify", "patches", patches, 2)
+    blocks = keep(patches, (rows, columns, patch_height, patch_width * inferred))
+    return keep(_swap_grid_and_patch(blocks), (*image_size, inferred))
 
 
 def init_patch_embedding(
@@ -248,6 +251,25 @@ def _swap_grid_and_patch(blocks):
     """Its own inverse: exchanges columns of patches and rows of pixels."""
     # Pixels and channels stay one axis: as two, jax 0.12 takes four times as long.
     return jnp.swapaxes(blocks, -3, -2)
+
+
+def _batch_sharding(function, name, array, num_axes):
+    """A reshape of the axes after the batch, which keeps the sharding of the batch."""
+    batch, sharding = array.shape[:-num_axes], jax.typeof(array).sharding
+    if any(axis is not None for axis in sharding.spec[len(batch) :]):
+        raise ValueError(
+            f"{function}: the last {num_axes} axes of {name} have {sharding.spec=}, "
+            "but must not be sharded; shard the batch, or use jax.reshard."
+        )
+    if not sharding.mesh.explicit_axes:
+        return lambda x, shape: x.reshape(*batch, *shape)
+    spec = sharding.spec[: len(batch)]
+
+    def keep(x, shape):
+        out = NamedSharding(sharding.mesh, PartitionSpec(*spec, *(None for _ in shape)))
+        return lax.reshape(x, (*batch, *shape), out_sharding=out)
+
+    return keep
 
 
 def _square_patch(patch_dim, channels):

@@ -107,8 +107,8 @@ def _consecutive(function, start, seq_len, lower, upper):
                 f"[{lower}, {upper})."
             )
         return start + steps, None
-    start, valid = int32_in_range(function, "start", start, lower, upper)
+    start, valid = int32_in_range(function, "start", start)
     positions = start + steps
     # Past int32 the sum wraps to below `start`.
-    inside = (positions >= start) & (positions <= upper - 1)
+    inside = (positions >= start) & (positions >= lower) & (positions <= upper - 1)
     return positions, inside if valid is None else inside & valid

@@ -151,8 +151,6 @@ def apply_token_embedding(
         raise ValueError(f"{name}: {mask_padding=} must come with a padding_id.")
     if scale is None and scale_dtype is not None:
         raise ValueError(f"{name}: {scale_dtype=} must come with a scale.")
-    if out_sharding is None:
-        out_sharding = _sharding_of_rows(token_ids)
     rows = lookup_rows(
         name,
         "token_ids",
@@ -248,11 +246,3 @@ def check_token_embedding(function, vocab_size, d_model, padding_id):
             raise ValueError(f"{function}: {name}={size} must be positive.")
     if padding_id is not None and not 0 <= padding_id < vocab_size:
         raise ValueError(f"{function}: {padding_id=} must lie in [0, {vocab_size}).")
-
-
-def _sharding_of_rows(token_ids):
-    """The ids' sharding and an unsharded `d_model`, under a mesh with explicit axes."""
-    sharding = jax.typeof(token_ids).sharding
-    if not sharding.mesh.explicit_axes:
-        return None
-    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec, None))

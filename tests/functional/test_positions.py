@@ -1,0 +1,121 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import strategies as ax
+from helpers import assert_same_bits
+from hypothesis import given
+from hypothesis import strategies as st
+
+import attnax
+import attnax.functional as F
+
+
+def rows(array):
+    return np.asarray(array).reshape(-1, np.shape(array)[-1])
+
+
+def by_row(function, array):
+    out = np.array([function(row.tolist()) for row in rows(array)], np.int32)
+    return out.reshape(np.shape(array)[:-1] + out.shape[-1:])
+
+
+def count_tokens(mask):
+    out, count = [], 0
+    for is_token in mask:
+        count += bool(is_token)
+        out.append(max(count - 1, 0))
+    return out
+
+
+def count_since_change(ids):
+    out = []
+    for i, value in enumerate(ids):
+        out.append(0 if i == 0 or value != ids[i - 1] else out[-1] + 1)
+    return out
+
+
+def lay_out(lengths, total_len):
+    laid = [p for length in lengths for p in range(length)]
+    return (laid + [0] * total_len)[:total_len]
+
+
+def everywhere(function, array):
+    """The same bits eagerly, compiled, from NumPy and mapped over the batch."""
+    actual = function(jnp.asarray(array))
+    assert actual.dtype == jnp.int32
+    assert_same_bits(function(array), actual)
+    assert_same_bits(jax.jit(function)(array), actual)
+    if np.ndim(array) > 1:
+        assert_same_bits(jax.vmap(function)(jnp.asarray(array)), actual)
+    return actual
+
+
+@given(
+    data=st.data(),
+    batch=ax.batches,
+    dtype=st.sampled_from((np.bool_, np.int32, np.uint8)),
+)
+def test_masks(data, batch, dtype):
+    mask = data.draw(ax.integers((*batch, 7), 0, 1)).astype(dtype)
+    actual = everywhere(F.positions_from_mask, mask)
+    np.testing.assert_array_equal(actual, by_row(count_tokens, mask))
+
+
+@given(data=st.data(), batch=ax.batches, dtype=st.sampled_from((np.int32, np.uint8)))
+def test_segment_ids(data, batch, dtype):
+    ids = data.draw(ax.integers((*batch, 7), 0, 2)).astype(dtype)
+    actual = everywhere(F.positions_from_segment_ids, ids)
+    np.testing.assert_array_equal(actual, by_row(count_since_change, ids))
+
+
+@given(data=st.data(), batch=ax.batches, total_len=st.sampled_from((1, 4, 12)))
+def test_lengths(data, batch, total_len):
+    lengths = data.draw(ax.integers((*batch, 4), 0, 3))
+    actual = everywhere(lambda l: F.positions_from_lengths(l, total_len), lengths)
+    expected = by_row(lambda l: lay_out(l, total_len), lengths)
+    np.testing.assert_array_equal(actual, expected)
+
+
+@given(data=st.data())
+def test_lengths_are_the_segments_that_they_make(data):
+    lengths = data.draw(ax.integers((4,), 1, 3))
+    total_len = int(lengths.sum())
+    ids = np.repeat(np.arange(4), lengths)
+    np.testing.assert_array_equal(
+        F.positions_from_lengths(lengths, total_len),
+        F.positions_from_segment_ids(ids),
+    )
+
+
+def test_left_padding_rotates_as_the_unpadded_sequence_does():
+    rope = attnax.RotaryEmbedding(8, 100)
+    x = jax.random.normal(jax.random.key(0), (5, 2, 8))
+    padded = jnp.concatenate([jnp.zeros((3, 2, 8)), x])
+    mask = np.arange(8) >= 3
+    rotated = rope(padded, F.positions_from_mask(mask))
+    assert_same_bits(rotated[3:], rope(x))
+
+
+def test_packed_documents_rotate_as_each_alone_does():
+    rope = attnax.RotaryEmbedding(8, 100)
+    x = jax.random.normal(jax.random.key(0), (7, 2, 8))
+    packed = rope(x, F.positions_from_lengths(np.array([4, 3]), 7))
+    assert_same_bits(packed[:4], rope(x[:4]))
+    assert_same_bits(packed[4:], rope(x[4:]))
+
+
+def test_no_tokens_at_all():
+    assert F.positions_from_mask(np.zeros((2, 0), bool)).shape == (2, 0)
+    assert F.positions_from_segment_ids(np.zeros((2, 0), np.int32)).shape == (2, 0)
+    lengths = np.zeros((2, 0), np.int32)
+    np.testing.assert_array_equal(
+        F.positions_from_lengths(lengths, 3), np.zeros((2, 3))
+    )
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("total_len", (0, -1))
+def test_total_len_must_be_positive(total_len):
+    with pytest.raises(ValueError, match=f"total_len={total_len} must be positive"):
+        F.positions_from_lengths(np.array([1, 2]), total_len)

@@ -1,0 +1,368 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import strategies as ax
+from helpers import assert_close, assert_same_bits
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jax.test_util import check_grads
+
+import attnax.functional as F
+
+SHAPES = ((), (1,), (7,), (2, 5), (2, 1, 3))
+
+
+def draw_lookup(data, dtype=jnp.float32, shape=None):
+    vocab_size, d_model = data.draw(st.sampled_from(((1, 1), (11, 6), (300, 3))))
+    shape = data.draw(st.sampled_from(SHAPES)) if shape is None else shape
+    weight = data.draw(ax.floats((vocab_size, d_model), dtype))
+    integers = [t for t in (np.uint8, np.int16, np.int32) if vocab_size <= 256] or [
+        np.uint16,
+        np.int32,
+    ]
+    ids = data.draw(ax.integers(shape, 0, vocab_size - 1))
+    ids = ids.astype(data.draw(st.sampled_from(integers)))
+    return F.TokenEmbeddingParams(weight=weight), ids
+
+
+@given(data=st.data(), dtype=ax.dtypes)
+def test_lookup_is_the_one_hot_product(data, dtype):
+    params, ids = draw_lookup(data, dtype)
+    weight = np.asarray(params.weight, np.float64)
+    expected = np.eye(len(weight))[ids] @ weight
+    actual = F.apply_token_embedding(params, ids)
+    assert actual.dtype == dtype
+    np.testing.assert_array_equal(np.asarray(actual, np.float64), expected)
+    assert_same_bits(jax.jit(F.apply_token_embedding)(params, ids), actual)
+
+
+@given(data=st.data(), dtype=ax.dtypes)
+def test_gathered_then_scaled_in_float32_then_rounded_once(data, dtype):
+    params, ids = draw_lookup(data)
+    options = {"scale": 1.7, "scale_dtype": jnp.bfloat16}
+    wide = F.apply_token_embedding(params, ids, **options)
+    narrow = F.apply_token_embedding(params, ids, dtype=dtype, **options)
+    assert_same_bits(narrow, wide.astype(dtype))
+    rounded = float(np.asarray(1.7, jnp.bfloat16))
+    expected = np.asarray(params.weight)[ids] * np.float32(rounded)
+    np.testing.assert_array_equal(wide, expected)
+
+
+def test_scale_of_gemma():
+    params = F.TokenEmbeddingParams(weight=jnp.ones((2, 3072)))
+    scale = 3072**0.5
+    plain = F.apply_token_embedding(params, np.array(1), scale=scale)
+    gemma = F.apply_token_embedding(
+        params, np.array(1), scale=scale, scale_dtype=jnp.bfloat16
+    )
+    np.testing.assert_array_equal(plain, np.float32(scale))
+    np.testing.assert_array_equal(gemma, 55.5)
+
+
+@given(data=st.data())
+def test_batch_equals_vmap(data):
+    params, ids = draw_lookup(data, shape=(2, 5))
+    lookup = lambda ids: F.apply_token_embedding(params, ids, scale=3.0)
+    assert_same_bits(jax.vmap(lookup)(jnp.asarray(ids)), lookup(ids))
+    x = data.draw(ax.floats((2, 5, params.weight.shape[1])))
+    unembed = lambda x: F.apply_token_unembedding(params, x)
+    magnitude = 1.0 + 64.0 * params.weight.shape[1]
+    assert_close(jax.vmap(unembed)(x), np.asarray(unembed(x)), magnitude=magnitude)
+
+
+@given(data=st.data(), dtype=ax.dtypes)
+def test_gradient_is_a_scatter_of_sums(data, dtype):
+    params, ids = draw_lookup(data, dtype)
+    cotangent = data.draw(ax.floats((*ids.shape, params.weight.shape[1])))
+    lookup = lambda params: F.apply_token_embedding(params, ids, dtype=jnp.float32)
+    actual = jax.vjp(lookup, params)[1](cotangent)[0].weight
+    expected = np.zeros(params.weight.shape)
+    np.add.at(expected, ids, np.asarray(cotangent, np.float64))
+    assert actual.dtype == dtype
+    # At most ten rows of size at most 8 meet.
+    assert_close(actual, expected, magnitude=80.0, roundings=10)
+    untouched = np.setdiff1d(np.arange(len(expected)), ids)
+    np.testing.assert_array_equal(np.asarray(actual, np.float32)[untouched], 0.0)
+
+
+@pytest.mark.parametrize("table", (jnp.float32, jnp.bfloat16))
+@pytest.mark.parametrize("compute", (jnp.float32, jnp.bfloat16))
+@pytest.mark.parametrize("jit", (False, True))
+def test_4096_repeats_add_up_in_float32(table, compute, jit):
+    def rows(weight):
+        params = F.TokenEmbeddingParams(weight=weight)
+        ids = jnp.full((4096,), 1, jnp.int32)
+        return F.apply_token_embedding(params, ids, dtype=compute)
+
+    def gradient(weight, cotangent):
+        return jax.vjp(rows, weight)[1](cotangent)[0]
+
+    cotangent = jnp.full((4096, 2), 0.01, compute)
+    function = jax.jit(gradient) if jit else gradient
+    actual = function(jnp.zeros((3, 2), table), cotangent)
+    assert actual.dtype == table
+    exact = 4096 * float(cotangent[0, 0])
+    eps = float(jnp.finfo(table).eps)
+    # Sums in float32 drift by less than half a bfloat16 unit.
+    np.testing.assert_allclose(
+        np.asarray(actual[1], np.float64), exact, rtol=max(eps / 2, 4096 * 2.0**-24)
+    )
+    np.testing.assert_array_equal(np.asarray(actual[0], np.float32), 0.0)
+
+
+@pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
+def test_forward_mode_and_second_derivatives(dtype):
+    ids = np.array([[2, 0, 2], [1, 1, 4]])
+    weight = jax.random.normal(jax.random.key(0), (5, 3), dtype)
+    tangent = jax.random.normal(jax.random.key(1), (5, 3), dtype)
+
+    def rows(weight, **options):
+        params = F.TokenEmbeddingParams(weight=weight)
+        return F.apply_token_embedding(params, ids, scale=2.0, **options)
+
+    primal, moved = jax.jvp(rows, (weight,), (tangent,))
+    assert_same_bits(primal, rows(weight))
+    assert_same_bits(moved, rows(tangent))
+    frozen = jax.jvp(lambda w: rows(w, padding_id=1), (weight,), (tangent,))[1]
+    assert not np.any(np.asarray(frozen, np.float32)[1, :2])
+    if dtype == jnp.float32:
+        check_grads(lambda w: rows(w) ** 2, (weight,), order=2, atol=0.1, rtol=0.05)
+        loss = lambda w: jnp.sum(rows(w) ** 4)
+        product = jax.jvp(jax.grad(loss), (weight,), (tangent,))[1]
+        counts = np.bincount(ids.ravel(), minlength=5)[:, None]
+        expected = counts * 16.0 * 12.0 * np.asarray(weight, np.float64) ** 2 * tangent
+        magnitude = float(np.abs(expected).max())
+        assert_close(product, expected, magnitude=magnitude)
+
+
+@given(data=st.data())
+def test_padding_row_gets_no_gradient_and_is_read_as_it_is(data):
+    params, ids = draw_lookup(data)
+    padding_id = int(np.ravel(ids)[0])
+    options = {"padding_id": padding_id}
+    assert_same_bits(
+        F.apply_token_embedding(params, ids, **options),
+        F.apply_token_embedding(params, ids),
+    )
+    loss = lambda p, **o: jnp.sum(jnp.cos(F.apply_token_embedding(p, ids, **o)))
+    plain = np.array(jax.grad(loss)(params).weight)
+    plain[padding_id] = 0.0
+    actual = jax.grad(lambda p: loss(p, **options))(params).weight
+    np.testing.assert_array_equal(actual, plain)
+    masked = F.apply_token_embedding(params, ids, mask_padding=True, **options)
+    expected = np.array(F.apply_token_embedding(params, ids))
+    expected[np.asarray(ids) == padding_id] = 0.0
+    np.testing.assert_array_equal(masked, expected)
+
+
+@given(data=st.data(), dtype=ax.dtypes)
+def test_unembedding_is_the_product_with_the_same_table(data, dtype):
+    params, _ = draw_lookup(data, dtype)
+    d_model = params.weight.shape[1]
+    x = data.draw(ax.floats((2, 3, d_model), dtype))
+    actual = F.apply_token_unembedding(params, x)
+    assert actual.dtype == dtype
+    wide = [np.asarray(a, np.float64) for a in (x, params.weight)]
+    expected = np.einsum("btd,vd->btv", *wide)
+    # Products of size at most 64 each.
+    assert_close(actual, expected, magnitude=64.0 * d_model, roundings=2 * d_model)
+    assert_same_bits(
+        actual,
+        F.apply_token_unembedding(params, x, dtype=jnp.float32).astype(dtype),
+    )
+
+
+def test_unembedding_gradient_of_a_narrow_table_adds_up_in_float32():
+    x = jnp.full((4096, 2), 1.0, jnp.bfloat16)
+
+    def logits(weight):
+        return F.apply_token_unembedding(F.TokenEmbeddingParams(weight=weight), x)
+
+    _, pullback = jax.vjp(logits, jnp.ones((3, 2), jnp.bfloat16))
+    (gradient,) = pullback(jnp.full((4096, 3), 0.01, jnp.bfloat16))
+    exact = 4096 * float(jnp.bfloat16(0.01))
+    np.testing.assert_allclose(np.asarray(gradient, np.float64), exact, rtol=2.0**-8)
+
+
+@given(data=st.data())
+def test_soft_cap(data):
+    params, _ = draw_lookup(data)
+    d_model = params.weight.shape[1]
+    x = data.draw(ax.floats((3, d_model)))
+    plain = np.asarray(F.apply_token_unembedding(params, x), np.float64)
+    capped = F.apply_token_unembedding(params, x, soft_cap=30.0)
+    # The quotient and tanh are rounded, the second to a few units.
+    assert_close(capped, 30 * np.tanh(plain / 30), magnitude=30.0, roundings=8)
+    assert (np.abs(capped) <= 30.0).all()
+
+
+def test_accumulation_dtype():
+    params = F.TokenEmbeddingParams(weight=jnp.ones((1, 300), jnp.bfloat16))
+    x = jnp.ones((300,), jnp.bfloat16) * 1.0078125
+    exact = 300 * 1.0078125
+    wide = F.apply_token_unembedding(params, x, dtype=jnp.float32)
+    np.testing.assert_array_equal(wide, exact)
+    narrow = F.apply_token_unembedding(
+        params, x, dtype=jnp.float32, accumulation_dtype=jnp.bfloat16
+    )
+    assert_same_bits(narrow, narrow.astype(jnp.bfloat16).astype(jnp.float32))
+
+
+def test_mixed_operands_are_widened():
+    weight = jnp.full((1, 2), 1 + 2.0**-20)
+    x = jnp.ones((2,), jnp.bfloat16)
+    params = F.TokenEmbeddingParams(weight=weight)
+    actual = F.apply_token_unembedding(params, x, dtype=jnp.float32)
+    np.testing.assert_array_equal(actual, 2 + 2.0**-19)
+
+
+@pytest.mark.parametrize("dtype", (None, jnp.float32, jnp.bfloat16))
+def test_init_draws_the_stated_normal(dtype):
+    params = F.init_token_embedding(
+        jax.random.key(3), 1000, 64, stddev=0.5, dtype=dtype, padding_id=7
+    )
+    expected = jnp.result_type(float) if dtype is None else dtype
+    assert params.weight.dtype == expected
+    weight = np.asarray(params.weight, np.float64)
+    np.testing.assert_array_equal(weight[7], 0.0)
+    rest = np.delete(weight, 7, axis=0)
+    # Six standard errors of the mean and the deviation of 63 936 draws.
+    assert abs(rest.mean()) < 6 * 0.5 / rest.size**0.5
+    assert abs(rest.std() - 0.5) < 6 * 0.5 / (2 * rest.size) ** 0.5
+    other = F.init_token_embedding(jax.random.key(4), 1000, 64, stddev=0.5)
+    assert not np.array_equal(other.weight, params.weight)
+
+
+def test_narrow_init_is_float32_rounded_once():
+    wide, narrow = (
+        F.init_token_embedding(jax.random.key(0), 9, 4, dtype=d).weight
+        for d in (jnp.float32, jnp.bfloat16)
+    )
+    assert_same_bits(narrow, wide.astype(jnp.bfloat16))
+
+
+AXES = pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+
+
+@AXES
+@pytest.mark.parametrize("spec", (P("a"), P(None, "b"), P("a", "b"), P(("a", "b"))))
+def test_sharded_init_has_the_same_values_on_every_mesh(axis_type, spec):
+    draw = lambda **options: F.init_token_embedding(
+        jax.random.key(0), 64, 12, stddev=0.3, padding_id=5, **options
+    )
+    plain = draw().weight
+    for shape in ((4, 1), (2, 2), (1, 4)):
+        mesh = jax.make_mesh(shape, ("a", "b"), axis_types=(axis_type,) * 2)
+        sharding = NamedSharding(mesh, spec)
+        weight = draw(out_sharding=sharding).weight
+        assert weight.sharding.is_equivalent_to(sharding, 2)
+        assert_same_bits(weight, plain)
+
+
+def test_sharded_init_of_a_256k_table_makes_no_full_copy():
+    mesh = jax.make_mesh((4,), ("a",), axis_types=(AxisType.Auto,))
+    sharding = NamedSharding(mesh, P("a", None))
+    draw = lambda key: (
+        F.init_token_embedding(key, 256_000, 128, out_sharding=sharding).weight
+    )
+    compiled = jax.jit(draw).lower(jax.random.key(0)).compile()
+    memory = compiled.memory_analysis()
+    whole = 256_000 * 128 * 4
+    assert memory.output_size_in_bytes == whole // 4
+    # Per device: random bits, their float form and the shard.
+    assert memory.temp_size_in_bytes < whole
+
+
+@AXES
+@pytest.mark.parametrize("table_spec", (P(), P("b", None), P(None, "b")))
+def test_sharded_lookup_and_gradient(axis_type, table_spec):
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
+    weight = jax.random.normal(jax.random.key(0), (12, 6))
+    ids = np.array([[3, 3, 0], [11, 5, 3], [1, 2, 4], [4, 4, 11]], np.int32)
+
+    def loss(weight, ids):
+        rows = F.apply_token_embedding(F.TokenEmbeddingParams(weight=weight), ids)
+        return jnp.sum(rows**2), rows
+
+    (_, plain), gradient = jax.value_and_grad(loss, has_aux=True)(weight, ids)
+    with jax.set_mesh(mesh):
+        w = jax.device_put(weight, NamedSharding(mesh, table_spec))
+        i = jax.device_put(ids, NamedSharding(mesh, P("a")))
+        step = jax.jit(jax.value_and_grad(loss, has_aux=True))
+        (_, rows), actual = step(w, i)
+        assert_same_bits(rows, plain)
+        assert_close(actual, np.asarray(gradient), magnitude=32.0)
+        if axis_type is AxisType.Explicit:
+            assert jax.typeof(rows).sharding.spec == P("a", None, None)
+
+
+def test_explicit_out_sharding_of_rows_and_logits():
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
+    weight = jax.random.normal(jax.random.key(0), (12, 6))
+    ids = np.arange(8, dtype=np.int32).reshape(4, 2)
+    params = F.TokenEmbeddingParams(weight=weight)
+    plain = F.apply_token_embedding(params, ids)
+    logits = F.apply_token_unembedding(params, plain)
+    with jax.set_mesh(mesh):
+        params = jax.device_put(params, NamedSharding(mesh, P()))
+        ids = jax.device_put(ids, NamedSharding(mesh, P("a")))
+        rows = F.apply_token_embedding(params, ids, out_sharding=P("a", None, "b"))
+        assert jax.typeof(rows).sharding.spec == P("a", None, "b")
+        assert_same_bits(rows, plain)
+        rows = F.apply_token_embedding(params, ids)
+        heads = F.apply_token_unembedding(params, rows, out_sharding=P("a", None, "b"))
+        assert jax.typeof(heads).sharding.spec == P("a", None, "b")
+        assert_close(heads, np.asarray(logits), magnitude=6 * 16.0)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("size", (0, -2))
+def test_sizes_must_be_positive(size):
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=f"vocab_size={size} must be positive"):
+        F.init_token_embedding(key, size, 4)
+    with pytest.raises(ValueError, match=f"d_model={size} must be positive"):
+        F.init_token_embedding(key, 4, size)
+
+
+@pytest.mark.errors
+def test_options_of_init_are_checked():
+    key = jax.random.key(0)
+    with pytest.raises(ValueError, match=r"stddev=-0.1 must not be negative"):
+        F.init_token_embedding(key, 4, 4, stddev=-0.1)
+    with pytest.raises(ValueError, match="stddev=nan must not be negative"):
+        F.init_token_embedding(key, 4, 4, stddev=float("nan"))
+    with pytest.raises(ValueError, match="dtype=int32 must be a real float"):
+        F.init_token_embedding(key, 4, 4, dtype=jnp.int32)
+    for padding_id in (-1, 4):
+        message = rf"padding_id={padding_id} must lie in \[0, 4\)"
+        with pytest.raises(ValueError, match=message):
+            F.init_token_embedding(key, 4, 4, padding_id=padding_id)
+
+
+@pytest.mark.errors
+def test_options_of_lookup_are_checked():
+    params, ids = F.TokenEmbeddingParams(weight=jnp.ones((4, 2))), np.array([1])
+    with pytest.raises(ValueError, match=r"padding_id=4 must lie in \[0, 4\)"):
+        F.apply_token_embedding(params, ids, padding_id=4)
+    with pytest.raises(ValueError, match="mask_padding=True must come with a padding"):
+        F.apply_token_embedding(params, ids, mask_padding=True)
+    with pytest.raises(ValueError, match="must come with a scale"):
+        F.apply_token_embedding(params, ids, scale_dtype=jnp.float32)
+    with pytest.raises(ValueError, match="dtype=int8 must be a real float"):
+        F.apply_token_embedding(params, ids, dtype=jnp.int8)
+
+
+@pytest.mark.errors
+def test_options_of_unembedding_are_checked():
+    params = F.TokenEmbeddingParams(weight=jnp.ones((4, 2)))
+    with pytest.raises(ValueError, match=r"x.shape=\(3,\) must end in the width of"):
+        F.apply_token_unembedding(params, jnp.ones((3,)))
+    for soft_cap in (0.0, -1.0):
+        with pytest.raises(ValueError, match=f"soft_cap={soft_cap} must be positive"):
+            F.apply_token_unembedding(params, jnp.ones((2,)), soft_cap=soft_cap)
+    with pytest.raises(ValueError, match="accumulation_dtype=int32 must be a real"):
+        F.apply_token_unembedding(params, jnp.ones((2,)), accumulation_dtype=jnp.int32)
