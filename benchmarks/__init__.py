@@ -1,0 +1,1 @@
+"""Benchmarks of attnax; run `python -m benchmarks --help`."""
