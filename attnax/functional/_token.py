@@ -47,7 +47,8 @@ def init_token_embedding(
             default float.
         padding_id: A token whose row starts as zeros; see `apply_token_embedding`.
         out_sharding: Where the table is made. Each device makes its own shard, and the
-            values do not depend on the mesh.
+            values do not depend on the mesh; in shards of fewer columns than a vector
+            register holds, the last bits may.
 
     Returns:
         Parameters with a `weight` of shape `(vocab_size, d_model)`.
