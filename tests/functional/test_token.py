@@ -271,7 +271,9 @@ def test_sharded_init_of_a_256k_table_makes_no_full_copy():
     mesh = jax.make_mesh((4,), ("a",), axis_types=(AxisType.Auto,))
     sharding = NamedSharding(mesh, P("a", None))
     draw = lambda key: (
-        F.init_token_embedding(key, 256_000, 128, out_sharding=sharding).weight
+        F.init_token_embedding(
+            key, 256_000, 128, dtype=jnp.float32, out_sharding=sharding
+        ).weight
     )
     compiled = jax.jit(draw).lower(jax.random.key(0)).compile()
     memory = compiled.memory_analysis()

@@ -1,0 +1,58 @@
+"""The code on the pages runs, their links lead somewhere, their figures were measured."""
+
+import json
+import pathlib
+import re
+
+import jax
+import pytest
+
+from benchmarks._harness import table
+
+ROOT = pathlib.Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.jsonl"))
+named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+
+
+@named
+def test_python_blocks_run(page):
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    names = {}
+    # As a reader runs them: with JAX's own defaults.
+    with (
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+        jax.enable_x64(False),
+    ):
+        for block in blocks:
+            exec(compile(block, str(page), "exec"), names)
+
+
+@named
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def test_every_page_is_in_the_index():
+    index = (ROOT / "docs" / "README.md").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.stem == "README" or f"({page.name})" in index
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_benchmark_tables_are_those_of_the_results(path):
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert table([r for r in records if "rival" in r]) in page
+    assert path.name in page
+
+
+def test_benchmark_lines_of_the_readme_are_in_the_full_table():
+    page = (ROOT / "docs" / "benchmarks.md").read_text()
+    lines = [
+        line for line in (ROOT / "README.md").read_text().splitlines() if "ms |" in line
+    ]
+    assert len(lines) > 10
+    assert all(line in page for line in lines)
