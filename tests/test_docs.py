@@ -1,4 +1,4 @@
-"""The code on the pages runs, their links lead somewhere, their figures were measured."""
+"""The pages: their code runs, their links lead somewhere, figures were measured."""
 
 import json
 import pathlib
