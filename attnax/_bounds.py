@@ -20,11 +20,13 @@ def int32_in_range(
         values = np.asarray(values)
     if not jnp.issubdtype(values.dtype, jnp.integer):
         raise ValueError(f"{function}: {name}.dtype={values.dtype} must be integer.")
+    info = jnp.iinfo(values.dtype)
+    if lower <= info.min and info.max < upper:
+        return jnp.asarray(values, jnp.int32), None
     if _is_known(values):
         _check_on_host(function, name, np.asarray(values), lower, upper)
         return jnp.asarray(values, jnp.int32), None
 
-    info = jnp.iinfo(values.dtype)
     if info.bits < 32:  # widened first, so that the bounds are representable
         values, info = values.astype(jnp.int32), jnp.iinfo(values.dtype)
     valid = None

@@ -5,7 +5,7 @@
     python -m benchmarks --quick               # tiny sizes: only that everything runs
     python -m benchmarks --json results.jsonl  # the lines behind the table
 
-Every figure is a multiple of a limit that was timed in the same rounds.
+Every timing is a multiple of a limit that was timed in the same rounds.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import json
 from tqdm import tqdm
 
 from . import (
+    bench_accuracy,
     bench_cos_sin,
     bench_import,
     bench_lookup,
@@ -21,15 +22,16 @@ from . import (
     bench_rotation,
     bench_whole_path,
 )
-from ._harness import machine, measure, table
+from ._harness import keep_pages, machine, measure, report
 
-BENCHMARKS = {
+TIMINGS = {
     "rotation": bench_rotation,
     "cos_sin": bench_cos_sin,
     "whole_path": bench_whole_path,
     "patch": bench_patch,
     "lookup": bench_lookup,
 }
+FACTS = {"accuracy": bench_accuracy, "import": bench_import}
 
 
 def main():
@@ -38,37 +40,36 @@ def main():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    names = (*BENCHMARKS, "import")
+    names = (*TIMINGS, *FACTS)
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, 3 rounds")
     parser.add_argument("--rounds", type=int, help="default 25, quick 3; at least 2")
     parser.add_argument("--json", metavar="PATH", help="write one line per rival")
     args = parser.parse_args()
-    rounds = args.rounds or (3 if args.quick else 25)
+    rounds = (3 if args.quick else 25) if args.rounds is None else args.rounds
     if rounds < 2:
         parser.error("--rounds must be at least 2")
 
+    keep_pages()
     groups = [
         group
-        for name in BENCHMARKS
+        for name, benchmark in TIMINGS.items()
         if name in args.only
-        for group in BENCHMARKS[name].groups(args.quick)
+        for group in benchmark.groups(args.quick)
     ]
     records = []
     with tqdm(groups, unit="case") as bar:
         for group in bar:
             bar.set_postfix_str(group.case)
             records += measure(group, rounds)
-    lines = list(records)
+    for name, benchmark in FACTS.items():
+        if name in args.only:
+            records += benchmark.records(args.quick)
     print(", ".join(f"{k} {v}" for k, v in machine().items()))
-    if records:
-        print(table(records))
-    if "import" in args.only:
-        lines.append(bench_import.record(args.quick))
-        print(f"import attnax beyond jax, equinox: {lines[-1]['seconds']} s (≤ 0.15)")
+    print(report(records))
     if args.json:
         with open(args.json, "w") as file:
-            file.writelines(json.dumps(line) + "\n" for line in lines)
+            file.writelines(json.dumps(record) + "\n" for record in records)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Rivals of one question, timed in turns in the same rounds, and their table."""
 
+import ctypes
 import os
 import platform
 import random
@@ -69,6 +70,20 @@ def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
         }
 
 
+def keep_pages():
+    """Makes glibc recycle the memory of arrays below 32 MiB.
+
+    Else it is a matter of luck whether an output of 16 MiB gets fresh pages from the
+    system at every call, and a copy then takes five times as long.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        mallopt = ctypes.CDLL(None).mallopt
+        m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8
+        mallopt(m_mmap_threshold, 32 << 20)
+        mallopt(m_trim_threshold, 1 << 30)
+        mallopt(m_arena_max, 1)
+
+
 def _compile(programs):
     programs = (programs,) if isinstance(programs, Program) else programs
     compiled = [
@@ -117,8 +132,15 @@ def _cpu_name():
         return platform.processor() or platform.machine()
 
 
-def table(records: list[dict]) -> str:
-    """Markdown: a row per case, a column per rival, as multiples of the limit."""
+def report(records: list[dict]) -> str:
+    """Markdown: what was timed, then what was counted otherwise."""
+    timed = [record for record in records if "rival" in record]
+    rest = [record for record in records if "rival" not in record]
+    return "\n\n".join([*([_timings(timed)] if timed else []), *_facts(rest)])
+
+
+def _timings(records):
+    """A row per case, a column per rival, as multiples of the limit."""
     by_case, rivals = {}, []
     for record in records:
         by_case.setdefault(record["case"], []).append(record)
@@ -139,4 +161,18 @@ def table(records: list[dict]) -> str:
                 *(ratio.get(rival, "") for rival in rivals),
             ]
         )
+    return _markdown(lines)
+
+
+def _facts(records):
+    """A table for each set of columns."""
+    by_columns = {}
+    for record in records:
+        row = {key: value for key, value in record.items() if key not in machine()}
+        by_columns.setdefault(tuple(row), []).append(list(row.values()))
+    for columns, rows in by_columns.items():
+        yield _markdown([list(columns), ["---"] * len(columns), *rows])
+
+
+def _markdown(lines):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

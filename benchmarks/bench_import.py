@@ -14,21 +14,18 @@ print(time.perf_counter() - start)
 """
 
 
-def seconds(repeats):
+def records(quick):
     """Median over fresh interpreters."""
     runs = (
         subprocess.run(
             [sys.executable, "-c", CODE], check=True, capture_output=True, text=True
         )
-        for _ in range(repeats)
+        for _ in range(1 if quick else 5)
     )
-    return statistics.median(float(run.stdout) for run in runs)
-
-
-def record(quick):
-    return {
+    seconds = statistics.median(float(run.stdout) for run in runs)
+    yield {
         "case": "import attnax beyond jax, equinox",
-        "seconds": round(seconds(1 if quick else 5), 4),
-        "target_seconds": 0.15,
+        "attnax": f"{seconds:.3f} s",
+        "target": "≤ 0.15 s",
         **machine(),
     }

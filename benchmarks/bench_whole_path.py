@@ -8,6 +8,7 @@ import attnax.functional as F
 
 from . import cases
 from ._harness import Group, Program
+from .bench_cos_sin import of_a_product
 from .bench_rotation import concatenation
 
 
@@ -30,11 +31,6 @@ def from_positions(count, make, rotate):
     return function
 
 
-def of_a_product(positions):
-    angle = positions.astype(jnp.float32)[:, None] * F.rope_inv_freq(128)
-    return jnp.cos(angle), jnp.sin(angle)
-
-
 def equinox_layers(count):
     rope = eqx.nn.RotaryPositionalEmbedding(128)
     per_head = jax.vmap(jax.vmap(rope, 1, 1))
@@ -50,6 +46,8 @@ def equinox_layers(count):
 def groups(quick):
     inv_freq = F.default_inv_freq(128)
     make = lambda positions: F.rope_cos_sin(positions, inv_freq)
+    rounded = F.rope_inv_freq(128)
+    product = lambda positions: of_a_product(positions, rounded)
     for dtype in (jnp.float32, jnp.bfloat16):
         positions = jnp.arange(16 if quick else 1024)
         x = cases.normal(0, (1, positions.size, 32, 128), dtype)
@@ -63,9 +61,7 @@ def groups(quick):
             rivals = {
                 "limit": (Program(make, (positions,)), ready),
                 "attnax": Program(from_positions(count, make, F.apply_rope), args),
-                "concatenation": Program(
-                    from_positions(count, of_a_product, theirs), args
-                ),
+                "concatenation": Program(from_positions(count, product, theirs), args),
             }
             if dtype == jnp.float32:  # in bfloat16 it makes its tables anew
                 rivals["equinox.nn"] = Program(equinox_layers(count), args)

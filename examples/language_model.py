@@ -6,7 +6,7 @@ The functional API of attnax in a hand-written training loop. Run it with
     python examples/language_model.py --positions learned    # or sinusoidal, none
     python examples/language_model.py --steps 20             # a quick look
 
-It needs no network and no accelerator: about two minutes on two CPU cores. Ctrl-C stops
+It needs no network and no accelerator: under two minutes on two CPU cores. Ctrl-C stops
 the training early and goes on with what was learned so far. At the end it prints how
 well the model predicts text that it was not trained on, writes a sample, and draws the
 loss during training and the loss by position, out to twice the trained length.

@@ -1,7 +1,11 @@
 """What several test files use."""
 
+import os
+
 import jax.numpy as jnp
+import jaxtyping
 import numpy as np
+import pytest
 
 
 def assert_close(actual, expected, *, magnitude, roundings=4):
@@ -25,3 +29,11 @@ def assert_same_bits(actual, expected):
     assert actual.shape == expected.shape
     kind = f"u{actual.dtype.itemsize}"
     np.testing.assert_array_equal(actual.view(kind), expected.view(kind))
+
+
+def refused(message):
+    """Expects our own `ValueError`; with the hook, the annotation may say so first."""
+    if os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "0":
+        return pytest.raises(ValueError, match=message)
+    errors = ValueError, jaxtyping.TypeCheckError
+    return pytest.raises(errors, match=f"{message}|^Type-check error")

@@ -55,3 +55,18 @@ def heads(draw, dtype=jnp.float32, *, batches=((), (1,), (2, 3))):
     batch = draw(st.sampled_from(batches))
     shape = (*batch, 5, 4 if draw(st.booleans()) else 1, head_dim)
     return draw(floats(shape, dtype)), rotary_dim
+
+
+# Rows and columns of patches, and the patch: coprime, so that no swap goes unseen.
+_grids = st.sampled_from((((1, 1), (1, 1)), ((2, 3), (4, 3)), ((5, 2), (1, 7))))
+_channel_counts = st.sampled_from((1, 2, 3))
+
+
+@st.composite
+def images(draw, dtype=jnp.float32, batch=None):
+    """An image, its `(height, width)` and the `(height, width)` of its patches."""
+    (rows, columns), (height, width) = draw(_grids)
+    size = (rows * height, columns * width)
+    batch = draw(batches) if batch is None else batch
+    image = draw(floats((*batch, *size, draw(_channel_counts)), dtype))
+    return image, size, (height, width)

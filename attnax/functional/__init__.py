@@ -27,10 +27,10 @@ from ._learned import (
 from ._patch import PatchEmbeddingParams as PatchEmbeddingParams
 from ._patch import apply_patch_embedding as apply_patch_embedding
 from ._patch import init_patch_embedding as init_patch_embedding
-from ._patch import patchify as patchify
-from ._patch import unpatchify as unpatchify
 from ._patch_kernel import patch_kernel_from_weight as patch_kernel_from_weight
 from ._patch_kernel import patch_weight_from_kernel as patch_weight_from_kernel
+from ._patchify import patchify as patchify
+from ._patchify import unpatchify as unpatchify
 from ._positions import positions_from_lengths as positions_from_lengths
 from ._positions import positions_from_mask as positions_from_mask
 from ._positions import positions_from_segment_ids as positions_from_segment_ids

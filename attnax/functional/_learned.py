@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype
 from ._add import add_rows
-from ._lookup import lookup_rows
+from ._lookup import lookup_rows, row_indices
 
 
 class LearnedPositionalEmbeddingParams(NamedTuple):
@@ -104,11 +104,10 @@ def apply_learned_positional_embedding(
             f"{name}: {x.shape=} must be (..., seq_len, d_model) with the width of "
             f"{weight.shape=}."
         )
-    if positions is not None:
-        return add_rows(
-            name, x, lookup_rows(name, "positions", weight, positions), positions.shape
-        )
     seq_len, num_positions = x.shape[-2], weight.shape[0]
+    if positions is not None:
+        indices = row_indices(name, "positions", positions, num_positions)
+        return add_rows(name, x, lookup_rows(weight, indices), positions.shape)
     if seq_len > num_positions:
         raise ValueError(
             f"{name}: {seq_len=} must be at most {num_positions=}; shorten x, or pass "

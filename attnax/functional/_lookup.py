@@ -13,17 +13,20 @@ from .._bounds import int32_in_range
 from .._dtypes import compute_dtype
 
 
-def lookup_rows(function, name, weight, indices, *, frozen_row=None, out_sharding=None):
-    """Rows of `weight` in its compute dtype; indices past the table give NaN rows.
+def row_indices(function, name, values, num_rows):
+    """`values` as int32; traced ones out of `[0, num_rows)` are -1, which is no row."""
+    indices, valid = int32_in_range(function, name, values, 0, num_rows)
+    return indices if valid is None else jnp.where(valid, indices, -1)
+
+
+def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
+    """Rows of `weight` in its compute dtype; where `indices` is -1, NaN.
 
     The gradient is added up in that dtype and rounded to the dtype of `weight` once.
     NaN rows and those of `frozen_row` add nothing to it.
     """
     if out_sharding is None:
         out_sharding = _sharding_of_rows(indices)
-    indices, valid = int32_in_range(function, name, indices, 0, weight.shape[0])
-    if valid is not None:
-        indices = jnp.where(valid, indices, -1)
     return _rows(jnp.asarray(weight), indices, frozen_row, out_sharding)
 
 

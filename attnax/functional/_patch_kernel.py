@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float
 
-from ._patch import as_pair
+from ._patchify import as_pair
 
 
 def patch_weight_from_kernel(

@@ -11,9 +11,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import int32_in_range
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype
-from ._lookup import lookup_rows
+from ._lookup import lookup_rows, row_indices
 
 
 class TokenEmbeddingParams(NamedTuple):
@@ -152,23 +151,14 @@ def apply_token_embedding(
         raise ValueError(f"{name}: {mask_padding=} must come with a padding_id.")
     if scale is None and scale_dtype is not None:
         raise ValueError(f"{name}: {scale_dtype=} must come with a scale.")
-    rows = lookup_rows(
-        name,
-        "token_ids",
-        weight,
-        token_ids,
-        frozen_row=padding_id,
-        out_sharding=out_sharding,
-    )
+    ids = row_indices(name, "token_ids", token_ids, vocab_size)
+    rows = lookup_rows(weight, ids, frozen_row=padding_id, out_sharding=out_sharding)
     if scale is not None:
         rounded = np.asarray(scale, rows.dtype if scale_dtype is None else scale_dtype)
         rows = rows * rounded.astype(rows.dtype)
     if mask_padding:
-        ids, valid = int32_in_range(name, "token_ids", token_ids, 0, vocab_size)
-        is_padding = ids == padding_id
-        if valid is not None:  # a 64-bit id may wrap to the padding id
-            is_padding = is_padding & valid
-        rows = jnp.where(is_padding[..., None], jnp.zeros_like(rows), rows)
+        is_padding = (ids == padding_id)[..., None]
+        rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
     return rows.astype(dtype)
 
 

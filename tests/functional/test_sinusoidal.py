@@ -4,7 +4,7 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_same_bits
+from helpers import assert_same_bits, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -208,13 +208,11 @@ def test_known_offsets_past_a_bound_are_refused(jit):
 def test_arguments_are_checked():
     x = jnp.ones((2, 3))
     apply = F.apply_positional_encoding
-    # With the hook, the annotation says so first.
-    refused = (ValueError, TypeError)
-    with pytest.raises(refused, match=r"x.shape=\(3,\) must be|type"):
+    with refused(r"x.shape=\(3,\) must be \(..., seq_len, d_model\)"):
         apply(jnp.ones((3,)))
     with pytest.raises(ValueError, match="start=5 must not come with positions"):
         apply(x, np.array([0, 1]), start=5)
     with pytest.raises(ValueError, match="must not come with positions; add them"):
         apply(x, np.array([0, 1]), start=jnp.asarray(0))
-    with pytest.raises(refused, match=r"shape \(3,\) must broadcast to \(2,\)|type"):
+    with refused(r"positions of shape \(3,\) must broadcast to \(2,\)"):
         apply(x, np.array([0, 1, 2]))
