@@ -11,11 +11,12 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 def int32_in_range(
     function: str, name: str, values, lower: int = INT32_MIN, upper: int = INT32_MAX + 1
 ):
-    """`values` as int32, and a mask of those in `[lower, upper)`.
+    """`values` as int32, and a mask of those in `[lower, upper)` and in int32.
 
     The mask is `None` where nothing can be out of range: values known on the host were
     checked there (`ValueError` naming the first bad one), or the dtype admits no other.
     """
+    lower, upper = max(lower, INT32_MIN), min(upper, INT32_MAX + 1)
     if not isinstance(values, jax.Array):
         values = np.asarray(values)
     if not jnp.issubdtype(values.dtype, jnp.integer):
@@ -28,7 +29,7 @@ def int32_in_range(
         return jnp.asarray(values, jnp.int32), None
 
     if info.bits < 32:  # widened first, so that the bounds are representable
-        values, info = values.astype(jnp.int32), jnp.iinfo(values.dtype)
+        values = values.astype(jnp.int32)
     valid = None
     if lower > info.min:
         valid = values >= jnp.asarray(lower, values.dtype)

@@ -97,7 +97,7 @@ def test_host_values_are_checked_inside_a_transformation_too(lookup):
 @pytest.mark.errors
 def test_floats_are_refused():
     with refused("token_ids.dtype=float32 must be integer"):
-        token(jnp.array([1.0, 2.0]))
+        token(jnp.array([1.0, 2.0], jnp.float32))
 
 
 @everywhere
@@ -125,20 +125,38 @@ def test_a_wrapped_id_is_not_padding():
     np.testing.assert_array_equal(rows, [[np.nan, np.nan], [0.0, 0.0]])
 
 
-@everywhere
-def test_nothing_out_of_range_adds_to_a_gradient(lookup):
-    def loss(table, ids):
-        params = F.LearnedPositionalEmbeddingParams(weight=table)
-        tokens = F.TokenEmbeddingParams(weight=table)
-        rows = F.apply_token_embedding(tokens, ids)
-        x = F.apply_learned_positional_embedding(params, jnp.zeros_like(rows), ids)
-        return jnp.sum(jnp.where(jnp.isnan(rows), 0.0, rows + x))
+@pytest.mark.parametrize(
+    "params", (F.TokenEmbeddingParams, F.LearnedPositionalEmbeddingParams)
+)
+@pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
+def test_nothing_out_of_range_adds_to_a_gradient(params, dtype):
+    def rows(table, ids):
+        if params is F.TokenEmbeddingParams:
+            return F.apply_token_embedding(params(weight=table), ids)
+        x = jnp.zeros((4, 2), dtype)
+        return F.apply_learned_positional_embedding(params(weight=table), x, ids)
 
-    ids = jnp.array([-1, 2, 5, 2])
-    gradient = jax.jit(jax.grad(loss))(jnp.asarray(TABLE), ids)
+    @jax.jit
+    def gradient(table, ids):
+        out, pullback = jax.vjp(lambda table: rows(table, ids), table)
+        return pullback(jnp.ones_like(out))[0]  # of the bad rows as well
+
+    actual = gradient(jnp.asarray(TABLE, dtype), jnp.array([-1, 2, 5, 2]))
     expected = np.zeros_like(TABLE)
-    expected[2] = 4.0  # two ids, each looked up twice
-    np.testing.assert_array_equal(gradient, expected)
+    expected[2] = 2.0
+    np.testing.assert_array_equal(np.asarray(actual, np.float32), expected)
+
+
+def test_bounds_past_int32_admit_no_wrapped_position():
+    table_len = 2**40
+    for ids in (np.array([2**32 + 5, 5]), np.array([2**31])):
+        with pytest.raises(ValueError, match=rf"={ids[0]} must lie in \[0, {2**31}\)"):
+            F.rope_cos_sin_from_positions(ids, 4, 1e4, table_len)
+    with pytest.raises(ValueError, match=rf"start={2**31 - 2} and seq_len=3 must keep"):
+        F.apply_positional_encoding(jnp.asarray(X), start=2**31 - 2, max_len=2**33)
+    apply = jax.jit(attnax.PositionalEncoding(table_len, 2))
+    rows = apply(jnp.asarray(X), jnp.asarray(2**31 - 2, jnp.int32))
+    np.testing.assert_array_equal(np.isnan(rows).all(-1), [False, False, True])
 
 
 def test_x_rotated_by_nan_is_nan_and_so_is_its_gradient():

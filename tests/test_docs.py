@@ -11,7 +11,7 @@ from benchmarks._harness import report
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.jsonl"))
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("cpu-*.jsonl"))
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -47,6 +47,16 @@ def test_benchmark_tables_are_those_of_the_results(path):
     page = (ROOT / "docs" / "benchmarks.md").read_text()
     assert report(records) in page
     assert path.name in page
+
+
+def test_losses_of_the_example_are_those_recorded():
+    path = ROOT / "benchmarks" / "results" / "language_model.jsonl"
+    page = (ROOT / "docs" / "language_model.md").read_text()
+    for run in map(json.loads, path.read_text().splitlines()):
+        beyond = run["bits_per_byte_beyond"]
+        beyond = "the table ends" if beyond is None else f"{beyond:.3f}"
+        row = f"| `{run['positions']}` | {run['bits_per_byte']:.3f} | {beyond} |"
+        assert row in page
 
 
 def test_benchmark_lines_of_the_readme_are_in_the_full_table():

@@ -11,8 +11,9 @@ The law of every pair:
 Sinusoids and rotary embeddings have no parameters, hence no `init_*`.
 
 Out of range (ids, positions): what shapes or Python numbers tell is a `ValueError`
-while tracing; an array outside every transformation is checked on the host and is a
-`ValueError` too; a traced array gives rows of NaN, which add nothing to a gradient.
+while tracing; an array outside every transformation, wholly on this host's devices, is
+checked and is a `ValueError` too; any other array gives rows of NaN, which add nothing
+to a gradient.
 """
 
 from ._learned import (

@@ -1,10 +1,11 @@
 """Adding position vectors to tokens: the sum under sinusoids and learned positions."""
 
-from .._dtypes import compute_dtype
+from .._dtypes import compute_dtype, float_dtype
 
 
 def add_rows(function, x, rows, positions_shape):
     """`x + rows` in float32 or wider, rounded once; `rows` never enlarge `x`."""
+    float_dtype(function, "x.dtype", x.dtype)
     batch, wanted = positions_shape, x.shape[:-1]
     pairs = zip(reversed(batch[:-1]), reversed(wanted[:-1]), strict=False)
     if (

@@ -86,8 +86,9 @@ def apply_learned_positional_embedding(
         NaN, which adds nothing to the gradient of the table.
 
     Raises:
-        ValueError: If `x` is longer than the table or of another width, `positions` do
-            not fit, or one that is known outside every transformation is out of range.
+        ValueError: If `x` is longer than the table, of another width or not of a real
+            float dtype, `positions` do not fit or are not integers, or one that is
+            known outside every transformation is out of range.
 
     Example:
         >>> params = LearnedPositionalEmbeddingParams(weight=jnp.ones((5, 2)))

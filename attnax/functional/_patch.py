@@ -97,7 +97,8 @@ def apply_patch_embedding(
         One vector per patch, row by row, in the dtype of `image`, rounded once.
 
     Raises:
-        ValueError: If the image is not a multiple of the patch, its pixels or channels
+        ValueError: If the image is not of a real float dtype (scale integers first) or
+            not a multiple of the patch, its pixels or channels
             are sharded, or the weight is not for patches of this size and number of
             channels.
 
@@ -112,6 +113,7 @@ def apply_patch_embedding(
         https://arxiv.org/abs/2010.11929
     """
     name, weight = "apply_patch_embedding", params.weight
+    float_dtype(name, "image.dtype", image.dtype)
     patches = patchify(image, patch_size)
     if patches.shape[-1] != weight.shape[0]:
         raise ValueError(

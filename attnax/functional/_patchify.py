@@ -85,7 +85,12 @@ def unpatchify(
     num_patches, patch_dim = patches.shape[-2:]
     channels = None
     if isinstance(image_size, tuple) and len(image_size) > 2:
-        *_, height, width, channels = image_size
+        *wanted, height, width, channels = image_size
+        if tuple(wanted) != patches.shape[:-2]:
+            raise ValueError(
+                f"unpatchify: {patches.shape=} must start with {tuple(wanted)}, the "
+                f"batch of {image_size=}."
+            )
         image_size = (height, width)
     if patch_size is None:
         patch_size = _square_patch(patch_dim, channels)
@@ -104,19 +109,19 @@ def unpatchify(
     return _reshape(_swap_grid_and_patch(blocks), 4, (*image_size, inferred))
 
 
-def as_pair(function, name, size):
+def as_pair(function: str, name: str, size) -> tuple[int, int]:
     """`(height, width)` of a size that may be one number; both positive."""
-    pair = size if isinstance(size, tuple) else (size, size)
+    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if len(pair) != 2 or min(pair) <= 0:
         raise ValueError(
             f"{function}: {name}={size} must be positive: a number or (height, width)."
         )
-    return pair
+    return pair[0], pair[1]
 
 
 def patch_grid(function, image_size, patch_size):
     """Rows and columns of patches; a `ValueError` unless they fill the image."""
-    height, width = image_size
+    height, width = as_pair(function, "image_size", image_size)
     patch_height, patch_width = as_pair(function, "patch_size", patch_size)
     if height % patch_height != 0 or width % patch_width != 0:
         raise ValueError(

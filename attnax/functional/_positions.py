@@ -1,4 +1,4 @@
-"""Positions from masks, segments and lengths; all of them total functions to int32."""
+"""Positions from masks, segments and lengths: int32, for whatever values these have."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +28,8 @@ def positions_from_mask(
     Reference:
         The rule of Hugging Face's `generate` for left-padded batches.
     """
-    counted = jnp.cumsum(jnp.asarray(mask).astype(bool), axis=-1, dtype=jnp.int32)
+    # To bool before JAX takes it: a 64-bit value may wrap to 0 there.
+    counted = jnp.cumsum(jnp.asarray(mask.astype(bool)), axis=-1, dtype=jnp.int32)
     return jnp.maximum(counted - 1, 0)
 
 
@@ -52,10 +53,9 @@ def positions_from_segment_ids(
         Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
         section 3.2. https://arxiv.org/abs/2107.02027
     """
-    segment_ids = jnp.asarray(segment_ids)
     axis = segment_ids.ndim - 1
     index = lax.broadcasted_iota(jnp.int32, segment_ids.shape, axis)
-    changed = segment_ids[..., 1:] != segment_ids[..., :-1]
+    changed = jnp.asarray(segment_ids[..., 1:] != segment_ids[..., :-1])
     starts = jnp.where(changed, index[..., 1:], 0)
     starts = jnp.concatenate([jnp.zeros_like(index[..., :1]), starts], axis=-1)
     return index - lax.cummax(starts, axis=axis)
@@ -67,14 +67,15 @@ def positions_from_lengths(
     """Positions of documents packed one after another, given by their lengths.
 
     Args:
-        lengths: Tokens of each document, in order; 0 is allowed.
-        total_len: Static number of tokens to give positions for. Positive.
+        lengths: Tokens of each document, in order. 0 is allowed, and less counts as 0.
+        total_len: Static number of tokens to give positions for. Positive; times the number of
+            documents below 2**31.
 
     Returns:
         Positions that restart at each document; tokens past the last document get 0.
 
     Raises:
-        ValueError: If `total_len` is not positive.
+        ValueError: If `total_len` is out of range, or `lengths` are not integers.
 
     Example:
         >>> positions_from_lengths(jnp.array([3, 2]), 7)
@@ -86,7 +87,19 @@ def positions_from_lengths(
     """
     if total_len <= 0:
         raise ValueError(f"positions_from_lengths: {total_len=} must be positive.")
-    ends = jnp.cumsum(jnp.asarray(lengths).astype(jnp.int32), axis=-1)[..., None, :]
+    if not jnp.issubdtype(lengths.dtype, jnp.integer):
+        raise ValueError(
+            f"positions_from_lengths: {lengths.dtype=} must be an integer dtype."
+        )
+    if lengths.shape[-1] * total_len >= 2**31:
+        raise ValueError(
+            f"positions_from_lengths: {total_len=} times the documents of "
+            f"{lengths.shape=} must stay below 2**31."
+        )
+    # Cut before adding, so that no length and no sum wraps.
+    limit = min(total_len, jnp.iinfo(lengths.dtype).max)
+    lengths = jnp.asarray(lengths.clip(0, limit), jnp.int32)
+    ends = jnp.cumsum(lengths, axis=-1, dtype=jnp.int32)[..., None, :]
     shape = (1,) * (ends.ndim - 2) + (total_len, 1)
     index = lax.broadcasted_iota(jnp.int32, shape, len(shape) - 2)
     start = jnp.max(jnp.where(ends <= index, ends, 0), axis=-1, initial=0)

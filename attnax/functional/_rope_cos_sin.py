@@ -47,8 +47,9 @@ def rope_cos_sin(
 
     Raises:
         ValueError: If `numerics` is unknown; if exact numerics is given fractional
-            positions or frequencies that are not float64 on the host; if known
-            positions lie outside int32; if `axis_of_pair` does not fit.
+            positions or frequencies that are not float64 on the host, finite and below
+            2**64; if `inv_freq` is not one axis of frequencies; if known positions lie
+            outside int32; if `axis_of_pair` does not fit.
 
     Example:
         >>> cos, sin = rope_cos_sin(jnp.arange(3), default_inv_freq(4))
@@ -60,8 +61,10 @@ def rope_cos_sin(
     """
     if numerics not in ("exact", "float32"):
         raise ValueError(f"rope_cos_sin: {numerics=} must be 'exact' or 'float32'.")
-    if inv_freq.ndim != 1:
-        raise ValueError(f"rope_cos_sin: {inv_freq.shape=} must have one axis.")
+    if inv_freq.ndim != 1 or inv_freq.size == 0:
+        raise ValueError(
+            f"rope_cos_sin: {inv_freq.shape=} must be one axis of one or more."
+        )
     if numerics == "exact":
         _check_exact(positions, inv_freq)
         positions, valid = int32_in_range("rope_cos_sin", "positions", positions)
@@ -103,7 +106,8 @@ def rope_cos_sin_table(
         `(cos, sin)`, each `(max_seq_len, head_dim // 2)`.
 
     Raises:
-        ValueError: If `max_seq_len` is not positive, or as `default_inv_freq` does.
+        ValueError: If `max_seq_len` is not positive, `dtype` is not a real float, or as
+            `default_inv_freq` does.
 
     Example:
         >>> cos, sin = rope_cos_sin_table(8, 4)
@@ -145,8 +149,9 @@ def rope_cos_sin_from_positions(
         of traced positions out of range are NaN.
 
     Raises:
-        ValueError: If a position known outside every transformation is out of range,
-            `table_len` is not positive, or as `default_inv_freq` does.
+        ValueError: If `position_ids` are not integers, one that is known outside every
+            transformation is out of range, `table_len` is not positive, `out_dtype` is
+            not a real float, or as `default_inv_freq` does.
 
     Example:
         >>> cos, sin = rope_cos_sin_from_positions(jnp.array([[5, 6]]), 4, 1e4, 8)

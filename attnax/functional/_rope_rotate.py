@@ -43,8 +43,9 @@ def apply_rope(
         bit.
 
     Raises:
-        ValueError: If `layout` is unknown, `cos` and `sin` differ in shape, do not
-            broadcast or are wider than half of `x`, or `head_dim` is sharded.
+        ValueError: If `layout` is unknown, a dtype is not a real float, `cos` and `sin`
+            differ in shape, are empty, do not broadcast or are wider than half of `x`,
+            or `head_dim` is sharded.
 
     Example:
         >>> cos, sin = rope_cos_sin_table(3, 4)
@@ -180,13 +181,14 @@ def _jvp(primals, tangents, *, layout):
     x, cos, sin = primals
     dx, dcos, dsin = tangents
     out = _rotate_p.bind(x, cos, sin, layout=layout)
-    terms = []
+    if isinstance(dcos, ad.Zero) and isinstance(dsin, ad.Zero):
+        return out, _rotate_p.bind(dx, cos, sin, layout=layout)
+    dcos, dsin = ad.instantiate_zeros(dcos), ad.instantiate_zeros(dsin)
+    dtype = compute_dtype(x.dtype)  # so that the sum of two terms is rounded once
+    turned = _turn(x.astype(dtype), dcos, dsin, layout=layout)
     if not isinstance(dx, ad.Zero):
-        terms.append(_rotate_p.bind(dx, cos, sin, layout=layout))
-    if not (isinstance(dcos, ad.Zero) and isinstance(dsin, ad.Zero)):
-        dcos, dsin = ad.instantiate_zeros(dcos), ad.instantiate_zeros(dsin)
-        terms.append(_turn(x, dcos, dsin, layout=layout))
-    return out, terms[0] if len(terms) == 1 else terms[0] + terms[1]
+        turned += _rotate_p.bind(dx.astype(dtype), cos, sin, layout=layout)
+    return out, turned.astype(x.dtype)
 
 
 def _transpose(cotangent, x, cos, sin, *, layout):

@@ -27,7 +27,8 @@ def positional_encoding(
         int32 give rows of NaN.
 
     Raises:
-        ValueError: If `d_model` is not positive, or a known position outside int32.
+        ValueError: If `d_model` is not positive, `positions` are not integers, or a
+            known one lies outside int32.
 
     Example:
         >>> positional_encoding(jnp.array([[0]]), 5)
@@ -69,8 +70,10 @@ def apply_positional_encoding(
         The shape and dtype of `x`. Rows of traced positions out of range are NaN.
 
     Raises:
-        ValueError: If `x` has no sequence axis, `positions` do not fit or come with a
-            `start`, or a position that is known while tracing is out of range.
+        ValueError: If `x` has no sequence axis or is not of a real float dtype,
+            `positions` do not fit, are not integers or come with a `start`, `start` is
+            not one integer, `max_len` is not positive, or a position that is known
+            while tracing is out of range.
 
     Example:
         >>> apply_positional_encoding(jnp.zeros((1, 2)), start=jnp.asarray(0))
@@ -85,7 +88,9 @@ def apply_positional_encoding(
         raise ValueError(f"{name}: {x.shape=} must be (..., seq_len, d_model).")
     if max_len is not None and max_len <= 0:
         raise ValueError(f"{name}: {max_len=} must be positive.")
-    bounds = (INT32_MIN, INT32_MAX + 1) if max_len is None else (0, max_len)
+    bounds = INT32_MIN, INT32_MAX + 1
+    if max_len is not None:
+        bounds = 0, min(max_len, INT32_MAX + 1)
     if positions is None:
         positions, valid = _consecutive(name, start, x.shape[-2], *bounds)
     elif isinstance(start, int) and start == 0:
@@ -98,6 +103,10 @@ def apply_positional_encoding(
 
 def _consecutive(function, start, seq_len, lower, upper):
     """Positions from `start` on, and where they are in range."""
+    if np.ndim(start) != 0 or not jnp.issubdtype(jnp.result_type(start), jnp.integer):
+        raise ValueError(
+            f"{function}: {start=} must be one integer; pass positions for several."
+        )
     steps = jnp.arange(seq_len, dtype=jnp.int32)
     if not isinstance(start, Tracer):
         start = int(start)

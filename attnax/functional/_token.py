@@ -1,5 +1,6 @@
 """Token embedding: lookup, and the tied unembedding on the same array."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
@@ -110,8 +111,9 @@ def apply_token_embedding(
 ) -> Float[Array, "*ids d_model"]:
     """Looks up the vector of each token: gathered, scaled in float32, rounded once.
 
-    The gradient of the table is added up in float32 and rounded once to its dtype,
-    whatever `dtype` is.
+    The gradient of the table is added up in float32 over all ids of the call and
+    rounded once to its dtype, whatever `dtype` is. Several calls, or the steps of a
+    scan, JAX adds up in the dtype of the table.
 
     Args:
         params: A table `(vocab_size, d_model)`.
@@ -130,8 +132,9 @@ def apply_token_embedding(
         adds nothing to the gradient.
 
     Raises:
-        ValueError: If an id known outside every transformation is out of range, or an
-            option contradicts another.
+        ValueError: If the ids are not integers, one that is known outside every
+            transformation is out of range, a dtype is not a real float, `padding_id`
+            is outside the vocabulary, or an option lacks the one that it goes with.
 
     Example:
         >>> params = TokenEmbeddingParams(weight=jnp.eye(3))
@@ -151,6 +154,8 @@ def apply_token_embedding(
         raise ValueError(f"{name}: {mask_padding=} must come with a padding_id.")
     if scale is None and scale_dtype is not None:
         raise ValueError(f"{name}: {scale_dtype=} must come with a scale.")
+    if scale_dtype is not None:
+        scale_dtype = float_dtype(name, "scale_dtype", scale_dtype)
     ids = row_indices(name, "token_ids", token_ids, vocab_size)
     rows = lookup_rows(weight, ids, frozen_row=padding_id, out_sharding=out_sharding)
     if scale is not None:
@@ -183,7 +188,8 @@ def apply_token_unembedding(
         dtype: Of the logits; `None` is that of `x`. Rounded once, at the end.
         accumulation_dtype: In which products are added up and the soft-cap is taken;
             `None` is float32 (float64 for float64 operands).
-        soft_cap: Bounds the logits: `soft_cap * tanh(logits / soft_cap)`. Positive.
+        soft_cap: Bounds the logits: `soft_cap * tanh(logits / soft_cap)`. Positive and
+            finite; `None` is no bound.
         precision: Of the matrix product, as in `jax.lax.dot_general`.
         out_sharding: Sharding of the logits, under a mesh with explicit axes.
 
@@ -191,8 +197,8 @@ def apply_token_unembedding(
         One logit per token of the vocabulary.
 
     Raises:
-        ValueError: If `soft_cap` is not positive, a dtype is not a real float, or the
-            widths of `x` and the table differ.
+        ValueError: If `soft_cap` is not positive and finite, a dtype (that of `x`
+            included) is not a real float, or the widths of `x` and the table differ.
 
     Example:
         >>> params = TokenEmbeddingParams(weight=jnp.eye(3)[:2])
@@ -209,8 +215,9 @@ def apply_token_unembedding(
         raise ValueError(
             f"{name}: {x.shape=} must end in the width of {weight.shape=}."
         )
-    if soft_cap is not None and not soft_cap > 0:
-        raise ValueError(f"{name}: {soft_cap=} must be positive.")
+    if soft_cap is not None and not 0 < soft_cap < math.inf:
+        raise ValueError(f"{name}: {soft_cap=} must be positive and finite, or None.")
+    float_dtype(name, "x.dtype", x.dtype)
     wide = compute_dtype(x.dtype, weight.dtype)
     dtype = float_dtype(name, "dtype", x.dtype if dtype is None else dtype)
     if accumulation_dtype is None:
@@ -231,7 +238,7 @@ def apply_token_unembedding(
 
 
 def check_token_embedding(function, vocab_size, d_model, padding_id):
-    """The rules that `init_token_embedding` and the module share."""
+    """The rules that making a table and reading it share."""
     for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
         if size <= 0:
             raise ValueError(f"{function}: {name}={size} must be positive.")

@@ -6,6 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import functional as F
+from ..functional._patchify import as_pair
 
 
 class PatchEmbedding(eqx.Module):
@@ -59,8 +60,8 @@ class PatchEmbedding(eqx.Module):
             use_bias=use_bias,
             dtype=dtype,
         )
-        self.image_size = _pair(image_size)
-        self.patch_size = _pair(patch_size)
+        self.image_size = as_pair("PatchEmbedding", "image_size", image_size)
+        self.patch_size = as_pair("PatchEmbedding", "patch_size", patch_size)
         self.num_channels = num_channels
 
     def __check_init__(self):
@@ -94,7 +95,3 @@ class PatchEmbedding(eqx.Module):
                 "attnax.functional.apply_patch_embedding takes every divisible size."
             )
         return F.apply_patch_embedding(self.params, image, patch_size=self.patch_size)
-
-
-def _pair(size):
-    return size if isinstance(size, tuple) else (size, size)

@@ -166,6 +166,9 @@ def test_a_sequence_longer_than_the_table_is_refused_while_tracing(jit):
 def test_shapes_are_checked():
     params = F.LearnedPositionalEmbeddingParams(weight=jnp.ones((4, 3)))
     apply = F.apply_learned_positional_embedding
+    for dtype in (jnp.int32, jnp.complex64):
+        with refused(f"x.dtype={jnp.dtype(dtype)} must be a real float dtype"):
+            apply(params, jnp.ones((2, 3), dtype))
     with pytest.raises(ValueError, match=r"x.shape=\(2, 5\) must be .* width of"):
         apply(params, jnp.ones((2, 5)))
     for shape in ((3,), (2, 1), (3, 2), (1, 2, 2)):

@@ -221,6 +221,14 @@ def test_sizes_must_be_positive(size):
 
 
 @pytest.mark.errors
+@pytest.mark.parametrize("dtype", (jnp.uint8, jnp.complex64))
+def test_images_must_be_real_floats(dtype):
+    params = F.PatchEmbeddingParams(weight=jnp.ones((12, 2)), bias=None)
+    with refused(f"image.dtype={jnp.dtype(dtype)} must be a real float dtype"):
+        F.apply_patch_embedding(params, jnp.ones((4, 4, 3), dtype), patch_size=2)
+
+
+@pytest.mark.errors
 def test_weights_must_fit_the_patches():
     params = F.PatchEmbeddingParams(weight=jnp.ones((5, 2)), bias=None)
     message = r"weight.shape=\(5, 2\) must have 12 rows for patch_size=2 and 3 channels"

@@ -90,6 +90,9 @@ def test_sizes_must_be_positive(size):
         ValueError, match=r"patch_size=.* must be positive: a number or"
     ):
         F.patchify(jnp.ones((4, 4, 1)), size)
+    for shape in ((0, 4, 1), (4, 0, 1)):
+        with pytest.raises(ValueError, match=r"image_size=.* must be positive"):
+            F.patchify(jnp.ones(shape), 2)
 
 
 @pytest.mark.errors
@@ -119,6 +122,7 @@ def test_patches_must_fit_the_image():
         (((4, 6), (2, 1)), "must be 12 patches of 2 x 1"),
         (((9, 10), (3, 5)), "must be 6 patches of 3 x 5"),
         (((4, 6, 4), 2), "must be 6 patches of 2 x 2"),
+        (((9, 7, 4, 6, 3), 2), r"must start with \(9, 7\), the batch of"),
         (((5, 6), 2), "must be a multiple of patch_size=2"),
         (((4, 6),), "patch_size must be given for patch_dim=12 and channels=None"),
         (((4, 6, 5),), "patch_size must be given for patch_dim=12 and channels=5"),

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_same_bits
+from helpers import assert_same_bits, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -105,6 +105,22 @@ def test_packed_documents_rotate_as_each_alone_does():
     assert_same_bits(packed[4:], rope(x[4:]))
 
 
+def test_values_past_int32_do_not_wrap():
+    expected = [0, 1, 0, 1, 2, 3]
+    for lengths in ([2, 2**31 - 1, 3], [2, 2**32 + 3, 1], [2, 2**62, 2**62]):
+        actual = F.positions_from_lengths(np.array(lengths), 6)
+        np.testing.assert_array_equal(actual, expected)
+    traced = jax.jit(lambda l: F.positions_from_lengths(l, 6))
+    many = jnp.array([2, 2**31 - 1, 3], jnp.uint32)
+    np.testing.assert_array_equal(traced(many), expected)
+    actual = F.positions_from_lengths(np.array([3, -2, 4]), 6)
+    np.testing.assert_array_equal(actual, [0, 1, 2, 0, 1, 2])
+    actual = F.positions_from_segment_ids(np.array([1, 2**32 + 1, 2**32 + 1]))
+    np.testing.assert_array_equal(actual, [0, 0, 1])
+    actual = F.positions_from_mask(np.array([2**32, 2**32, 0]))
+    np.testing.assert_array_equal(actual, [0, 1, 1])
+
+
 def test_no_tokens_at_all():
     assert F.positions_from_mask(np.zeros((2, 0), bool)).shape == (2, 0)
     assert F.positions_from_segment_ids(np.zeros((2, 0), np.int32)).shape == (2, 0)
@@ -119,3 +135,20 @@ def test_no_tokens_at_all():
 def test_total_len_must_be_positive(total_len):
     with pytest.raises(ValueError, match=f"total_len={total_len} must be positive"):
         F.positions_from_lengths(np.array([1, 2]), total_len)
+
+
+@pytest.mark.errors
+def test_lengths_must_be_integers():
+    with refused("lengths.dtype=.*float32.* must be an integer dtype"):
+        F.positions_from_lengths(np.array([2.9, 2.9], np.float32), 5)
+
+
+@pytest.mark.errors
+def test_sums_of_lengths_must_fit_int32():
+    lengths = jax.ShapeDtypeStruct((5, 2**10), jnp.int32)
+    function = F.positions_from_lengths
+    message = rf"total_len={2**21} times the documents of .*1024.* must stay below"
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda l: function(l, 2**21), lengths)
+    shape = jax.eval_shape(lambda l: function(l, 2**21 - 1), lengths)
+    assert shape.shape == (5, 2**21 - 1)

@@ -192,6 +192,12 @@ def test_frequencies_must_be_finite(value):
 
 
 @pytest.mark.errors
+def test_there_must_be_a_frequency():
+    with pytest.raises(ValueError, match=r"inv_freq.shape=\(0,\) must be one axis"):
+        F.rope_cos_sin(jnp.arange(3), np.array([]))
+
+
+@pytest.mark.errors
 def test_numerics_must_be_known():
     with pytest.raises(ValueError, match="numerics='fast' must be 'exact' or"):
         F.rope_cos_sin(jnp.arange(3), F.default_inv_freq(6), numerics="fast")

@@ -282,3 +282,22 @@ def test_cos_and_sin_must_be_alike():
         F.apply_rope(jnp.ones((3, 6)), jnp.ones((1, 3)), jnp.ones((3, 3)))
     with pytest.raises(ValueError, match="must have features"):
         F.apply_rope(jnp.ones((3, 6)), jnp.ones((3, 0)), jnp.ones((3, 0)))
+
+
+@pytest.mark.parametrize("layout", ("half", "interleaved"))
+@pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16))
+def test_narrow_tangents_of_everything_are_rounded_once(layout, dtype):
+    keys = jax.random.split(jax.random.key(0), 6)
+    x, dx = (jax.random.normal(k, (5, 3, 8), dtype) for k in keys[:2])
+    rest = [jax.random.normal(k, (5, 1, 3), jnp.float32) for k in keys[2:]]
+    cos, sin, dcos, dsin = rest
+
+    @jax.jit
+    def tangent(x, dx):
+        function = lambda *args: F.apply_rope(*args, layout=layout)
+        return jax.jvp(function, (x, cos, sin), (dx, dcos, dsin))[1]
+
+    wide = np.asarray(tangent(x.astype(jnp.float32), dx.astype(jnp.float32)))
+    # One rounding to `dtype`, after float32 sums of four products of size at most 16.
+    bound = np.abs(wide) * float(jnp.finfo(dtype).eps) / 2 + 4 * 16 * 2.0**-23
+    assert (np.abs(np.asarray(tangent(x, dx), np.float32) - wide) <= bound).all()

@@ -208,6 +208,14 @@ def test_known_offsets_past_a_bound_are_refused(jit):
 def test_arguments_are_checked():
     x = jnp.ones((2, 3))
     apply = F.apply_positional_encoding
+    for start in (2.7, jnp.asarray(2.7, jnp.float32), np.array([[0], [1]])):
+        with refused("(?s)start=.* must be one integer; pass positions for several"):
+            apply(x, start=start)
+        with refused("(?s)start=.* must be one integer; pass positions for several"):
+            jax.jit(lambda x, start: apply(x, start=start))(x, start)
+    for dtype in (jnp.int32, jnp.complex64):
+        with refused(f"x.dtype={jnp.dtype(dtype)} must be a real float dtype"):
+            apply(x.astype(dtype))
     with refused(r"x.shape=\(3,\) must be \(..., seq_len, d_model\)"):
         apply(jnp.ones((3,)))
     with pytest.raises(ValueError, match="start=5 must not come with positions"):

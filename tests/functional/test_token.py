@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits
+from helpers import assert_close, assert_same_bits, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -359,6 +359,8 @@ def test_options_of_lookup_are_checked():
         F.apply_token_embedding(params, ids, mask_padding=True)
     with pytest.raises(ValueError, match="must come with a scale"):
         F.apply_token_embedding(params, ids, scale_dtype=jnp.float32)
+    with pytest.raises(ValueError, match="scale_dtype=int32 must be a real float"):
+        F.apply_token_embedding(params, ids, scale=0.5, scale_dtype=jnp.int32)
     with pytest.raises(ValueError, match="dtype=int8 must be a real float"):
         F.apply_token_embedding(params, ids, dtype=jnp.int8)
 
@@ -368,7 +370,10 @@ def test_options_of_unembedding_are_checked():
     params = F.TokenEmbeddingParams(weight=jnp.ones((4, 2)))
     with pytest.raises(ValueError, match=r"x.shape=\(3,\) must end in the width of"):
         F.apply_token_unembedding(params, jnp.ones((3,)))
-    for soft_cap in (0.0, -1.0):
+    for dtype in (jnp.int32, jnp.complex64):
+        with refused(f"x.dtype={jnp.dtype(dtype)} must be a real float dtype"):
+            F.apply_token_unembedding(params, jnp.ones((2,), dtype), dtype=jnp.float32)
+    for soft_cap in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=f"soft_cap={soft_cap} must be positive"):
             F.apply_token_unembedding(params, jnp.ones((2,)), soft_cap=soft_cap)
     with pytest.raises(ValueError, match="accumulation_dtype=int32 must be a real"):
