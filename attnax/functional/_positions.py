@@ -68,8 +68,8 @@ def positions_from_lengths(
 
     Args:
         lengths: Tokens of each document, in order. 0 is allowed, and less counts as 0.
-        total_len: Static number of tokens to give positions for. Positive; times the number of
-            documents below 2**31.
+        total_len: Static number of tokens to give positions for. Positive, and below
+            2**31 divided by the number of documents.
 
     Returns:
         Positions that restart at each document; tokens past the last document get 0.
