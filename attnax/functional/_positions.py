@@ -1,4 +1,6 @@
-"""Positions from masks, segments and lengths: int32, for whatever values these have."""
+"""Positions from masks, segments, lengths and grids, in int32."""
+
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -105,3 +107,43 @@ def positions_from_lengths(
     start = jnp.max(jnp.where(ends <= index, ends, 0), axis=-1, initial=0)
     inside = index[..., 0] < jnp.max(ends, axis=-1, initial=0)
     return jnp.where(inside, index[..., 0] - start, 0)
+
+
+def positions_from_grid(
+    sizes: Sequence[int], *, merge_size: int = 1
+) -> Int32[np.ndarray, "num_patches {len(sizes)}"]:
+    """Coordinates of the patches of an image or video: one row per patch, row-major.
+
+    Args:
+        sizes: Patches along each axis: `(rows, columns)` or
+            `(frames, rows, columns)`. Positive.
+        merge_size: Patches come in square groups of so many on each side, group by
+            group, as models with a patch merger take them (Qwen2-VL, with 2). It
+            divides the last two sizes.
+
+    Returns:
+        The coordinates of every patch, in the order of `sizes`, on the host: for a rope
+        of as many axes. Models that count columns first or from 1 take `[:, ::-1]` or
+        add 1 (Llama 4 vision: both, and 0 for the class token).
+
+    Raises:
+        ValueError: If a size is not positive, there are fewer than two, or `merge_size`
+            does not divide the last two.
+
+    Example:
+        >>> positions_from_grid((2, 2)).tolist()
+        [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+    Reference:
+        Wang et al., Qwen2-VL, 2024, section 2.1. https://arxiv.org/abs/2409.12191
+    """
+    name, sizes = "positions_from_grid", tuple(sizes)
+    if len(sizes) < 2 or any(size <= 0 for size in sizes):
+        raise ValueError(f"{name}: {sizes=} must be two or more positive numbers.")
+    if merge_size <= 0 or any(size % merge_size for size in sizes[-2:]):
+        raise ValueError(f"{name}: {merge_size=} must divide the last two of {sizes=}.")
+    grid = np.stack(np.indices(sizes, np.int32), axis=-1)
+    *frames, rows, columns = sizes
+    groups = (rows // merge_size, merge_size, columns // merge_size, merge_size)
+    grid = grid.reshape(*frames, *groups, len(sizes))
+    return grid.swapaxes(-4, -3).reshape(-1, len(sizes))

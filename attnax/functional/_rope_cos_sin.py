@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Integer, Real
 
 from .._bounds import int32_in_range, nan_where_invalid
 from .._dtypes import float_dtype
-from ._once import made_once
+from ._once import made_once, zeros_per_pair
 from ._rope_frequencies import default_inv_freq
 from ._rope_phase import exact_cos_sin, phase_words
 
@@ -65,24 +65,19 @@ def rope_cos_sin(
         raise ValueError(
             f"rope_cos_sin: {inv_freq.shape=} must be one axis of one or more."
         )
+    if axis_of_pair is not None:
+        _check_axes(axis_of_pair, positions.shape, inv_freq.size)
     if numerics == "exact":
         _check_exact(positions, inv_freq)
-        positions, valid = int32_in_range("rope_cos_sin", "positions", positions)
-        per_pair, function = phase_words(np.asarray(inv_freq)), exact_cos_sin
+        words = phase_words(np.asarray(inv_freq))
+        cos, sin = cos_sin_of_words("rope_cos_sin", positions, words, axis_of_pair)
     else:
-        positions, valid = jnp.asarray(positions, jnp.float32), None
-        per_pair, function = jnp.asarray(inv_freq, jnp.float32)[None], _product_cos_sin
-
-    if axis_of_pair is None:
-        cos, sin = _of_one_axis(function, positions, per_pair)
-    else:
-        _check_axes(axis_of_pair, positions.shape, inv_freq.size)
-        axes = np.asarray(axis_of_pair)
-        cos, sin = _of_several_axes(function, positions, per_pair, axes)
-        valid = None if valid is None else valid[..., axes]
+        positions = jnp.asarray(positions, jnp.float32)
+        per_pair = jnp.asarray(inv_freq, jnp.float32)[None]
+        cos, sin = _cos_sin(_product_cos_sin, positions, per_pair, axis_of_pair)
     if attention_factor != 1.0:
         cos, sin = (np.float32(attention_factor) * t for t in (cos, sin))
-    return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
+    return cos, sin
 
 
 def rope_cos_sin_table(
@@ -206,23 +201,44 @@ def _check_axes(axis_of_pair, shape, pairs):
         )
 
 
+def cos_sin_of_words(function, positions, words, axis_of_pair):
+    """Exact cos and sin of integer `positions` and of words `(2, pairs)`."""
+    positions, valid = int32_in_range(function, "positions", positions)
+    cos, sin = _cos_sin(exact_cos_sin, positions, words, axis_of_pair)
+    if valid is not None and axis_of_pair is not None:
+        valid = valid[..., np.asarray(axis_of_pair)]
+    return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
+
+
+def _cos_sin(function, positions, per_pair, axis_of_pair):
+    if axis_of_pair is None:
+        return _of_one_axis(function, positions, per_pair)
+    # Axis by axis and not in one piece: a pair then has the very bits that it has in a
+    # rope of one axis, which a kernel with a position for each pair does not keep.
+    axes = np.asarray(axis_of_pair)
+    used = np.unique(axes)
+    if used.size == 1:
+        return _of_one_axis(function, positions[..., used[0]], per_pair)
+    parts = (
+        _of_one_axis(function, positions[..., axis], per_pair[:, axes == axis])
+        for axis in used
+    )
+    place = np.argsort(np.argsort(axes, kind="stable"))
+
+    def in_order(*parts):
+        return tuple(t[..., place] for t in joined(*parts))
+
+    def joined(*parts):
+        return tuple(jnp.concatenate(t, axis=-1) for t in (parts[::2], parts[1::2]))
+
+    # The joined parts have the type of the result, in another order.
+    return made_once(in_order, joined, *(t for part in parts for t in part))
+
+
 def _of_one_axis(function, positions, per_pair):
     ones = (1,) * positions.ndim
     return function(
         positions[..., None], per_pair.reshape(-1, *ones, per_pair.shape[1])
-    )
-
-
-def _of_several_axes(function, positions, per_pair, axes):
-    # Axis by axis and not in one piece: a pair then has the very bits that it has in a
-    # rope of one axis, which a kernel with a position for each pair does not keep.
-    parts = [
-        _of_one_axis(function, positions[..., axis], per_pair[:, axes == axis])
-        for axis in np.unique(axes)
-    ]
-    place = np.argsort(np.argsort(axes, kind="stable"))
-    return tuple(
-        jnp.concatenate(t, axis=-1)[..., place] for t in zip(*parts, strict=True)
     )
 
 
@@ -231,4 +247,4 @@ def _product_cos_sin(positions, inv_freq):
         angle = positions * inv_freq[0]
         return jnp.cos(angle), jnp.sin(angle)
 
-    return made_once(function, positions, inv_freq)
+    return made_once(function, zeros_per_pair, positions, inv_freq)

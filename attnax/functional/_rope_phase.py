@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ._once import made_once
+from ._once import made_once, zeros_per_pair
 
 # round(2**320 / (2 pi)): frequencies below 2**64 keep 192 bits past the words.
 _INV_TWO_PI = int(
@@ -43,7 +43,7 @@ def phase_words(inv_freq: np.ndarray) -> np.ndarray:
 @jax.jit
 def exact_cos_sin(positions, words):
     """Cos and sin of int32 `positions` times `words`, broadcast against each other."""
-    return made_once(_cos_sin_of_phase, positions, words)
+    return made_once(_cos_sin_of_phase, zeros_per_pair, positions, words)
 
 
 def _cos_sin_of_phase(positions, words):

@@ -1,0 +1,249 @@
+"""The record of a rotary embedding: everything that a model fixes about it."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt32
+
+from ._rope_phase import phase_words
+
+_LAYOUTS = ("half", "interleaved", "interleaved_to_half")
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True, init=False, repr=False)
+class Rope:
+    """A rotary embedding as data: what turns, how fast, and in which channels.
+
+    Nearly every rotary embedding of a released model is one of these; `rotation`,
+    `apply_rotation` and `rotate` read it. It is hashable and a static node of pytrees:
+    it has no leaves, so `jit`, gradients, optimizers, casts and checkpoints pass it by,
+    as a field of an Equinox module too.
+
+    Args:
+        inv_freq: Radians per position, one number per pair: what `default_inv_freq` and
+            the scaled methods return. Negative ones turn the other way (nanochat); 0
+            stands still.
+        layout: Which two channels form pair `i` of `P`: `"half"` (`i`, `i + P`),
+            `"interleaved"` (`2 i`, `2 i + 1`), or `"interleaved_to_half"`, which reads
+            the pairs interleaved and puts them out in halves (DeepSeek-V3 as Hugging
+            Face runs it).
+        axis_of_pair: Which axis of the position drives each pair. `None` is one axis;
+            with a tuple, positions carry a last axis of coordinates.
+        num_axes: Coordinates of a position. `None` is as many as `axis_of_pair` names.
+        num_blocks: The rotating channels are so many equal blocks, and `"half"` pairs
+            channels within each of them (Gemma 4 vision).
+        rotary_slice: Where in the head the rotating channels stand: `"leading"`,
+            `"trailing"` (DeepSeek: the last ones of whatever width `x` has), or the
+            index of the first one. The other channels pass.
+        attention_factor: Cos and sin are multiplied by it. Positive and finite.
+
+    Raises:
+        ValueError: If a setting is out of its range or contradicts another.
+
+    Example:
+        >>> Rope(default_inv_freq(64, 500_000.0), attention_factor=1.25)
+        Rope(32 pairs from 1 to 3.01e-06, layout='half', attention_factor=1.25)
+
+    Reference:
+        Su et al., RoFormer, 2021, section 3.2.2. https://arxiv.org/abs/2104.09864
+    """
+
+    inv_freq: tuple[float, ...]
+    layout: str
+    axis_of_pair: tuple[int, ...] | None
+    num_axes: int
+    num_blocks: int
+    rotary_slice: str | int
+    attention_factor: float
+
+    def __init__(
+        self,
+        inv_freq: Sequence[float] | Float[np.ndarray, " rotary_pairs"],
+        layout: str = "half",
+        *,
+        axis_of_pair: Sequence[int] | None = None,
+        num_axes: int | None = None,
+        num_blocks: int = 1,
+        rotary_slice: str | int = "leading",
+        attention_factor: float = 1.0,
+    ):
+        frequencies = tuple(float(frequency) for frequency in inv_freq)
+        axes = axis_of_pair
+        if axes is not None:
+            axes = tuple(int(axis) for axis in axes)
+        if num_axes is None:
+            num_axes = 1 if axes is None else max(axes, default=0) + 1
+        fields = {
+            "inv_freq": frequencies,
+            "layout": layout,
+            "axis_of_pair": axes,
+            "num_axes": num_axes,
+            "num_blocks": num_blocks,
+            "rotary_slice": rotary_slice,
+            "attention_factor": float(attention_factor),
+        }
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+        _check(self)
+
+    @property
+    def rotary_pairs(self) -> int:
+        """Number of pairs."""
+        return len(self.inv_freq)
+
+    @property
+    def rotary_dim(self) -> int:
+        """Number of channels that rotate."""
+        return 2 * self.rotary_pairs
+
+    def start(self, head_dim: int) -> int:
+        """Index of the first rotating channel of a head of `head_dim`."""
+        if self.rotary_slice == "trailing":
+            return head_dim - self.rotary_dim
+        return 0 if self.rotary_slice == "leading" else int(self.rotary_slice)
+
+    @property
+    def reads(self) -> str:
+        """The order of pairs that a rotation takes, `"half"` or `"interleaved"`."""
+        return self.layout.partition("_to_")[0]
+
+    @property
+    def writes(self) -> str:
+        """The order of pairs that a rotation puts out."""
+        return self.layout.rpartition("_to_")[2]
+
+    def __repr__(self):
+        first, last = self.inv_freq[0], self.inv_freq[-1]
+        parts = [f"{self.rotary_pairs} pairs from {first:.3g} to {last:.3g}"]
+        parts.append(f"layout={self.layout!r}")
+        if self.axis_of_pair is not None:
+            runs = (
+                (axis, len(list(run)))
+                for axis, run in itertools.groupby(self.axis_of_pair)
+            )
+            axes = " ".join(f"{axis}x{length}" for axis, length in runs)
+            parts.append(f"axes=({axes}) of {self.num_axes}")
+        defaults = {"num_blocks": 1, "rotary_slice": "leading", "attention_factor": 1.0}
+        for name, default in defaults.items():
+            if getattr(self, name) != default:
+                parts.append(f"{name}={getattr(self, name)!r}")
+        return f"Rope({', '.join(parts)})"
+
+
+class StackedRopes(NamedTuple):
+    """Several ropes as arrays, to scan over: see `stack_ropes`.
+
+    Attributes:
+        words: Frequencies in turns, as two words each.
+        attention_factor: One per rope.
+        settings: What the ropes have in common; its frequencies are 0.
+    """
+
+    words: UInt32[Array, "*ropes 2 rotary_pairs"]
+    attention_factor: Float[Array, "*ropes"]
+    settings: Rope
+
+
+def stack_ropes(ropes: Sequence[Rope]) -> StackedRopes:
+    """Several ropes as arrays with a leading axis, for `scan` or `vmap` over layers.
+
+    One element of it, as `scan` hands it to a step, goes where a `Rope` goes: into
+    `rotation`, `apply_rotation`, `rotate` and `rerotate`. Cos and sin are then made in
+    each step. Where few ropes serve many layers, make cos and sin of each once outside
+    and select them by layer.
+
+    Args:
+        ropes: Records that differ in `inv_freq` and `attention_factor` only. At least
+            one.
+
+    Returns:
+        A pytree of the words and the factors. They are exact, and not for training:
+        keep them out of what an optimizer or a cast sees.
+
+    Raises:
+        ValueError: If there is no rope, or two differ in anything else.
+
+    Example:
+        >>> ropes = [Rope(default_inv_freq(8, base)) for base in (1e4, 1e6)]
+        >>> stack_ropes(ropes).words.shape
+        (2, 2, 4)
+
+    Reference:
+        Gemma 3, 2025, section 2: local and global layers of different bases.
+        https://arxiv.org/abs/2503.19786
+    """
+    if not ropes:
+        raise ValueError("stack_ropes: ropes=[] must hold at least one.")
+    common = [_without_frequencies(rope) for rope in ropes]
+    for rope, settings in zip(ropes, common, strict=True):
+        if settings != common[0]:
+            raise ValueError(
+                f"stack_ropes: {rope} must differ from {ropes[0]} in inv_freq and "
+                "attention_factor only; make cos and sin of each outside the scan."
+            )
+    return StackedRopes(
+        words=jnp.stack([phase_words(np.array(rope.inv_freq)) for rope in ropes]),
+        attention_factor=jnp.array([r.attention_factor for r in ropes], jnp.float32),
+        settings=common[0],
+    )
+
+
+def _without_frequencies(rope):
+    zeros = (0.0,) * rope.rotary_pairs
+    return dataclasses.replace(rope, inv_freq=zeros, attention_factor=1.0)
+
+
+def _check(rope):
+    pairs = rope.rotary_pairs
+    if pairs == 0 or not all(abs(f) < 2.0**64 for f in rope.inv_freq):
+        raise ValueError(
+            f"Rope: inv_freq={rope.inv_freq} must hold at least one frequency, each "
+            "below 2**64 in magnitude."
+        )
+    if rope.layout not in _LAYOUTS:
+        raise ValueError(f"Rope: layout={rope.layout!r} must be one of {_LAYOUTS}.")
+    if rope.axis_of_pair is None:
+        if rope.num_axes != 1:
+            raise ValueError(
+                f"Rope: num_axes={rope.num_axes} must come with axis_of_pair, which "
+                "says what each axis drives."
+            )
+    elif len(rope.axis_of_pair) != pairs:
+        raise ValueError(
+            f"Rope: {len(rope.axis_of_pair)=} must equal the {pairs} frequencies."
+        )
+    elif min(rope.axis_of_pair) < 0 or max(rope.axis_of_pair) >= rope.num_axes:
+        raise ValueError(
+            f"Rope: axis_of_pair={rope.axis_of_pair} must lie in [0, {rope.num_axes})."
+        )
+    if rope.num_blocks < 1 or pairs % rope.num_blocks != 0:
+        raise ValueError(
+            f"Rope: num_blocks={rope.num_blocks} must be positive and divide the "
+            f"{pairs} pairs."
+        )
+    if rope.num_blocks > 1 and rope.layout != "half":
+        raise ValueError(
+            f"Rope: num_blocks={rope.num_blocks} must come with layout='half', not "
+            f"{rope.layout!r}."
+        )
+    where = rope.rotary_slice
+    if where not in ("leading", "trailing") and not (
+        isinstance(where, int) and where >= 0
+    ):
+        raise ValueError(
+            f"Rope: rotary_slice={where!r} must be 'leading', 'trailing' or the index "
+            "of the first channel that rotates."
+        )
+    if not (rope.attention_factor > 0 and math.isfinite(rope.attention_factor)):
+        raise ValueError(
+            f"Rope: attention_factor={rope.attention_factor} must be positive and "
+            "finite."
+        )

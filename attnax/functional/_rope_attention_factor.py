@@ -1,0 +1,171 @@
+"""Factors on cos and sin, on the softmax scale and on queries, beside frequencies."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer
+
+from .._bounds import int32_in_range, nan_where_invalid
+from ._rope_frequencies import check_factor, check_positive
+
+
+def yarn_attention_factor(
+    factor: float,
+    *,
+    mscale: float | None = None,
+    mscale_all_dim: float | None = None,
+    rule: str = "huggingface",
+) -> float:
+    """What YaRN multiplies cos and sin by, so that scores grow by its square.
+
+    With `g(m) = 0.1 * m * ln(factor) + 1`, the rule of `"huggingface"` is
+    `g(mscale) / g(mscale_all_dim)` where both are given and not 0, else `g(1)`; that of
+    `"deepseek"` is always `g(mscale) / g(mscale_all_dim)`, with 1 and 0 for what is
+    not given. They differ where one of the two is given.
+
+    Args:
+        factor: How many times longer the context becomes. At least 1.
+        mscale: Weight of the logarithm in the numerator. `None` is not given.
+        mscale_all_dim: Weight in the denominator. `None` is not given. Models with
+            multi-head latent attention scale the softmax by it instead: see
+            `yarn_softmax_factor`.
+        rule: `"huggingface"` or `"deepseek"`.
+
+    Returns:
+        The factor, to pass as `attention_factor`.
+
+    Raises:
+        ValueError: If `factor` is below 1, or `rule` unknown.
+
+    Example:
+        >>> round(yarn_attention_factor(40.0), 4)
+        1.3689
+        >>> round(yarn_attention_factor(40.0, mscale=0.707, rule="deepseek"), 4)
+        1.2608
+
+    Reference:
+        Peng et al., YaRN, 2023, eq. 22. https://arxiv.org/abs/2309.00071; DeepSeek-V2,
+        2024, section 3.1.4. https://arxiv.org/abs/2405.04434
+    """
+    name = "yarn_attention_factor"
+    check_factor(name, factor)
+    if rule not in ("huggingface", "deepseek"):
+        raise ValueError(f"{name}: {rule=} must be 'huggingface' or 'deepseek'.")
+    if rule == "deepseek":
+        mscale = 1.0 if mscale is None else mscale
+        mscale_all_dim = 0.0 if mscale_all_dim is None else mscale_all_dim
+    elif not (mscale and mscale_all_dim):
+        mscale, mscale_all_dim = 1.0, 0.0
+    return _growth(factor, mscale) / _growth(factor, mscale_all_dim)
+
+
+def yarn_softmax_factor(factor: float, *, mscale_all_dim: float) -> float:
+    """What models with multi-head latent attention multiply the softmax scale by.
+
+    `(0.1 * mscale_all_dim * ln(factor) + 1) ** 2`: the other half of YaRN's correction
+    in DeepSeek-V2, V3 and their relatives, beside `yarn_attention_factor`.
+
+    Args:
+        factor: How many times longer the context becomes. At least 1.
+        mscale_all_dim: Weight of the logarithm. 0 is no correction.
+
+    Returns:
+        The factor on `1 / sqrt(head_dim)`.
+
+    Raises:
+        ValueError: If `factor` is below 1.
+
+    Example:
+        >>> round(yarn_softmax_factor(40.0, mscale_all_dim=1.0), 4)
+        1.8739
+
+    Reference:
+        DeepSeek-V2, 2024, section 3.1.4. https://arxiv.org/abs/2405.04434; the rule as
+        in Hugging Face transformers 5.23, `yarn_apply_mscale`.
+    """
+    check_factor("yarn_softmax_factor", factor)
+    return _growth(factor, mscale_all_dim) ** 2
+
+
+def longrope_attention_factor(factor: float, original_max_len: int) -> float:
+    """What LongRoPE multiplies cos and sin by: `sqrt(1 + ln factor / ln original)`.
+
+    Args:
+        factor: How many times longer the context becomes. At least 1.
+        original_max_len: Trained length in tokens. At least 2.
+
+    Returns:
+        The factor, to pass as `attention_factor`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> round(longrope_attention_factor(32.0, 4096), 4)
+        1.1902
+
+    Reference:
+        Abdin et al., Phi-3 Technical Report, 2024. https://arxiv.org/abs/2404.14219;
+        the rule as in Hugging Face transformers 5.23, `_compute_longrope_parameters`.
+    """
+    name = "longrope_attention_factor"
+    check_factor(name, factor)
+    if not 2 <= original_max_len < math.inf:
+        raise ValueError(f"{name}: {original_max_len=} must be at least 2.")
+    return math.sqrt(1 + math.log(factor) / math.log(original_max_len))
+
+
+def query_temperature(
+    positions: Integer[Array | np.ndarray, "*positions"],
+    *,
+    beta: float,
+    original_max_len: int,
+    offset: int = 0,
+) -> Float[Array, "*positions"]:
+    """What some models multiply queries by: `1 + beta ln(1 + floor(m / original))`.
+
+    Ministral 3 and Mistral 4 read `beta` from `llama_4_scaling_beta` and count
+    positions from 0; Llama 4 does it in its layers without rotary positions, with
+    `offset=1`, `beta=0.1` and 8192.
+
+    Args:
+        positions: Integer positions from 0 on.
+        beta: Weight of the logarithm.
+        original_max_len: Positions before the first step. Positive.
+        offset: Added to the positions. 0 or 1.
+
+    Returns:
+        float32, the shape of `positions`; 1 at the first `original_max_len - offset`.
+        Traced positions below 0 or outside int32 give NaN.
+
+    Raises:
+        ValueError: If `original_max_len` is not positive, `offset` neither 0 nor 1,
+            `positions` are not integers, or a known one is out of range.
+
+    Example:
+        >>> query_temperature(jnp.arange(0, 9, 4), beta=0.1, original_max_len=4)
+        Array([1.       , 1.0693147, 1.1098613], dtype=float32)
+
+    Reference:
+        Llama 4 and Ministral 3 in Hugging Face transformers 5.23,
+        `attn_temperature_tuning` and `get_llama_4_attn_scale`.
+    """
+    name = "query_temperature"
+    check_positive(name, "original_max_len", original_max_len)
+    if offset not in (0, 1):
+        raise ValueError(f"{name}: {offset=} must be 0 or 1.")
+    positions, valid = int32_in_range(name, "positions", positions, 0)
+    # As integers: a float32 quotient may round up across a step. The offset goes in
+    # without leaving int32: (m + 1) // n counts also where m + 1 would not fit.
+    steps = positions // original_max_len
+    if offset:
+        steps += (positions % original_max_len == original_max_len - 1).astype(
+            jnp.int32
+        )
+    temperature = 1.0 + beta * jnp.log1p(steps.astype(jnp.float32))
+    return nan_where_invalid(valid, temperature)
+
+
+def _growth(factor, weight):
+    return 0.1 * weight * math.log(factor) + 1.0

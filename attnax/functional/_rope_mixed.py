@@ -1,0 +1,139 @@
+"""Learned frequencies that mix the axes of a position: RoPE-Mixed."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, Real
+
+from .._dtypes import compute_dtype, default_float_dtype, float_dtype
+from ._once import made_once
+from ._rope_rotate import apply_rope
+
+
+class MixedRopeParams(NamedTuple):
+    """Parameters of a learned rotary embedding of two axes, for one layer.
+
+    Attributes:
+        freqs: Radians per unit of x and of y, for every head and pair.
+    """
+
+    freqs: Float[Array, "2 num_heads rotary_pairs"]
+
+
+def init_mixed_rope(
+    key: PRNGKeyArray,
+    num_heads: int,
+    head_dim: int,
+    *,
+    base: float = 10.0,
+    dtype: DTypeLike | None = None,
+) -> MixedRopeParams:
+    """Draws frequencies of known lengths and, for each head, of a random direction.
+
+    The lengths are `base ** (-4 k / head_dim)` for `k < head_dim / 4`, twice: once in a
+    direction drawn for the head, and once at a right angle to it.
+
+    Args:
+        key: A JAX random key.
+        num_heads: Number of heads. Positive.
+        head_dim: Features of a head. Positive and a multiple of 4.
+        base: Base of the lengths. Positive.
+        dtype: Of the parameters, drawn in float32 and rounded once. `None` is JAX's
+            default float. Keep float32: angles are formed from them.
+
+    Returns:
+        Parameters with `freqs` of shape `(2, num_heads, head_dim // 2)`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> init_mixed_rope(jax.random.key(0), 3, 8).freqs.shape
+        (2, 3, 4)
+
+    Reference:
+        Heo et al., Rotary Position Embedding for Vision Transformer, 2024, section 3.3
+        and its code. https://arxiv.org/abs/2403.13298
+    """
+    name = "init_mixed_rope"
+    if num_heads <= 0:
+        raise ValueError(f"{name}: {num_heads=} must be positive.")
+    if head_dim <= 0 or head_dim % 4 != 0:
+        raise ValueError(f"{name}: {head_dim=} must be a positive multiple of 4.")
+    if not base > 0:
+        raise ValueError(f"{name}: {base=} must be positive.")
+    dtype = default_float_dtype() if dtype is None else dtype
+    dtype = float_dtype(name, "dtype", dtype)
+    wide = compute_dtype(dtype)
+    length = np.array([float(base) ** (-k / head_dim) for k in range(0, head_dim, 4)])
+    length = length.astype(wide)[None]
+    angle = jax.random.uniform(key, (num_heads, 1), wide, 0.0, 2 * np.pi)
+    x = jnp.concatenate([length * jnp.cos(angle), -length * jnp.sin(angle)], axis=-1)
+    y = jnp.concatenate([length * jnp.sin(angle), length * jnp.cos(angle)], axis=-1)
+    return MixedRopeParams(freqs=jnp.stack([x, y]).astype(dtype))
+
+
+def apply_mixed_rope(
+    params: MixedRopeParams,
+    x: Float[Array, "*batch seq_len num_heads head_dim"],
+    positions: Real[Array | np.ndarray, "*#batch seq_len 2"],
+    *,
+    layout: str = "interleaved",
+) -> Float[Array, "*batch seq_len num_heads head_dim"]:
+    """Rotates each head by angles `x fx + y fy` of its own, differentiable in all.
+
+    Args:
+        params: Frequencies of one layer.
+        x: Queries or keys.
+        positions: `(x, y)` of each patch, column and row; fractions are allowed. Batch
+            axes broadcast. Angles are float32 products: their error grows with the
+            position, to 1e-5 at 100.
+        layout: Which features form a pair, see `apply_rope`.
+
+    Returns:
+        The shape and dtype of `x`, rounded once.
+
+    Raises:
+        ValueError: If `positions` do not hold two coordinates, heads or pairs differ
+            from those of `params`, or as `apply_rope` does.
+
+    Example:
+        >>> params = init_mixed_rope(jax.random.key(0), 3, 8)
+        >>> apply_mixed_rope(params, jnp.ones((6, 3, 8)), jnp.zeros((6, 2))).shape
+        (6, 3, 8)
+
+    Reference:
+        Heo et al., Rotary Position Embedding for Vision Transformer, 2024, eq. 14.
+        https://arxiv.org/abs/2403.13298
+    """
+    name, freqs = "apply_mixed_rope", params.freqs
+    if x.ndim < 3 or x.shape[-2:] != (freqs.shape[1], 2 * freqs.shape[2]):
+        raise ValueError(
+            f"{name}: {x.shape=} must be (..., seq_len, num_heads, head_dim) with the "
+            f"heads and pairs of {freqs.shape=}."
+        )
+    if positions.ndim < 2 or positions.shape[-1] != 2:
+        raise ValueError(f"{name}: {positions.shape=} must end in the pair (x, y).")
+    positions = jnp.asarray(positions, jnp.float32)
+    cos, sin = made_once(_cos_sin, _zeros, positions, freqs.astype(jnp.float32))
+    return apply_rope(x, cos, sin, layout=layout)
+
+
+def _cos_sin(positions, freqs):
+    angle = _product(positions[..., 0], freqs[0]) + _product(
+        positions[..., 1], freqs[1]
+    )
+    return jnp.cos(angle), jnp.sin(angle)
+
+
+def _zeros(positions, freqs):
+    zero = _product(positions[..., 0], jnp.zeros_like(freqs[0]))
+    return zero, zero
+
+
+def _product(coordinate, freqs):
+    freqs = jnp.reshape(freqs, (1,) * coordinate.ndim + freqs.shape)
+    return coordinate[..., None, None] * freqs

@@ -1,0 +1,64 @@
+"""xPos: a rotation whose scores decay with the distance."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer
+
+from ._rope_cos_sin import rope_cos_sin
+
+
+def xpos_cos_sin(
+    positions: Integer[Array | np.ndarray, "*positions"],
+    inv_freq: Float[np.ndarray, " rotary_pairs"],
+    *,
+    scale_base: float = 512.0,
+    center: int = 0,
+) -> tuple[
+    tuple[
+        Float[Array, "*positions rotary_pairs"], Float[Array, "*positions rotary_pairs"]
+    ],
+    tuple[
+        Float[Array, "*positions rotary_pairs"], Float[Array, "*positions rotary_pairs"]
+    ],
+]:
+    """Cos and sin for queries and for keys: scaled by `z ** m` and by `z ** -m`.
+
+    With `z_i = (i / P + 0.4) / 1.4` for pair `i` of `P` and
+    `m = (position - center) / scale_base`, a score depends on the difference of
+    positions only, and pairs of high frequency fade with it. For causal attention.
+
+    Args:
+        positions: Integer positions, any shape.
+        inv_freq: Radians per position, as `rope_cos_sin` takes them for exact numerics.
+        scale_base: Positions per power of `z`. Positive.
+        center: Position at which both scales are 1. It changes no score; the middle of
+            the sequence keeps the numbers small. The relative error of the scales is
+            about 1e-7 times the distance from it over `scale_base`.
+
+    Returns:
+        `((cos, sin) for queries, (cos, sin) for keys)`, float32, for `apply_rope`.
+
+    Raises:
+        ValueError: If `scale_base` is not positive, or as `rope_cos_sin` does.
+
+    Example:
+        >>> (cos, _), (key_cos, _) = xpos_cos_sin(jnp.arange(3), default_inv_freq(4))
+        >>> cos.shape, float(cos[0, 0]), float(key_cos[0, 0])
+        ((3, 2), 1.0, 1.0)
+
+    Reference:
+        Sun et al., A Length-Extrapolatable Transformer, 2022, section 3.2.
+        https://arxiv.org/abs/2212.10554
+    """
+    if not scale_base > 0:
+        raise ValueError(f"xpos_cos_sin: {scale_base=} must be positive.")
+    cos, sin = rope_cos_sin(positions, inv_freq)
+    pairs = inv_freq.size
+    # Host float64: powers of numbers near 1 are sensitive to their logarithm.
+    octaves = np.log2((np.arange(pairs) / pairs + 0.4) / 1.4) / scale_base
+    distance = (jnp.asarray(positions).astype(jnp.float32) - center)[..., None]
+    exponent = distance * octaves.astype(np.float32).reshape(
+        (1,) * positions.ndim + (-1,)
+    )
+    scale, inverse = jnp.exp2(exponent), jnp.exp2(-exponent)
+    return (cos * scale, sin * scale), (cos * inverse, sin * inverse)
