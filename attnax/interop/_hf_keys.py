@@ -1,0 +1,62 @@
+"""A part of a config that remembers which of its keys were read."""
+
+from collections.abc import Mapping
+
+
+class Keys:
+    """Reads keys under any of their names, then from the defaults of the model's code.
+
+    A key that holds `None` is not there, as in Hugging Face's own code.
+    """
+
+    def __init__(self, values: Mapping, where: str, defaults=None, aliases=()):
+        self.values = {k: v for k, v in values.items() if v is not None}
+        self.where = where
+        self.defaults = defaults or {}
+        self.aliases = {}
+        for one, other in dict(aliases).items():
+            self.aliases.setdefault(one, []).append(other)
+            self.aliases.setdefault(other, []).append(one)
+        self.read = set()
+
+    def given(self, name, default=None):
+        """What the config itself says."""
+        for key in (name, *self.aliases.get(name, ())):
+            if key in self.values:
+                self.read.add(key)
+                return self.values[key]
+        return default
+
+    def get(self, name, default=None):
+        """What the config says, else the default of the model's code."""
+        value = self.given(name)
+        if value is not None:
+            return value
+        for key in (name, *self.aliases.get(name, ())):
+            if self.defaults.get(key) is not None:
+                return self.defaults[key]
+        return default
+
+    def require(self, context, name):
+        """`get`, and a `ValueError` where nobody says anything."""
+        value = self.get(name)
+        if value is None:
+            raise context.error(
+                f"{self.where} must hold {name!r}: no default of this model type is "
+                "known"
+            )
+        return value
+
+    def ignore(self, *names):
+        """Marks keys as read that belong to another part of the model."""
+        self.read.update(names)
+
+    def changed(self, **values):
+        """The same keys with other values, and the same memory."""
+        out = Keys({**self.values, **values}, self.where, self.defaults)
+        out.aliases, out.read = self.aliases, self.read
+        return out
+
+    def unread(self):
+        """Keys of the config that nobody has asked for."""
+        return [key for key in self.values if key not in self.read]

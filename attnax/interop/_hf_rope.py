@@ -1,0 +1,243 @@
+"""The rotary embedding of a released model from its Hugging Face config."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .. import functional as F
+from ..functional import Rope
+from ._hf_methods import frequencies, rope_type
+from ._hf_models import check_all_read, find
+
+
+def rope_from_hf(
+    config: Mapping,
+    *,
+    layer_type: str | None = None,
+    seq_len: int | None = None,
+    layout: str | None = None,
+) -> Rope | None:
+    """The rotary embedding that a model has, from its `config.json` alone.
+
+    What the config does not tell comes from a table by `model_type`, made from the
+    source of transformers 5.23: the layout, where in the head the rotating channels
+    stand, the axes, and the defaults of missing keys. A key about rotary positions
+    that the model does not read is an error, never a default.
+
+    Args:
+        config: A dict as in `config.json`, of version 4 (`rope_theta`, `rope_scaling`)
+            or 5 (`rope_parameters`, nested by layer type where layers differ). Of a
+            model with parts, such as text and pictures, the part, unless one only has
+            rotary positions.
+        layer_type: Which layers, where the config has parameters by layer type.
+        seq_len: Length in tokens to make the rope for; methods whose frequencies depend
+            on it (dynamic NTK, LongRoPE) ask for it, others do not read it.
+        layout: How channels are paired, instead of what the table says; needed for a
+            `model_type` that is not in it. See `attnax.functional.Rope`.
+
+    Returns:
+        The rope; `None` for a `layer_type` that has none. Without `layer_type`, the one
+        that the layers with rotary positions have: `ropes_from_hf` says which these
+        are.
+
+    Raises:
+        ValueError: If a key is missing, unknown, contradicts another or is out of its
+            range; if several parts, or several layer types with parameters of their
+            own, leave a choice; if a length is needed; if the model rotates by
+            something else than integer positions.
+
+    Example:
+        >>> config = {"model_type": "llama", "head_dim": 128, "rope_theta": 500_000.0}
+        >>> rope_from_hf(config)
+        Rope(64 pairs from 1 to 2.46e-06, layout='half')
+
+    Reference:
+        Hugging Face transformers 5.23, `modeling_rope_utils.py` and the classes of each
+        model. https://github.com/huggingface/transformers
+    """
+    context = find("rope_from_hf", config, layout)
+    params = context.family.schema(context)
+    types = context.layer_types
+    rotates = None if types is None else context.family.rotates(context, types)
+    nested = None not in params
+    if layer_type is None:
+        if nested and len(params) != 1:
+            raise context.error(
+                f"model_type={context.model_type!r} has rotary parameters by layer "
+                f"type; pass layer_type, one of {sorted(params)}"
+            )
+        label = next(iter(params))
+        indices = [i for i in range(len(types or ())) if nested or rotates[i]]
+    elif nested and layer_type in params:
+        label = layer_type
+        indices = _of_type(context, layer_type)
+    elif types is not None and layer_type in types:
+        label = context.family.label(layer_type) if nested else None
+        indices = [i for i, name in enumerate(types) if name == layer_type]
+        on = {rotates[i] for i in indices}
+        if on == {False}:
+            return None
+        if len(on) > 1:
+            raise context.error(
+                f"some layers of {layer_type=} rotate and others do not; use "
+                "ropes_from_hf"
+            )
+    else:
+        choices = sorted({*(k for k in params if k), *(types or ())})
+        raise context.error(f"{layer_type=} must be one of {choices}")
+    ropes = {_rope(context, params[label], i, seq_len, layout) for i in indices}
+    if not indices:
+        ropes = {_rope(context, params[label], None, seq_len, layout)}
+    if len(ropes) > 1:
+        raise context.error(
+            f"layers of model_type={context.model_type!r} have different rotary "
+            "embeddings; use ropes_from_hf"
+        )
+    return ropes.pop()
+
+
+def ropes_from_hf(
+    config: Mapping, *, seq_len: int | None = None, layout: str | None = None
+) -> list[Rope | None]:
+    """The rotary embedding of every layer, from a model's `config.json` alone.
+
+    Args:
+        config: See `rope_from_hf`.
+        seq_len: See `rope_from_hf`.
+        layout: See `rope_from_hf`.
+
+    Returns:
+        One rope per layer in order; `None` for a layer that does not rotate queries and
+        keys. Layers that share one hold the same object: make its cos and sin once.
+
+    Raises:
+        ValueError: As `rope_from_hf` does, or if the number of layers is not known.
+
+    Example:
+        >>> sizes = {"head_dim": 8, "num_hidden_layers": 3, "sliding_window_pattern": 3}
+        >>> [rope is None for rope in ropes_from_hf({"model_type": "cohere2", **sizes})]
+        [False, False, True]
+
+    Reference:
+        Hugging Face transformers 5.23, the classes of each model.
+        https://github.com/huggingface/transformers
+    """
+    context = find("ropes_from_hf", config, layout)
+    types = context.layer_types
+    if types is None:
+        raise context.error(
+            "num_hidden_layers is missing, and no default of "
+            f"model_type={context.model_type!r} is known; use rope_from_hf"
+        )
+    params = context.family.schema(context)
+    rotates = context.family.rotates(context, types)
+    made, out = {}, []
+    for index, name in enumerate(types):
+        label = context.family.label(name) if None not in params else None
+        if not rotates[index] or params.get(label) is None:
+            out.append(None)
+            continue
+        rope = _rope(context, params[label], index, seq_len, layout)
+        out.append(made.setdefault(rope, rope))
+    return out
+
+
+def _of_type(context, label):
+    """Layers whose parameters have this label."""
+    types = context.layer_types or ()
+    return [i for i, name in enumerate(types) if context.family.label(name) == label]
+
+
+def _rope(context, params, index, seq_len, layout):
+    """The rope of one layer from its parameters; `None` where these are null."""
+    if params is None:
+        return None
+    context = context.at(index)
+    if context.family.per_layer is not None and index is not None:
+        params = context.family.per_layer(context, index, params)
+    try:
+        rope = _made(context, params, seq_len, layout)
+    except ValueError as error:
+        if str(error).startswith(context.function):
+            raise
+        raise context.error(f"{params.where}: {error}") from error
+    check_all_read(context, params)
+    return rope
+
+
+def _made(context, params, seq_len, layout):
+    family = context.family
+    kind = rope_type(context, params, family.renames)
+    kind = "default" if kind == "axial" and family.axial else kind
+    if kind not in (family.types or (kind,)) or (family.axial and kind != "default"):
+        raise context.error(
+            f"{params.where} has rope_type={kind!r}, which the code of "
+            f"model_type={context.model_type!r} does not take"
+        )
+    head_dim = family.head_dim(context)
+    rotary_dim = _rotary_dim(context, params, kind, head_dim)
+    if family.axial is not None:
+        rope = family.axial(context, rotary_dim, params.require(context, "rope_theta"))
+        return _with_layout(rope, layout) if layout else rope
+    made = None
+    if family.method is not None:
+        made = family.method(context, params, kind, rotary_dim, seq_len)
+    if made is None:
+        made = frequencies(context, params, kind, head_dim, rotary_dim, seq_len)
+    inv_freq, attention_factor = made
+    own = family.layout(context) if callable(family.layout) else family.layout
+    return Rope(
+        -inv_freq if family.reverse else inv_freq,
+        own if layout is None else layout,
+        rotary_slice=family.rotary_slice,
+        attention_factor=attention_factor,
+        **_axes(context, params, inv_freq.size),
+    )
+
+
+def _rotary_dim(context, params, kind, head_dim):
+    """The channels that rotate; where all must, a fraction stays unread."""
+    rotary_dim = head_dim
+    if context.family.reads_fraction or kind != "default":
+        fraction = params.get("partial_rotary_factor", 1.0)
+        if kind != "proportional":  # there it says how many of the pairs turn
+            rotary_dim = int(head_dim * fraction)
+    if rotary_dim <= 0 or rotary_dim % 2 != 0:
+        raise context.error(
+            f"head_dim={head_dim} and partial_rotary_factor="
+            f"{params.get('partial_rotary_factor', 1.0)} make {rotary_dim} rotating "
+            "channels, which must be positive and even"
+        )
+    return rotary_dim
+
+
+def _axes(context, params, pairs):
+    if context.family.axes is None:
+        return {}
+    rule, default = context.family.axes
+    sections = params.get("mrope_section", default)
+    interleaved = params.given("mrope_interleaved", params.given("interleaved"))
+    strided = rule is F.strided_axes
+    if interleaved is not None and bool(interleaved) != strided:
+        raise context.error(
+            f"{params.where} holds mrope_interleaved={interleaved}, but the code of "
+            f"model_type={context.model_type!r} has its axes "
+            f"{'in turn' if strided else 'in sections'}"
+        )
+    if len(sections) != 3:
+        raise context.error(f"mrope_section={sections} must hold three sections")
+    axes = rule(sections, pairs)
+    if len(axes) != pairs:
+        raise context.error(
+            f"mrope_section={list(sections)} must sum to the {pairs} pairs"
+        )
+    return {"axis_of_pair": axes, "num_axes": 3}
+
+
+def _with_layout(rope, layout):
+    return Rope(
+        np.array(rope.inv_freq),
+        layout,
+        axis_of_pair=rope.axis_of_pair,
+        num_axes=rope.num_axes,
+    )

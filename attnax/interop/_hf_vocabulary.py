@@ -1,0 +1,77 @@
+"""The vocabulary of rotary embeddings in configs: which keys must not go unread.
+
+Keys outside these tables are not looked at.
+"""
+
+# At the level of the model. Whoever reads a config without reading one of these would
+# drop something that its author said about rotary positions.
+TOP_LEVEL = frozenset(
+    """
+    rope_parameters rope_scaling rope_theta rope_type rope_local_base_freq
+    global_rope_theta local_rope_theta compress_rope_theta swa_rope_theta
+    layer_rope_theta memory_attention_rope_theta
+    partial_rotary_factor partial_rotary_factors rotary_pct rotary_emb_base rotary_dim
+    rotary_embedding_base rotary_value rope_interleave rope_interleaved mrope_section
+    mrope_interleaved no_rope_layers no_rope_layer_interval rope_scaling_layers
+    use_mem_rope use_rotary_embedding qk_rope_head_dim swa_qk_rope_head_dim
+    llama_4_scaling_beta spatial_rope_base_frequency num_spatial_rope_pairs_per_axis
+    num_uid_rope_pairs uid_rope_base_frequency
+    """.split()
+)
+
+# Sizes and lists that say which layers there are and how wide their heads.
+STRUCTURE = frozenset(
+    """
+    hidden_size num_attention_heads num_hidden_layers head_dim qk_nope_head_dim
+    max_position_embeddings original_max_position_embeddings layer_types
+    layers_block_type mlp_layer_types embed_dim projection_dim
+    speech_encoder_attention_heads sliding_window use_sliding_window
+    sliding_window_pattern prefix_dense_sliding_window_pattern first_k_dense_replace
+    global_attn_every_n_layers full_attention_interval attn_layer_indices full_attn_idxs
+    block_types layer_group_size alibi position_embedding_type position_embeddings_type
+    memory_attention_hidden_size memory_attention_downsample_rate
+    memory_attention_num_attention_heads
+    """.split()
+)
+
+# Names of other engines for what Hugging Face spells differently.
+FOREIGN = {
+    "rotary_base": "rope_theta",
+    "rope_base": "rope_theta",
+    "rotary_percentage": "partial_rotary_factor",
+    "rotary_percent": "partial_rotary_factor",
+    "rope_pct": "partial_rotary_factor",
+    "rotary_emb_fraction": "partial_rotary_factor",
+    "rotary_emb_dim": "partial_rotary_factor",
+    "rope_dim": "partial_rotary_factor",
+    "rope_ratio": "rope_theta (multiplied by it)",
+    "rope_factor": "rope_scaling",
+    "rope_freq_base": "rope_theta",
+    "rope_freq_scale": "rope_scaling",
+    "use_dynamic_ntk": "rope_scaling with rope_type 'dynamic'",
+    "dynamic_ntk": "rope_scaling with rope_type 'dynamic'",
+    "rope_traditional": "the argument layout",
+    "rotary_interleaved": "the argument layout",
+    "is_neox_style": "the argument layout",
+    "max_trained_positions": "original_max_position_embeddings",
+    "xdrope_section": "mrope_section",
+    "use_fope": "nothing: Fourier position embedding is no rotation by position",
+}
+
+# Of which part of the model these keys speak where no rotary embedding reads them.
+ELSEWHERE = {
+    "llama_4_scaling_beta": "the temperature of queries: query_temperature",
+    "max_position_embeddings": "the length that the model is served with",
+    "finetuned": "how the scaling was trained",
+}
+
+# Types of other engines, and types whose name says nothing without their code.
+FOREIGN_TYPES = {
+    "su": "'longrope', which only the Phi-3 family calls 'su'",
+    "mrope": "'default' with mrope_section, in models of several axes",
+    "xdrope": "'dynamic' with alpha",
+    "ntk": "ntk_inv_freq, or 'dynamic' with alpha in Hunyuan",
+    "deepseek_yarn": "'yarn'; its attention factor is yarn_attention_factor with "
+    "rule='deepseek'",
+    "telechat3-yarn": "'yarn' with attention_factor = 0.07 * ln(factor) + 1",
+}

@@ -1,0 +1,1 @@
+"""attnax against the rotary embeddings of the installed transformers."""

@@ -1,0 +1,182 @@
+"""Writes `attnax/interop/hf_defaults.json`: what a missing key of a config means.
+
+    python -m conformance.defaults
+
+For every model type with rotary positions: the default of each key that attnax reads,
+the other names of these keys, the base and the fraction that the model's code sets, and
+the whole parameters where it sets more. For every model type with parts: what model
+each part is. Facts of the installed transformers, which the file names.
+"""
+
+import contextlib
+import dataclasses
+import importlib
+import inspect
+import json
+import logging
+import pathlib
+import pkgutil
+
+import transformers
+from transformers import PreTrainedConfig
+
+from attnax.interop._hf_families import FAMILIES
+from attnax.interop._hf_vocabulary import STRUCTURE, TOP_LEVEL
+
+PATH = pathlib.Path(__file__).parents[1] / "attnax" / "interop" / "hf_defaults.json"
+# Names that constructors take and no table of the class lists.
+EXTRA_ALIASES = {
+    "dots3_note_vision_encoder": {
+        "hidden_size": "embed_dim",
+        "num_attention_heads": "num_heads",
+    },
+    "step3p5_vision": {
+        "hidden_size": "width",
+        "num_hidden_layers": "layers",
+        "num_attention_heads": "heads",
+    },
+}
+# Model types whose older configs hold the keys of the text at their own level.
+FLAT = ("fuyu", "paddleocr_vl", "qwen2_vl", "qwen2_5_vl", "hunyuan_vl")
+_SENTINEL = 12_345.0
+
+
+def config_classes():
+    """Every class of configs, by name."""
+    found = {}
+    for module in pkgutil.iter_modules(transformers.models.__path__):
+        name = f"transformers.models.{module.name}"
+        for part in pkgutil.iter_modules(importlib.import_module(name).__path__):
+            if part.name.startswith("configuration_"):
+                loaded = importlib.import_module(f"{name}.{part.name}")
+                for value in vars(loaded).values():
+                    if inspect.isclass(value) and issubclass(value, PreTrainedConfig):
+                        if value.__module__ == loaded.__name__:
+                            found[value.__name__] = value
+    return found
+
+
+def type_names(classes):
+    """The model type of each class, or the place where a class without one is used."""
+    names = {name: cls.model_type for name, cls in classes.items() if cls.model_type}
+    for owner in classes.values():
+        for key, spec in owner.sub_configs_defaults.items():
+            part = spec.config_class.__name__
+            if owner.model_type and part in classes and part not in names:
+                names[part] = f"{owner.model_type}.{key}"
+    return names
+
+
+def defaults_of(cls):
+    """The defaults that attnax reads, of one class."""
+    fields = {field.name: _default(field) for field in dataclasses.fields(cls)}
+    wanted = STRUCTURE | TOP_LEVEL
+    aliases = {a: b for a, b in cls.attribute_map.items() if {a, b} & wanted}
+    wanted = wanted | {*aliases, *aliases.values()}
+    out = {k: v for k, v in fields.items() if k in wanted and v not in (None, [], ())}
+    out |= {"aliases": aliases} if aliases else {}
+    if "rope_parameters" in fields:
+        theta, fraction, parameters = _parameters(cls)
+        out |= {"default_rope_theta": theta} if theta is not None else {}
+        out |= {"default_partial_rotary_factor": fraction} if fraction else {}
+        out |= {"rope_parameters": parameters} if parameters else {}
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in out.items()}
+
+
+def _default(field):
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None
+
+
+def _parameters(cls):
+    """The base and the fraction for what gives none, and what the code sets itself."""
+    theta = cls.default_theta if not isinstance(cls.default_theta, dict) else None
+    plain, marked = cls().rope_parameters, None
+    with contextlib.suppress(Exception):  # some take no base at this level
+        marked = cls(rope_theta=_SENTINEL).rope_parameters
+    fraction = None
+    with contextlib.suppress(Exception):  # some want parameters by layer type
+        given = {"rope_type": "default", "rope_theta": 1.0}
+        fraction = cls(rope_parameters=given).rope_parameters["partial_rotary_factor"]
+    if any(isinstance(v, dict) for v in (plain or {}).values()):
+        return theta, None, _sorted(plain)
+    own = {k: v for k, v in (plain or {}).items() if (marked or plain)[k] == v}
+    own = {k: v for k, v in own.items() if k != "partial_rotary_factor" or not fraction}
+    if own.get("rope_type", "default") in ("default", "axial") and set(own) <= {
+        "rope_type",
+        "rope_theta",
+    }:
+        own = {}
+    return theta, fraction, _sorted(own)
+
+
+def _sorted(values):
+    return {
+        k: _sorted(v) if isinstance(v, dict) else v for k, v in sorted(values.items())
+    }
+
+
+def sub_configs(classes, names):
+    """For each model type with parts of which one may rotate: the parts."""
+    rotating, out = set(FAMILIES), {}
+    for _ in range(3):  # parts of parts
+        for cls in classes.values():
+            if not cls.model_type or cls.model_type in out:
+                continue
+            parts = {}
+            for key, spec in cls.sub_configs_defaults.items():
+                name = names.get(spec.config_class.__name__, spec.model_type)
+                fixed = issubclass(spec.config_class, PreTrainedConfig)
+                part = {"model_type": name} if name else {}
+                part |= {"fixed": True} if fixed else {}
+                if key == "text_config" and cls.model_type in FLAT:
+                    part["flat"] = True
+                parts[key] = part
+            if any(p.get("model_type") in rotating for p in parts.values()):
+                out[cls.model_type] = parts
+        rotating |= set(out)
+    return {name: out[name] for name in sorted(out)}
+
+
+def main():
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    classes = config_classes()
+    names = type_names(classes)
+    models = {}
+    for name, cls in classes.items():
+        model_type = names.get(name)
+        if model_type in FAMILIES and not FAMILIES[model_type].refused:
+            models[model_type] = defaults_of(cls) | _extra_aliases(model_type)
+    missing = {n for n, f in FAMILIES.items() if not f.refused} - set(models)
+    if missing:
+        raise SystemExit(f"no class of configs for {sorted(missing)}")
+    lines = [
+        f"    {json.dumps(name)}: {json.dumps(models[name], sort_keys=True)}"
+        for name in sorted(models)
+    ]
+    parts = [
+        f"    {json.dumps(name)}: {json.dumps(part, sort_keys=True)}"
+        for name, part in sub_configs(classes, names).items()
+    ]
+    source = {"library": "transformers", "version": transformers.__version__}
+    text = (
+        f'{{\n  "source": {json.dumps(source)},\n  "models": {{\n'
+        + ",\n".join(lines)
+        + '\n  },\n  "sub_configs": {\n'
+        + ",\n".join(parts)
+        + "\n  }\n}\n"
+    )
+    PATH.write_text(text)
+    print(f"{len(models)} model types, {len(parts)} with parts: {PATH.name}")
+
+
+def _extra_aliases(model_type):
+    extra = EXTRA_ALIASES.get(model_type)
+    return {"aliases": extra} if extra else {}
+
+
+if __name__ == "__main__":
+    main()
