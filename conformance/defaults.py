@@ -20,7 +20,7 @@ import pkgutil
 import transformers
 from transformers import PreTrainedConfig
 
-from attnax.interop._hf_families import FAMILIES
+from attnax.interop._hf_families import FAMILIES, REFUSED
 from attnax.interop._hf_vocabulary import STRUCTURE, TOP_LEVEL
 
 PATH = pathlib.Path(__file__).parents[1] / "attnax" / "interop" / "hf_defaults.json"
@@ -121,36 +121,41 @@ def _sorted(values):
 
 def sub_configs(classes, names):
     """For each model type with parts of which one may rotate: the parts."""
-    rotating, out = set(FAMILIES), {}
+    rotating, out = {*FAMILIES, *REFUSED}, {}
     for _ in range(3):  # parts of parts
-        for cls in classes.values():
-            if not cls.model_type or cls.model_type in out:
+        for class_name, cls in classes.items():
+            model_type = names.get(class_name)
+            if model_type is None or model_type in out:
                 continue
-            parts = {}
-            for key, spec in cls.sub_configs_defaults.items():
-                name = names.get(spec.config_class.__name__, spec.model_type)
-                fixed = issubclass(spec.config_class, PreTrainedConfig)
-                part = {"model_type": name} if name else {}
-                part |= {"fixed": True} if fixed else {}
-                if key == "text_config" and cls.model_type in FLAT:
-                    part["flat"] = True
-                parts[key] = part
-            if any(p.get("model_type") in rotating for p in parts.values()):
-                out[cls.model_type] = parts
+            parts = {
+                key: _part(spec, names, key == "text_config" and model_type in FLAT)
+                for key, spec in cls.sub_configs_defaults.items()
+            }
+            if any(part.get("model_type") in rotating for part in parts.values()):
+                out[model_type] = parts
         rotating |= set(out)
     return {name: out[name] for name in sorted(out)}
 
 
+def _part(spec, names, flat):
+    """Which model a part is, and whether it is so whatever it calls itself."""
+    name = names.get(spec.config_class.__name__, spec.model_type)
+    part = {"model_type": name} if name else {}
+    part |= {"fixed": True} if issubclass(spec.config_class, PreTrainedConfig) else {}
+    return part | ({"flat": True} if flat else {})
+
+
 def main():
+    """Writes the file, one line per model type."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
     classes = config_classes()
     names = type_names(classes)
     models = {}
     for name, cls in classes.items():
         model_type = names.get(name)
-        if model_type in FAMILIES and not FAMILIES[model_type].refused:
+        if model_type in FAMILIES:
             models[model_type] = defaults_of(cls) | _extra_aliases(model_type)
-    missing = {n for n, f in FAMILIES.items() if not f.refused} - set(models)
+    missing = set(FAMILIES) - set(models)
     if missing:
         raise SystemExit(f"no class of configs for {sorted(missing)}")
     lines = [

@@ -39,10 +39,9 @@ class Family:
         overrides: Keys of the config that single layers change.
         method: Makes frequencies and attention factor where the common methods do not.
         elsewhere: Keys of these names are left to other parts of the model.
-        refused: Why there is no rope for it, and what to do.
     """
 
-    layout: str | Callable = "half"
+    layout: str | Callable[..., str] = "half"
     rotary_slice: str = "leading"
     head_dim: Callable = widths.of_a_head
     reads_fraction: bool = False
@@ -59,7 +58,6 @@ class Family:
     overrides: Callable = widths.per_layer_config
     method: Callable | None = None
     elsewhere: tuple[str, ...] = ()
-    refused: str | None = None
 
 
 def _mla_layout(context):
@@ -141,11 +139,6 @@ _SAM_MEMORY = Family(
     head_dim=widths.of_memory_attention,
     axial=widths.halves(layout="interleaved"),
     schema=partial(schemas.flat, theta="memory_attention_rope_theta", fraction=None),
-)
-
-_BY_COORDINATES = (
-    "its angles come from fractional coordinates; use normalized_coordinates and "
-    "normalized_cos_sin of attnax.functional"
 )
 
 _TABLE = (
@@ -552,46 +545,30 @@ _TABLE = (
         ),
         "efficientloftr",
     ),
-    # Not a rotation by integer positions.
-    (Family(refused=_BY_COORDINATES), "dinov3_vit eomt_dinov3 sapiens2"),
-    (
-        Family(
-            refused="as transformers writes it, its rotary embedding is no rotation: the two "
-            "channels of a pair take their angles from different axes; on text it is a "
-            "Rope of ntk_inv_freq"
-        ),
-        "hunyuan_vl_text",
-    ),
-    (
-        Family(
-            refused="its rotary embedding is no rotation: the two channels of a pair turn "
-            "by different frequencies"
-        ),
-        "vjepa2",
-    ),
-    (
-        Family(
-            refused="its angles are products of time stamps with fractional positions; use "
-            "rope_cos_sin with numerics='float32'"
-        ),
-        "musicflamingo",
-    ),
-    (
-        Family(
-            refused="its angles come from atom coordinates; use rope_cos_sin with "
-            "numerics='float32' and axis_of_pair"
-        ),
-        "esmfold2.atom_encoder_config",
-    ),
-    (
-        Family(
-            refused="its angles are learned projections of keypoints; use apply_rope with "
-            "their cos and sin"
-        ),
-        "lightglue",
-    ),
 )
 
 FAMILIES = {name: family for family, names in _TABLE for name in names.split()}
 # A model type of which nothing is known but what its config says.
 UNKNOWN = Family(reads_fraction=True, schema=schemas.unknown)
+
+_BY_COORDINATES = (
+    "its angles come from fractional coordinates: use normalized_coordinates and "
+    "normalized_cos_sin of attnax.functional"
+)
+# What rotates by something else than integer positions, and what to do.
+REFUSED = {
+    "dinov3_vit": _BY_COORDINATES,
+    "eomt_dinov3": _BY_COORDINATES,
+    "sapiens2": _BY_COORDINATES,
+    "hunyuan_vl_text": "its rotary embedding, as transformers writes it, is no "
+    "rotation, for the two channels of a pair take their angles from different axes: "
+    "on text, where all axes are equal, it is a Rope of ntk_inv_freq",
+    "vjepa2": "its rotary embedding is no rotation, for the two channels of a pair "
+    "turn by different frequencies",
+    "musicflamingo": "its angles come from time stamps: use rope_cos_sin with "
+    "numerics='float32'",
+    "esmfold2.atom_encoder_config": "its angles come from the coordinates of atoms: "
+    "use rope_cos_sin with numerics='float32' and axis_of_pair",
+    "lightglue": "its angles are learned from keypoints: use apply_rope with their cos "
+    "and sin",
+}

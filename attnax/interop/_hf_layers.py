@@ -18,7 +18,7 @@ _NO_ATTENTION = frozenset(("linear_attention", "conv", "moe", "mlp"))
 def layer_types(context):
     """One name per layer, from the config or by the rule of the model's code.
 
-    `None` where neither says how many layers there are.
+    None at all where neither says how many layers there are.
     """
     keys = context.keys
     given = keys.given("layer_types")
@@ -26,7 +26,7 @@ def layer_types(context):
         given = keys.given("layers_block_type")
     if given is None:
         count = keys.get("num_hidden_layers")
-        return None if count is None else context.family.layer_types(keys, count)
+        return [] if count is None else context.family.layer_types(keys, count)
     types = [_RENAMED.get(name, name) for name in given]
     count = keys.given("num_hidden_layers")
     if count is not None and count != len(types):
@@ -109,12 +109,13 @@ def lfm3(keys, count):
     return types
 
 
-def listed(key, listed="full_attention", others="linear_attention"):
-    """`key` lists the indices of one type; without it, all are of the other."""
+def listed(key):
+    """`key` lists the layers that attend; the others are linear."""
 
     def rule(keys, count):
         indices = keys.get(key) or ()
-        return [listed if i in indices else others for i in range(count)]
+        names = ("linear_attention", "full_attention")
+        return [names[i in indices] for i in range(count)]
 
     return rule
 

@@ -1,12 +1,12 @@
 """Which part of a config holds the rotary embedding, and whose code reads it."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 
-from ._hf_families import FAMILIES, UNKNOWN, Family
+from ._hf_families import FAMILIES, REFUSED, UNKNOWN, Family
 from ._hf_keys import Keys
 from ._hf_layers import layer_types
 from ._hf_vocabulary import ELSEWHERE, FOREIGN, TOP_LEVEL
@@ -25,7 +25,7 @@ class Context:
         model_type: As the config or the model around it says.
         family: The rules of the model type.
         keys: This part, remembering what was read.
-        layer_types: One name per layer, or `None` where their number is not known.
+        layer_types: One name per layer; none where their number is not known.
     """
 
     function: str
@@ -33,7 +33,7 @@ class Context:
     model_type: str | None
     family: Family
     keys: Keys
-    layer_types: list[str] | None = field(default=None)
+    layer_types: Sequence[str] = ()
 
     def error(self, message):
         """A `ValueError` that says where in the config."""
@@ -43,7 +43,7 @@ class Context:
 
     def at(self, index):
         """The context of one layer, with what it changes."""
-        if index is None or self.layer_types is None:
+        if index is None:
             return self
         changes = self.family.overrides(self, self.layer_types).get(index, {})
         return replace(self, keys=self.keys.changed(**changes)) if changes else self
@@ -52,7 +52,7 @@ class Context:
 @cache
 def tables():
     """Defaults and sub-configs by model type, as `conformance.defaults` wrote them."""
-    path = resources.files(__package__) / "hf_defaults.json"
+    path = resources.files("attnax.interop") / "hf_defaults.json"
     return json.loads(path.read_text())
 
 
@@ -60,16 +60,17 @@ def find(function, config, layout):
     """The context of the one part of `config` that has rotary positions."""
     if not isinstance(config, Mapping):
         raise ValueError(
-            f"{function}: config is a {type(config).__name__}, but must be a dict as in "
-            "config.json; pass config.to_dict()."
+            f"{function}: config is a {type(config).__name__}, but must be a dict as "
+            "in config.json; pass config.to_dict()."
         )
+    model_type = config.get("model_type")
     found = list(_candidates(config, (), None))
-    if not found:
+    if not found and model_type in tables()["sub_configs"]:
         raise ValueError(
-            f"{function}: neither the config of model_type="
-            f"{config.get('model_type')!r} nor one within it has rotary positions that "
-            "are known; if it has them, pass the part that does, with layout=."
+            f"{function}: no part of the config of {model_type=} has rotary positions "
+            "that are known; if one has them, pass that part, with layout=."
         )
+    found = found or [((), model_type, config)]
     if len(found) > 1:
         choices = ", ".join(
             f"config{''.join(f'[{key!r}]' for key in path)} ({model_type})"
@@ -89,16 +90,15 @@ def _candidates(config, path, pinned):
     subs = tables()["sub_configs"].get(model_type, {})
     own = any(config.get(key) for key in _OWN)
     text = subs.get("text_config", {})
-    if model_type in FAMILIES:
+    if model_type in FAMILIES or model_type in REFUSED:
         yield path, model_type, config
     elif own and text.get("flat"):  # of releases that knew no parts
         yield path, text["model_type"], config
     elif own and model_type not in tables()["sub_configs"]:
         yield path, model_type, config
     else:
-        parts = {k: v for k, v in config.items() if isinstance(v, Mapping)}
-        for key, sub in subs.items():
-            parts.setdefault(key, {})
+        parts = {key: {} for key in subs}
+        parts |= {k: v for k, v in config.items() if isinstance(v, Mapping)}
         for key, part in parts.items():
             sub = subs.get(key, {})
             default = sub.get("model_type")
@@ -114,13 +114,13 @@ def _context(function, path, model_type, part, layout):
     aliases = known.get("aliases", {})
     keys = Keys(part, "the config", known, aliases)
     context = Context(function, path, model_type, family, keys)
-    if family.refused:
-        raise context.error(f"model_type={model_type!r}: {family.refused}")
+    if model_type in REFUSED:
+        raise context.error(f"model_type={model_type!r}: {REFUSED[model_type]}")
     if family is UNKNOWN and layout is None:
         raise context.error(
-            f"model_type={model_type!r} is not in the table, and a config does not tell "
-            "how channels are paired: pass layout='half' (most models of Hugging Face) "
-            "or 'interleaved'"
+            f"model_type={model_type!r} is not in the table of models with rotary "
+            "positions; if it has them, pass layout='half' (most models of Hugging "
+            "Face) or 'interleaved': a config does not tell how channels are paired"
         )
     for key, instead in FOREIGN.items():
         if part.get(key) is not None and key not in family.elsewhere:

@@ -57,37 +57,14 @@ def rope_from_hf(
     """
     context = find("rope_from_hf", config, layout)
     params = context.family.schema(context)
-    types = context.layer_types
-    rotates = None if types is None else context.family.rotates(context, types)
-    nested = None not in params
-    if layer_type is None:
-        if nested and len(params) != 1:
-            raise context.error(
-                f"model_type={context.model_type!r} has rotary parameters by layer "
-                f"type; pass layer_type, one of {sorted(params)}"
-            )
-        label = next(iter(params))
-        indices = [i for i in range(len(types or ())) if nested or rotates[i]]
-    elif nested and layer_type in params:
-        label = layer_type
-        indices = _of_type(context, layer_type)
-    elif types is not None and layer_type in types:
-        label = context.family.label(layer_type) if nested else None
-        indices = [i for i, name in enumerate(types) if name == layer_type]
-        on = {rotates[i] for i in indices}
-        if on == {False}:
-            return None
-        if len(on) > 1:
-            raise context.error(
-                f"some layers of {layer_type=} rotate and others do not; use "
-                "ropes_from_hf"
-            )
-    else:
-        choices = sorted({*(k for k in params if k), *(types or ())})
-        raise context.error(f"{layer_type=} must be one of {choices}")
-    ropes = {_rope(context, params[label], i, seq_len, layout) for i in indices}
-    if not indices:
-        ropes = {_rope(context, params[label], None, seq_len, layout)}
+    chosen = _chosen(context, params, layer_type)
+    if chosen is None:
+        return None
+    label, indices = chosen
+    ropes = {
+        _rope(context, params[label], index, seq_len, layout)
+        for index in indices or (None,)
+    }
     if len(ropes) > 1:
         raise context.error(
             f"layers of model_type={context.model_type!r} have different rotary "
@@ -123,16 +100,15 @@ def ropes_from_hf(
         https://github.com/huggingface/transformers
     """
     context = find("ropes_from_hf", config, layout)
-    types = context.layer_types
-    if types is None:
+    if not context.layer_types:
         raise context.error(
             "num_hidden_layers is missing, and no default of "
             f"model_type={context.model_type!r} is known; use rope_from_hf"
         )
     params = context.family.schema(context)
-    rotates = context.family.rotates(context, types)
+    rotates = context.family.rotates(context, context.layer_types)
     made, out = {}, []
-    for index, name in enumerate(types):
+    for index, name in enumerate(context.layer_types):
         label = context.family.label(name) if None not in params else None
         if not rotates[index] or params.get(label) is None:
             out.append(None)
@@ -142,14 +118,39 @@ def ropes_from_hf(
     return out
 
 
-def _of_type(context, label):
-    """Layers whose parameters have this label."""
-    types = context.layer_types or ()
-    return [i for i, name in enumerate(types) if context.family.label(name) == label]
+def _chosen(context, params, layer_type):
+    """The label of the parameters to read, and the layers that have them.
+
+    `None` for a layer type that does not rotate.
+    """
+    types, family = context.layer_types, context.family
+    rotates = family.rotates(context, types)
+    nested = None not in params
+    labels = [family.label(name) if nested else None for name in types]
+    if layer_type is None:
+        if len(params) != 1:
+            raise context.error(
+                f"model_type={context.model_type!r} has rotary parameters by layer "
+                f"type; pass layer_type, one of {sorted(params)}"
+            )
+        label = next(iter(params))
+        return label, [i for i, on in enumerate(rotates) if on and labels[i] == label]
+    if nested and layer_type in params:
+        return layer_type, [i for i, label in enumerate(labels) if label == layer_type]
+    if layer_type not in types:
+        choices = sorted({*filter(None, params), *types})
+        raise context.error(f"{layer_type=} must be one of {choices}")
+    indices = [i for i, name in enumerate(types) if name == layer_type]
+    on = {rotates[i] for i in indices}
+    if len(on) > 1:
+        raise context.error(
+            f"some layers of {layer_type=} rotate and others do not; use ropes_from_hf"
+        )
+    return (labels[indices[0]], indices) if True in on else None
 
 
 def _rope(context, params, index, seq_len, layout):
-    """The rope of one layer from its parameters; `None` where these are null."""
+    """The rope of one layer, or of none in particular; `None` for null parameters."""
     if params is None:
         return None
     context = context.at(index)
@@ -157,10 +158,10 @@ def _rope(context, params, index, seq_len, layout):
         params = context.family.per_layer(context, index, params)
     try:
         rope = _made(context, params, seq_len, layout)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         if str(error).startswith(context.function):
             raise
-        raise context.error(f"{params.where}: {error}") from error
+        raise context.error(f"{params.where}: {str(error).rstrip('.')}") from error
     check_all_read(context, params)
     return rope
 
@@ -185,7 +186,7 @@ def _made(context, params, seq_len, layout):
     if made is None:
         made = frequencies(context, params, kind, head_dim, rotary_dim, seq_len)
     inv_freq, attention_factor = made
-    own = family.layout(context) if callable(family.layout) else family.layout
+    own = family.layout if isinstance(family.layout, str) else family.layout(context)
     return Rope(
         -inv_freq if family.reverse else inv_freq,
         own if layout is None else layout,

@@ -19,7 +19,13 @@ from ._hf_keys import Keys
 _ORIGINAL = "original_max_position_embeddings"
 
 
-def flat(context, *, theta="rope_theta", fraction="partial_rotary_factor", more=None):
+def flat(
+    context,
+    *,
+    theta: str | None = "rope_theta",
+    fraction: str | None = "partial_rotary_factor",
+    more=None,
+):
     """One set of parameters for all layers.
 
     `theta` and `fraction` are the keys beside it that hold the base and the fraction
@@ -62,8 +68,8 @@ def by_layer_type(context, *, thetas=None, scaled=(), more=None):
     bad = {k: v for k, v in nested.items() if not isinstance(v, dict | None)}
     if bad or (not nested and any(beside.values())):
         raise context.error(
-            f"{where}={keys.given(where)} must hold one dict or null for each layer type "
-            f"of {context.model_type!r}"
+            f"{where}={keys.given(where)} must hold one dict or null for each layer "
+            f"type of {context.model_type!r}"
         )
     # Beside parameters that hold their own base it says nothing.
     shared = keys.given("rope_theta")
@@ -193,11 +199,8 @@ def deepseek_v4(context):
     fraction = keys.given("partial_rotary_factor")
     if fraction is None and keys.given("qk_rope_head_dim") is not None:
         fraction = keys.given("qk_rope_head_dim") / head_dim
-    if fraction is None:
-        fraction = keys.defaults["default_partial_rotary_factor"]
-    main = keys.get("rope_theta")
-    compress = keys.get("compress_rope_theta")
-    more = {"partial_rotary_factor": fraction}
+    main, compress = keys.get("rope_theta"), keys.get("compress_rope_theta")
+    more = {"partial_rotary_factor": 64 / 512 if fraction is None else fraction}
     values, where = _given(context)
     if {"main", "compress"} <= values.keys():
         thetas = {"main": ("rope_theta", main), "compress": ("rope_theta", main)}
