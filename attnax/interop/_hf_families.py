@@ -33,6 +33,7 @@ class Family:
         renames: Types under names that only this family uses.
         schema: From the config to the parameters of each layer type.
         label: From the type of a layer to the label of its parameters.
+        layer_count: The key that counts layers, and how many each stands for.
         layer_types: The types of layers where the config does not list them.
         rotates: Which of the layers rotate.
         per_layer: From a layer's index and its parameters to those it has itself.
@@ -52,6 +53,7 @@ class Family:
     renames: dict = field(default_factory=dict)
     schema: Callable = schemas.flat
     label: Callable = lambda layer_type: layer_type
+    layer_count: tuple[str, int] = ("num_hidden_layers", 1)
     layer_types: Callable = layers.uniform
     rotates: Callable = layers.attending
     per_layer: Callable | None = None
@@ -139,6 +141,7 @@ _SAM_MEMORY = Family(
     head_dim=widths.of_memory_attention,
     axial=widths.halves(layout="interleaved"),
     schema=partial(schemas.flat, theta="memory_attention_rope_theta", fraction=None),
+    layer_count=("memory_attention_num_layers", 1),
 )
 
 _TABLE = (
@@ -305,7 +308,7 @@ _TABLE = (
     """,
     ),
     (replace(_MLA, layer_types=layers.bailing_hybrid), "bailing_hybrid"),
-    (_MLA, "longcat_flash"),
+    (replace(_MLA, layer_count=("num_layers", 2)), "longcat_flash"),
     (replace(_MLA_HALF, layer_types=layers.all_of("indexed_attention")), "hy_v4"),
     (_MLA_HALF, "minicpm3"),
     (replace(_MLA_HALF, layout="interleaved"), "deepseek_v2"),
@@ -542,6 +545,7 @@ _TABLE = (
             reads_fraction=True,
             axial=widths.whole_model,
             types=("default",),
+            layer_count=("num_attention_layers", 1),
         ),
         "efficientloftr",
     ),

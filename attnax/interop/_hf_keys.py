@@ -37,15 +37,29 @@ class Keys:
                 return self.defaults[key]
         return default
 
-    def require(self, context, name):
+    def require(self, context, name, default=None):
         """`get`, and a `ValueError` where nobody says anything."""
-        value = self.get(name)
+        value = self.get(name, default)
         if value is None:
             raise context.error(
                 f"{self.where} must hold {name!r}: no default of this model type is "
                 "known"
             )
         return value
+
+    def number(self, context, name, default=None):
+        """`require` of a number, as a float."""
+        value = self.require(context, name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise context.error(f"{self.where} holds {name}={value!r}, not a number")
+        return float(value)
+
+    def integer(self, context, name):
+        """`require` of a whole number, as an int."""
+        value = self.number(context, name)
+        if not value.is_integer():
+            raise context.error(f"{self.where} holds {name}={value}, no whole number")
+        return int(value)
 
     def ignore(self, *names):
         """Marks keys as read that belong to another part of the model."""

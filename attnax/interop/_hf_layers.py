@@ -25,8 +25,9 @@ def layer_types(context):
     if given is None:
         given = keys.given("layers_block_type")
     if given is None:
-        count = keys.get("num_hidden_layers")
-        return [] if count is None else context.family.layer_types(keys, count)
+        key, times = context.family.layer_count
+        count = keys.get(key)
+        return [] if count is None else context.family.layer_types(keys, times * count)
     types = [_RENAMED.get(name, name) for name in given]
     count = keys.given("num_hidden_layers")
     if count is not None and count != len(types):

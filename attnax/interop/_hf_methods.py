@@ -35,17 +35,17 @@ def rope_type(context, params, renames):
 
 def frequencies(context, params, kind, head_dim, rotary_dim, seq_len):
     """`(inv_freq, attention_factor)` by one of the methods of Hugging Face."""
-    base = params.require(context, "rope_theta")
+    base = params.number(context, "rope_theta")
     if kind == "default":
         return F.default_inv_freq(rotary_dim, base), 1.0
     if kind == "linear":
-        factor = params.require(context, "factor")
+        factor = params.number(context, "factor")
         # It says how long the training was, and the method has no use for it.
         params.ignore("original_max_position_embeddings")
         return F.linear_inv_freq(rotary_dim, base, factor=factor), 1.0
     if kind == "proportional":
-        fraction = params.get("partial_rotary_factor", 1.0)
-        factor = params.get("factor", 1.0)
+        fraction = params.number(context, "partial_rotary_factor", 1.0)
+        factor = params.number(context, "factor", 1.0)
         inv_freq = F.proportional_inv_freq(
             head_dim, base, fraction=fraction, factor=factor
         )
@@ -54,11 +54,11 @@ def frequencies(context, params, kind, head_dim, rotary_dim, seq_len):
 
 
 def _dynamic(context, params, rotary_dim, base, seq_len):
-    trained = context.keys.require(context, "max_position_embeddings")
+    trained = context.keys.integer(context, "max_position_embeddings")
     inv_freq = F.dynamic_ntk_inv_freq(
         rotary_dim,
         base,
-        factor=params.require(context, "factor"),
+        factor=params.number(context, "factor"),
         original_max_len=trained,
         seq_len=_required_length(context, params, "dynamic", seq_len, trained),
     )
@@ -66,7 +66,7 @@ def _dynamic(context, params, rotary_dim, base, seq_len):
 
 
 def _yarn(context, params, rotary_dim, base, seq_len):
-    original = params.require(context, "original_max_position_embeddings")
+    original = params.integer(context, "original_max_position_embeddings")
     factor = _factor(context, params, original)
     inv_freq = F.yarn_inv_freq(
         rotary_dim,
@@ -74,19 +74,22 @@ def _yarn(context, params, rotary_dim, base, seq_len):
         factor=factor,
         original_max_len=original,
         # 0 stands for the default too, as in Hugging Face's own code.
-        beta_fast=params.get("beta_fast") or 32.0,
-        beta_slow=params.get("beta_slow") or 1.0,
+        beta_fast=params.number(context, "beta_fast", 32.0) or 32.0,
+        beta_slow=params.number(context, "beta_slow", 1.0) or 1.0,
         truncate=params.get("truncate", True),
     )
-    mscales = {name: params.get(name) for name in ("mscale", "mscale_all_dim")}
-    attention_factor = params.get("attention_factor")
-    if attention_factor is None:
-        attention_factor = F.yarn_attention_factor(factor, **mscales)
-    return inv_freq, attention_factor
+    # No weight and a weight of 0 are the same to this rule.
+    mscale, mscale_all_dim = (
+        params.number(context, name, 0.0) for name in ("mscale", "mscale_all_dim")
+    )
+    computed = F.yarn_attention_factor(
+        factor, mscale=mscale, mscale_all_dim=mscale_all_dim
+    )
+    return inv_freq, params.number(context, "attention_factor", computed)
 
 
 def _longrope(context, params, rotary_dim, base, seq_len):
-    original = params.require(context, "original_max_position_embeddings")
+    original = params.integer(context, "original_max_position_embeddings")
     lists = {}
     for name in ("short_factor", "long_factor"):
         lists[name] = params.require(context, name)
@@ -98,10 +101,9 @@ def _longrope(context, params, rotary_dim, base, seq_len):
     seq_len = _required_length(context, params, "longrope", seq_len, original)
     chosen = lists["long_factor" if seq_len > original else "short_factor"]
     factor = _factor(context, params, original)
-    attention_factor = params.get("attention_factor")
-    if attention_factor is None:
-        attention_factor = F.longrope_attention_factor(factor, original)
-    return F.longrope_inv_freq(rotary_dim, base, factors=chosen), attention_factor
+    computed = F.longrope_attention_factor(factor, original)
+    inv_freq = F.longrope_inv_freq(rotary_dim, base, factors=chosen)
+    return inv_freq, params.number(context, "attention_factor", computed)
 
 
 def _llama3(context, params, rotary_dim, base, seq_len):
@@ -109,8 +111,8 @@ def _llama3(context, params, rotary_dim, base, seq_len):
     inv_freq = F.llama3_inv_freq(
         rotary_dim,
         base,
-        **{name: params.require(context, name) for name in names},
-        original_max_len=params.require(context, "original_max_position_embeddings"),
+        **{name: params.number(context, name) for name in names},
+        original_max_len=params.integer(context, "original_max_position_embeddings"),
     )
     return inv_freq, 1.0
 
@@ -125,10 +127,9 @@ _BY_LENGTH = {
 
 def _factor(context, params, original):
     """The factor that is given, or how much longer the served context is."""
-    factor = params.get("factor")
-    if factor is None:
-        factor = context.keys.require(context, "max_position_embeddings") / original
-    return factor
+    if params.get("factor") is not None:
+        return params.number(context, "factor")
+    return context.keys.integer(context, "max_position_embeddings") / original
 
 
 def _required_length(context, params, kind, seq_len, trained):

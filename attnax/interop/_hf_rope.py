@@ -158,7 +158,7 @@ def _rope(context, params, index, seq_len, layout):
         params = context.family.per_layer(context, index, params)
     try:
         rope = _made(context, params, seq_len, layout)
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         if str(error).startswith(context.function):
             raise
         raise context.error(f"{params.where}: {str(error).rstrip('.')}") from error
@@ -178,7 +178,7 @@ def _made(context, params, seq_len, layout):
     head_dim = family.head_dim(context)
     rotary_dim = _rotary_dim(context, params, kind, head_dim)
     if family.axial is not None:
-        rope = family.axial(context, rotary_dim, params.require(context, "rope_theta"))
+        rope = family.axial(context, rotary_dim, params.number(context, "rope_theta"))
         return _with_layout(rope, layout) if layout else rope
     made = None
     if family.method is not None:
@@ -200,7 +200,7 @@ def _rotary_dim(context, params, kind, head_dim):
     """The channels that rotate; where all must, a fraction stays unread."""
     rotary_dim = head_dim
     if context.family.reads_fraction or kind != "default":
-        fraction = params.get("partial_rotary_factor", 1.0)
+        fraction = params.number(context, "partial_rotary_factor", 1.0)
         if kind != "proportional":  # there it says how many of the pairs turn
             rotary_dim = int(head_dim * fraction)
     if rotary_dim <= 0 or rotary_dim % 2 != 0:

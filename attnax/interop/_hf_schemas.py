@@ -42,7 +42,7 @@ def flat(
     layers = (
         {name: keys.defaults.get(f"default_{name}") for name in beside},
         more or {},
-        {name: keys.given(key) for name, key in beside.items() if key},
+        {name: keys.get(key) for name, key in beside.items() if key},
         values,
     )
     values = {k: v for layer in layers for k, v in _without_nulls(layer).items()}
@@ -123,7 +123,7 @@ def minimax_m2(context):
     keys = context.keys
     more = {}
     if keys.given("rotary_dim") is not None:
-        head_dim = keys.require(context, "head_dim")
+        head_dim = keys.integer(context, "head_dim")
         more = {"partial_rotary_factor": keys.given("rotary_dim") / head_dim}
     return flat(context, more=more)
 
@@ -131,8 +131,8 @@ def minimax_m2(context):
 def mistral4(context):
     """The fraction is that of the rotary part of a latent head."""
     keys = context.keys
-    rotary = keys.require(context, "qk_rope_head_dim")
-    whole = rotary + keys.require(context, "qk_nope_head_dim")
+    rotary = keys.integer(context, "qk_rope_head_dim")
+    whole = rotary + keys.integer(context, "qk_nope_head_dim")
     return flat(context, more={"partial_rotary_factor": rotary / whole})
 
 
@@ -195,7 +195,7 @@ def step3p5(context):
 def deepseek_v4(context):
     """Sliding layers are `main`; the others, `compress`, have a base of their own."""
     keys = context.keys
-    head_dim = keys.require(context, "head_dim")
+    head_dim = keys.integer(context, "head_dim")
     fraction = keys.given("partial_rotary_factor")
     if fraction is None and keys.given("qk_rope_head_dim") is not None:
         fraction = keys.given("qk_rope_head_dim") / head_dim
@@ -261,12 +261,11 @@ def unscaled_layers(context, index, params):
 
 def ntk_alpha(context, params, kind, rotary_dim, seq_len):
     """Hunyuan's `dynamic` with `alpha` depends on no length."""
-    alpha = params.given("alpha")
-    if kind != "dynamic" or not alpha:
+    if kind != "dynamic" or not params.get("alpha"):
         return None
     # Its configs hold these too, and its code does not read them.
     params.ignore("factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim")
-    base = params.require(context, "rope_theta")
+    base, alpha = (params.number(context, name) for name in ("rope_theta", "alpha"))
     return F.ntk_inv_freq(rotary_dim, base, factor=alpha), 1.0
 
 
@@ -274,8 +273,8 @@ def phimoe(context, params, kind, rotary_dim, seq_len):
     """PhiMoE: the short factors at every length, and a factor on cos and sin by it."""
     if kind != "longrope":
         return None
-    base = params.require(context, "rope_theta")
-    original = params.require(context, _ORIGINAL)
+    base = params.number(context, "rope_theta")
+    original = params.integer(context, _ORIGINAL)
     if seq_len is None:
         raise context.error(
             f"{params.where} has rope_type='longrope', which depends on the length: "
@@ -283,7 +282,7 @@ def phimoe(context, params, kind, rotary_dim, seq_len):
         )
     params.ignore("long_factor", "factor", "attention_factor")
     names = ("short_mscale", "long_mscale")
-    short, long = (params.require(context, name) for name in names)
+    short, long = (params.number(context, name) for name in names)
     factors = params.require(context, "short_factor")
     inv_freq = F.longrope_inv_freq(rotary_dim, base, factors=factors)
     return inv_freq, long if seq_len > original else short

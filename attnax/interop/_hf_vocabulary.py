@@ -30,7 +30,8 @@ STRUCTURE = frozenset(
     global_attn_every_n_layers full_attention_interval attn_layer_indices full_attn_idxs
     block_types layer_group_size alibi position_embedding_type position_embeddings_type
     memory_attention_hidden_size memory_attention_downsample_rate
-    memory_attention_num_attention_heads
+    memory_attention_num_attention_heads memory_attention_num_layers num_layers
+    num_attention_layers
     """.split()
 )
 

@@ -14,64 +14,64 @@ from .. import functional as F
 def of_a_head(context):
     """`head_dim`, or what hidden size and heads make of it."""
     keys = context.keys
-    given = keys.get("head_dim")
-    if given is not None:
-        return given
-    hidden_size = keys.require(context, "hidden_size")
-    return hidden_size // keys.require(context, "num_attention_heads")
+    if keys.get("head_dim") is not None:
+        return keys.integer(context, "head_dim")
+    hidden_size = keys.integer(context, "hidden_size")
+    return hidden_size // keys.integer(context, "num_attention_heads")
 
 
 def of_the_rotary_part(context):
     """`qk_rope_head_dim`: the part of a latent head that rotates."""
-    return context.keys.require(context, "qk_rope_head_dim")
+    return context.keys.integer(context, "qk_rope_head_dim")
 
 
 def of_both_parts(context):
     """The whole latent head, of which a fraction rotates."""
     keys = context.keys
-    rotary = keys.require(context, "qk_rope_head_dim")
-    return rotary + keys.require(context, "qk_nope_head_dim")
+    rotary = keys.integer(context, "qk_rope_head_dim")
+    return rotary + keys.integer(context, "qk_nope_head_dim")
 
 
 def of_rotary_dim(context):
     """`rotary_dim`, or the whole head where it is null."""
-    given = context.keys.get("rotary_dim")
-    return of_a_head(context) if given is None else given
+    if context.keys.get("rotary_dim") is None:
+        return of_a_head(context)
+    return context.keys.integer(context, "rotary_dim")
 
 
 def of_shared_attention(context):
     """Twice the usual width: the input is two hidden states side by side."""
     keys = context.keys
-    hidden_size = keys.require(context, "hidden_size")
-    return 2 * hidden_size // keys.require(context, "num_attention_heads")
+    hidden_size = keys.integer(context, "hidden_size")
+    return 2 * hidden_size // keys.integer(context, "num_attention_heads")
 
 
 def of_embed_dim(context):
     """`embed_dim` over the heads; `hidden_size` is that of the text."""
     keys = context.keys
-    width = keys.require(context, "embed_dim")
-    return width // keys.require(context, "num_attention_heads")
+    width = keys.integer(context, "embed_dim")
+    return width // keys.integer(context, "num_attention_heads")
 
 
 def of_speech_encoder(context):
     """The hidden size over the heads of the speech encoder."""
     keys = context.keys
-    width = keys.require(context, "hidden_size")
-    return width // keys.require(context, "speech_encoder_attention_heads")
+    width = keys.integer(context, "hidden_size")
+    return width // keys.integer(context, "speech_encoder_attention_heads")
 
 
 def of_clvp(context):
     """Half of the projection over the heads, and 32 at least."""
     keys = context.keys
-    width = keys.require(context, "projection_dim")
-    return max(width // (2 * keys.require(context, "num_attention_heads")), 32)
+    width = keys.integer(context, "projection_dim")
+    return max(width // (2 * keys.integer(context, "num_attention_heads")), 32)
 
 
 def of_memory_attention(context):
     """The heads of the attention to memories in video segmentation."""
     names = ("hidden_size", "downsample_rate", "num_attention_heads")
     hidden_size, rate, heads = (
-        context.keys.require(context, f"memory_attention_{name}") for name in names
+        context.keys.integer(context, f"memory_attention_{name}") for name in names
     )
     return hidden_size // (rate * heads)
 

@@ -1,0 +1,649 @@
+"""Configs of version 4 and 5, of parts and of layers, and what must not go unread."""
+
+import dataclasses
+import json
+
+import helpers
+import jax
+import numpy as np
+import pytest
+
+import attnax
+import attnax.functional as F
+from attnax.interop import _hf_families as families
+from attnax.interop import _hf_models as models
+from attnax.interop import _hf_vocabulary as vocabulary
+from attnax.interop import rope_from_hf, ropes_from_hf
+
+LLAMA = {"model_type": "llama", "hidden_size": 256, "num_attention_heads": 4}
+SHORT, LONG = [1.0 + i / 32 for i in range(32)], [2.0 + i for i in range(32)]
+YARN = {"factor": 4.0, "original_max_position_embeddings": 4096}
+LLAMA3 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+LONGROPE = {
+    "short_factor": SHORT,
+    "long_factor": LONG,
+    "original_max_position_embeddings": 4096,
+}
+YARN_CALL = dict(factor=4.0, original_max_len=4096)
+METHODS = {
+    "default": ({}, None, F.default_inv_freq(64, 5e5), 1.0),
+    "linear": ({"factor": 8.0}, None, F.linear_inv_freq(64, 5e5, factor=8.0), 1.0),
+    "dynamic": (
+        {"factor": 2.0},
+        9000,
+        F.dynamic_ntk_inv_freq(
+            64, 5e5, factor=2.0, original_max_len=2048, seq_len=9000
+        ),
+        1.0,
+    ),
+    "yarn": (
+        YARN,
+        None,
+        F.yarn_inv_freq(64, 5e5, **YARN_CALL),
+        F.yarn_attention_factor(4.0),
+    ),
+    "llama3": (
+        LLAMA3,
+        None,
+        F.llama3_inv_freq(
+            64,
+            5e5,
+            factor=8.0,
+            low_freq_factor=1.0,
+            high_freq_factor=4.0,
+            original_max_len=8192,
+        ),
+        1.0,
+    ),
+    "longrope": (
+        LONGROPE | {"factor": 32.0},
+        4097,
+        F.longrope_inv_freq(64, 5e5, factors=LONG),
+        F.longrope_attention_factor(32.0, 4096),
+    ),
+    "proportional": (
+        {"partial_rotary_factor": 0.25},
+        None,
+        F.proportional_inv_freq(64, 5e5, fraction=0.25),
+        1.0,
+    ),
+}
+
+
+def scaled(kind, **values):
+    return LLAMA | {"rope_theta": 5e5, "rope_scaling": {"rope_type": kind, **values}}
+
+
+def refused(config, message, **kwargs):
+    with pytest.raises(ValueError, match=message):
+        rope_from_hf(config, **kwargs)
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_every_method_in_every_spelling(kind):
+    values, seq_len, inv_freq, factor = METHODS[kind]
+    expected = F.Rope(inv_freq, attention_factor=factor)
+    new = {"rope_theta": 5e5, "rope_type": kind, **values}
+    old = LLAMA | {"rope_theta": 5e5, "rope_scaling": {"type": kind, **values}}
+    for config in (
+        LLAMA | {"rope_parameters": new},
+        scaled(kind, **values),
+        old,
+        json.loads(json.dumps(old)),
+    ):
+        assert rope_from_hf(config, seq_len=seq_len) == expected
+
+
+@pytest.mark.parametrize(
+    "config", (scaled("default"), LLAMA, scaled("linear", factor=2))
+)
+def test_a_length_is_accepted_where_it_is_not_needed(config):
+    assert rope_from_hf(config, seq_len=5) == rope_from_hf(config)
+
+
+def test_longrope_switches_past_the_original_length():
+    config = scaled("longrope", **LONGROPE, factor=32.0)
+    short, at, past = (rope_from_hf(config, seq_len=n) for n in (1, 4096, 4097))
+    assert short == at != past
+    assert at.inv_freq == F.Rope(F.longrope_inv_freq(64, 5e5, factors=SHORT)).inv_freq
+
+
+def test_implicit_factors_are_the_ratio_of_the_lengths():
+    config = scaled("longrope", **LONGROPE) | {"max_position_embeddings": 131_072}
+    explicit = scaled("longrope", **LONGROPE, factor=32.0)
+    assert rope_from_hf(config, seq_len=1) == rope_from_hf(explicit, seq_len=1)
+    missing = {k: v for k, v in YARN.items() if k != "factor"}
+    served = scaled("yarn", **missing) | {"max_position_embeddings": 16_384}
+    assert rope_from_hf(served) == rope_from_hf(scaled("yarn", **YARN))
+
+
+def test_the_original_length_defaults_to_the_served_one():
+    config = scaled("yarn", factor=4.0) | {"max_position_embeddings": 4096}
+    assert rope_from_hf(config) == rope_from_hf(scaled("yarn", **YARN))
+
+
+def test_an_original_length_beside_the_parameters_overrides_the_one_inside():
+    config = scaled("yarn", **(YARN | {"original_max_position_embeddings": 99}))
+    beside = config | {"original_max_position_embeddings": 4096}
+    assert rope_from_hf(beside) == rope_from_hf(scaled("yarn", **YARN))
+
+
+@pytest.mark.parametrize(
+    "values, factor",
+    (
+        ({"attention_factor": 1.5, "mscale": 1.0, "mscale_all_dim": 0.5}, 1.5),
+        ({"mscale": 1.0, "mscale_all_dim": 0.8}, None),
+        ({"mscale": 0.7}, F.yarn_attention_factor(4.0)),
+    ),
+)
+def test_attention_factors_of_yarn(values, factor):
+    if factor is None:
+        factor = F.yarn_attention_factor(4.0, mscale=1.0, mscale_all_dim=0.8)
+    assert rope_from_hf(scaled("yarn", **YARN, **values)).attention_factor == factor
+
+
+def test_settings_of_yarn_are_read():
+    values = {"beta_fast": 16.0, "beta_slow": 2.0, "truncate": False}
+    expected = F.yarn_inv_freq(
+        64, 5e5, **YARN_CALL, beta_fast=16.0, beta_slow=2.0, truncate=False
+    )
+    assert rope_from_hf(scaled("yarn", **YARN, **values)).inv_freq == tuple(expected)
+
+
+@pytest.mark.parametrize(
+    "config, expected",
+    (
+        # Older names, as released config.json files have them.
+        (
+            {
+                "model_type": "gpt_neox",
+                "hidden_size": 2048,
+                "num_attention_heads": 8,
+                "rotary_pct": 0.25,
+                "rotary_emb_base": 10_000,
+            },
+            F.Rope(F.default_inv_freq(64)),
+        ),
+        (
+            {"model_type": "gptj", "n_embd": 4096, "n_head": 16, "rotary_dim": 64},
+            F.Rope(F.default_inv_freq(64), "interleaved"),
+        ),
+        (
+            {"model_type": "minimax_m2", "rotary_dim": 64, "rope_theta": 5e6},
+            F.Rope(F.default_inv_freq(64, 5e6)),
+        ),
+        (
+            {"model_type": "stablelm", "rope_pct": None, "partial_rotary_factor": 0.5},
+            F.Rope(F.default_inv_freq(40)),
+        ),
+        (
+            {"model_type": "phi3", "rope_scaling": None, "rope_theta": 10_000.0},
+            F.Rope(F.default_inv_freq(96)),
+        ),
+        ({"model_type": "nanochat"}, F.Rope(-F.default_inv_freq(128))),
+        (
+            {"model_type": "deepseek_v3", "rope_theta": 10_000},
+            F.Rope(
+                F.default_inv_freq(64), "interleaved_to_half", rotary_slice="trailing"
+            ),
+        ),
+        (
+            {"model_type": "deepseek_v3", "rope_interleave": False},
+            F.Rope(F.default_inv_freq(64), rotary_slice="trailing"),
+        ),
+        (
+            {"model_type": "qwen2_vl_vision", "embed_dim": 1280, "num_heads": 16},
+            F.axial_rope((40, 40)),
+        ),
+        ({"model_type": "pixtral"}, F.axial_rope((32, 32), shared=True)),
+        ({"model_type": "gemma4_vision"}, F.axial_rope((32, 32), 100.0, num_blocks=2)),
+        (
+            {"model_type": "qwen2_vl_text", "rope_scaling": {"type": "mrope"}}
+            | {"head_dim": 128},
+            F.Rope(
+                F.default_inv_freq(128, 1e6), axis_of_pair=F.chunked_axes((16, 24, 24))
+            ),
+        ),
+        (
+            {"model_type": "qwen3_vl_text"},
+            F.Rope(
+                F.default_inv_freq(128, 5e5),
+                axis_of_pair=F.strided_axes((24, 20, 20), 64),
+            ),
+        ),
+        (
+            {"model_type": "ernie4_5_vl_moe_text"},
+            F.Rope(
+                F.default_inv_freq(128, 5e5),
+                "interleaved",
+                axis_of_pair=F.alternating_axes((22, 22, 20)),
+            ),
+        ),
+        (
+            # The defaults of the code hold parameters: YaRN without truncation.
+            {"model_type": "gpt_oss"},
+            F.Rope(
+                F.yarn_inv_freq(
+                    64, 150_000.0, factor=32.0, original_max_len=4096, truncate=False
+                ),
+                attention_factor=F.yarn_attention_factor(32.0),
+            ),
+        ),
+    ),
+    ids=lambda value: value.get("model_type") if isinstance(value, dict) else "",
+)
+def test_names_and_defaults_of_single_families(config, expected):
+    assert rope_from_hf(config) == expected
+
+
+@pytest.mark.parametrize("name", ("su", "yarn", "longrope"))
+def test_the_phi_3_family_has_names_of_its_own(name):
+    lists = {"short_factor": [1.0] * 48, "long_factor": [2.0] * 48}
+    config = {
+        "model_type": "phi3",
+        "max_position_embeddings": 131_072,
+        "original_max_position_embeddings": 4096,
+        "rope_scaling": {"type": name, **lists},
+    }
+    rope = rope_from_hf(config, seq_len=5000)
+    assert rope.inv_freq == tuple(F.default_inv_freq(96) / 2)
+    assert rope.attention_factor == F.longrope_attention_factor(32.0, 4096)
+
+
+def test_alpha_of_hunyuan_depends_on_no_length():
+    values = {"type": "dynamic", "alpha": 1000.0, "factor": 1.0, "mscale": 1.0}
+    config = {"model_type": "hunyuan_v1_dense", "head_dim": 128, "rope_scaling": values}
+    assert rope_from_hf(config) == F.Rope(F.ntk_inv_freq(128, factor=1000.0))
+
+
+def test_phimoe_keeps_short_factors_and_scales_by_length():
+    values = LONGROPE | {"short_mscale": 1.2, "long_mscale": 1.3, "type": "longrope"}
+    config = LLAMA | {"model_type": "phimoe", "rope_scaling": values}
+    for seq_len, factor in ((4096, 1.2), (4097, 1.3)):
+        rope = rope_from_hf(config, seq_len=seq_len)
+        inv_freq = F.longrope_inv_freq(64, 1e6, factors=SHORT)
+        assert rope == F.Rope(inv_freq, attention_factor=factor)
+    refused(config, "depends on the length: pass seq_len")
+
+
+# Parameters by layer type.
+
+GEMMA3_4B = {  # As released: nearly everything is left to the defaults.
+    "architectures": ["Gemma3ForConditionalGeneration"],
+    "model_type": "gemma3",
+    "text_config": {
+        "hidden_size": 2560,
+        "intermediate_size": 10240,
+        "model_type": "gemma3_text",
+        "num_hidden_layers": 34,
+        "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+        "sliding_window": 1024,
+    },
+    "vision_config": {"model_type": "siglip_vision_model", "hidden_size": 1152},
+}
+
+
+def test_gemma_3_scales_its_global_layers_only():
+    local = F.Rope(F.default_inv_freq(256, 10_000.0))
+    all_ = F.Rope(F.linear_inv_freq(256, 1e6, factor=8.0))
+    assert rope_from_hf(GEMMA3_4B, layer_type="sliding_attention") == local
+    assert rope_from_hf(GEMMA3_4B, layer_type="full_attention") == all_
+    ropes = ropes_from_hf(GEMMA3_4B)
+    assert ropes == [all_ if (i + 1) % 6 == 0 else local for i in range(34)]
+    assert len({id(rope) for rope in ropes}) == 2
+
+
+def test_old_and_new_spelling_of_two_bases():
+    nested = {
+        "sliding_attention": {"rope_theta": 7e3, "rope_type": "default"},
+        "full_attention": {"rope_theta": 3e5, "rope_type": "linear", "factor": 2.0},
+    }
+    new = {"model_type": "gemma3_text", "rope_parameters": nested}
+    old = {
+        "model_type": "gemma3_text",
+        "rope_theta": 3e5,
+        "rope_local_base_freq": 7e3,
+        "rope_scaling": {"rope_type": "linear", "factor": 2.0},
+    }
+    assert ropes_from_hf(new) == ropes_from_hf(old)
+    modern = {"global_rope_theta": 3e5, "local_rope_theta": 7e3}
+    config = {"model_type": "modernbert", **modern, "num_hidden_layers": 4}
+    full, sliding = (
+        F.Rope(F.default_inv_freq(64, base)) for base in (300_000.0, 7_000.0)
+    )
+    assert ropes_from_hf(config) == [full, sliding, sliding, full]
+
+
+def test_layers_of_gemma_4_have_heads_of_two_widths():
+    config = {"model_type": "gemma4_text", "num_hidden_layers": 6}
+    ropes = ropes_from_hf(config)
+    assert [rope.rotary_dim for rope in ropes] == [256] * 5 + [512]
+    assert ropes[-1].inv_freq == tuple(F.proportional_inv_freq(512, 1e6, fraction=0.25))
+    given = config | {"per_layer_config": {"05": {"head_dim": 320}}}
+    rope = rope_from_hf(given, layer_type="full_attention")
+    assert rope.rotary_dim == 320
+    assert rope_from_hf(given, layer_type="sliding_attention").rotary_dim == 256
+
+
+def test_deepseek_v4_has_two_sets_under_names_of_their_own():
+    yarn = {"type": "yarn", "factor": 16.0, "original_max_position_embeddings": 65_536}
+    config = {"model_type": "deepseek_v4", "rope_scaling": yarn}
+    main = rope_from_hf(config, layer_type="main")
+    compress = rope_from_hf(config, layer_type="compress")
+    assert main.inv_freq == tuple(F.default_inv_freq(64, 10_000.0))
+    assert compress.inv_freq == tuple(
+        F.yarn_inv_freq(64, 160_000.0, factor=16.0, original_max_len=65_536)
+    )
+    assert compress.attention_factor == 1.0
+    name = "heavily_compressed_attention"
+    assert rope_from_hf(config, layer_type=name) == compress
+
+
+@pytest.mark.parametrize(
+    "config, rotates",
+    (
+        ({"model_type": "cohere2"}, "1110"),
+        ({"model_type": "cohere2", "sliding_window_pattern": 2}, "1010"),
+        ({"model_type": "exaone4", "sliding_window": 4096}, "1110"),
+        ({"model_type": "exaone4", "layer_types": ["full_attention"] * 4}, "0000"),
+        ({"model_type": "afmoe"}, "1110"),
+        ({"model_type": "llama4_text"}, "1110"),
+        ({"model_type": "llama4_text", "no_rope_layers": [0, 1, 1, 0]}, "0110"),
+        ({"model_type": "smollm3", "no_rope_layer_interval": 2}, "1010"),
+        ({"model_type": "qwen3_next"}, "0001"),
+        ({"model_type": "lfm2", "full_attn_idxs": [1, 2]}, "0110"),
+        ({"model_type": "bamba", "attn_layer_indices": [3]}, "0001"),
+        ({"model_type": "recurrent_gemma"}, "0010"),
+        ({"model_type": "beam"}, "1110"),
+        ({"model_type": "falcon"}, "1111"),
+        ({"model_type": "falcon", "alibi": True}, "0000"),
+        ({"model_type": "esm"}, "0000"),
+        ({"model_type": "esm", "position_embedding_type": "rotary"}, "1111"),
+        ({"model_type": "muse_spark_text"}, "1110"),
+        ({"model_type": "llama"}, "1111"),
+    ),
+    ids=lambda value: value if isinstance(value, str) else value["model_type"],
+)
+def test_which_layers_rotate(config, rotates):
+    ropes = ropes_from_hf(config | {"num_hidden_layers": 4})
+    assert "".join("01"[rope is not None] for rope in ropes) == rotates
+
+
+def test_layers_with_a_base_of_their_own():
+    config = {
+        "model_type": "granite_swa",
+        "num_hidden_layers": 3,
+        "layer_rope_theta": [10_000, 0, 500_000],
+    }
+    first, none, last = ropes_from_hf(config)
+    assert none is None
+    assert first == F.Rope(F.default_inv_freq(128, 10_000.0))
+    assert last == F.Rope(F.default_inv_freq(128, 500_000.0))
+    refused(config, "different rotary embeddings; use ropes_from_hf")
+
+
+def test_layers_that_keep_the_plain_frequencies():
+    values = {"rope_type": "yarn", "rope_theta": 1e6, **YARN}
+    config = {
+        "model_type": "molmo2_text",
+        "num_hidden_layers": 3,
+        "rope_parameters": values,
+        "rope_scaling_layers": [1],
+    }
+    plain, yarn, same = ropes_from_hf(config)
+    assert plain is same
+    assert plain.attention_factor == 1.0 < yarn.attention_factor
+
+
+def test_a_layer_type_without_rope_gives_none():
+    config = {"model_type": "cohere2"}
+    assert rope_from_hf(config, layer_type="full_attention") is None
+    plain = rope_from_hf(config)
+    assert rope_from_hf(config, layer_type="sliding_attention") == plain
+    assert rope_from_hf({"model_type": "beam"}, layer_type="full_attention") is None
+
+
+# Parts.
+
+
+def test_one_part_with_rotary_positions_is_taken():
+    text = {"model_type": "llama", "hidden_size": 512, "num_attention_heads": 8}
+    llava = {"model_type": "llava", "text_config": text, "vision_config": {}}
+    assert rope_from_hf(llava) == rope_from_hf(text)
+    unnamed = {"hidden_size": 512, "num_attention_heads": 8}  # llama by default
+    assert rope_from_hf(llava | {"text_config": unnamed}) == rope_from_hf(text)
+
+
+def test_rope_at_its_own_level_is_what_is_meant():
+    config = {"model_type": "csm", "depth_decoder_config": {"rope_theta": 7.0}}
+    assert rope_from_hf(config) == F.Rope(F.default_inv_freq(64, 500_000.0))
+
+
+def test_flat_configs_of_pictures_and_text_mean_the_text():
+    values = {"type": "mrope", "mrope_section": [16, 24, 24]}
+    config = {"model_type": "qwen2_vl", "rope_theta": 1e6, "rope_scaling": values}
+    config |= {"hidden_size": 8192, "num_attention_heads": 64, "vision_config": {}}
+    axes = F.chunked_axes((16, 24, 24))
+    expected = F.Rope(F.default_inv_freq(128, 1e6), axis_of_pair=axes)
+    assert rope_from_hf(config) == expected
+
+
+@pytest.mark.errors
+def test_several_parts_leave_a_choice():
+    config = {"model_type": "qwen2_vl", "text_config": {}, "vision_config": {}}
+    refused(
+        config,
+        r"several parts .* pass one of config\['text_config'\] \(qwen2_vl_text\), "
+        r"config\['vision_config'\] \(qwen2_vl_vision\)",
+    )
+
+
+# What the table does not know.
+
+
+def test_a_model_type_that_is_not_in_the_table_needs_a_layout():
+    config = {"model_type": "mine", "head_dim": 64, "rope_theta": 1e4}
+    refused(config, "model_type='mine' is not in the table.*pass layout='half'")
+    for layout in ("half", "interleaved"):
+        expected = F.Rope(F.default_inv_freq(64), layout)
+        assert rope_from_hf(config, layout=layout) == expected
+    nested = {
+        "a": {"rope_theta": 100.0},
+        "b": {"rope_theta": 200.0, "partial_rotary_factor": 0.5},
+    }
+    both = config | {"rope_parameters": nested}
+    rope = rope_from_hf(both, layer_type="b", layout="half")
+    assert rope == F.Rope(F.default_inv_freq(32, 200.0))
+
+
+def test_layout_overrides_the_table():
+    for config in (
+        LLAMA,
+        {"model_type": "deepseek_v3"},
+        {"model_type": "gemma4_vision"},
+    ):
+        own = rope_from_hf(config)
+        other = rope_from_hf(config, layout="interleaved")
+        expected = dataclasses.replace(own, layout="interleaved", num_blocks=1)
+        assert other == expected != own
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "config, message",
+    (
+        ({"head_dim": 64}, "must hold 'rope_theta'"),
+        ({"rope_theta": 1e4}, "must hold 'hidden_size'"),
+        ({"rope_theta": 1e4, "hidden_size": 8}, "must hold 'num_attention_heads'"),
+    ),
+)
+def test_unknown_defaults_are_errors(config, message):
+    refused({"model_type": "mine", **config}, message, layout="half")
+
+
+# Strictness.
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "config, message",
+    (
+        (
+            LLAMA | {"rope_scaling": {"type": "linear", "rope_type": "yarn"}},
+            "rope_type='yarn' and type='linear', which contradict",
+        ),
+        (scaled("su", factor=2.0), "unknown rope_type='su'; write 'longrope'"),
+        (scaled("ntk", factor=2.0), "unknown rope_type='ntk'; write ntk_inv_freq"),
+        (scaled("huge"), "unknown rope_type='huge'; known are default, linear"),
+        (scaled("linear"), "rope_scaling must hold 'factor'"),
+        (scaled("linear", factor=0.5), "rope_scaling: .*factor=0.5 must be at least 1"),
+        (scaled("yarn", factor=0.5), "rope_scaling: .*factor=0.5 must be at least 1"),
+        (scaled("linear", factor="two"), "holds factor='two', not a number"),
+        (LLAMA | {"hidden_size": 64.5}, "holds hidden_size=64.5, no whole number"),
+        (scaled("linear", factor=2.0, beta_fast=3), "holds beta_fast=3, .* not read"),
+        (scaled("default", factor=2.0), "holds factor=2.0, .* not read"),
+        (scaled("default", mrope_section=[1]), r"holds mrope_section=\[1\]"),
+        (scaled("dynamic", factor=2.0, alpha=8.0), "pass seq_len"),
+        (scaled("dynamic", factor=2.0), "depend on the length: pass seq_len"),
+        (scaled("longrope", **LONGROPE), "depend on the length: pass seq_len"),
+        (
+            scaled("longrope", **(LONGROPE | {"short_factor": [1.0]})),
+            r"\['short_factor'\] holds 1 numbers, .* 32 pairs",
+        ),
+        (scaled("llama3", **(LLAMA3 | {"low_freq_factor": 4.0})), "high_freq_factor="),
+        (LLAMA | {"partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5, .* not r"),
+        (LLAMA | {"rope_interleave": True}, "rope_interleave=True, .* not read"),
+        (LLAMA | {"no_rope_layers": [1]}, r"no_rope_layers=\[1\], .* not read"),
+        (LLAMA | {"rotary_base": 1e4}, "'rotary_base' is a name of other engines"),
+        (LLAMA | {"head_dim": 7}, "head_dim=7 .* 7 rotating channels"),
+        (LLAMA | {"head_dim": 0}, "head_dim=0 .* 0 rotating channels"),
+        (LLAMA | {"rope_theta": -1.0}, "base=-1.0 must be positive"),
+        (
+            LLAMA | {"rope_parameters": {"full_attention": {"rope_theta": 1.0}}},
+            r"nested by \['full_attention'\], but 'llama' reads one set",
+        ),
+        (
+            {"model_type": "gemma3_text", "rope_parameters": {"rope_theta": 1}},
+            "one dict",
+        ),
+        (
+            {"model_type": "glm", "partial_rotary_factor": 0.3, "head_dim": 30},
+            "partial_rotary_factor=0.3 make 9 rotating channels",
+        ),
+        (
+            {"model_type": "qwen2_vl_text", "head_dim": 128}
+            | {"rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 23]}},
+            r"mrope_section=\[16, 24, 23\] must sum to the 64 pairs",
+        ),
+        (
+            {"model_type": "qwen3_vl_text"}
+            | {"rope_parameters": {"mrope_interleaved": False, "rope_theta": 1e4}},
+            "mrope_interleaved=False, .* axes in turn",
+        ),
+        (
+            {"model_type": "cohere2", "num_hidden_layers": 3, "layer_types": ["a"]},
+            "num_hidden_layers=3 must equal the 1 entries",
+        ),
+        ({"model_type": "dinov3_vit"}, "use normalized_coordinates"),
+        ({"model_type": "hunyuan_vl_text"}, "no rotation"),
+        (
+            {"model_type": "recurrent_gemma"} | {"rope_scaling": {"type": "linear"}},
+            "'linear'",
+        ),
+    ),
+)
+def test_what_cannot_be_had_is_said(config, message):
+    refused(config, message)
+
+
+@pytest.mark.errors
+def test_a_config_is_a_dict():
+    with helpers.refused("config is a str, but must be a dict"):
+        rope_from_hf("llama")
+
+
+@pytest.mark.errors
+def test_layer_types_and_lengths_are_checked():
+    refused(
+        {"model_type": "gemma3_text"}, r"pass layer_type, one of \['full_attention'"
+    )
+    refused(GEMMA3_4B, r"layer_type='x' must be one of \['full_att", layer_type="x")
+    refused(LLAMA, r"layer_type='x' must be one of \['full_att", layer_type="x")
+    config = {"model_type": "smollm3", "num_hidden_layers": 4}
+    refused(config, "some layers of .* ropes_from_hf", layer_type="full_attention")
+    refused(scaled("dynamic", factor=2.0), "seq_len=0 must be positive", seq_len=0)
+    with pytest.raises(ValueError, match="ropes_from_hf: num_hidden_layers is missing"):
+        ropes_from_hf(
+            {"model_type": "x", "head_dim": 8, "rope_theta": 1.5}, layout="half"
+        )
+
+
+def test_keys_of_other_parts_are_left_alone():
+    """They say nothing about the rotation, and are listed with what they are about."""
+    values = {"llama_4_scaling_beta": 0.1, "max_position_embeddings": 99}
+    config = scaled("yarn", **YARN, **values)
+    assert rope_from_hf(config) == rope_from_hf(scaled("yarn", **YARN))
+    assert rope_from_hf(LLAMA | {"partial_rotary_factor": 1.0}) == rope_from_hf(LLAMA)
+    assert rope_from_hf(LLAMA | {"rotary_base": None, "vocab_size": 7}) is not None
+
+
+def test_the_config_is_not_changed():
+    before = json.dumps(GEMMA3_4B)
+    ropes_from_hf(GEMMA3_4B)
+    assert json.dumps(GEMMA3_4B) == before
+
+
+# The tables.
+
+# Model types whose own code cannot make a rope of the defaults of its config either, or
+# rounds an odd number of channels up.
+NOT_FROM_DEFAULTS = {
+    "glm4_moe": "head_dim=42 and partial_rotary_factor=0.5 make 21",
+    "glm4v_moe_text": "head_dim=42 and partial_rotary_factor=0.5 make 21",
+    "glm4v_text": "must sum to the 64 pairs",
+    "glm_image_text": "must sum to the 64 pairs",
+    "qwen3_omni_moe_text": "make 73 rotating channels",
+}
+
+
+def test_every_family_has_defaults_and_every_default_a_family():
+    known = models.tables()["models"]
+    assert set(known) == set(families.FAMILIES)
+    assert not set(families.FAMILIES) & set(families.REFUSED)
+    for name in sorted(known):
+        config = {"model_type": name}
+        message = NOT_FROM_DEFAULTS.get(name)
+        if message is None:
+            ropes = ropes_from_hf(config, seq_len=100)
+            assert all(r is None or r.rotary_pairs > 0 for r in ropes)
+        else:
+            with pytest.raises(ValueError, match=message):
+                ropes_from_hf(config, seq_len=100)
+
+
+def test_every_default_is_a_key_that_is_read():
+    names = {"aliases", "default_rope_theta", "default_partial_rotary_factor"}
+    known = vocabulary.STRUCTURE | vocabulary.TOP_LEVEL | names
+    for name, values in models.tables()["models"].items():
+        spelled = set(values.get("aliases", {})) | set(
+            values.get("aliases", {}).values()
+        )
+        assert set(values) <= known | spelled, name
+
+
+def test_vocabularies_do_not_overlap():
+    assert not set(vocabulary.FOREIGN) & vocabulary.TOP_LEVEL
+    assert not vocabulary.STRUCTURE & vocabulary.TOP_LEVEL
+
+
+def test_rotating_by_a_config_from_end_to_end():
+    rope = rope_from_hf(LLAMA)
+    x = jax.random.normal(jax.random.key(0), (2, 5, 4, 64))
+    cos, sin = F.rope_cos_sin_table(5, 64)
+    expected = attnax.apply_rope(x, cos[:, None], sin[:, None])
+    np.testing.assert_array_equal(F.rotate(rope, x, np.arange(5)), expected)
