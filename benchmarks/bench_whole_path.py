@@ -31,6 +31,17 @@ def from_positions(count, make, rotate):
     return function
 
 
+def rotating_layers(count, rope):
+    """Every layer turns positions into its rotation by itself."""
+
+    def function(positions, x, weight):
+        for _ in range(count):
+            x = F.rotate(rope, x, positions) @ weight
+        return x
+
+    return function
+
+
 def equinox_layers(count):
     rope = eqx.nn.RotaryPositionalEmbedding(128)
     per_head = jax.vmap(jax.vmap(rope, 1, 1))
@@ -45,6 +56,7 @@ def equinox_layers(count):
 
 def groups(quick):
     inv_freq = F.default_inv_freq(128)
+    rope = F.Rope(inv_freq)
     make = lambda positions: F.rope_cos_sin(positions, inv_freq)
     rounded = F.rope_inv_freq(128)
     product = lambda positions: of_a_product(positions, rounded)
@@ -65,10 +77,23 @@ def groups(quick):
             }
             if dtype == jnp.float32:  # in bfloat16 it makes its tables anew
                 rivals["equinox.nn"] = Program(equinox_layers(count), args)
+            layer_count = f"{count} layer{'s' * (count > 1)}"
+            meta = {"shape": x.shape, "dtype": name}
+            limit = "ready cos/sin + one rope_cos_sin"
             yield Group(
-                f"positions to rotated x, {name}, {count} layer{'s' * (count > 1)}",
-                "ready cos/sin + one rope_cos_sin",
+                f"positions to rotated x, {name}, {layer_count}",
+                limit,
                 rivals,
                 1.2,
-                {"shape": x.shape, "dtype": name},
+                meta,
+            )
+            yield Group(
+                f"rotate in every layer, {name}, {layer_count}",
+                limit,
+                {
+                    "limit": rivals["limit"],
+                    "attnax": Program(rotating_layers(count, rope), args),
+                },
+                1.2,
+                meta,
             )

@@ -4,12 +4,17 @@ The functional API of attnax in a hand-written training loop. Run it with
 
     python examples/language_model.py                        # rotary positions
     python examples/language_model.py --positions learned    # or sinusoidal, none
+    python examples/language_model.py --extend yarn          # or linear, ntk
     python examples/language_model.py --steps 20             # a quick look
 
-It needs no network and no accelerator: under two minutes on two CPU cores. Ctrl-C stops
+It needs no network and no accelerator: about two minutes on two CPU cores. Ctrl-C stops
 the training early and goes on with what was learned so far. At the end it prints how
 well the model predicts text that it was not trained on, writes a sample, and draws the
 loss during training and the loss by position, out to twice the trained length.
+
+`--extend` changes the frequencies of the trained model, without training it again, so
+that four times the trained length fits, and shows the loss out to there with and
+without the change.
 """
 
 import argparse
@@ -31,6 +36,7 @@ from tqdm import tqdm
 import attnax.functional as F
 
 POSITIONS = ("rope", "sinusoidal", "learned", "none")
+EXTENSION = 4  # times the trained length
 VOCAB_SIZE = 256  # a token is a byte
 SEQ_LEN = 128  # the trained length
 D_MODEL, NUM_LAYERS, NUM_HEADS, HEAD_DIM = 128, 3, 4, 32
@@ -104,19 +110,35 @@ def init_layer(key):
     return Layer(*(0.02 * weight for weight in normal))
 
 
-def forward(params, token_ids, kind, start=0, cache=None):
+def trained_rope():
+    return F.Rope(F.default_inv_freq(HEAD_DIM))
+
+
+def extended_rope(method):
+    """The trained rope, changed so that `EXTENSION` times the length fits."""
+    factor = float(EXTENSION)
+    if method == "linear":
+        return F.Rope(F.linear_inv_freq(HEAD_DIM, factor=factor))
+    if method == "ntk":
+        return F.Rope(F.ntk_inv_freq(HEAD_DIM, factor=factor))
+    inv_freq = F.yarn_inv_freq(HEAD_DIM, factor=factor, original_max_len=SEQ_LEN)
+    return F.Rope(inv_freq, attention_factor=F.yarn_attention_factor(factor))
+
+
+def forward(params, token_ids, kind, start=0, cache=None, rope=None):
     """Logits of `(batch, seq_len)` ids at positions `start, start + 1, ...`.
 
     Also every layer's keys and values: those of `token_ids`, or, where a `cache` of
-    earlier positions came in, the cache with these written into it.
+    earlier positions came in, the cache with these written into it. `rope` is the one
+    that the model is trained with, unless it is given.
     """
     positions = start + jnp.arange(token_ids.shape[1])
     x = F.apply_token_embedding(params.tokens, token_ids, scale=D_MODEL**0.5)
     rotate = lambda heads: heads
     if kind == "rope":  # cos and sin once, for every layer, head, query and key
-        cos, sin = F.rope_cos_sin(positions, F.default_inv_freq(HEAD_DIM))
-        cos, sin = cos[:, None, :], sin[:, None, :]
-        rotate = lambda heads: F.apply_rope(heads, cos, sin)
+        rope = trained_rope() if rope is None else rope
+        cos, sin = F.rotation(rope, positions)
+        rotate = lambda heads: F.apply_rotation(rope, heads, cos, sin)
     elif kind == "sinusoidal":
         x = F.apply_positional_encoding(x, start=start)
     elif kind == "learned":
@@ -144,9 +166,9 @@ def rms_norm(x):
     return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6)
 
 
-def nats_per_byte(params, windows, kind):
+def nats_per_byte(params, windows, kind, rope=None):
     """The loss of every byte but the first, `(batch, seq_len)`."""
-    logits, _ = forward(params, windows[:, :-1], kind)
+    logits, _ = forward(params, windows[:, :-1], kind, rope=rope)
     return optax.softmax_cross_entropy_with_integer_labels(logits, windows[:, 1:])
 
 
@@ -211,14 +233,15 @@ def interrupt_flag():
 # What was learned.
 
 
-def bits_by_position(params, text, kind, seq_len):
+def bits_by_position(params, text, kind, seq_len, rope=None):
     """Held-out bits per byte in each bin of positions.
 
     A window starts every `BIN` bytes, so that every bin averages over the same text.
     """
     starts = np.arange(0, len(text) - seq_len, BIN)
-    mean_loss = jax.jit(lambda *args: nats_per_byte(*args, kind).mean(0))
-    batches = [starts[i : i + 32] for i in range(0, len(starts) - 31, 32)]
+    mean_loss = jax.jit(lambda *args: nats_per_byte(*args, kind, rope).mean(0))
+    size = min(32, 64 * SEQ_LEN // seq_len)  # attention takes memory by the square
+    batches = [starts[i : i + size] for i in range(0, len(starts) - size + 1, size)]
     total = sum(mean_loss(params, windows_at(text, b, seq_len)) for b in batches)
     return BITS * np.reshape(total / len(batches), (-1, BIN)).mean(1)
 
@@ -247,7 +270,7 @@ def generate(params, prompt, kind, seed, temperature=0.7):
     return bytes(text)
 
 
-def plot(path, kind, losses, curve, baseline):
+def plot(path, losses, curves, baseline):
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     steps = np.arange(1, len(losses) + 1)
@@ -256,12 +279,13 @@ def plot(path, kind, losses, curve, baseline):
     left.plot(steps, smooth, color="C0", label="training, mean of 20 steps")
     left.set(title="Loss during training", xlabel="step", ylabel="bits per byte")
 
-    centers = BIN * np.arange(len(curve)) + BIN / 2
-    note = " (its table ends here)" if kind == "learned" else ""
-    right.plot(centers, curve, ".-", color="C0", label=f"{kind}{note}")
+    for color, (label, curve) in zip(("C0", "C1"), curves.items(), strict=False):
+        centers = BIN * np.arange(len(curve)) + BIN / 2
+        note = " (its table ends here)" if label == "learned" else ""
+        right.plot(centers, curve, ".-", color=color, label=f"{label}{note}")
     right.axvline(SEQ_LEN, color="black", linestyle="--", label="trained length")
     right.set(title="Held-out loss by position", xlabel="position", ylim=(0, None))
-    right.set_xlim(0, 2 * SEQ_LEN)
+    right.set_xlim(0, max(2 * SEQ_LEN, BIN * max(map(len, curves.values()))))
     for axes in (left, right):
         axes.axhline(baseline, color="C7", linestyle=":", label="unigram baseline")
         axes.legend(frameon=False, fontsize="small")
@@ -272,12 +296,15 @@ def plot(path, kind, losses, curve, baseline):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--positions", choices=POSITIONS, default="rope")
+    parser.add_argument("--extend", choices=("linear", "ntk", "yarn"))
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", metavar="PATH", default="language_model.png")
     args = parser.parse_args()
     if args.steps < 1:
         parser.error("--steps must be positive")
+    if args.extend and args.positions != "rope":
+        parser.error("--extend changes rotary positions; leave --positions out")
     kind = args.positions
 
     train_text, held_out = load_text()
@@ -285,13 +312,17 @@ def main():
     params, losses = train(train_text, kind, args.steps, args.seed)
 
     baseline = unigram_bits(train_text, held_out)
-    seq_len = SEQ_LEN if kind == "learned" else 2 * SEQ_LEN
-    curve = bits_by_position(params, held_out, kind, seq_len)
-    inside, beyond = np.split(curve, [SEQ_LEN // BIN])
-    print(f"Held-out bits per byte, {kind}: {inside.mean():.3f}")
-    print(f"  unigram baseline: {baseline:.3f}")
-    if beyond.size:
-        print(f"  at positions {SEQ_LEN} to {seq_len - 1}: {beyond.mean():.3f}")
+    seq_len = SEQ_LEN * (EXTENSION if args.extend else 1 if kind == "learned" else 2)
+    curves = {kind: bits_by_position(params, held_out, kind, seq_len)}
+    if args.extend:
+        rope, label = extended_rope(args.extend), f"{kind}, {args.extend}"
+        curves[label] = bits_by_position(params, held_out, kind, seq_len, rope)
+    print(f"Held-out bits per byte; the unigram baseline has {baseline:.3f}:")
+    for label, curve in curves.items():
+        inside, beyond = np.split(curve, [SEQ_LEN // BIN])
+        print(f"  {label}: {inside.mean():.3f}")
+        if beyond.size:
+            print(f"    at positions {SEQ_LEN} to {seq_len - 1}: {beyond.mean():.3f}")
 
     begin = time.perf_counter()
     sample = generate(params, held_out[:48].tobytes(), kind, args.seed)
@@ -299,7 +330,7 @@ def main():
     print(f"A sample, decoded byte by byte in {seconds:.1f} s:\n")
     print(sample.decode(errors="replace"))
 
-    plot(args.output, kind, losses, curve, baseline)
+    plot(args.output, losses, curves, baseline)
     print(f"\nWrote {args.output}.")
 
 

@@ -82,6 +82,23 @@ def test_decoding_compiles_once(small, monkeypatch, kind):
     assert text == small.generate(params, b"abc", kind, seed=0)
 
 
+@pytest.mark.parametrize("method", ["linear", "ntk", "yarn"])
+def test_extension_slows_the_last_pair_fourfold(example, method):
+    trained, extended = example.trained_rope(), example.extended_rope(method)
+    assert extended.rotary_pairs == trained.rotary_pairs
+    ratio = np.divide(trained.inv_freq, extended.inv_freq)
+    np.testing.assert_allclose(ratio[-1], 4)
+    np.testing.assert_allclose(ratio[0], 4 if method == "linear" else 1)
+
+
+def test_extended_rope_changes_the_loss_of_trained_parameters(small):
+    params = small.init_params(jax.random.key(0), "rope")
+    windows = jax.random.randint(jax.random.key(1), (2, 9), 0, 256)
+    loss = lambda rope: small.nats_per_byte(params, windows, "rope", rope)
+    np.testing.assert_array_equal(loss(small.trained_rope()), loss(None))
+    assert not np.array_equal(loss(small.extended_rope("linear")), loss(None))
+
+
 def test_first_interrupt_is_a_flag_and_the_second_an_exception(example):
     before = signal.getsignal(signal.SIGINT)
     with example.interrupt_flag() as interrupted:
