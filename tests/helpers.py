@@ -31,6 +31,24 @@ def assert_same_bits(actual, expected):
     np.testing.assert_array_equal(actual.view(kind), expected.view(kind))
 
 
+def assert_frequencies(actual, expected, plain, *, roundings):
+    """Float64 frequencies against mpf: `roundings` of 2**-53 of the *plain* ones.
+
+    What a method does to a frequency is rounded in units of what it started from, so
+    an interpolated one may be off by more units of its own. Angles depend on the
+    absolute error, which is that of the plain frequencies then.
+    """
+    assert actual.dtype == np.float64
+    expected, plain = (np.array([float(f) for f in t]) for t in (expected, plain))
+    assert actual.shape == expected.shape
+    assert (np.abs(actual - expected) <= roundings * 2.0**-53 * plain).all()
+
+
+def assert_within_one_ulp(actual, expected):
+    """Float64, at most one unit in the last place apart."""
+    assert (np.abs(actual - expected) <= np.spacing(expected)).all()
+
+
 def refused(message):
     """Expects our own `ValueError`; with the hook, the annotation may say so first."""
     if os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "0":

@@ -13,10 +13,19 @@ import attnax
 import attnax.functional as F
 
 
+def compiled(function, *args):
+    return jax.jit(function).lower(*args).compile().as_text()
+
+
 def phase_multiplications(function, *args):
     """Unsigned multiplications in the compiled program: only the phase has any."""
-    text = jax.jit(function).lower(*args).compile().as_text()
+    text = compiled(function, *args)
     return len(re.findall(r"= u32\[[^\]]*\]\S* multiply\(", text))
+
+
+def gathers(function, *args):
+    """Gathers in the compiled program: only the reordering of several axes has any."""
+    return len(re.findall(r" gather\(", compiled(function, *args)))
 
 
 def layers(count, layout="half"):
@@ -57,6 +66,70 @@ def test_made_once_under_vmap_and_in_the_backward_pass():
     assert phase_multiplications(mapped, x, positions, weight) == alone
     gradient = jax.grad(lambda *a: jnp.sum(mapped(*a) ** 2))
     assert phase_multiplications(gradient, x, positions, weight) == alone
+
+
+# One axis; three, whose pairs are put in order; and two in blocks.
+ROPES = {
+    "one": F.Rope(F.default_inv_freq(64), attention_factor=1.25),
+    "three": F.Rope(
+        F.default_inv_freq(64),
+        "interleaved_to_half",
+        axis_of_pair=F.strided_axes((12, 10, 10), 32),
+    ),
+    "blocks": F.Rope(
+        F.default_inv_freq(64),
+        axis_of_pair=F.alternating_axes((8, 8, 16)),
+        num_blocks=2,
+    ),
+}
+
+
+def rotating_layers(rope, count):
+    """Layers that each rotate by the positions themselves."""
+
+    def function(x, positions, weight):
+        for _ in range(count):
+            x = F.rotate(rope, x, positions) @ weight
+        return x
+
+    return function
+
+
+@pytest.mark.parametrize("name", ROPES)
+def test_layers_that_rotate_by_positions_share_cos_and_sin(name):
+    """However many layers, heads and gradients: phases once, put in order once."""
+    rope = ROPES[name]
+    several = rope.axis_of_pair is not None
+    positions = jnp.zeros((32, 3) if several else (32,), jnp.int32)
+    rotation = lambda positions: F.rotation(rope, positions)
+    alone = phase_multiplications(rotation, positions)
+    in_order = gathers(rotation, positions)
+    assert alone > 0
+    assert in_order == (2 if several else 0)  # of cos and of sin
+    gradient = jax.grad(lambda *args: jnp.sum(rotating_layers(rope, 3)(*args) ** 2))
+    for function, heads in (
+        (rotating_layers(rope, 1), 1),
+        (rotating_layers(rope, 4), 8),
+        (gradient, 3),
+    ):
+        args = jnp.ones((32, heads, 64)), positions, jnp.eye(64)
+        assert phase_multiplications(function, *args) == alone
+        assert gathers(function, *args) == in_order
+
+
+def test_ropes_selected_by_layer_are_made_outside_the_scan():
+    ropes = ROPES["one"], F.Rope(F.default_inv_freq(64, 1e6))
+
+    def function(x, positions, kinds):
+        made = [F.rotation(rope, positions) for rope in ropes]
+        cos, sin = (jnp.stack(t) for t in zip(*made, strict=True))
+        layer = lambda x, kind: (F.apply_rotation(ropes[0], x, cos[kind], sin[kind]), 0)
+        return lax.scan(layer, x, kinds)[0]
+
+    positions = jnp.arange(32)
+    alone = phase_multiplications(lambda p: F.rotation(ropes[0], p), positions)
+    args = jnp.ones((32, 8, 64)), positions, jnp.array([0, 0, 1, 0, 0, 1])
+    assert phase_multiplications(function, *args) == 2 * alone
 
 
 def test_sinusoids_are_made_once_for_the_batch():
@@ -140,6 +213,21 @@ def test_no_float32_copy_of_a_bfloat16_input():
             compiled = jax.jit(function).lower(*args, table, table, *extra).compile()
             temporary = compiled.memory_analysis().temp_size_in_bytes
             assert temporary < 512 * 8 * 128 * 2
+
+
+@pytest.mark.parametrize("layout", ("half", "interleaved", "interleaved_to_half"))
+@pytest.mark.parametrize("where", ("leading", "trailing"))
+def test_no_float32_copy_for_any_record(layout, where):
+    x = jax.ShapeDtypeStruct((1, 512, 8, 192), jnp.bfloat16)
+    table = jax.ShapeDtypeStruct((512, 32), jnp.float32)
+    rope = F.Rope(F.default_inv_freq(64), layout, rotary_slice=where)
+    rotate = lambda x, c, s: F.apply_rotation(rope, x, c, s)
+    inverse = lambda x, c, s: F.apply_rotation(rope, x, c, s, inverse=True)
+    pullback = lambda x, c, s: jax.vjp(lambda x: rotate(x, c, s), x)[1](x)[0]
+    for function in (rotate, inverse, pullback):
+        compiled = jax.jit(function).lower(x, table, table).compile()
+        temporary = compiled.memory_analysis().temp_size_in_bytes
+        assert temporary < 512 * 8 * 192 * 2
 
 
 def test_lookup_writes_no_converted_table():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import rope_oracles
 from helpers import assert_same_bits
 from jax import lax
 from jax.sharding import AxisType, NamedSharding
@@ -12,7 +13,21 @@ from jax.test_util import check_grads
 
 import attnax.functional as F
 
-pytestmark = pytest.mark.parametrize("layout", ("half", "interleaved"))
+# The first two rotate by cos and sin at hand, the others through a record. The third
+# reads pairs in one order and writes them in another; the last has blocks and two axes,
+# so that the kernel stands among reshapes, a gather and a concatenation.
+ROPES = {
+    "half": F.Rope(F.default_inv_freq(6)),
+    "interleaved": F.Rope(F.default_inv_freq(6), "interleaved"),
+    "to_half": F.Rope(
+        F.default_inv_freq(6), "interleaved_to_half", rotary_slice="trailing"
+    ),
+    "blocks": F.Rope(
+        F.default_inv_freq(6), axis_of_pair=(0, 1, 0), num_blocks=3, rotary_slice=1
+    ),
+}
+every_kernel = pytest.mark.parametrize("layout", ("half", "interleaved", "to_half"))
+everything = pytest.mark.parametrize("layout", ROPES)
 
 
 @pytest.fixture(autouse=True)
@@ -23,19 +38,18 @@ def _no_leaked_tracers():
 
 def rotate(x, positions, layout):
     """`(..., seq_len, num_heads, 8)`, of which 6 features rotate."""
+    if layout == "blocks":
+        return F.rotate(ROPES[layout], x, jnp.stack([positions, -positions], -1))
+    if layout == "to_half":
+        return F.rotate(ROPES[layout], x, positions)
     cos, sin = F.rope_cos_sin(positions, F.default_inv_freq(6))
     return F.apply_rope(x, cos[..., None, :], sin[..., None, :], layout=layout)
 
 
 def matrix(position, layout):
     """The rotation at one position as an 8 x 8 matrix, in float64."""
-    angle = position * np.array([10_000.0 ** (-k / 6) for k in (0, 2, 4)])
-    out = np.eye(8)
-    for i in range(3):
-        a, b = (i, i + 3) if layout == "half" else (2 * i, 2 * i + 1)
-        out[[a, b], [a, b]] = np.cos(angle[i])
-        out[a, b], out[b, a] = -np.sin(angle[i]), np.sin(angle[i])
-    return out
+    position = np.array([position, -position]) if layout == "blocks" else position
+    return rope_oracles.matrix(ROPES[layout], 8, position)
 
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3, 8)), jnp.float32)
@@ -52,18 +66,21 @@ def expected(layout, transposed=False):
     return out
 
 
+@everything
 def test_jit(layout):
     jitted = jax.jit(rotate, static_argnums=2)(X, POSITIONS, layout)
     np.testing.assert_allclose(jitted, expected(layout), **CLOSE)
     assert_same_bits(jitted, rotate(X, POSITIONS, layout))
 
 
+@every_kernel
 def test_vjp(layout):
     _, pullback = jax.vjp(lambda x: rotate(x, POSITIONS, layout), X)
     (actual,) = pullback(X)
     np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
 
 
+@every_kernel
 def test_jvp(layout):
     function = lambda x: rotate(x, POSITIONS, layout)
     primal, tangent = jax.jvp(function, (X,), (X[::-1],))
@@ -71,6 +88,7 @@ def test_jvp(layout):
     assert_same_bits(tangent, function(X[::-1]))
 
 
+@every_kernel
 def test_vmap(layout):
     batched = rotate(X, POSITIONS, layout)
     function = lambda x, p: rotate(x, p, layout)
@@ -80,10 +98,10 @@ def test_vmap(layout):
         assert_same_bits(np.moveaxis(moved, axis, 0), batched)
 
 
+@every_kernel
 def test_vmap_with_one_side_unbatched(layout):
-    cos, sin = F.rope_cos_sin(POSITIONS, F.default_inv_freq(6))
-    cos, sin = cos[..., None, :], sin[..., None, :]
-    function = lambda x, c, s: F.apply_rope(x, c, s, layout=layout)
+    cos, sin = F.rotation(ROPES[layout], POSITIONS)
+    function = lambda x, c, s: F.apply_rotation(ROPES[layout], x, c, s)
     many_x = jax.vmap(function, (0, None, None))(X, cos[0], sin[0])
     many_cos = jax.vmap(function, (None, 0, 0))(X[0], cos, sin)
     for i in range(2):
@@ -91,6 +109,7 @@ def test_vmap_with_one_side_unbatched(layout):
         assert_same_bits(many_cos[i], function(X[0], cos[i], sin[i]))
 
 
+@every_kernel
 def test_vmap_of_grad(layout):
     loss = lambda x, p: jnp.sum(rotate(x, p, layout) * jnp.cos(x))
     actual = jax.vmap(jax.grad(loss))(X, POSITIONS)
@@ -98,6 +117,7 @@ def test_vmap_of_grad(layout):
         assert_same_bits(actual[i], jax.grad(loss)(X[i], POSITIONS[i]))
 
 
+@every_kernel
 def test_scan(layout):
     def step(carry, inputs):
         x, p = inputs
@@ -107,12 +127,14 @@ def test_scan(layout):
     assert_same_bits(stacked, rotate(X, POSITIONS, layout))
 
 
+@every_kernel
 def test_remat(layout):
     loss = lambda x: jnp.sum(jnp.sin(rotate(x, POSITIONS, layout)))
     plain, again = (jax.jit(jax.grad(f))(X) for f in (loss, jax.checkpoint(loss)))
     assert_same_bits(again, plain)
 
 
+@every_kernel
 def test_hessian(layout):
     function = lambda x: jnp.sum(rotate(x[None], POSITIONS[0, :1], layout) ** 4)
     actual = jax.hessian(function)(X[0, 0, :1])
@@ -124,22 +146,25 @@ def test_hessian(layout):
     )
 
 
+@every_kernel
 def test_linear_transpose(layout):
     function = lambda x: rotate(x, POSITIONS, layout)
     (actual,) = jax.linear_transpose(function, X)(X)
     np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
 
 
+@every_kernel
 def test_gradients_of_traced_cos_and_sin_in_every_mode(layout):
-    cos, sin = F.rope_cos_sin(POSITIONS[0], F.default_inv_freq(6))
+    cos, sin = F.rotation(ROPES[layout], POSITIONS[0])
 
     @jax.jit  # thirty evaluations: outside, each would dispatch step by step
     def function(x, c, s):
-        return F.apply_rope(x, c[:, None], s[:, None], layout=layout)
+        return F.apply_rotation(ROPES[layout], x, c, s)
 
     check_grads(function, (X[0], cos, sin), order=2, atol=2e-2, rtol=2e-2)
 
 
+@everything
 @pytest.mark.parametrize("axis_type", (AxisType.Explicit, AxisType.Auto))
 def test_shard_map(layout, axis_type):
     mesh = jax.make_mesh((2, 1), ("data", "model"), axis_types=(axis_type,) * 2)
@@ -164,6 +189,7 @@ def test_shard_map(layout, axis_type):
         np.testing.assert_allclose(loss(x), 2 * X, rtol=0, atol=16 * 8 * 2.0**-23)
 
 
+@everything
 @pytest.mark.parametrize("axis_type", (AxisType.Explicit, AxisType.Auto))
 def test_sharding(layout, axis_type):
     mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(axis_type,) * 2)
@@ -184,6 +210,7 @@ def test_sharding(layout, axis_type):
         assert gradient.sharding.is_equivalent_to(NamedSharding(mesh, spec), 4)
 
 
+@everything
 @pytest.mark.errors
 def test_sharded_features_are_refused(layout):
     mesh = jax.make_mesh((2,), ("model",), axis_types=(AxisType.Explicit,))
@@ -193,6 +220,7 @@ def test_sharded_features_are_refused(layout):
             rotate(x, POSITIONS, layout)
 
 
+@everything
 def test_export(layout):
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (X, POSITIONS)]
     function = jax.jit(lambda x, p: rotate(x, p, layout))

@@ -142,7 +142,7 @@ def positions_from_grid(
         raise ValueError(f"{name}: {sizes=} must be two or more positive numbers.")
     if merge_size <= 0 or any(size % merge_size for size in sizes[-2:]):
         raise ValueError(f"{name}: {merge_size=} must divide the last two of {sizes=}.")
-    grid = np.stack(np.indices(sizes, np.int32), axis=-1)
+    grid = np.moveaxis(np.indices(sizes, np.int32), 0, -1)
     *frames, rows, columns = sizes
     groups = (rows // merge_size, merge_size, columns // merge_size, merge_size)
     grid = grid.reshape(*frames, *groups, len(sizes))

@@ -156,13 +156,10 @@ def query_temperature(
     if offset not in (0, 1):
         raise ValueError(f"{name}: {offset=} must be 0 or 1.")
     positions, valid = int32_in_range(name, "positions", positions, 0)
-    # As integers: a float32 quotient may round up across a step. The offset goes in
-    # without leaving int32: (m + 1) // n counts also where m + 1 would not fit.
-    steps = positions // original_max_len
-    if offset:
-        steps += (positions % original_max_len == original_max_len - 1).astype(
-            jnp.int32
-        )
+    # As integers: a float32 quotient may round up across a step. Unsigned, where the
+    # last position plus the offset still fits; negative ones become NaN below.
+    length = jnp.uint32(min(original_max_len, 2**32 - 1))
+    steps = (positions.astype(jnp.uint32) + jnp.uint32(offset)) // length
     temperature = 1.0 + beta * jnp.log1p(steps.astype(jnp.float32))
     return nan_where_invalid(valid, temperature)
 

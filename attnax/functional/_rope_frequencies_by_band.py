@@ -45,7 +45,7 @@ def yarn_inv_freq(
 
     Example:
         >>> yarn_inv_freq(8, factor=4.0, original_max_len=4096)
-        array([1.        , 0.1       , 0.00625   , 0.00025   ])
+        array([1.00e+00, 1.00e-01, 6.25e-03, 2.50e-04])
 
     Reference:
         Peng et al., YaRN, 2023, definitions 2 and 3. https://arxiv.org/abs/2309.00071;

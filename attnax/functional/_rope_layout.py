@@ -57,23 +57,21 @@ def channel_permutation(
             f"{name}: no permutation exists, for {source} and {target} have different "
             "attention factors."
         )
-    places = {}
-    for turn, channels in _channels_by_turn(source, head_dim, rotated):
-        places.setdefault(turn, []).append(channels)
-    out = np.full(head_dim, -1)
-    for turn, channels in _channels_by_turn(target, head_dim, rotated):
-        if not places.get(turn):
+    have, want = (_places(rope, head_dim) for rope in (source, target))
+    for turn, places in want.items():
+        if turn and len(places) > len(have.get(turn, ())):
             raise ValueError(
                 f"{name}: no permutation exists, for {target} has a pair of frequency "
                 f"{turn[1]:.6g} on axis {turn[0]} more than {source}."
             )
-        out[list(channels)] = places[turn].pop(0)
-    if any(places.values()):
+    if len(want[None]) > len(have[None]):
         raise ValueError(
             f"{name}: no permutation exists, for {source} has more pairs than {target}."
         )
-    rest = np.setdiff1d(np.arange(head_dim), out)
-    out[out < 0] = rest
+    out = np.empty(head_dim, int)
+    for turn, places in want.items():
+        for here, there in zip(places, have[turn], strict=True):
+            out[here[rotated]] = there[rotated]
     return out
 
 
@@ -124,7 +122,7 @@ def permute_qk(
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"{name}: {axis=} must be an axis of {array.shape=}.")
     axis %= array.ndim
-    channels = array.shape[axis]
+    channels = int(array.shape[axis])
     if num_heads <= 0 or channels % num_heads != 0:
         raise ValueError(f"{name}: {num_heads=} must divide {array.shape=} on {axis=}.")
     head_dim = channels // num_heads
@@ -133,7 +131,7 @@ def permute_qk(
         raise ValueError(
             f"{name}: {rotary_dim=} must be positive, even and at most {head_dim=}."
         )
-    pairs = range(1, rotary_dim // 2 + 1)  # any frequencies that tell pairs apart
+    pairs = np.arange(1.0, rotary_dim // 2 + 1)  # any that tell pairs apart
     source = Rope(pairs, layouts[to], rotary_slice=rotary_slice)
     target = Rope(pairs, to, rotary_slice=rotary_slice)
     order = channel_permutation(source, target, head_dim)
@@ -143,20 +141,35 @@ def permute_qk(
     return take(heads, order, axis=axis + 1).reshape(shape)
 
 
-def _channels_by_turn(rope, head_dim, rotated):
-    """`(axis, frequency)` of every pair that turns, and its two channels."""
-    order = rope.writes if rotated else rope.reads
+def _places(rope, head_dim):
+    """The channels `(read, written)` of each turn, `(axis, frequency)`; `None`: still.
+
+    A pair is two of them, in the order of turning.
+    """
+    reads, writes = (
+        _pairs(rope, order, head_dim) for order in (rope.reads, rope.writes)
+    )
+    axes = rope.axis_of_pair or (0,) * rope.rotary_pairs
+    turning, still = {}, {channel: channel for channel in range(head_dim)}
+    for frequency, axis, read, written in zip(
+        rope.inv_freq, axes, reads, writes, strict=True
+    ):
+        pair = list(zip(read, written, strict=True))
+        if frequency == 0 and rope.attention_factor == 1:
+            still.update(pair)  # a layout may still put it elsewhere
+            continue
+        for channel in read:
+            del still[channel]
+        # What stands still has no axis. Turning (a, b) back is turning (b, a) forth.
+        turn = (axis if frequency else 0, abs(frequency))
+        turning.setdefault(turn, []).extend(pair[::-1] if frequency < 0 else pair)
+    return {**turning, None: sorted(still.items())}
+
+
+def _pairs(rope, order, head_dim):
+    """The two channels of every pair."""
     index = rope.start(head_dim) + np.arange(rope.rotary_dim)
     if order == "interleaved":
-        channels = index.reshape(-1, 2)
-    else:
-        blocks = index.reshape(rope.num_blocks, 2, -1)
-        channels = blocks.swapaxes(1, 2).reshape(-1, 2)
-    axes = rope.axis_of_pair or (0,) * rope.rotary_pairs
-    for frequency, axis, (a, b) in zip(
-        rope.inv_freq, axes, channels.tolist(), strict=True
-    ):
-        if frequency == 0 and rope.attention_factor == 1:
-            continue
-        # Turning (a, b) back is turning (b, a) forth.
-        yield (axis, abs(frequency)), (b, a) if frequency < 0 else (a, b)
+        return index.reshape(-1, 2).tolist()
+    blocks = index.reshape(rope.num_blocks, 2, -1)
+    return blocks.swapaxes(1, 2).reshape(-1, 2).tolist()

@@ -97,8 +97,8 @@ def apply_mixed_rope(
         The shape and dtype of `x`, rounded once.
 
     Raises:
-        ValueError: If `positions` do not hold two coordinates, heads or pairs differ
-            from those of `params`, or as `apply_rope` does.
+        ValueError: If `positions` do not hold two coordinates for each patch, heads or
+            pairs differ from those of `params`, or as `apply_rope` does.
 
     Example:
         >>> params = init_mixed_rope(jax.random.key(0), 3, 8)
@@ -115,14 +115,24 @@ def apply_mixed_rope(
             f"{name}: {x.shape=} must be (..., seq_len, num_heads, head_dim) with the "
             f"heads and pairs of {freqs.shape=}."
         )
-    if positions.ndim < 2 or positions.shape[-1] != 2:
-        raise ValueError(f"{name}: {positions.shape=} must end in the pair (x, y).")
+    if positions.shape[-2:] != (x.shape[-3], 2):
+        raise ValueError(
+            f"{name}: {positions.shape=} must end in ({x.shape[-3]}, 2), a pair (x, y) "
+            f"for each patch of {x.shape=}."
+        )
     positions = jnp.asarray(positions, jnp.float32)
-    cos, sin = made_once(_cos_sin, _zeros, positions, freqs.astype(jnp.float32))
+    cos, sin = _cos_sin(positions, freqs.astype(jnp.float32))
     return apply_rope(x, cos, sin, layout=layout)
 
 
+# Compiled as one program, so that XLA sees that queries and keys share it where the
+# positions are constants of the caller's.
+@jax.jit
 def _cos_sin(positions, freqs):
+    return made_once(_cos_sin_of_angles, _zeros, positions, freqs)
+
+
+def _cos_sin_of_angles(positions, freqs):
     angle = _product(positions[..., 0], freqs[0]) + _product(
         positions[..., 1], freqs[1]
     )

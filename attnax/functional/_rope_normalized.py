@@ -57,7 +57,7 @@ def normalized_cos_sin(
     coordinates: Float[Array | np.ndarray, "*batch num_patches 2"],
     head_dim: int,
     *,
-    base: float | None = 100.0,
+    base: float | None = None,
     periods: tuple[float, float] | None = None,
 ) -> tuple[
     Float[Array, "*batch num_patches {head_dim}//2"],
@@ -72,7 +72,7 @@ def normalized_cos_sin(
     Args:
         coordinates: `(y, x)` of each patch, as `normalized_coordinates` gives them.
         head_dim: Features of a head. Positive and a multiple of 4.
-        base: Base of the periods. Positive. `None` where `periods` are given.
+        base: Base of the periods. Positive. Without it and `periods`, DINOv3's 100.
         periods: Shortest and longest period, with equal ratios between; instead of
             `base`.
 
@@ -82,8 +82,7 @@ def normalized_cos_sin(
 
     Raises:
         ValueError: If `coordinates` are not pairs, `head_dim` is not a positive
-            multiple of 4, or not exactly one of `base` and `periods` is given, and
-            positive.
+            multiple of 4, or `base` and `periods` are both given, or not positive.
 
     Example:
         >>> cos, sin = normalized_cos_sin(normalized_coordinates(2, 3), 8)
@@ -99,14 +98,16 @@ def normalized_cos_sin(
         raise ValueError(f"{name}: {coordinates.shape=} must end in the pair (y, x).")
     if head_dim <= 0 or head_dim % 4 != 0:
         raise ValueError(f"{name}: {head_dim=} must be a positive multiple of 4.")
-    if (base is None) == (periods is None):
-        raise ValueError(f"{name}: give {base=} or {periods=}, and None for the other.")
-    given = (base,) if periods is None else periods
+    if base is not None and periods is not None:
+        raise ValueError(f"{name}: give {base=} or {periods=}, not both.")
+    if base is None and periods is None:
+        base = 100.0
+    given = [value for value in (base, *(periods or ())) if value is not None]
     if not all(0 < value < math.inf for value in given):
         raise ValueError(f"{name}: {base=}, {periods=} must be positive and finite.")
     count = head_dim // 4
     if periods is None:
-        period = np.array([float(base) ** (k / count) for k in range(count)])
+        period = np.array([float(given[0]) ** (k / count) for k in range(count)])
     else:
         period = np.geomspace(*periods, count)
     inv_freq = np.tile(2 * math.pi / period, 2)

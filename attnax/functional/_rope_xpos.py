@@ -56,9 +56,17 @@ def xpos_cos_sin(
     pairs = inv_freq.size
     # Host float64: powers of numbers near 1 are sensitive to their logarithm.
     octaves = np.log2((np.arange(pairs) / pairs + 0.4) / 1.4) / scale_base
-    distance = (jnp.asarray(positions).astype(jnp.float32) - center)[..., None]
-    exponent = distance * octaves.astype(np.float32).reshape(
-        (1,) * positions.ndim + (-1,)
-    )
+    octaves = octaves.astype(np.float32).reshape((1,) * positions.ndim + (-1,))
+    exponent = _distance(positions, center)[..., None] * octaves
     scale, inverse = jnp.exp2(exponent), jnp.exp2(-exponent)
     return (cos * scale, sin * scale), (cos * inverse, sin * inverse)
+
+
+def _distance(positions, center):
+    """`positions - center`, rounded once."""
+    # In two parts, for the difference of two int32 may not be one, and float32 loses
+    # whole positions past 2**24.
+    positions = jnp.asarray(positions).astype(jnp.int32)
+    high = (positions >> 16) - (center >> 16)
+    low = (positions & 0xFFFF) - (center & 0xFFFF)
+    return high.astype(jnp.float32) * 2**16 + low.astype(jnp.float32)

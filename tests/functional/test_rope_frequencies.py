@@ -2,10 +2,18 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
+import rope_oracles
 import strategies as ax
+from helpers import assert_frequencies, assert_within_one_ulp
 from hypothesis import given
+from hypothesis import strategies as st
 
 import attnax.functional as F
+
+SIZES = (64, 96, 128)
+factors = st.sampled_from((1.0, 1.5, 8.0, 40.0, 2048.0))
+# The plain frequency, see the first test, and what the methods do to it.
+PLAIN = 16
 
 
 @given(head_dim=ax.rotary_dims, base=ax.bases)
@@ -26,20 +34,163 @@ def test_rope_inv_freq_is_rounded_once(head_dim, base, dtype):
     np.testing.assert_array_equal(actual, expected)
 
 
+@given(head_dim=ax.rotary_dims, base=ax.bases, factor=factors)
+def test_linear_divides_every_frequency(head_dim, base, factor):
+    actual = F.linear_inv_freq(head_dim, base, factor=factor)
+    expected = rope_oracles.linear(head_dim, base, factor)
+    plain = oracles.inv_freq(head_dim, base)
+    assert_frequencies(actual, expected, plain, roundings=PLAIN + 1)
+
+
+@given(head_dim=st.sampled_from((4, 6, *SIZES)), base=ax.bases, factor=factors)
+def test_ntk_is_the_plain_progression_of_another_base(head_dim, base, factor):
+    actual = F.ntk_inv_freq(head_dim, base, factor=factor)
+    expected = rope_oracles.ntk(head_dim, base, factor)
+    plain = oracles.inv_freq(head_dim, base)
+    # A power with an exponent rounded once, ln(2048) < 8, and a product.
+    assert_frequencies(actual, expected, plain, roundings=PLAIN + 8 + 2)
+
+
+def test_ntk_keeps_the_first_frequency_and_divides_the_last():
+    for head_dim in (4, *SIZES):
+        actual = F.ntk_inv_freq(head_dim, factor=40.0)
+        plain = F.default_inv_freq(head_dim)
+        assert actual[0] == 1.0
+        np.testing.assert_allclose(actual[-1], plain[-1] / 40.0, rtol=4 * 2.0**-53)
+
+
+@pytest.mark.parametrize("seq_len", (1, 4095, 4096, 4097, 6144, 131_072))
+@given(head_dim=st.sampled_from((4, 6, *SIZES)), base=ax.bases, factor=factors)
+def test_dynamic_ntk_grows_with_the_length(seq_len, head_dim, base, factor):
+    actual = F.dynamic_ntk_inv_freq(
+        head_dim, base, factor=factor, original_max_len=4096, seq_len=seq_len
+    )
+    expected = rope_oracles.dynamic_ntk(head_dim, base, factor, 4096, seq_len)
+    plain = oracles.inv_freq(head_dim, base)
+    # As `ntk`, of a factor up to 2**16 (ln < 12) that itself is rounded: its three
+    # roundings in units of `factor * ratio`, at most `factor` times those of the
+    # difference (3 * 2048 where the length is one past the original).
+    room = 3 * factor if seq_len > 4096 else 0
+    assert_frequencies(actual, expected, plain, roundings=PLAIN + 12 + 2 + room)
+
+
+@given(
+    case=st.sampled_from(((8, 0.5), (8, 1.0), (64, 0.25), (96, 0.5), (512, 0.25))),
+    base=ax.bases,
+    factor=factors,
+)
+def test_proportional_keeps_the_exponents_of_the_whole_head(case, base, factor):
+    head_dim, fraction = case
+    actual = F.proportional_inv_freq(head_dim, base, fraction=fraction, factor=factor)
+    expected = rope_oracles.proportional(head_dim, base, fraction, factor)
+    plain = oracles.inv_freq(head_dim, base)
+    assert_frequencies(actual, expected, plain, roundings=PLAIN + 1)
+
+
+@pytest.mark.parametrize(
+    "head_dim, fraction, turning",
+    # Not whole: 0.3 * 10 = 3 channels, one pair; 5.4, two. In floats: 0.7 * 20 is 14,
+    # but 0.58 * 100 is 57.99..., as in transformers.
+    (
+        (10, 0.3, 1),
+        (18, 0.3, 2),
+        (20, 0.7, 7),
+        (100, 0.58, 28),
+        (8, 0.2, 0),
+        (2, 1.0, 1),
+    ),
+)
+def test_proportional_counts_as_transformers_does(head_dim, fraction, turning):
+    actual = F.proportional_inv_freq(head_dim, fraction=fraction)
+    np.testing.assert_array_equal(actual != 0, np.arange(head_dim // 2) < turning)
+
+
+@given(head_dim=st.sampled_from((4, 6, *SIZES)), base=ax.bases, factor=factors)
+def test_what_changes_nothing_changes_no_bit(head_dim, base, factor):
+    plain = F.default_inv_freq(head_dim, base)
+    lengths = {"original_max_len": 4096, "factor": factor}
+    for actual in (
+        F.linear_inv_freq(head_dim, base, factor=1.0),
+        F.ntk_inv_freq(head_dim, base, factor=1.0),
+        F.dynamic_ntk_inv_freq(head_dim, base, **lengths, seq_len=1),
+        F.dynamic_ntk_inv_freq(head_dim, base, **lengths, seq_len=4096),
+        F.proportional_inv_freq(head_dim, base, fraction=1.0),
+    ):
+        assert_within_one_ulp(actual, plain)
+
+
+FUNCTIONS = {
+    F.default_inv_freq: {},
+    F.rope_inv_freq: {},
+    F.linear_inv_freq: {"factor": 2.0},
+    F.ntk_inv_freq: {"factor": 2.0},
+    F.dynamic_ntk_inv_freq: {"factor": 2.0, "original_max_len": 8, "seq_len": 9},
+    F.proportional_inv_freq: {"fraction": 0.5},
+    F.yarn_inv_freq: {"factor": 2.0, "original_max_len": 4096},
+    F.llama3_inv_freq: {
+        "factor": 2.0,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+        "original_max_len": 4096,
+    },
+    F.longrope_inv_freq: {"factors": [1.0, 2.0]},
+}
+everywhere = pytest.mark.parametrize("function", FUNCTIONS)
+
+
 @pytest.mark.errors
 @pytest.mark.parametrize("head_dim", (-2, 0, 3))
-@pytest.mark.parametrize("function", (F.default_inv_freq, F.rope_inv_freq))
+@everywhere
 def test_head_dim_must_be_positive_and_even(function, head_dim):
     message = f"{function.__name__}: head_dim={head_dim} must be positive and even"
     with pytest.raises(ValueError, match=message):
-        function(head_dim)
+        function(head_dim, **FUNCTIONS[function])
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("base", (-1.0, 0.0, float("inf"), float("nan")))
-def test_base_must_be_positive_and_finite(base):
-    with pytest.raises(ValueError, match=f"base={base} must be positive and finite"):
-        F.default_inv_freq(4, base)
+@everywhere
+def test_base_must_be_positive_and_finite(function, base):
+    message = f"{function.__name__}: base={base} must be positive and finite"
+    with pytest.raises(ValueError, match=message):
+        function(4, base, **FUNCTIONS[function])
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("factor", (0.0, 0.5, -2.0, float("inf"), float("nan")))
+@pytest.mark.parametrize("function", [f for f in FUNCTIONS if "factor" in FUNCTIONS[f]])
+def test_factor_must_be_at_least_1_and_finite(function, factor):
+    kwargs = {**FUNCTIONS[function], "factor": factor}
+    message = f"{function.__name__}: factor={factor} must be at least 1 and finite"
+    with pytest.raises(ValueError, match=message):
+        function(4, **kwargs)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("name", ("original_max_len", "seq_len"))
+@pytest.mark.parametrize("value", (0, -1))
+def test_lengths_must_be_positive(name, value):
+    for function, kwargs in FUNCTIONS.items():
+        if name in kwargs:
+            message = f"{function.__name__}: {name}={value} must be positive"
+            with pytest.raises(ValueError, match=message):
+                function(4, **{**kwargs, name: value})
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("function", (F.ntk_inv_freq, F.dynamic_ntk_inv_freq))
+def test_ntk_of_one_pair_is_refused(function):
+    message = f"{function.__name__}: head_dim=2 must be at least 4"
+    with pytest.raises(ValueError, match=message):
+        function(2, **FUNCTIONS[function])
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("fraction", (0.0, -0.5, 1.01, float("nan")))
+def test_fraction_must_lie_within_0_and_1(fraction):
+    message = f"proportional_inv_freq: fraction={fraction} must be above 0 and at most"
+    with pytest.raises(ValueError, match=message):
+        F.proportional_inv_freq(4, fraction=fraction)
 
 
 @pytest.mark.errors

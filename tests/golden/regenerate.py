@@ -9,6 +9,8 @@ import pathlib
 import numpy as np
 import torch
 import transformers
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+from transformers.models.deepseek_v3 import modeling_deepseek_v3
 from transformers.models.gptj import modeling_gptj
 from transformers.models.llama import modeling_llama
 from transformers.models.llama.configuration_llama import LlamaConfig
@@ -25,6 +27,81 @@ def llama_rotation(x, positions):
     cos, sin = modeling_llama.LlamaRotaryEmbedding(config)(x, positions)
     rotated, _ = modeling_llama.apply_rotary_pos_emb(x, x, cos, sin, unsqueeze_dim=2)
     return rotated
+
+
+def deepseek_rotation(x, positions):
+    """Pairs read interleaved, put out in halves: `apply_rotary_pos_emb_interleave`."""
+    num_heads, head_dim = x.shape[2:]
+    config = LlamaConfig(
+        hidden_size=head_dim * num_heads, num_attention_heads=num_heads
+    )
+    cos, sin = modeling_llama.LlamaRotaryEmbedding(config)(x, positions)
+    rotate = modeling_deepseek_v3.apply_rotary_pos_emb_interleave
+    return rotate(x, x, cos, sin, unsqueeze_dim=2)[0]
+
+
+# Head size, seq_len, and the parameters as in a configuration.
+SCALED = {
+    "linear": (64, None, {"factor": 8.0, "rope_theta": 1e4}),
+    "dynamic": (96, 10_000, {"factor": 2.0, "rope_theta": 1e4}),
+    "yarn": (
+        64,
+        None,
+        {
+            "factor": 32.0,
+            "rope_theta": 150_000.0,
+            "original_max_position_embeddings": 4096,
+            "truncate": False,
+        },
+    ),
+    "yarn_truncated": (
+        128,
+        None,
+        {
+            "factor": 4.0,
+            "rope_theta": 1e6,
+            "original_max_position_embeddings": 32_768,
+        },
+    ),
+    "llama3": (
+        128,
+        None,
+        {
+            "factor": 8.0,
+            "rope_theta": 5e5,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 8192,
+        },
+    ),
+    "longrope": (
+        12,
+        10_000,
+        {
+            "rope_theta": 1e4,
+            "factor": 32.0,
+            "original_max_position_embeddings": 4096,
+            "short_factor": [1.0] * 6,
+            "long_factor": [1.0, 1.25, 3.0, 9.5, 20.0, 64.0],
+        },
+    ),
+    "proportional": (64, None, {"rope_theta": 1e6, "partial_rotary_factor": 0.25}),
+}
+
+
+def scaled_frequencies(name):
+    """Frequencies and attention factor of `ROPE_INIT_FUNCTIONS`, in one vector."""
+    head_dim, seq_len, parameters = SCALED[name]
+    rope_type = name.partition("_")[0]
+    config = LlamaConfig(
+        hidden_size=head_dim,
+        num_attention_heads=1,
+        max_position_embeddings=4096 if rope_type == "dynamic" else 131_072,
+        rope_parameters={"rope_type": rope_type, **parameters},
+    )
+    function = ROPE_INIT_FUNCTIONS[rope_type]
+    inv_freq, factor = function(config, torch.device("cpu"), seq_len=seq_len)
+    return torch.cat([inv_freq, torch.tensor([factor])])
 
 
 def gptj_rotation(x, positions):
@@ -52,6 +129,7 @@ def main():
         "positions": positions.to(torch.int32),
         "llama": llama_rotation(x, positions),
         "gptj": gptj_rotation(x, positions),
+        "deepseek": deepseek_rotation(x, positions),
         "image": image,
         "kernel": kernel,
         "bias": bias,
@@ -59,6 +137,7 @@ def main():
         "weight": weight,
         "ids": ids.to(torch.int32),
         "embedding": torch.nn.functional.embedding(ids, weight),
+        **{f"inv_freq_{name}": scaled_frequencies(name) for name in SCALED},
     }
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     np.savez_compressed(HERE / "embeddings.npz", **arrays)
@@ -68,6 +147,8 @@ def main():
         "seed": 0,
         "llama": "transformers LlamaRotaryEmbedding, rope_theta 10000",
         "gptj": "transformers gptj create_sinusoidal_positions, apply_rotary_pos_emb",
+        "deepseek": "transformers deepseek_v3 apply_rotary_pos_emb_interleave",
+        "inv_freq": "transformers ROPE_INIT_FUNCTIONS; the attention factor comes last",
         "convolution": "torch.nn.functional.conv2d, NCHW image, OIHW kernel",
         "embedding": "torch.nn.functional.embedding",
     }

@@ -1,0 +1,498 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import rope_oracles
+import strategies as ax
+from helpers import assert_close, assert_same_bits, refused
+from hypothesis import given
+from hypothesis import strategies as st
+from ropes import ROPES, inputs
+
+import attnax.functional as F
+
+# A rope is static, so that each compiles once for each shape.
+rotate = jax.jit(F.rotate, static_argnames=("inverse", "heads"))
+rerotate = jax.jit(F.rerotate, static_argnames="heads")
+every_rope = pytest.mark.parametrize("name", ROPES)
+# Where the kernel does not matter.
+some_ropes = pytest.mark.parametrize(
+    "name", ("half_trailing", "strided", "blocks_at_2")
+)
+
+# Every hard position, with both signs, and the ends of int32: two rows of 13.
+HARD = (*ax.hard_positions, *(-p for p in ax.hard_positions), 2**31 - 1, -(2**31))
+HARD = np.array(HARD, np.int32).reshape(2, 13)
+# Differences such that the sums stay within int32 and below 2**27 in magnitude.
+NEAR = np.array((0, 1, 5, 255, 257, 2047, 4095, 32_767, 131_071, 1_000_003, 2**24 + 1))
+NEAR = np.concatenate([NEAR, -NEAR, [7, 3, -2, 2**25]]).astype(np.int32).reshape(2, 13)
+
+
+def norm(x):
+    return 1.0 + float(np.linalg.norm(np.asarray(x, np.float64), axis=-1).max())
+
+
+def rotating(name):
+    """Which channels of the head rotate, those of a negative index excluded."""
+    rope, head_dim = ROPES[name]
+    channels = [read for read, _ in rope_oracles.channels(rope, head_dim)]
+    return np.isin(np.arange(head_dim), channels)
+
+
+# -- the oracle
+
+
+@every_rope
+def test_matches_complex_rotation(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    actual = rotate(rope, x, positions)
+    expected = rope_oracles.rotate(rope, x, positions)
+    # The frequencies of a rope are what they are: the error is that of cos and sin at
+    # every int32, which the four roundings hold.
+    magnitude = max(1.0, rope.attention_factor) * norm(x)
+    assert_close(actual, expected, magnitude=magnitude)
+
+
+@given(data=st.data(), name=st.sampled_from(sorted(ROPES)))
+def test_matches_complex_rotation_of_drawn_values(data, name):
+    rope, head_dim = ROPES[name]
+    x = np.asarray(data.draw(ax.floats((2, 13, 3, head_dim))))
+    shape = (2, 13) if rope.axis_of_pair is None else (2, 13, rope.num_axes)
+    positions = data.draw(ax.positions(shape, far=data.draw(st.booleans())))
+    magnitude = max(1.0, rope.attention_factor) * norm(x)
+    expected = rope_oracles.rotate(rope, x, positions)
+    assert_close(rotate(rope, x, positions), expected, magnitude=magnitude)
+
+
+@every_rope
+def test_other_channels_pass_bit_for_bit(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    still = ~rotating(name)
+    special = (-0.0, 0.0, np.inf, -np.inf, 1e-40, -1e-40, 3.5)
+    x = np.array(x)
+    x[..., still] = np.resize(special, still.sum())
+    for inverse in (False, True):
+        rotated = np.asarray(rotate(rope, x, positions, inverse=inverse))
+        assert_same_bits(rotated[..., still], x[..., still])
+        assert np.isfinite(rotated[..., ~still]).all()
+
+
+@every_rope
+def test_low_precision_is_float32_rounded_once(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    dtype = jnp.float16 if name == "to_half_at_1" else jnp.bfloat16
+    narrow = x.astype(dtype)
+    wide = rotate(rope, narrow.astype(jnp.float32), positions)
+    assert_same_bits(rotate(rope, narrow, positions), wide.astype(dtype))
+
+
+@every_rope
+def test_heads_before_the_sequence(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    before = rotate(rope, x.swapaxes(1, 2), positions, heads="before")
+    assert_same_bits(before.swapaxes(1, 2), rotate(rope, x, positions))
+
+
+@some_ropes
+def test_no_heads_and_the_inverse_with_heads_elsewhere(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    for inverse in (False, True):
+        expected = rotate(rope, x, positions, inverse=inverse)
+        none = rotate(rope, x[:, :, 1], positions, inverse=inverse, heads=None)
+        assert_same_bits(none, expected[:, :, 1])
+    before = rotate(rope, x.swapaxes(1, 2), positions, inverse=True, heads="before")
+    assert_same_bits(before.swapaxes(1, 2), expected)
+
+
+@every_rope
+def test_batch_equals_vmap(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    mapped = jax.jit(jax.vmap(F.rotate, (None, 0, 0)))(rope, x, positions)
+    assert_same_bits(mapped, rotate(rope, x, positions))
+
+
+@some_ropes
+def test_batch_axes_of_positions_broadcast(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    shared = rotate(rope, x, np.stack([positions[0]] * 2))
+    assert_same_bits(rotate(rope, x, positions[:1]), shared)
+    assert_same_bits(rotate(rope, x, positions[0]), shared)
+
+
+@pytest.mark.parametrize(
+    "name", ("half", "interleaved_at_3", "to_half_trailing", "blocks_at_2", "strided")
+)
+def test_decode_gives_the_bits_of_prefill(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, np.arange(131_067, 131_080, dtype=np.int32)[None])
+    x = jnp.asarray(x).astype(jnp.bfloat16)
+    whole = rotate(rope, x, positions)
+    for i in range(0, 13, 4):
+        step = rotate(rope, x[:, i : i + 1], positions[:, i : i + 1])
+        assert_same_bits(step, whole[:, i : i + 1])
+
+
+def test_eager_equals_compiled():
+    for name in ("half_trailing", "to_half_at_1", "blocks_at_2", "strided"):
+        rope, _ = ROPES[name]
+        x, positions = inputs(name, HARD)
+        assert_same_bits(F.rotate(rope, x, positions), rotate(rope, x, positions))
+
+
+@some_ropes
+def test_rotation_and_apply_rotation_make_rotate(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    cos, sin = F.rotation(rope, positions)
+    assert cos.shape == sin.shape == (2, 13, rope.rotary_pairs)
+    assert cos.dtype == sin.dtype == jnp.float32
+    applied = jax.jit(F.apply_rotation)(rope, x, cos, sin)
+    assert_same_bits(applied, rotate(rope, x, positions))
+
+
+def test_float64_is_rotated_in_float64():
+    if not jax.config.jax_enable_x64:
+        pytest.skip("needs JAX_ENABLE_X64=1")
+    for name in ("to_half_trailing", "blocks_at_2", "interleaved_at_3"):
+        rope, head_dim = ROPES[name]
+        x, positions = inputs(name, HARD)
+        x = np.asarray(x, np.float64) + 2.0**-40
+        cos, sin = (np.asarray(t, np.float64) for t in F.rotation(rope, positions))
+        actual = np.asarray(rotate(rope, x, positions.astype(np.int64)))
+        assert actual.dtype == np.float64
+        for i, (read, written) in enumerate(rope_oracles.channels(rope, head_dim)):
+            a, b = (x[..., channel] for channel in read)
+            c, s = cos[..., None, i], sin[..., None, i]
+            turned = a * c - b * s, a * s + b * c
+            for out, expected in zip(written, turned, strict=True):
+                np.testing.assert_allclose(actual[..., out], expected, atol=1e-14)
+
+
+# -- the laws
+
+
+@every_rope
+def test_the_inverse_undoes_it(name):
+    """The attention factor too, from the order that rotating puts out."""
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    back = rotate(rope, rotate(rope, x, positions), positions, inverse=True)
+    assert_close(back, np.asarray(x, np.float64), magnitude=norm(x), roundings=4)
+    # And in the other order: rotating undoes the inverse.
+    forth = rotate(rope, rotate(rope, x, positions, inverse=True), positions)
+    assert_close(forth, np.asarray(x, np.float64), magnitude=norm(x), roundings=4)
+
+
+@given(data=st.data(), name=st.sampled_from(sorted(ROPES)))
+def test_the_inverse_undoes_it_for_drawn_values(data, name):
+    rope, head_dim = ROPES[name]
+    x = np.asarray(data.draw(ax.floats((2, 13, 3, head_dim))))
+    shape = (2, 13) if rope.axis_of_pair is None else (2, 13, rope.num_axes)
+    positions = data.draw(ax.positions(shape, far=True))
+    back = rotate(rope, rotate(rope, x, positions), positions, inverse=True)
+    assert_close(back, np.asarray(x, np.float64), magnitude=norm(x), roundings=4)
+
+
+@every_rope
+def test_rerotate_adds_positions(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, NEAR // 2)
+    _, delta = inputs(name, np.roll(NEAR // 2, 5))
+    actual = rerotate(rope, rotate(rope, x, positions), delta)
+    expected = rotate(rope, x, positions + delta)
+    # Two rotations against one, of the keys' own size: 4.5 roundings each.
+    magnitude = max(1.0, rope.attention_factor) * norm(x)
+    assert_close(
+        actual, np.asarray(expected, np.float64), magnitude=magnitude, roundings=13
+    )
+    still = ~rotating(name)
+    assert_same_bits(actual[..., still], x[..., still])
+
+
+@pytest.mark.parametrize("name", ("to_half_at_1", "chunked"))
+def test_rerotate_by_what_broadcasts(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    shape = positions.shape[2:]  # of one position: empty, or the coordinates
+    whole = lambda delta: rerotate(rope, x, np.broadcast_to(delta, positions.shape))
+    number = np.array(-257, np.int32)
+    row = positions[0, :1] // 2
+    for delta in (
+        number,
+        np.full((1, *shape), -257, np.int32),  # one for every position
+        np.stack([row, -row]),  # one for every sequence
+        positions[0],  # one for every position, whatever the sequence
+    ):
+        assert_same_bits(rerotate(rope, x, delta), whole(delta))
+    before = rerotate(rope, x.swapaxes(1, 2), np.stack([row, -row]), heads="before")
+    assert_same_bits(before.swapaxes(1, 2), whole(np.stack([row, -row])))
+    alone = rerotate(rope, x[..., 0, :], number, heads=None)
+    assert_same_bits(alone, whole(number)[..., 0, :])
+
+
+def test_rerotate_takes_keys_as_they_come_out():
+    """In halves, for a layout that reads interleaved, and scaled as they are."""
+    rope = F.Rope(F.default_inv_freq(8), "interleaved_to_half", attention_factor=1.5)
+    half = F.Rope(F.default_inv_freq(8))
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3, 8)), jnp.float32)
+    assert_same_bits(F.rerotate(rope, x, np.arange(5)), F.rotate(half, x, np.arange(5)))
+    narrow = x.astype(jnp.bfloat16)
+    wide = rerotate(rope, narrow.astype(jnp.float32), np.arange(5))
+    assert_same_bits(rerotate(rope, narrow, np.arange(5)), wide.astype(jnp.bfloat16))
+
+
+@every_rope
+def test_scores_depend_on_position_differences_only(name):
+    rope, _ = ROPES[name]
+    q, positions = inputs(name, NEAR // 2)
+    k, _ = inputs(name, HARD, seed=1)
+    shift = 524_287
+    rotated = [
+        np.asarray(rotate(rope, t, p), np.float64)
+        for t, p in ((q, positions), (k, positions[::-1]))
+    ]
+    shifted = [
+        np.asarray(rotate(rope, t, p + np.int32(shift)), np.float64)
+        for t, p in ((q, positions), (k, positions[::-1]))
+    ]
+    score = lambda q, k: np.einsum("...hd,...hd->...h", q, k)
+    scale = max(1.0, rope.attention_factor) ** 2
+    # Two rotations on either side, 4.5 roundings each.
+    bound = 2 * 2 * 4.5 * 2.0**-23 * scale * norm(q) * norm(k)
+    np.testing.assert_allclose(score(*shifted), score(*rotated), rtol=0, atol=bound)
+
+
+# -- gradients
+
+
+kernels = pytest.mark.parametrize(
+    "name",
+    ("half_trailing", "interleaved_at_3", "to_half_trailing", "blocks_at_2", "strided"),
+)
+
+
+@jax.jit
+def pullback(rope, x, positions, cotangent):
+    return jax.vjp(lambda x: F.rotate(rope, x, positions), x)[1](cotangent)[0]
+
+
+@every_rope
+def test_the_pullback_is_the_inverse_times_the_factor_squared(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    cotangent, _ = inputs(name, HARD, seed=1)
+    actual = pullback(rope, x, positions, cotangent)
+    inverse = rotate(rope, cotangent, positions, inverse=True)
+    if rope.attention_factor == 1.0:
+        assert_same_bits(actual, inverse)
+    scale = np.where(rotating(name), rope.attention_factor**2, 1.0)
+    # The inverse has the factor in three more roundings.
+    assert_close(
+        actual,
+        np.asarray(inverse, np.float64) * scale,
+        magnitude=max(1.0, rope.attention_factor) * norm(cotangent),
+        roundings=8,
+    )
+
+
+@kernels
+def test_the_narrow_pullback_is_rounded_once(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    narrow = inputs(name, HARD, seed=1)[0].astype(jnp.bfloat16)
+    wide = pullback(rope, x, positions, narrow.astype(jnp.float32))
+    actual = pullback(rope, x.astype(jnp.bfloat16), positions, narrow)
+    assert_same_bits(actual, wide.astype(jnp.bfloat16))
+
+
+@kernels
+def test_the_tangent_is_the_rotated_tangent(name):
+    rope, _ = ROPES[name]
+    x, positions = inputs(name, HARD)
+    dx, _ = inputs(name, HARD, seed=1)
+    function = lambda x: F.rotate(rope, x, positions)
+    _, tangent = jax.jit(lambda x, dx: jax.jvp(function, (x,), (dx,)))(x, dx)
+    assert_same_bits(tangent, rotate(rope, dx, positions))
+
+
+# -- several axes
+
+
+@pytest.mark.parametrize(
+    "axes, layout",
+    (
+        pytest.param(F.chunked_axes((16, 24, 24)), "half", id="chunked"),
+        pytest.param(F.strided_axes((24, 20, 20), 64), "interleaved", id="strided"),
+        pytest.param(
+            F.alternating_axes((22, 22, 20)), "interleaved_to_half", id="alternating"
+        ),
+        pytest.param(F.chunked_axes((1, 3, 2)), "half", id="uneven"),
+    ),
+)
+def test_text_has_the_very_bits_of_one_axis(axes, layout):
+    """The same number on each axis, whatever axis drives a pair."""
+    one = F.Rope(F.default_inv_freq(2 * len(axes), 1e6), layout)
+    several = F.Rope(one.inv_freq, layout, axis_of_pair=axes)
+    coordinates = np.repeat(HARD[..., None], 3, axis=-1)
+    for rotation in (F.rotation, jax.jit(F.rotation)):
+        pairs = zip(rotation(several, coordinates), rotation(one, HARD), strict=True)
+        for actual, expected in pairs:
+            assert_same_bits(actual, expected)
+    x = np.random.default_rng(0).normal(size=(2, 13, 3, one.rotary_dim))
+    x = jnp.asarray(x, jnp.float32)
+    assert_same_bits(rotate(several, x, coordinates), rotate(one, x, HARD))
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("count", (1, 2, 4))
+def test_another_number_of_coordinates_is_refused_while_tracing(count):
+    rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0), num_axes=3)
+    positions = jnp.zeros((5, count), jnp.int32)
+    message = rf"rotation: positions.shape=\(5, {count}\) must end in the 3 coordinates"
+    x = jnp.ones((5, 2, 8))
+    for function in (F.rotate, rotate):
+        with pytest.raises(ValueError, match=message):
+            function(rope, x, positions)
+    with pytest.raises(ValueError, match=message):
+        jax.eval_shape(lambda p: F.rotation(rope, p), positions)
+    with pytest.raises(ValueError, match=r"positions.shape=\(\) must end in the 3"):
+        F.rotation(rope, jnp.array(3))
+    with pytest.raises(ValueError, match=message):
+        F.rerotate(rope, x, positions)
+
+
+# -- positions out of range, and fractional ones
+
+
+def test_traced_positions_outside_int32_give_nan_rows():
+    rope = ROPES["to_half_at_1"][0]
+    positions = jnp.array([0, 2**31, 5, 2**32 - 1], jnp.uint32)
+    bad = [False, True, False, True]
+    x = jnp.ones((4, 3, 10))
+    loss = lambda x, positions: jnp.sum(F.rotate(rope, x, positions) ** 2)
+    for function in (rotate, rerotate, lambda rope, *args: jax.grad(loss)(*args)):
+        turned = jax.jit(function, static_argnums=0)(rope, x, positions)
+        assert np.isfinite(turned[..., np.array([0, 9])]).all()
+        np.testing.assert_array_equal(np.isnan(turned[..., 1:9]).all((1, 2)), bad)
+        np.testing.assert_array_equal(np.isnan(turned).any((1, 2)), bad)
+
+
+def test_a_bad_coordinate_is_nan_in_the_pairs_that_it_drives():
+    rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0))
+    positions = jnp.array([[0, 1], [2**31, 1], [1, 2**31]], jnp.uint32)
+    expected = [[False] * 4, [True, False, False, True], [False, True, True, False]]
+    for t in jax.jit(F.rotation)(rope, positions):
+        np.testing.assert_array_equal(np.isnan(t), expected)
+
+
+@pytest.mark.errors
+def test_known_positions_outside_int32_are_refused():
+    message = rf"positions\[1\]={2**31} must lie in \[-{2**31}, {2**31}\)"
+    with pytest.raises(ValueError, match=message):
+        F.rotation(F.Rope(F.default_inv_freq(8)), np.array([0, 2**31]))
+    rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0))
+    message = rf"positions\[0, 1\]={2**40} must lie in"
+    with pytest.raises(ValueError, match=message):
+        F.rotate(rope, jnp.ones((1, 3, 8)), np.array([[0, 2**40]]))
+
+
+@pytest.mark.parametrize("axes", (None, (0, 1, 1, 0)))
+def test_fractional_positions_in_float32(axes):
+    rope = F.Rope(F.default_inv_freq(8), axis_of_pair=axes, attention_factor=1.25)
+    positions = np.array([[0.0, 0.5], [7.25, 3.75]], np.float32)
+    cos, sin = F.rotation(rope, positions, numerics="float32")
+    coordinates = positions[..., None] if axes is None else positions[:, axes]
+    angle = coordinates * np.array(rope.inv_freq)
+    # A product below 8 of a rounded frequency, then cos and sin: 2**-23 of it and two
+    # units; times the factor, rounded.
+    close = {"rtol": 0, "atol": 1.25 * (8 + 2) * 2.0**-23}
+    np.testing.assert_allclose(cos, 1.25 * np.cos(angle), **close)
+    np.testing.assert_allclose(sin, 1.25 * np.sin(angle), **close)
+
+
+# -- errors
+
+
+ROPE = F.Rope(F.default_inv_freq(8))
+
+
+@pytest.mark.errors
+def test_heads_must_be_known():
+    with pytest.raises(ValueError, match=r"heads='first' must be one of \('after', 'b"):
+        F.rotate(ROPE, jnp.ones((5, 3, 8)), jnp.arange(5), heads="first")
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("where, width", (("leading", 7), ("trailing", 6), (3, 10)))
+def test_the_head_must_hold_the_channels(where, width):
+    rope = F.Rope(F.default_inv_freq(8), rotary_slice=where)
+    match = rf"x.shape=\(5, 3, {width}\) must end in a head that holds the 8 channels"
+    with pytest.raises(ValueError, match=match):
+        F.rotate(rope, jnp.ones((5, 3, width)), jnp.arange(5))
+
+
+@pytest.mark.errors
+def test_cos_and_sin_must_be_those_of_the_rope():
+    x = jnp.ones((5, 3, 8))
+    duplicated = jnp.ones((5, 8))
+    with pytest.raises(ValueError, match=r"cos.shape=\(5, 8\) must end in the 4 pairs"):
+        F.apply_rotation(ROPE, x, duplicated, duplicated)
+    with refused(r"cos.shape=\(1, 4\) must equal sin.shape=\(5"):
+        F.apply_rotation(ROPE, x, jnp.ones((1, 4)), jnp.ones((5, 4)))
+    with pytest.raises(ValueError, match="must have features"):
+        F.apply_rotation(ROPE, x, jnp.ones((5, 0)), jnp.ones((5, 0)))
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "shape, heads", (((5, 8), "after"), ((5, 8), "before"), ((8,), None))
+)
+def test_x_must_have_a_sequence_and_heads(shape, heads):
+    match = rf"x.shape=\({str(shape)[1:-1]}\) .* must have a sequence axis"
+    with pytest.raises(ValueError, match=match):
+        F.rotate(ROPE, jnp.ones(shape), jnp.arange(5), heads=heads)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("heads, seq_len", (("after", 5), ("before", 3), (None, 3)))
+def test_positions_must_be_as_many_as_the_sequence(heads, seq_len):
+    x = jnp.ones((2, 5, 3, 8))
+    for count in (1, 4):
+        match = rf"cos.shape=\({count}, 4\) holds {count} positions, but .* {seq_len} f"
+        with pytest.raises(ValueError, match=match):
+            F.rotate(ROPE, x, jnp.arange(count), heads=heads)
+    with pytest.raises(ValueError, match="holds 4 positions, but"):
+        F.rerotate(ROPE, x, jnp.arange(4), heads=heads)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("batch", ((3,), (2, 2), (1, 2)))
+def test_positions_never_enlarge_x(batch):
+    positions = jnp.zeros((*batch, 5), jnp.int32)
+    match = rf"cos.shape=\({', '.join(map(str, (*batch, 5, 4)))}\) must broadcast to"
+    with pytest.raises(ValueError, match=match):
+        F.rotate(ROPE, jnp.ones((2, 5, 3, 8)), positions)
+
+
+@pytest.mark.errors
+def test_coordinates_for_a_rope_of_one_axis_are_refused():
+    match = r"cos.shape=\(5, 3, 4\) holds 3 positions"
+    with pytest.raises(ValueError, match=match):
+        F.rotate(ROPE, jnp.ones((2, 5, 3, 8)), jnp.zeros((5, 3), jnp.int32))
+
+
+@pytest.mark.errors
+def test_fractional_positions_are_refused_by_exact_numerics():
+    with pytest.raises(
+        ValueError, match=r"positions.dtype=.*float32'?\) must be integ"
+    ):
+        F.rotation(ROPE, jnp.array([0.5], jnp.float32))
+    with pytest.raises(ValueError, match="numerics='fast' must be 'exact' or"):
+        F.rotation(ROPE, jnp.arange(3), numerics="fast")
