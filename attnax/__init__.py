@@ -1,12 +1,14 @@
 """Token, position and patch embeddings for transformers in JAX.
 
-The names of most use stand here; `attnax.functional` holds the stateless functions and
-`attnax.nn` the Equinox modules over them.
+The names of most use stand here; `attnax.functional` holds the stateless functions,
+`attnax.nn` the Equinox modules over them, and `attnax.interop` reads what other
+libraries write.
 """
 
 from importlib.metadata import version as _version
 
 from . import functional as functional
+from . import interop as interop
 from . import nn as nn
 from .functional import apply_rope as apply_rope
 from .functional import rope_cos_sin_from_positions as rope_cos_sin_from_positions

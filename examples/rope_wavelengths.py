@@ -54,7 +54,12 @@ RELEASED = {
         "model_type": "gemma3_text",
         "hidden_size": 2560,
         "max_position_embeddings": 131_072,
-        "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+        "rope_scaling": {
+            "rope_type": "linear",
+            "factor": 8.0,
+            # Not in the file, but in the report: linear scaling does not read it.
+            "original_max_position_embeddings": 32_768,
+        },
     },
     "Gemma 4, global layers": {
         "model_type": "gemma4_text",
@@ -87,14 +92,14 @@ def without_scaling(config):
 
 
 def trained_length(config, layer_type):
-    """Positions that the plain frequencies were trained on."""
+    """Positions that the plain frequencies were trained on, if the config says it."""
     for name in ("rope_scaling", "rope_parameters"):
         parameters = config.get(name) or {}
         parameters = parameters.get(layer_type) or parameters
         if "original_max_position_embeddings" in parameters:
             return parameters["original_max_position_embeddings"]
         if parameters.get("rope_type", parameters.get("type")) == "linear":
-            return config["max_position_embeddings"] / parameters["factor"]
+            return None
     return config.get("max_position_embeddings")
 
 

@@ -7,6 +7,7 @@ import re
 import jax
 import pytest
 
+from attnax.interop._hf_families import FAMILIES, REFUSED
 from benchmarks._harness import report
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -57,6 +58,16 @@ def test_losses_of_the_example_are_those_recorded():
         beyond = "the table ends" if beyond is None else f"{beyond:.3f}"
         row = f"| `{run['positions']}` | {run['bits_per_byte']:.3f} | {beyond} |"
         assert row in page
+
+
+def test_model_types_are_those_of_the_tables():
+    page = (ROOT / "docs" / "hf_rope.md").read_text()
+    known = page.partition("carry them as parts:\n\n")[2].partition("\n\n")[0]
+    assert re.findall(r"`(.+?)`", known) == sorted(FAMILIES)
+    assert f"\n{len(FAMILIES)} model types" in page
+    refused = [f"| `{name}` | {reason} |\n" for name, reason in sorted(REFUSED.items())]
+    assert "|---|---|\n" + "".join(refused) + "\n" in page
+    assert f"\n{len(REFUSED)} are known and refused" in page
 
 
 def test_benchmark_lines_of_the_readme_are_in_the_full_table():

@@ -1,6 +1,7 @@
 """Cos and sin of positions: the one function that makes them, and the mission's two."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -66,6 +67,7 @@ def rope_cos_sin(
             f"rope_cos_sin: {inv_freq.shape=} must be one axis of one or more."
         )
     if axis_of_pair is not None:
+        axis_of_pair = tuple(int(axis) for axis in axis_of_pair)
         _check_axes(axis_of_pair, positions.shape, inv_freq.size)
     if numerics == "exact":
         _check_exact(positions, inv_freq)
@@ -210,6 +212,9 @@ def cos_sin_of_words(function, positions, words, axis_of_pair):
     return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
 
 
+# Compiled as one program, as `exact_cos_sin` is, and for the same reason: outside `jit`
+# the `cond` of the join would be compiled afresh at each call.
+@partial(jax.jit, static_argnums=(0, 3))
 def _cos_sin(function, positions, per_pair, axis_of_pair):
     if axis_of_pair is None:
         return _of_one_axis(function, positions, per_pair)

@@ -43,7 +43,14 @@ def phase_words(inv_freq: np.ndarray) -> np.ndarray:
 @jax.jit
 def exact_cos_sin(positions, words):
     """Cos and sin of int32 `positions` times `words`, broadcast against each other."""
-    return made_once(_cos_sin_of_phase, zeros_per_pair, positions, words)
+    pairs = words.shape[-1]
+    if pairs == 1:
+        # Twice: else LLVM goes along positions instead of pairs, and on jax 0.12 fuses
+        # products and sums in vectors but not in the rest, so that bits depend on the
+        # shape.
+        words = jnp.concatenate([words, words], axis=-1)
+    cos, sin = made_once(_cos_sin_of_phase, zeros_per_pair, positions, words)
+    return cos[..., :pairs], sin[..., :pairs]
 
 
 def _cos_sin_of_phase(positions, words):

@@ -33,7 +33,7 @@ def xpos_cos_sin(
         scale_base: Positions per power of `z`. Positive.
         center: Position at which both scales are 1. It changes no score; the middle of
             the sequence keeps the numbers small. The relative error of the scales is
-            about 1e-7 times the distance from it over `scale_base`.
+            at most 1.5e-7 times the distance from it over `scale_base`.
 
     Returns:
         `((cos, sin) for queries, (cos, sin) for keys)`, float32, for `apply_rope`.

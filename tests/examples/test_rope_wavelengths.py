@@ -31,7 +31,9 @@ def test_scaled_and_plain_ropes_of_released_models(example):
     config = example.RELEASED["Gemma 3 4B, global layers"]
     scaled, plain = example.ropes_of(config, "full_attention", None)
     np.testing.assert_array_equal(scaled.inv_freq, np.array(plain.inv_freq) / 8)
-    assert example.trained_length(config, "full_attention") == 131_072 / 8
+    assert example.trained_length(config, "full_attention") == 32_768
+    unknown = {"rope_scaling": {"type": "linear", "factor": 8.0}}
+    assert example.trained_length(unknown, None) is None
 
 
 def test_standing_pairs_are_left_out(example):

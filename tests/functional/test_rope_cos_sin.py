@@ -52,6 +52,18 @@ def test_shape_offset_and_compilation_do_not_change_bits(data, batch):
         assert_same_bits(one, all_)
 
 
+@pytest.mark.parametrize("head_dim", (2, 4, 6))
+def test_few_pairs_have_the_same_bits_in_every_shape_too(head_dim):
+    """Where vectors run along positions and not along pairs."""
+    positions = np.random.default_rng(0).integers(-(2**31), 2**31, 3600)
+    positions = positions.astype(np.int32)
+    function = jax.jit(lambda p: F.rope_cos_sin(p, F.default_inv_freq(head_dim)))
+    flat = function(positions)
+    for shape in ((720, 5), (36, 100, 1), (9, 80, 5)):
+        for one, all_ in zip(function(positions.reshape(shape)), flat, strict=True):
+            assert_same_bits(one.reshape(3600, -1), all_)
+
+
 def test_batch_equals_vmap():
     positions = np.arange(6, dtype=np.int32).reshape(2, 3) * 100_003
     function = lambda p: F.rope_cos_sin(p, F.default_inv_freq(6))

@@ -350,6 +350,18 @@ def test_text_has_the_very_bits_of_one_axis(axes, layout):
     assert_same_bits(rotate(several, x, coordinates), rotate(one, x, HARD))
 
 
+@pytest.mark.parametrize("axes", ((0, 1, 1, 1, 2, 2), (0, 0, 1, 0, 2, 1, 1)))
+def test_text_of_few_pairs_has_the_very_bits_of_one_axis(axes):
+    """Where a position for each pair, in one piece, would be rounded differently."""
+    positions = np.random.default_rng(0).integers(-(2**31), 2**31, 3600)
+    positions = positions.astype(np.int32)
+    one = F.Rope(F.default_inv_freq(2 * len(axes), 1e6))
+    several = F.Rope(one.inv_freq, axis_of_pair=axes)
+    made = jax.jit(F.rotation)(several, np.stack([positions] * 3, -1))
+    for actual, expected in zip(made, jax.jit(F.rotation)(one, positions), strict=True):
+        assert_same_bits(actual, expected)
+
+
 @pytest.mark.errors
 @pytest.mark.parametrize("count", (1, 2, 4))
 def test_another_number_of_coordinates_is_refused_while_tracing(count):
