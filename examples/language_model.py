@@ -284,10 +284,11 @@ def plot(path, losses, curves, baseline):
         note = " (its table ends here)" if label == "learned" else ""
         right.plot(centers, curve, ".-", color=color, label=f"{label}{note}")
     right.axvline(SEQ_LEN, color="black", linestyle="--", label="trained length")
-    right.set(title="Held-out loss by position", xlabel="position", ylim=(0, None))
+    right.set(title="Held-out loss by position", xlabel="position")
     right.set_xlim(0, max(2 * SEQ_LEN, BIN * max(map(len, curves.values()))))
     for axes in (left, right):
         axes.axhline(baseline, color="C7", linestyle=":", label="unigram baseline")
+        axes.set_ylim(0, None)
         axes.legend(frameon=False, fontsize="small")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
