@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -28,9 +27,9 @@ class Rope:
     as a field of an Equinox module too.
 
     Args:
-        inv_freq: Radians per position, one number per pair: what `default_inv_freq` and
-            the scaled methods return. Negative ones turn the other way (nanochat); 0
-            stands still.
+        inv_freq: Radians per position, one number per pair, float64 as what
+            `default_inv_freq` and the scaled methods return. Negative ones turn the
+            other way (nanochat); 0 stands still.
         layout: Which two channels form pair `i` of `P`: `"half"` (`i`, `i + P`),
             `"interleaved"` (`2 i`, `2 i + 1`), or `"interleaved_to_half"`, which reads
             the pairs interleaved and puts them out in halves (DeepSeek-V3 as Hugging
@@ -43,7 +42,8 @@ class Rope:
         rotary_slice: Where in the head the rotating channels stand: `"leading"`,
             `"trailing"` (DeepSeek: the last ones of whatever width `x` has), or the
             index of the first one. The other channels pass.
-        attention_factor: Cos and sin are multiplied by it. Positive and finite.
+        attention_factor: Cos and sin are multiplied by it. From 1e-15 to 1e15, so that
+            float32 holds its inverse square.
 
     Raises:
         ValueError: If a setting is out of its range or contradicts another.
@@ -75,6 +75,11 @@ class Rope:
         rotary_slice: str | int = "leading",
         attention_factor: float = 1.0,
     ):
+        if getattr(inv_freq, "dtype", np.float64) != np.float64:
+            raise ValueError(
+                f"Rope: inv_freq is a {type(inv_freq).__name__} of {inv_freq.dtype}, "
+                "but must be a float64 NumPy vector or Python numbers."
+            )
         frequencies = tuple(float(frequency) for frequency in inv_freq)
         axes = axis_of_pair
         if axes is not None:
@@ -242,8 +247,8 @@ def _check(rope):
             f"Rope: rotary_slice={where!r} must be 'leading', 'trailing' or the index "
             "of the first channel that rotates."
         )
-    if not (rope.attention_factor > 0 and math.isfinite(rope.attention_factor)):
+    if not 1e-15 <= rope.attention_factor <= 1e15:
         raise ValueError(
-            f"Rope: attention_factor={rope.attention_factor} must be positive and "
-            "finite."
+            f"Rope: attention_factor={rope.attention_factor} must be from 1e-15 to "
+            "1e15."
         )

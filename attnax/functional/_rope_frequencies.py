@@ -190,7 +190,7 @@ def proportional_inv_freq(
         head_dim: Number of features of the head. Positive and even.
         base: Base of the geometric progression. Positive and finite.
         fraction: Share of the pairs that turn, above 0 and at most 1. Their number is
-            `int(fraction * head_dim // 2)`.
+            `int(fraction * head_dim // 2)`, at least one.
         factor: Every frequency is divided by it. At least 1.
 
     Returns:
@@ -212,7 +212,10 @@ def proportional_inv_freq(
     if not 0 < fraction <= 1:
         raise ValueError(f"{name}: {fraction=} must be above 0 and at most 1.")
     inv_freq = geometric(name, head_dim, base) / factor
-    inv_freq[int(fraction * head_dim // 2) :] = 0.0
+    turning = int(fraction * head_dim // 2)
+    if turning == 0:
+        raise ValueError(f"{name}: {fraction=} must leave a pair of {head_dim=}.")
+    inv_freq[turning:] = 0.0
     return inv_freq
 
 

@@ -71,6 +71,8 @@ def yarn_inv_freq(
         low, high = math.floor(low), math.ceil(high)
     # Up to `head_dim - 1`, twice the number of pairs: so it is in every released model.
     low, high = max(low, 0), min(high, head_dim - 1)
+    if factor == 1:  # wherever the bounds are
+        return inv_freq
     if low > high:
         raise ValueError(
             f"{name}: {original_max_len=} must be such that some pair makes between "
@@ -79,8 +81,7 @@ def yarn_inv_freq(
     if low == high:
         high += 0.001
     ramp = np.clip((np.arange(head_dim // 2) - low) / (high - low), 0.0, 1.0)
-    # Written as a change of the plain frequency: factor 1 changes no bit this way.
-    return inv_freq * (1.0 + ramp * (1.0 / factor - 1.0))
+    return inv_freq * ((1.0 - ramp) + ramp / factor)
 
 
 def llama3_inv_freq(
@@ -134,7 +135,7 @@ def llama3_inv_freq(
     turns = original_max_len * inv_freq / (2 * math.pi)
     share = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor)
     kept = np.clip(share, 0.0, 1.0)
-    return inv_freq * (1.0 + (1.0 - kept) * (1.0 / factor - 1.0))
+    return inv_freq * (kept + (1.0 - kept) / factor)
 
 
 def longrope_inv_freq(

@@ -7,7 +7,9 @@ can say so, and keeps forward mode and batching, which `custom_vjp` and `linear_
 lose.
 
 Pairs are read in one order of channels and written in one, `"half"` or
-`"interleaved"`, from the channel `start` on; the others pass.
+`"interleaved"`, from the channel `start` on; the others pass. Turning back is a setting
+too, and not a negated `sin`: negated outside the kernel it would be rounded otherwise
+than inside, where a compiler sees both.
 """
 
 import jax
@@ -19,10 +21,10 @@ from jax.interpreters import ad, batching, mlir
 from .._dtypes import compute_dtype
 
 
-def rotate_pairs(x, cos, sin, *, reads, writes, start):
+def rotate_pairs(x, cos, sin, *, reads, writes, start, back=False):
     """Rotates `x` by `cos` and `sin` of its rank, which never enlarge it."""
-    arrays = _equally_varying(x, cos, sin)
-    return _rotate_p.bind(*arrays, reads=reads, writes=writes, start=start)
+    settings = {"reads": reads, "writes": writes, "start": start, "back": back}
+    return _rotate_p.bind(*_equally_varying(x, cos, sin), **settings)
 
 
 def _equally_varying(*arrays):
@@ -37,10 +39,11 @@ def _equally_varying(*arrays):
     )
 
 
-def _rotate(x, cos, sin, *, reads, writes, start):
+def _rotate(x, cos, sin, *, reads, writes, start, back):
     """Forms chosen by `python -m benchmarks --only rotation`; all give equal bits."""
     dtype = compute_dtype(x.dtype)
     y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
+    sin = -sin if back else sin
     if reads == writes == "half":
         y = _half(y, cos, sin, start)
     elif reads != writes:
@@ -130,10 +133,11 @@ def _elsewhere(rotated, y, start, stop):
     return jnp.where(inside, rotated, y)
 
 
-def _turn(x, cos, sin, *, reads, writes, start):
+def _turn(x, cos, sin, *, reads, writes, start, back):
     """The rotation without what passes, as a function linear in `(cos, sin)`."""
     dtype, pairs = compute_dtype(x.dtype), cos.shape[-1]
     y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
+    sin = -sin if back else sin
     a, b = _read(y, pairs, reads, start)
     first, second = a * cos - b * sin, a * sin + b * cos
     if writes == "half":
@@ -157,12 +161,12 @@ def _jvp(primals, tangents, **settings):
     return out, turned.astype(x.dtype)
 
 
-def _transpose(cotangent, x, cos, sin, *, reads, writes, start):
+def _transpose(cotangent, x, cos, sin, *, reads, writes, start, back):
     # Only ever linear in x: the rule above never binds a tangent of cos or sin.
     if isinstance(cotangent, ad.Zero):
         return ad.Zero(x.aval), None, None
-    back = {"reads": writes, "writes": reads, "start": start}
-    return _rotate_p.bind(cotangent, cos, -sin, **back), None, None
+    settings = {"reads": writes, "writes": reads, "start": start, "back": not back}
+    return _rotate_p.bind(cotangent, cos, sin, **settings), None, None
 
 
 def _batch(arrays, axes, **settings):
@@ -179,7 +183,9 @@ def _batch(arrays, axes, **settings):
 
 
 _rotate_p = Primitive("attnax_rotate")
-_rotate_p.def_impl(jax.jit(_rotate, static_argnames=("reads", "writes", "start")))
+_rotate_p.def_impl(
+    jax.jit(_rotate, static_argnames=("reads", "writes", "start", "back"))
+)
 # `x.update()` and not a new type: sharding and varying axes are part of it.
 _rotate_p.def_abstract_eval(lambda x, cos, sin, **settings: x.update())
 ad.primitive_jvps[_rotate_p] = _jvp

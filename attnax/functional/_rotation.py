@@ -108,11 +108,11 @@ def apply_rotation(
     settings = _settings(name, rope)
     reads, writes = settings.reads, settings.writes
     if inverse:
-        cos, sin, reads, writes = cos, -sin, writes, reads
+        reads, writes = writes, reads
         # They hold the attention factor once, and turning back divides by it.
         scale = _inverse_square(rope.attention_factor)
         cos, sin = cos * scale, sin * scale
-    return _apply(name, rope, x, cos, sin, heads, reads, writes)
+    return _apply(name, rope, x, cos, sin, heads, reads, writes, back=inverse)
 
 
 def rotate(
@@ -157,7 +157,7 @@ def rotate(
 def rerotate(
     rope: Rope | StackedRopes,
     keys: Float[Array, "*batch head_dim"],
-    delta: Integer[Array | np.ndarray, "*positions"],
+    delta: Integer[Array | np.ndarray, "*positions"] | int,
     *,
     heads: str | None = "after",
 ) -> Float[Array, "*batch head_dim"]:
@@ -182,7 +182,7 @@ def rerotate(
 
     Example:
         >>> rope = Rope(default_inv_freq(8))
-        >>> rerotate(rope, jnp.ones((2, 5, 3, 8)), jnp.array(-4)).shape
+        >>> rerotate(rope, jnp.ones((2, 5, 3, 8)), -4).shape
         (2, 5, 3, 8)
 
     Reference:
@@ -190,6 +190,7 @@ def rerotate(
         section 3.2: positions within the cache. https://arxiv.org/abs/2309.17453
     """
     settings = _settings("rerotate", rope)
+    delta = np.asarray(delta) if isinstance(delta, int) else delta
     if settings.axis_of_pair is not None and delta.ndim == 0:
         delta = jnp.broadcast_to(delta, (settings.num_axes,))
     cos, sin = rotation(_without_factor(rope), delta)
@@ -210,7 +211,9 @@ def _settings(function, rope):
     return rope.settings
 
 
-def _apply(function, rope, x, cos, sin, heads, reads, writes, *, spread=False):
+def _apply(
+    function, rope, x, cos, sin, heads, reads, writes, *, back=False, spread=False
+):
     """Inserts the head axis, finds the channels and rotates them."""
     settings = _settings(function, rope)
     check_rotation(function, x, cos, sin)
@@ -222,11 +225,11 @@ def _apply(function, rope, x, cos, sin, heads, reads, writes, *, spread=False):
     cos, sin = (jnp.reshape(t, (*ones, *t.shape)) for t in (cos, sin))
     start = settings.start(x.shape[-1])
     if settings.num_blocks > 1:
-        return _rotate_blocks(x, cos, sin, settings, start)
-    return rotate_pairs(x, cos, sin, reads=reads, writes=writes, start=start)
+        return _rotate_blocks(x, cos, sin, settings, start, back)
+    return rotate_pairs(x, cos, sin, reads=reads, writes=writes, start=start, back=back)
 
 
-def _rotate_blocks(x, cos, sin, settings, start):
+def _rotate_blocks(x, cos, sin, settings, start, back):
     """Halves within each block, which becomes an axis of its own."""
     stop, blocks = start + settings.rotary_dim, settings.num_blocks
     split = lambda t: t.reshape(*t.shape[:-1], blocks, -1)
@@ -235,6 +238,7 @@ def _rotate_blocks(x, cos, sin, settings, start):
         reads="half",
         writes="half",
         start=0,
+        back=back,
     )
     rotated = rotated.reshape(*x.shape[:-1], -1)
     if rotated.shape == x.shape:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import assert_close, assert_same_bits
+from helpers import assert_close, assert_same_bits, refused
 from jax import lax
 
 import attnax.functional as F
@@ -341,15 +341,24 @@ def test_what_a_stack_holds():
         ),
         ({"rotary_slice": "middle"}, "rotary_slice='middle' must be 'leading'"),
         ({"rotary_slice": -1}, "rotary_slice=-1 must be 'leading'"),
-        ({"attention_factor": 0.0}, "attention_factor=0.0 must be positive and finite"),
-        ({"attention_factor": -1.0}, "attention_factor=-1.0 must be positive and"),
-        ({"attention_factor": float("inf")}, "attention_factor=inf must be positive"),
-        ({"attention_factor": float("nan")}, "attention_factor=nan must be positive"),
+        ({"attention_factor": 0.0}, "attention_factor=0.0 must be from 1e-15 to 1e15"),
+        ({"attention_factor": -1.0}, "attention_factor=-1.0 must be from"),
+        ({"attention_factor": float("inf")}, "attention_factor=inf must be from"),
+        ({"attention_factor": 1e16}, r"attention_factor=1e\+16 must be from"),
+        ({"attention_factor": 9e-16}, "attention_factor=9e-16 must be from"),
+        ({"attention_factor": float("nan")}, "attention_factor=nan must be from"),
     ),
 )
 def test_settings_are_checked_when_built(change, message):
     with pytest.raises(ValueError, match=rf"^Rope: .*{message}"):
         F.Rope(**{**BASE, **change})
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("kind, array", (("ndarray", np.ones), ("Array", jnp.ones)))
+def test_frequencies_are_float64(kind, array):
+    with refused(rf"Rope: inv_freq is a {kind}\w* of float32, but must be a fl"):
+        F.Rope(array(4, np.float32))
 
 
 @pytest.mark.errors

@@ -96,7 +96,7 @@ def test_proportional_keeps_the_exponents_of_the_whole_head(case, base, factor):
         (18, 0.3, 2),
         (20, 0.7, 7),
         (100, 0.58, 28),
-        (8, 0.2, 0),
+        (8, 0.25, 1),
         (2, 1.0, 1),
     ),
 )
@@ -191,6 +191,13 @@ def test_fraction_must_lie_within_0_and_1(fraction):
     message = f"proportional_inv_freq: fraction={fraction} must be above 0 and at most"
     with pytest.raises(ValueError, match=message):
         F.proportional_inv_freq(4, fraction=fraction)
+
+
+@pytest.mark.errors
+def test_fraction_must_leave_a_pair():
+    message = "proportional_inv_freq: fraction=0.2 must leave a pair of head_dim=8"
+    with pytest.raises(ValueError, match=message):
+        F.proportional_inv_freq(8, fraction=0.2)
 
 
 @pytest.mark.errors

@@ -233,6 +233,8 @@ def test_yarn_wants_a_pair_between_the_bounds(head_dim, base, original_max_len):
     kwargs = {"factor": 2.0, "original_max_len": original_max_len, "truncate": False}
     with pytest.raises(ValueError, match=message):
         F.yarn_inv_freq(head_dim, base, **kwargs)
+    plain = F.yarn_inv_freq(head_dim, base, **kwargs | {"factor": 1.0})
+    np.testing.assert_array_equal(plain, F.default_inv_freq(head_dim, base))
 
 
 @pytest.mark.errors

@@ -1,0 +1,75 @@
+"""Every rope that transformers has, from its config alone, against what it rotates.
+
+`python -m conformance.golden` wrote the values; `hf_ropes.json` says with which
+versions.
+"""
+
+import json
+import pathlib
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import attnax.functional as F
+from attnax.interop import _hf_families as families
+from attnax.interop import rope_from_hf, ropes_from_hf
+
+FOLDER = pathlib.Path(__file__).parents[1] / "golden"
+GOLDEN = json.loads((FOLDER / "hf_ropes.json").read_text())
+RECORDS, ROWS = GOLDEN["records"], GOLDEN["source"]["rows"]
+ARRAYS = np.load(FOLDER / "hf_ropes.npz")
+
+
+def drawn(seq_len, head_dim):
+    """The rows that are stored of the queries that were rotated."""
+    bits = np.random.PCG64(0).random_raw(seq_len * head_dim) >> 40
+    return (bits / 2.0**23 - 1).astype(np.float32).reshape(seq_len, head_dim)[ROWS]
+
+
+def rope_of(record, positions):
+    """The rope of the record's layers; some types have layers that do not rotate."""
+    config = record["config"]
+    settings = {
+        "seq_len": int(positions.max()) + 1,
+        "layout": None if config["model_type"] else "half",
+    }
+    try:
+        return rope_from_hf(config, layer_type=record["layer_type"], **settings)
+    except ValueError as error:
+        if "use ropes_from_hf" not in str(error):
+            raise
+    return ropes_from_hf(config, **settings)[record["layer"]]
+
+
+def name(record):
+    return f"{record['name']}, {record['layer_type']}"
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=name)
+def test_rotates_as_transformers_does(record):
+    if record["positions"] is None:
+        assert rope_of(record, np.zeros(1)) is None
+        return
+    positions, queries = ARRAYS[record["positions"]], record["queries"]
+    before = ARRAYS[queries] if isinstance(queries, str) else drawn(*queries)
+    rotated, first = ARRAYS[record["rotated"]], record["first"]
+    expected = before.copy()
+    last = first + rotated.shape[1]
+    expected[:, first:last] = rotated
+
+    rope = rope_of(record, positions)
+    actual = F.rotate(rope, jnp.asarray(before)[:, None], positions)[:, 0]
+
+    # Their angle is a float32 product of the position and a rounded power, so their
+    # own error grows with the position; a wrong convention errs by order 1.
+    farthest = positions if positions.ndim == 1 else positions.max(axis=1)
+    atol = (4e-7 * farthest + 2e-6) * rope.attention_factor**2
+    assert (np.abs(actual - expected).max(axis=1) <= atol).all()
+    np.testing.assert_array_equal(actual[:, :first], before[:, :first])
+    np.testing.assert_array_equal(actual[:, last:], before[:, last:])
+
+
+def test_every_model_type_has_a_record():
+    found = {record["config"]["model_type"] for record in RECORDS}
+    assert set(families.FAMILIES) <= found
