@@ -75,9 +75,10 @@ class Rope:
         rotary_slice: str | int = "leading",
         attention_factor: float = 1.0,
     ):
-        if getattr(inv_freq, "dtype", np.float64) != np.float64:
+        dtype = getattr(inv_freq, "dtype", np.float64)
+        if dtype != np.float64:
             raise ValueError(
-                f"Rope: inv_freq is a {type(inv_freq).__name__} of {inv_freq.dtype}, "
+                f"Rope: inv_freq is a {type(inv_freq).__name__} of {dtype}, "
                 "but must be a float64 NumPy vector or Python numbers."
             )
         frequencies = tuple(float(frequency) for frequency in inv_freq)
