@@ -105,11 +105,9 @@ def _parameters(cls):
         return theta, None, _sorted(plain)
     own = {k: v for k, v in (plain or {}).items() if (marked or plain)[k] == v}
     own = {k: v for k, v in own.items() if k != "partial_rotary_factor" or not fraction}
-    if own.get("rope_type", "default") in ("default", "axial") and set(own) <= {
-        "rope_type",
-        "rope_theta",
-    }:
-        own = {}
+    plain_type = own.get("rope_type", "default") in ("default", "axial")
+    if plain_type and set(own) <= {"rope_type", "rope_theta"}:
+        own = {} if own.get("rope_theta", theta) == theta else own
     return theta, fraction, _sorted(own)
 
 

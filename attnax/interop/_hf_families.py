@@ -148,20 +148,17 @@ _TABLE = (
     (
         _PLAIN,
         """
-        apertus arcee aria_text bitnet chameleon csm csm_depth_decoder_model cwm dbrx
+        apertus arcee aria_text bitnet chameleon csm csm_depth_decoder_model
         deepseek_ocr2_encoder deepseek_ocr2_text dia_decoder dia_encoder diffllama doge
-        dots1 emu3_text_model esmc eurobert evolla falcon_h1 flex_olmo gemma
-        gpt_oss gradium_phonon_tts granite granite4_vision_text granite_docling_text
-        granitemoe granitemoeshared gte higgs_audio_v2 hrm_text hy_v3 hyperclovax
-        idefics internlm3 iquestcoder jais2 jetmoe jina_embeddings_v3
-        kyutai_speech_to_text lasr_encoder llama mimi mimi_decoder mimi_encoder
-        ministral ministral3 mistral mixtral mllama_text_model moshi
-        muse_glimmer_assistant neucodec nomic_bert olmo olmo2 olmoe pocket_tts
-        pocket_tts_audio_tokenizer pocket_tts_audio_tokenizer_decoder
-        pocket_tts_audio_tokenizer_encoder qwen2 qwen2_moe qwen3 qwen3_moe
-        qwen3_omni_moe.code2wav_config qwen3_omni_moe_talker_code_predictor seed_oss
-        starcoder2 timesfm2_5 unlimited_ocr_text voxtral_realtime_encoder
-        voxtral_realtime_text xcodec2
+        dots1 emu3_text_model esmc eurobert evolla flex_olmo gemma gradium_phonon_tts
+        granite granite4_vision_text granite_docling_text granitemoe granitemoeshared
+        gte higgs_audio_v2 hrm_text hy_v3 hyperclovax idefics internlm3 iquestcoder
+        jais2 jetmoe jina_embeddings_v3 kyutai_speech_to_text lasr_encoder llama mimi
+        mimi_decoder mimi_encoder ministral3 mistral mixtral moshi neucodec nomic_bert
+        olmo olmo2 olmoe pocket_tts pocket_tts_audio_tokenizer
+        pocket_tts_audio_tokenizer_decoder pocket_tts_audio_tokenizer_encoder qwen2
+        qwen2_moe qwen3 qwen3_moe qwen3_omni_moe_talker_code_predictor seed_oss
+        starcoder2 timesfm2_5 voxtral_realtime_encoder voxtral_realtime_text xcodec2
     """,
     ),
     (
@@ -173,7 +170,21 @@ _TABLE = (
         solar_open stablelm
     """,
     ),
-    (replace(_PLAIN, layer_types=layers.every(2)), "gemma2 t5_gemma_module vaultgemma"),
+    (replace(_PLAIN, layer_types=layers.all_of("hybrid")), "falcon_h1"),
+    (
+        replace(_PLAIN, layer_types=layers.all_of("sliding_attention")),
+        "muse_glimmer_assistant qwen3_omni_moe.code2wav_config",
+    ),
+    (replace(_PLAIN, layer_types=layers.all_sliding_if_windowed), "ministral"),
+    (
+        replace(_PLAIN, layer_types=layers.all_of("reference_sliding_attention")),
+        "unlimited_ocr_text",
+    ),
+    (replace(_PLAIN, layer_types=layers.from_first(4)), "cwm"),
+    (
+        replace(_PLAIN, layer_types=layers.every(2)),
+        "gemma2 gpt_oss t5_gemma_module vaultgemma",
+    ),
     (replace(_PLAIN, reverse=True), "nanochat"),
     (
         _INTERLEAVED,
@@ -237,6 +248,15 @@ _TABLE = (
         "flint",
     ),
     (replace(_PLAIN, rotates=layers.where_on("alibi", False, None)), "falcon"),
+    (
+        replace(
+            _PLAIN,
+            rotates=layers.not_across(
+                "cross_attention_layers", 3, 8, 13, 18, 23, 28, 33, 38
+            ),
+        ),
+        "mllama_text_model",
+    ),
     (
         replace(
             _PLAIN,
@@ -419,6 +439,7 @@ _TABLE = (
     (replace(_FRACTION, schema=schemas.gpt_neox), "gpt_neox gpt_neox_japanese"),
     (replace(_FRACTION, schema=schemas.minimax_m2), "minimax_m2"),
     (replace(_FRACTION, elsewhere=("rotary_dim",)), "minimax_m3_vl_text"),
+    (replace(_PLAIN, schema=schemas.dbrx), "dbrx"),
     (_PHI3, "phi3 phi4_multimodal"),
     (replace(_PLAIN, method=schemas.phimoe, types=("default", "longrope")), "phimoe"),
     (_HUNYUAN, "hunyuan_v1_dense hunyuan_v1_moe"),
@@ -516,11 +537,19 @@ _TABLE = (
         """
         cohere_compass_vision dots3_note_vision_encoder ernie4_5_vl_moe_vision
         exaone4_5_vision glm4v_vision glm4v_moe_vision glm5_next_vision glm_ocr_vision
-        lfm3_vl_vision mlcd_vision_model muse_glimmer_vision muse_spark_vision
+        mlcd_vision_model
         paddleocr_vl_vision qwen2_5_omni_vision_encoder qwen2_5_vl_vision qwen3_5_vision
         qwen3_5_moe_vision qwen3_omni_moe_vision_encoder qwen3_vl_vision
         qwen3_vl_moe_vision qwen4_exp_vision video_llama_3_vision
     """,
+    ),
+    (replace(_ROWS_COLUMNS, layer_types=layers.lfm3_vl), "lfm3_vl_vision"),
+    (
+        replace(
+            _ROWS_COLUMNS,
+            layer_types=layers.last_is_full(layers.every(4, other="window_attention")),
+        ),
+        "muse_glimmer_vision muse_spark_vision",
     ),
     (replace(_ROWS_COLUMNS, head_dim=widths.of_embed_dim), "qwen2_vl_vision"),
     (replace(_ROWS_COLUMNS, axial=widths.halves(num_blocks=2)), "gemma4_vision"),
@@ -571,7 +600,7 @@ REFUSED = {
     "turn by different frequencies",
     "musicflamingo": "its angles come from time stamps: use rope_cos_sin with "
     "numerics='float32'",
-    "esmfold2.atom_encoder_config": "its angles come from the coordinates of atoms: "
+    "esmfold2.atom_encoder": "its angles come from the coordinates of atoms: "
     "use rope_cos_sin with numerics='float32' and axis_of_pair",
     "lightglue": "its angles are learned from keypoints: use apply_rope with their cos "
     "and sin",

@@ -11,6 +11,7 @@ class Keys:
 
     def __init__(self, values: Mapping, where: str, defaults=None, aliases=()):
         self.values = {k: v for k, v in values.items() if v is not None}
+        self.nulls = values.keys() - self.values.keys()
         self.where = where
         self.defaults = defaults or {}
         self.aliases = {}
@@ -61,6 +62,10 @@ class Keys:
             raise context.error(f"{self.where} holds {name}={value}, no whole number")
         return int(value)
 
+    def null(self, name):
+        """Whether the config itself says that there is none, whatever the default."""
+        return name in self.nulls
+
     def ignore(self, *names):
         """Marks keys as read that belong to another part of the model."""
         self.read.update(names)
@@ -68,7 +73,7 @@ class Keys:
     def changed(self, **values):
         """The same keys with other values, and the same memory."""
         out = Keys({**self.values, **values}, self.where, self.defaults)
-        out.aliases, out.read = self.aliases, self.read
+        out.aliases, out.read, out.nulls = self.aliases, self.read, self.nulls
         return out
 
     def unread(self):

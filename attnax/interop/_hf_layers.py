@@ -51,6 +51,11 @@ def all_of(name):
     return lambda keys, count: [name] * count
 
 
+def all_sliding_if_windowed(keys, count):
+    """Every layer has the window, if there is one."""
+    return [_full_if(keys.null("sliding_window"))] * count
+
+
 def every(period, key=None, *, special="full_attention", other="sliding_attention"):
     """The last layer of each period is special."""
 
@@ -89,6 +94,11 @@ def cohere2_moe(keys, count):
     first = every(keys.get("prefix_dense_sliding_window_pattern", 1))
     rest = every(keys.get("sliding_window_pattern", 4))
     return first(keys, dense) + rest(keys, count - dense)
+
+
+def lfm3_vl(keys, count):
+    """Two convolutions, then attention in turn with them."""
+    return ["conv" if i < 2 or i % 2 else "full_attention" for i in range(count)]
 
 
 def flint(keys, count):
@@ -200,7 +210,8 @@ def only(*names):
 
 def sliding_unless_no_window(context, types):
     """Sliding layers rotate, and all of them in a model without a window."""
-    if context.keys.get("sliding_window") is None:
+    keys = context.keys
+    if keys.null("sliding_window") or keys.get("sliding_window") is None:
         return attending(context, types)
     return only("sliding_attention")(context, types)
 
@@ -216,6 +227,16 @@ def sliding_or_dense_prefix(context, types):
         kinds = ["dense" if i < dense else "sparse" for i in range(len(types))]
     pairs = zip(types, kinds, strict=True)
     return [name == "sliding_attention" or kind == "dense" for name, kind in pairs]
+
+
+def not_across(key, *default):
+    """`key` lists the layers that attend to something else than their own tokens."""
+
+    def rule(context, types):
+        others = context.keys.get(key, default)
+        return [index not in others for index in range(len(types))]
+
+    return rule
 
 
 def where_on(key, *values):

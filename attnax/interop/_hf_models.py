@@ -73,12 +73,12 @@ def find(function, config, layout):
     found = found or [((), model_type, config)]
     if len(found) > 1:
         choices = ", ".join(
-            f"config{''.join(f'[{key!r}]' for key in path)} ({model_type})"
+            f"config{''.join(f'[{key!r}]' for key in path)} with {model_type=}"
             for path, model_type, _ in found
         )
         raise ValueError(
             f"{function}: several parts of the config have rotary positions; pass one "
-            f"of {choices}."
+            f"of them itself, {choices}."
         )
     path, model_type, part = found[0]
     return _context(function, path, model_type, part, layout)
@@ -119,8 +119,9 @@ def _context(function, path, model_type, part, layout):
     if family is UNKNOWN and layout is None:
         raise context.error(
             f"model_type={model_type!r} is not in the table of models with rotary "
-            "positions; if it has them, pass layout='half' (most models of Hugging "
-            "Face) or 'interleaved': a config does not tell how channels are paired"
+            "positions; if its code is that of one that is, write that model_type; "
+            "else pass layout='half' (most models of Hugging Face) or 'interleaved', "
+            "for a config does not tell how channels are paired"
         )
     for key, instead in FOREIGN.items():
         if part.get(key) is not None and key not in family.elsewhere:

@@ -60,6 +60,11 @@ def by_layer_type(context, *, thetas=None, scaled=(), more=None):
     """
     keys, where = context.keys, "rope_parameters"
     old = keys.given("rope_scaling") if scaled else None
+    if old and "rope_type" not in old and old.get("type", "default") != "default":
+        raise context.error(
+            f"rope_scaling holds type={old['type']!r}, which the code of "
+            f"{context.model_type!r} does not read; write rope_type"
+        )
     # Where old names are known, the defaults of the code are here, not whole sets.
     nested = dict(keys.given(where, {}) if thetas else keys.get(where, {}))
     # What older releases left beside the layer types, and what stands there only.
@@ -116,6 +121,19 @@ gpt_neox = partial(flat, theta="rotary_emb_base", fraction="rotary_pct")
 def base_10000(context):
     """No parameters at all: the base is written in the code."""
     return {None: Keys({"rope_theta": 10_000.0}, "the code of the model")}
+
+
+def dbrx(context):
+    """The base inside `attn_config` is written in every config and read by no code."""
+    params = flat(context)
+    inner = (context.keys.given("attn_config") or {}).get("rope_theta")
+    theta = params[None].number(context, "rope_theta")
+    if inner is not None and inner != theta:
+        raise context.error(
+            f"attn_config holds rope_theta={inner}, but the code of 'dbrx' reads the "
+            f"one at the top level, which is {theta}; write there what you mean"
+        )
+    return params
 
 
 def minimax_m2(context):

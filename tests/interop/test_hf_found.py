@@ -61,6 +61,14 @@ def test_an_old_name_that_transformers_does_not_read_is_refused(model_type):
     assert ropes_from_hf({"model_type": model_type, "rope_scaling": scaling})
 
 
+def test_the_base_that_dbrx_does_not_read_must_not_differ():
+    config = {"model_type": "dbrx", "attn_config": {"rope_theta": 500_000.0}}
+    with pytest.raises(ValueError, match="attn_config holds rope_theta=500000"):
+        rope_from_hf(config)
+    rope = rope_from_hf(config | {"rope_theta": 500_000.0})
+    assert rope.inv_freq[1] == pytest.approx(500_000.0 ** (-2 / 128))
+
+
 def test_the_coordinates_of_atoms_are_refused_by_name():
     with pytest.raises(ValueError, match="coordinates of atoms"):
         rope_from_hf({"model_type": "esmfold2.atom_encoder"})

@@ -438,9 +438,15 @@ def test_several_parts_leave_a_choice():
     config = {"model_type": "qwen2_vl", "text_config": {}, "vision_config": {}}
     refused(
         config,
-        r"several parts .* pass one of config\['text_config'\] \(qwen2_vl_text\), "
-        r"config\['vision_config'\] \(qwen2_vl_vision\)",
+        r"several parts .* pass one of them itself, "
+        r"config\['text_config'\] with model_type='qwen2_vl_text', "
+        r"config\['vision_config'\] with model_type='qwen2_vl_vision'",
     )
+    # As released, with the type of the whole.
+    part = {"model_type": "qwen2_vl", "embed_dim": 1280, "num_heads": 16}
+    refused(part, "several parts .* with model_type='qwen2_vl_vision'")
+    rope = rope_from_hf(part | {"model_type": "qwen2_vl_vision"})
+    assert rope == F.axial_rope((40, 40))
 
 
 # What the table does not know.
