@@ -104,7 +104,8 @@ def _parameters(cls):
     if any(isinstance(v, dict) for v in (plain or {}).values()):
         return theta, None, _sorted(plain)
     own = {k: v for k, v in (plain or {}).items() if (marked or plain)[k] == v}
-    own = {k: v for k, v in own.items() if k != "partial_rotary_factor" or not fraction}
+    if own.get("partial_rotary_factor") == fraction:
+        own.pop("partial_rotary_factor", None)
     plain_type = own.get("rope_type", "default") in ("default", "axial")
     if plain_type and set(own) <= {"rope_type", "rope_theta"}:
         own = {} if own.get("rope_theta", theta) == theta else own

@@ -104,7 +104,8 @@ def llama3_inv_freq(
         base: Base of the geometric progression. Positive and finite.
         factor: By what low frequencies are divided. At least 1.
         low_freq_factor: Turns up to which a frequency is low. Positive.
-        high_freq_factor: Turns from which on it is high. Above `low_freq_factor`.
+        high_freq_factor: Turns from which on it is high. At least `low_freq_factor`;
+            where both are the same, as in Llama 4 Scout, nothing is blended.
         original_max_len: Trained length in tokens. Positive.
 
     Returns:
@@ -127,14 +128,18 @@ def llama3_inv_freq(
     check_factor(name, factor)
     check_positive(name, "original_max_len", original_max_len)
     check_positive(name, "low_freq_factor", low_freq_factor)
-    if not low_freq_factor < high_freq_factor < math.inf:
+    if not low_freq_factor <= high_freq_factor < math.inf:
         raise ValueError(
-            f"{name}: {high_freq_factor=} must be above {low_freq_factor=}."
+            f"{name}: {high_freq_factor=} must be finite and at least "
+            f"{low_freq_factor=}."
         )
     inv_freq = geometric(name, head_dim, base)
     turns = original_max_len * inv_freq / (2 * math.pi)
-    share = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor)
-    kept = np.clip(share, 0.0, 1.0)
+    if low_freq_factor == high_freq_factor:
+        kept = np.where(turns < low_freq_factor, 0.0, 1.0)
+    else:
+        share = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor)
+        kept = np.clip(share, 0.0, 1.0)
     return inv_freq * (kept + (1.0 - kept) / factor)
 
 

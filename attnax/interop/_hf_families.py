@@ -13,6 +13,7 @@ from .. import functional as F
 from . import _hf_layers as layers
 from . import _hf_schemas as schemas
 from . import _hf_widths as widths
+from ._hf_methods import TYPES
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class Family:
         overrides: Keys of the config that single layers change.
         method: Makes frequencies and attention factor where the common methods do not.
         elsewhere: Keys of these names are left to other parts of the model.
+        says: Names of other engines that its configs hold, each with the one value that
+            its code stands for.
     """
 
     layout: str | Callable[..., str] = "half"
@@ -60,6 +63,7 @@ class Family:
     overrides: Callable = widths.per_layer_config
     method: Callable | None = None
     elsewhere: tuple[str, ...] = ()
+    says: dict = field(default_factory=dict)
 
 
 def _mla_layout(context):
@@ -77,6 +81,8 @@ _MLA = Family(
 )
 _MLA_HALF = replace(_MLA, layout="half")
 _MLA_SWITCH = replace(_MLA, layout=_mla_layout)
+_MLA_HEAD = replace(_MLA_SWITCH, head_dim=widths.of_the_rotary_part_alone)
+_NOT_PROPORTIONAL = tuple(name for name in TYPES if name != "proportional")
 _CHUNKED = (lambda sections, pairs: F.chunked_axes(sections), (16, 24, 24))
 _STRIDED = (F.strided_axes, (24, 20, 20))
 _GLM_SECTIONS = (8, 12, 12)
@@ -128,6 +134,7 @@ _WAV2VEC2 = Family(
     types=("default",),
     rotates=layers.where_on("position_embeddings_type", "rotary"),
 )
+_NOMIC = {"rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False}
 _GPT_J = Family(
     layout="interleaved",
     head_dim=widths.of_rotary_dim,
@@ -149,12 +156,12 @@ _TABLE = (
         _PLAIN,
         """
         apertus arcee aria_text bitnet chameleon csm csm_depth_decoder_model
-        deepseek_ocr2_encoder deepseek_ocr2_text dia_decoder dia_encoder diffllama doge
+        deepseek_ocr2_encoder dia_decoder dia_encoder diffllama doge
         dots1 emu3_text_model esmc eurobert evolla flex_olmo gemma gradium_phonon_tts
         granite granite4_vision_text granite_docling_text granitemoe granitemoeshared
         gte higgs_audio_v2 hrm_text hy_v3 hyperclovax idefics internlm3 iquestcoder
-        jais2 jetmoe jina_embeddings_v3 kyutai_speech_to_text lasr_encoder llama mimi
-        mimi_decoder mimi_encoder ministral3 mistral mixtral moshi neucodec nomic_bert
+        jais2 jina_embeddings_v3 kyutai_speech_to_text lasr_encoder llama mimi
+        mimi_decoder mimi_encoder ministral3 mistral mixtral moshi neucodec
         olmo olmo2 olmoe pocket_tts pocket_tts_audio_tokenizer
         pocket_tts_audio_tokenizer_decoder pocket_tts_audio_tokenizer_encoder qwen2
         qwen2_moe qwen3 qwen3_moe qwen3_omni_moe_talker_code_predictor seed_oss
@@ -164,12 +171,15 @@ _TABLE = (
     (
         _FRACTION,
         """
-        dots3_note_audio_encoder glm4_moe glmasr_encoder
-        nemotron nemotron3_5_transcribe_asr_audio
+        glm4_moe glmasr_encoder nemotron nemotron3_5_transcribe_asr_audio
         nemotron3_5_transcribe_word_timestamp nemotron3_diarization_audio persimmon phi
         solar_open stablelm
     """,
     ),
+    (replace(_PLAIN, head_dim=widths.of_a_share), "deepseek_ocr2_text"),
+    (replace(_FRACTION, head_dim=widths.of_a_share), "dots3_note_audio_encoder"),
+    (replace(_PLAIN, says={"rotary_percent": 1.0}), "jetmoe"),
+    (replace(_PLAIN, says=_NOMIC), "nomic_bert"),
     (replace(_PLAIN, layer_types=layers.all_of("hybrid")), "falcon_h1"),
     (
         replace(_PLAIN, layer_types=layers.all_of("sliding_attention")),
@@ -177,7 +187,11 @@ _TABLE = (
     ),
     (replace(_PLAIN, layer_types=layers.all_sliding_if_windowed), "ministral"),
     (
-        replace(_PLAIN, layer_types=layers.all_of("reference_sliding_attention")),
+        replace(
+            _PLAIN,
+            head_dim=widths.of_a_share,
+            layer_types=layers.all_of("reference_sliding_attention"),
+        ),
         "unlimited_ocr_text",
     ),
     (replace(_PLAIN, layer_types=layers.from_first(4)), "cwm"),
@@ -220,6 +234,7 @@ _TABLE = (
     (
         replace(
             _INTERLEAVED,
+            schema=partial(schemas.flat, names=("rope_parameters",)),
             layer_types=layers.cohere2_moe,
             rotates=layers.sliding_or_dense_prefix,
         ),
@@ -260,6 +275,8 @@ _TABLE = (
     (
         replace(
             _PLAIN,
+            schema=partial(schemas.flat, names=()),
+            types=("default",),
             rotates=layers.where_on("position_embedding_type", "rotary"),
         ),
         "esm",
@@ -277,7 +294,15 @@ _TABLE = (
     (_MUSE, "muse_glimmer_text muse_spark_text"),
     (replace(_PLAIN, per_layer=schemas.unscaled_layers), "molmo2_text"),
     # Layers without attention between those that have it.
-    (replace(_FRACTION, layer_types=layers.listed("attn_layer_indices")), "bamba"),
+    (
+        replace(
+            _FRACTION,
+            schema=schemas.bamba,
+            elsewhere=("attn_rotary_emb",),
+            layer_types=layers.listed("attn_layer_indices"),
+        ),
+        "bamba",
+    ),
     (
         replace(
             _PLAIN,
@@ -328,18 +353,20 @@ _TABLE = (
     """,
     ),
     (replace(_MLA, layer_types=layers.bailing_hybrid), "bailing_hybrid"),
-    (replace(_MLA, layer_count=("num_layers", 2)), "longcat_flash"),
+    (
+        replace(
+            _MLA,
+            head_dim=widths.of_the_rotary_part_alone,
+            layer_count=("num_layers", 2),
+        ),
+        "longcat_flash",
+    ),
     (replace(_MLA_HALF, layer_types=layers.all_of("indexed_attention")), "hy_v4"),
     (_MLA_HALF, "minicpm3"),
     (replace(_MLA_HALF, layout="interleaved"), "deepseek_v2"),
-    (_MLA_SWITCH, "axk1 deepseek_v3 glm4_moe_lite youtu"),
+    (_MLA_HEAD, "axk1 deepseek_v3 glm4_moe_lite youtu"),
     (
-        replace(
-            _MLA_SWITCH,
-            head_dim=widths.of_both_parts,
-            reads_fraction=True,
-            schema=schemas.mistral4,
-        ),
+        replace(_MLA_SWITCH, types=_NOT_PROPORTIONAL, schema=schemas.mistral4),
         "mistral4",
     ),
     (
@@ -353,6 +380,7 @@ _TABLE = (
     (
         replace(
             _MLA,
+            types=_NOT_PROPORTIONAL,
             schema=schemas.dots3_note,
             layer_types=layers.dots3_note,
             overrides=widths.dots3_note,
@@ -425,7 +453,14 @@ _TABLE = (
         ),
         "mimo_v2_flash",
     ),
-    (replace(_NESTED_FRACTION, layer_types=layers.all_of("hybrid")), "zaya"),
+    (
+        replace(
+            _NESTED_FRACTION,
+            schema=partial(schemas.by_layer_type, fraction="partial_rotary_factor"),
+            layer_types=layers.all_of("hybrid"),
+        ),
+        "zaya",
+    ),
     (
         replace(
             _NESTED_FRACTION,
@@ -581,6 +616,8 @@ _TABLE = (
 )
 
 FAMILIES = {name: family for family, names in _TABLE for name in names.split()}
+# Model types that stand for the code of another.
+SAME_CODE = {"kimi_k2": "deepseek_v3"}
 # A model type of which nothing is known but what its config says.
 UNKNOWN = Family(reads_fraction=True, schema=schemas.unknown)
 

@@ -2,14 +2,24 @@
 
 from collections.abc import Mapping
 
+from ._hf_values import KINDS, is_number
+
 
 class Keys:
     """Reads keys under any of their names, then from the defaults of the model's code.
 
-    A key that holds `None` is not there, as in Hugging Face's own code.
+    A key that holds `None` is not there, as in Hugging Face's own code. `error` makes
+    the exception for a value of a wrong kind.
     """
 
-    def __init__(self, values: Mapping, where: str, defaults=None, aliases=()):
+    def __init__(
+        self,
+        values: Mapping,
+        where: str,
+        defaults=None,
+        aliases=(),
+        error=lambda message: ValueError(f"{message}."),
+    ):
         self.values = {k: v for k, v in values.items() if v is not None}
         self.nulls = values.keys() - self.values.keys()
         self.where = where
@@ -19,12 +29,16 @@ class Keys:
             self.aliases.setdefault(one, []).append(other)
             self.aliases.setdefault(other, []).append(one)
         self.read = set()
+        self.error = error
 
     def given(self, name, default=None):
         """What the config itself says."""
         for key in (name, *self.aliases.get(name, ())):
             if key in self.values:
                 self.read.add(key)
+                words, test = KINDS.get(name, ("", lambda value: True))
+                if not test(self.values[key]):
+                    raise self.error(f"{key}={self.values[key]!r} must be {words}")
                 return self.values[key]
         return default
 
@@ -51,15 +65,19 @@ class Keys:
     def number(self, context, name, default=None):
         """`require` of a number, as a float."""
         value = self.require(context, name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise context.error(f"{self.where} holds {name}={value!r}, not a number")
+        if not is_number(value):
+            raise context.error(
+                f"{self.where} holds {name}={value!r}, which must be a finite number"
+            )
         return float(value)
 
     def integer(self, context, name):
         """`require` of a whole number, as an int."""
         value = self.number(context, name)
         if not value.is_integer():
-            raise context.error(f"{self.where} holds {name}={value}, no whole number")
+            raise context.error(
+                f"{self.where} holds {name}={value}, which must be a whole number"
+            )
         return int(value)
 
     def null(self, name):
@@ -72,7 +90,7 @@ class Keys:
 
     def changed(self, **values):
         """The same keys with other values, and the same memory."""
-        out = Keys({**self.values, **values}, self.where, self.defaults)
+        out = Keys({**self.values, **values}, self.where, self.defaults, (), self.error)
         out.aliases, out.read, out.nulls = self.aliases, self.read, self.nulls
         return out
 

@@ -27,7 +27,9 @@ def layer_types(context):
     if given is None:
         key, times = context.family.layer_count
         count = keys.get(key)
-        return [] if count is None else context.family.layer_types(keys, times * count)
+        if count is None:
+            return []
+        return context.family.layer_types(keys, times * int(count))
     types = [_RENAMED.get(name, name) for name in given]
     count = keys.given("num_hidden_layers")
     if count is not None and count != len(types):
@@ -147,6 +149,8 @@ def recurrent_gemma(keys, count):
     """`block_types`, over and over."""
     blocks = keys.get("block_types", ("recurrent", "recurrent", "attention"))
     names = {"recurrent": "linear_attention", "attention": "sliding_attention"}
+    if not blocks or set(blocks) - set(names):
+        raise keys.error(f"block_types={blocks} must be of {list(names)}")
     return [names[blocks[i % len(blocks)]] for i in range(count)]
 
 
@@ -181,6 +185,8 @@ def deepseek_v4(keys, count):
     """Two strongly compressed layers, then in turn."""
     ratios = keys.given("compress_ratios")
     if ratios is not None:
+        if set(ratios) - set(_BY_RATIO):
+            raise keys.error(f"compress_ratios={ratios} must be of {list(_BY_RATIO)}")
         return [_BY_RATIO[ratio] for ratio in ratios][:count]
     types = ["heavily_compressed_attention"] * min(count, 2)
     names = ("heavily_compressed_attention", "compressed_sparse_attention")
@@ -225,7 +231,7 @@ def sliding_or_dense_prefix(context, types):
     if kinds is None:
         dense = keys.get("first_k_dense_replace", 0)
         kinds = ["dense" if i < dense else "sparse" for i in range(len(types))]
-    pairs = zip(types, kinds, strict=True)
+    pairs = zip(types, _one_per_layer(context, types, kinds), strict=True)
     return [name == "sliding_attention" or kind == "dense" for name, kind in pairs]
 
 

@@ -55,6 +55,12 @@ def frequencies(context, params, kind, head_dim, rotary_dim, seq_len):
 
 def _dynamic(context, params, rotary_dim, base, seq_len):
     trained = context.keys.integer(context, "max_position_embeddings")
+    said = params.given("original_max_position_embeddings")
+    if said not in (None, trained):
+        raise context.error(
+            f"{params.where} holds original_max_position_embeddings={said!r}, but "
+            f"'dynamic' counts from max_position_embeddings={trained}; write one length"
+        )
     inv_freq = F.dynamic_ntk_inv_freq(
         rotary_dim,
         base,
@@ -129,7 +135,13 @@ def _factor(context, params, original):
     """The factor that is given, or how much longer the served context is."""
     if params.get("factor") is not None:
         return params.number(context, "factor")
-    return context.keys.integer(context, "max_position_embeddings") / original
+    served = context.keys.integer(context, "max_position_embeddings")
+    if served < original:
+        raise context.error(
+            f"{params.where} holds no factor, and max_position_embeddings={served} is "
+            f"below original_max_position_embeddings={original}; write factor"
+        )
+    return served / original
 
 
 def _required_length(context, params, kind, seq_len, trained):
@@ -139,6 +151,4 @@ def _required_length(context, params, kind, seq_len, trained):
             f"length: pass seq_len, up to {trained} or beyond; keys that were rotated "
             "for another length do not fit"
         )
-    if seq_len <= 0:
-        raise context.error(f"seq_len={seq_len} must be positive")
     return seq_len

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 
-from ._hf_families import FAMILIES, REFUSED, UNKNOWN, Family
+from ._hf_families import FAMILIES, REFUSED, SAME_CODE, UNKNOWN, Family
 from ._hf_keys import Keys
 from ._hf_layers import layer_types
 from ._hf_vocabulary import ELSEWHERE, FOREIGN, TOP_LEVEL
@@ -37,9 +37,7 @@ class Context:
 
     def error(self, message):
         """A `ValueError` that says where in the config."""
-        place = "".join(f"[{key!r}]" for key in self.path)
-        place = f"config{place}: " if place else ""
-        return ValueError(f"{self.function}: {place}{message}.")
+        return _error(self.function, self.path, message)
 
     def at(self, index):
         """The context of one layer, with what it changes."""
@@ -47,6 +45,12 @@ class Context:
             return self
         changes = self.family.overrides(self, self.layer_types).get(index, {})
         return replace(self, keys=self.keys.changed(**changes)) if changes else self
+
+
+def _error(function, path, message):
+    place = "".join(f"[{key!r}]" for key in path)
+    place = f"config{place}: " if place else ""
+    return ValueError(f"{function}: {place}{message}.")
 
 
 @cache
@@ -63,8 +67,8 @@ def find(function, config, layout):
             f"{function}: config is a {type(config).__name__}, but must be a dict as "
             "in config.json; pass config.to_dict()."
         )
-    model_type = config.get("model_type")
-    found = list(_candidates(config, (), None))
+    model_type = _model_type(function, config)
+    found = list(_candidates(function, config, (), None))
     if not found and model_type in tables()["sub_configs"]:
         raise ValueError(
             f"{function}: no part of the config of {model_type=} has rotary positions "
@@ -81,12 +85,13 @@ def find(function, config, layout):
             f"of them itself, {choices}."
         )
     path, model_type, part = found[0]
+    _check_above(function, config, path)
     return _context(function, path, model_type, part, layout)
 
 
-def _candidates(config, path, pinned):
+def _candidates(function, config, path, pinned):
     """`(path, model_type, part)` of every outermost part that has rotary positions."""
-    model_type = pinned or config.get("model_type")
+    model_type = pinned or _model_type(function, config, path)
     subs = tables()["sub_configs"].get(model_type, {})
     own = any(config.get(key) for key in _OWN)
     text = subs.get("text_config", {})
@@ -98,21 +103,54 @@ def _candidates(config, path, pinned):
         yield path, model_type, config
     else:
         parts = {key: {} for key in subs}
+        for key in subs:
+            if not isinstance(config.get(key, {}), Mapping | None):
+                message = f"{key}={config[key]!r} must be a dict or null"
+                raise _error(function, path, message)
         parts |= {k: v for k, v in config.items() if isinstance(v, Mapping)}
         for key, part in parts.items():
             sub = subs.get(key, {})
             default = sub.get("model_type")
             # Whatever such a part calls itself, the code takes one class.
-            fixed = default if sub.get("fixed") else part.get("model_type") or default
+            named = _model_type(function, part, (*path, key))
+            fixed = default if sub.get("fixed") else named or default
             if fixed is not None or any(part.get(k) for k in _OWN):
-                yield from _candidates(part, (*path, key), fixed)
+                yield from _candidates(function, part, (*path, key), fixed)
+
+
+def _check_above(function, config, path):
+    """What stands above the part that is taken must not say something else."""
+    above, part = [], config
+    for key in path:
+        above.append(part)
+        part = part.get(key) or {}
+    for depth, level in enumerate(above):
+        for key in (*sorted(TOP_LEVEL), *FOREIGN):
+            if level.get(key) is not None and level[key] != part.get(key):
+                inner = "".join(f"[{name!r}]" for name in path)
+                raise _error(
+                    function,
+                    path[:depth],
+                    f"the config holds {key}={level[key]!r}, which the code of "
+                    f"model_type={level.get('model_type')!r} does not read, for it has "
+                    f"rotary positions in config{inner}; write it there or remove it",
+                )
+
+
+def _model_type(function, config, path=()):
+    """The model type whose code the config is for."""
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str | None):
+        raise _error(function, path, f"{model_type=} must be a name")
+    return SAME_CODE.get(model_type, model_type)
 
 
 def _context(function, path, model_type, part, layout):
     family = FAMILIES.get(model_type, UNKNOWN)
     known = tables()["models"].get(model_type, {})
     aliases = known.get("aliases", {})
-    keys = Keys(part, "the config", known, aliases)
+    error = partial(_error, function, path)
+    keys = Keys(part, "the config", known, aliases, error)
     context = Context(function, path, model_type, family, keys)
     if model_type in REFUSED:
         raise context.error(f"model_type={model_type!r}: {REFUSED[model_type]}")
@@ -124,31 +162,47 @@ def _context(function, path, model_type, part, layout):
             "for a config does not tell how channels are paired"
         )
     for key, instead in FOREIGN.items():
-        if part.get(key) is not None and key not in family.elsewhere:
+        value = part.get(key)
+        if value is None or value in (family.says.get(key), part.get(instead)):
+            continue
+        if key not in family.elsewhere:
             raise context.error(
                 f"{key!r} is a name of other engines; Hugging Face calls it {instead}"
             )
     return replace(context, layer_types=layer_types(context))
 
 
-def check_all_read(context, params):
-    """Keys of the vocabulary that nobody has read are an error, not a default."""
+def check_all_read(context, params, rope):
+    """Keys of the vocabulary that nobody has read are an error, not a default.
+
+    One that says what `rope` is anyway does no harm.
+    """
     keys, family = context.keys, context.family
+    known = {*ELSEWHERE, *family.elsewhere}
     for key in params.unread():
-        if key not in ELSEWHERE and key not in family.elsewhere:
-            if key == "partial_rotary_factor" and params.values[key] == 1.0:
-                continue
+        if key not in known and not _agrees(key, params.values[key], params, rope):
             raise context.error(
                 f"{params.where} holds {key}={params.values[key]!r}, which the rotary "
                 f"embedding of model_type={context.model_type!r} does not read; remove "
                 "it, or check rope_type"
             )
     for key in keys.unread():
-        if key not in TOP_LEVEL or key in ELSEWHERE or key in family.elsewhere:
+        if key not in TOP_LEVEL or key in known:
             continue
-        if key == "partial_rotary_factor" and keys.values[key] == 1.0:
-            continue
-        raise context.error(
-            f"the config holds {key}={keys.values[key]!r}, which the rotary embedding "
-            f"of model_type={context.model_type!r} does not read; remove it"
-        )
+        if not _agrees(key, keys.values[key], params, rope):
+            raise context.error(
+                f"the config holds {key}={keys.values[key]!r}, which the rotary "
+                f"embedding of model_type={context.model_type!r} does not read; remove "
+                "it"
+            )
+
+
+def _agrees(key, value, params, rope):
+    """Whether an unread key says what the rope is."""
+    if key in ("partial_rotary_factor", "rotary_pct"):
+        return value == 1.0
+    if key in ("rope_theta", "rotary_emb_base"):
+        return value == params.values.get("rope_theta")
+    if key in ("rope_interleave", "rope_interleaved"):
+        return value == (rope.layout in ("interleaved", "interleaved_to_half"))
+    return False

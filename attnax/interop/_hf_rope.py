@@ -55,6 +55,7 @@ def rope_from_hf(
         Hugging Face transformers 5.23, `modeling_rope_utils.py` and the classes of each
         model. https://github.com/huggingface/transformers
     """
+    _check_arguments("rope_from_hf", layer_type, seq_len)
     context = find("rope_from_hf", config, layout)
     params = context.family.schema(context)
     chosen = _chosen(context, params, layer_type)
@@ -99,6 +100,7 @@ def ropes_from_hf(
         Hugging Face transformers 5.23, the classes of each model.
         https://github.com/huggingface/transformers
     """
+    _check_arguments("ropes_from_hf", None, seq_len)
     context = find("ropes_from_hf", config, layout)
     if not context.layer_types:
         raise context.error(
@@ -116,6 +118,14 @@ def ropes_from_hf(
         rope = _rope(context, params[label], index, seq_len, layout)
         out.append(made.setdefault(rope, rope))
     return out
+
+
+def _check_arguments(function, layer_type, seq_len):
+    if not isinstance(layer_type, str | None):
+        raise ValueError(f"{function}: {layer_type=} must be a name.")
+    whole = isinstance(seq_len, int) and not isinstance(seq_len, bool)
+    if seq_len is not None and not (whole and seq_len > 0):
+        raise ValueError(f"{function}: {seq_len=} must be a positive int.")
 
 
 def _chosen(context, params, layer_type):
@@ -162,7 +172,7 @@ def _rope(context, params, index, seq_len, layout):
         if str(error).startswith(context.function):
             raise
         raise context.error(f"{params.where}: {str(error).rstrip('.')}") from error
-    check_all_read(context, params)
+    check_all_read(context, params, rope)
     return rope
 
 
@@ -227,6 +237,7 @@ def _axes(context, params, pairs):
         )
     if len(sections) != 3:
         raise context.error(f"mrope_section={sections} must hold three sections")
+    sections = [int(section) for section in sections]
     axes = rule(sections, pairs)
     if len(axes) != pairs:
         raise context.error(

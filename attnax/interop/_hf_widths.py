@@ -14,10 +14,14 @@ from .. import functional as F
 def of_a_head(context):
     """`head_dim`, or what hidden size and heads make of it."""
     keys = context.keys
-    if keys.get("head_dim") is not None:
+    if keys.get("head_dim") is not None and not keys.null("head_dim"):
         return keys.integer(context, "head_dim")
-    hidden_size = keys.integer(context, "hidden_size")
-    return hidden_size // keys.integer(context, "num_attention_heads")
+    return _of_hidden_size(context)
+
+
+def of_a_share(context):
+    """What hidden size and heads make, which `head_dim` may repeat."""
+    return _same_as_head_dim(context, _of_hidden_size(context))
 
 
 def of_the_rotary_part(context):
@@ -25,11 +29,9 @@ def of_the_rotary_part(context):
     return context.keys.integer(context, "qk_rope_head_dim")
 
 
-def of_both_parts(context):
-    """The whole latent head, of which a fraction rotates."""
-    keys = context.keys
-    rotary = keys.integer(context, "qk_rope_head_dim")
-    return rotary + keys.integer(context, "qk_nope_head_dim")
+def of_the_rotary_part_alone(context):
+    """The same, where the code sets `head_dim` to it, which may repeat it."""
+    return _same_as_head_dim(context, of_the_rotary_part(context))
 
 
 def of_rotary_dim(context):
@@ -42,6 +44,8 @@ def of_rotary_dim(context):
 def of_shared_attention(context):
     """Twice the usual width: the input is two hidden states side by side."""
     keys = context.keys
+    if keys.given("head_dim") is not None:
+        return keys.integer(context, "head_dim")
     hidden_size = keys.integer(context, "hidden_size")
     return 2 * hidden_size // keys.integer(context, "num_attention_heads")
 
@@ -74,6 +78,22 @@ def of_memory_attention(context):
         context.keys.integer(context, f"memory_attention_{name}") for name in names
     )
     return hidden_size // (rate * heads)
+
+
+def _of_hidden_size(context):
+    keys = context.keys
+    hidden_size = keys.integer(context, "hidden_size")
+    return hidden_size // keys.integer(context, "num_attention_heads")
+
+
+def _same_as_head_dim(context, width):
+    said = context.keys.given("head_dim")
+    if said not in (None, width):
+        raise context.error(
+            f"the config holds head_dim={said!r}, but the other sizes of "
+            f"model_type={context.model_type!r} make it {width}; remove it"
+        )
+    return width
 
 
 # Pictures: a rope of several axes from a width and a base.

@@ -462,7 +462,7 @@ def test_a_model_type_that_is_not_in_the_table_needs_a_layout():
         "a": {"rope_theta": 100.0},
         "b": {"rope_theta": 200.0, "partial_rotary_factor": 0.5},
     }
-    both = config | {"rope_parameters": nested}
+    both = {"model_type": "mine", "head_dim": 64, "rope_parameters": nested}
     rope = rope_from_hf(both, layer_type="b", layout="half")
     assert rope == F.Rope(F.default_inv_freq(32, 200.0))
 
@@ -509,8 +509,9 @@ def test_unknown_defaults_are_errors(config, message):
         (scaled("linear"), "rope_scaling must hold 'factor'"),
         (scaled("linear", factor=0.5), "rope_scaling: .*factor=0.5 must be at least 1"),
         (scaled("yarn", factor=0.5), "rope_scaling: .*factor=0.5 must be at least 1"),
-        (scaled("linear", factor="two"), "holds factor='two', not a number"),
-        (LLAMA | {"hidden_size": 64.5}, "holds hidden_size=64.5, no whole number"),
+        (scaled("linear", factor="two"), "factor='two', which must be a finite number"),
+        (scaled("yarn", **YARN, mscale=float("nan")), "mscale=nan, .* finite number"),
+        (LLAMA | {"hidden_size": 64.5}, "hidden_size=64.5 must be a positive whole"),
         (scaled("linear", factor=2.0, beta_fast=3), "holds beta_fast=3, .* not read"),
         (scaled("default", factor=2.0), "holds factor=2.0, .* not read"),
         (scaled("default", mrope_section=[1]), r"holds mrope_section=\[1\]"),
@@ -521,13 +522,13 @@ def test_unknown_defaults_are_errors(config, message):
             scaled("longrope", **(LONGROPE | {"short_factor": [1.0]})),
             r"\['short_factor'\] holds 1 numbers, .* 32 pairs",
         ),
-        (scaled("llama3", **(LLAMA3 | {"low_freq_factor": 4.0})), "high_freq_factor="),
+        (scaled("llama3", **(LLAMA3 | {"low_freq_factor": 5.0})), "high_freq_factor="),
         (LLAMA | {"partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5, .* not r"),
         (LLAMA | {"rope_interleave": True}, "rope_interleave=True, .* not read"),
         (LLAMA | {"no_rope_layers": [1]}, r"no_rope_layers=\[1\], .* not read"),
         (LLAMA | {"rotary_base": 1e4}, "'rotary_base' is a name of other engines"),
         (LLAMA | {"head_dim": 7}, "head_dim=7 .* 7 rotating channels"),
-        (LLAMA | {"head_dim": 0}, "head_dim=0 .* 0 rotating channels"),
+        (LLAMA | {"head_dim": 0}, "head_dim=0 must be a positive whole number"),
         (LLAMA | {"rope_theta": -1.0}, "base=-1.0 must be positive"),
         (
             LLAMA | {"rope_parameters": {"full_attention": {"rope_theta": 1.0}}},
@@ -582,7 +583,11 @@ def test_layer_types_and_lengths_are_checked():
     refused(LLAMA, r"layer_type='x' must be one of \['full_att", layer_type="x")
     config = {"model_type": "smollm3", "num_hidden_layers": 4}
     refused(config, "some layers of .* ropes_from_hf", layer_type="full_attention")
-    refused(scaled("dynamic", factor=2.0), "seq_len=0 must be positive", seq_len=0)
+    for seq_len in (0, -1, 1.5, "9"):
+        with helpers.refused(f"{seq_len=} must be a positive int"):
+            rope_from_hf(LLAMA, seq_len=seq_len)
+    with helpers.refused(r"layer_type=\['x'\] must be a name"):
+        rope_from_hf(LLAMA, layer_type=["x"])
     with pytest.raises(ValueError, match="ropes_from_hf: num_hidden_layers is missing"):
         ropes_from_hf(
             {"model_type": "x", "head_dim": 8, "rope_theta": 1.5}, layout="half"
@@ -604,11 +609,237 @@ def test_the_config_is_not_changed():
     assert json.dumps(GEMMA3_4B) == before
 
 
+# Keys that contradict one another, or say what is so anyway.
+
+QWEN3 = {"model_type": "qwen3", "head_dim": 64}
+DEEPSEEK = {"model_type": "deepseek_v3"}
+FULL, SLIDING = {"rope_theta": 5e5}, {"rope_theta": 1e4}
+NESTED = {"full_attention": FULL, "sliding_attention": SLIDING}
+GEMMA3 = {"model_type": "gemma3_text"}
+LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "config, message",
+    (
+        (
+            LLAMA | {"rope_theta": 1e6, "rope_parameters": FULL},
+            "rope_theta=1000000.0, but rope_parameters, which .* rope_theta=500000.0",
+        ),
+        (
+            {"model_type": "glm", "partial_rotary_factor": 0.25}
+            | {"rope_parameters": {"partial_rotary_factor": 0.5}},
+            "partial_rotary_factor=0.25, but rope_parameters",
+        ),
+        (
+            {"model_type": "ministral3", "rope_theta": 7.0},
+            "but the code of 'ministral3'",
+        ),
+        (
+            GEMMA3 | {"rope_parameters": NESTED, "rope_local_base_freq": 7.0},
+            "rope_local_base_freq=7.0, but the parameters by layer type",
+        ),
+        (
+            GEMMA3 | {"rope_parameters": NESTED | {"rope_type": "linear"}},
+            "rope_parameters holds rope_type='linear', but",
+        ),
+        (
+            GEMMA3 | {"rope_parameters": NESTED | {"full": FULL}},
+            r"holds \['full'\], which no layer of 'gemma3_text' is",
+        ),
+        (
+            {"model_type": "laguna", "rope_parameters": {"full_attention": FULL}}
+            | {"layer_types": ["full_attention", "sliding_attention"]},
+            r"an entry for the layer types \['sliding_attention'\]",
+        ),
+        ({"model_type": "bamba", "partial_rotary_factor": 1.0}, "code of 'bamba' make"),
+        ({"model_type": "bamba", "attn_rotary_emb": 32}, "attn_rotary_emb=32, but"),
+        (DEEPSEEK | {"head_dim": 192}, "head_dim=192, but .* make it 64"),
+        ({"model_type": "mistral4", "head_dim": 64}, "head_dim=64, but"),
+        (
+            {"model_type": "mistral4", "rope_parameters": FULL}
+            | {"partial_rotary_factor": 0.25},
+            "partial_rotary_factor=0.25, but",
+        ),
+        (
+            {
+                "model_type": "dots3_note_text",
+                "rope_parameters": {"rope_theta": 1e4}
+                | {"partial_rotary_factor": 0.125},
+            },
+            "0.125, but the code",
+        ),
+        (
+            {"model_type": "esm", "position_embedding_type": "rotary"}
+            | {"rope_scaling": {"type": "linear", "factor": 2.0}},
+            "rope_scaling=.* does not read",
+        ),
+        (
+            {"model_type": "cohere2_moe", "rope_scaling": {"type": "default"}},
+            "rope_scaling=.* does not read",
+        ),
+        ({"model_type": "mimo_v2_flash", "swa_rope_theta": 1e5}, "swa_rope_theta=1"),
+        ({"model_type": "ultrabert", "rope_theta": 1e4}, "as a list with one base"),
+        (
+            {"model_type": "step3p5", "rope_parameters": NESTED}
+            | {"rope_theta": 7.0, "layer_types": ["full_attention"] * 45},
+            "rope_theta=7.0, .* does not read",
+        ),
+        ({"model_type": "step3p5", "rope_parameters": FULL}, "one dict for each of"),
+        ({"model_type": "step3p5", "rope_theta": [1e4]}, "1 rope_theta for 45 layers"),
+        (
+            {
+                "model_type": "step3p5",
+                "rope_scaling": {"type": "linear", "factor": 2.0},
+            },
+            "holds type='linear', .* write rope_type",
+        ),
+        (
+            scaled("dynamic", factor=2.0, original_max_position_embeddings=1024),
+            "original_max_position_embeddings=1024, but 'dynamic' counts from",
+        ),
+        (
+            scaled("longrope", **LONGROPE),
+            "max_position_embeddings=2048 is below original_max_position_embeddings",
+        ),
+        (
+            LLAVA | {"rope_theta": 1e4},
+            r"rope_theta=10000.0, .* config\['text_config'\]",
+        ),
+        (LLAVA | {"rope_ratio": 8}, "rope_ratio=8, which the code of .*'llava'"),
+        (LLAVA | {"text_config": ["llama"]}, r"text_config=\['llama'\] must be a dict"),
+        ({"model_type": ["llama"]}, r"model_type=\['llama'\] must be a name"),
+        (LLAMA | {"rope_interleaved": True}, "rope_interleaved=True, .* not read"),
+        (LLAMA | {"rotary_pct": 0.5}, "rotary_pct=0.5, .* not read"),
+        (
+            {"model_type": "nemotron", "partial_rotary_factor": 0.5}
+            | {"rotary_percent": 0.25},
+            "'rotary_percent' is a name of other engines",
+        ),
+    ),
+)
+def test_what_would_be_dropped_silently_is_said(config, message):
+    layer_type = {
+        "dots3_note_text": "indexed_attention",
+        "cohere2_moe": "sliding_attention",
+    }.get(str(config["model_type"]), "full_attention")
+    refused(config, message, layer_type=layer_type, seq_len=9)
+
+
+@pytest.mark.parametrize(
+    "config, values",
+    (
+        (LLAMA | {"rope_parameters": FULL}, {"rope_theta": 500_000}),
+        (LLAMA, {"rope_interleaved": False, "rotary_pct": 1.0}),
+        ({"model_type": "cohere2", "num_hidden_layers": 1}, {"rotary_pct": 1.0}),
+        ({"model_type": "glm_moe_dsa"}, {"rope_interleave": True}),
+        ({"model_type": "jetmoe"}, {"rotary_percent": 1.0}),
+        (
+            {"model_type": "nomic_bert"},
+            {"rotary_emb_fraction": 1.0, "rotary_emb_base": 1000}
+            | {"rotary_emb_interleaved": False, "rotary_emb_scale_base": None},
+        ),
+        (
+            {"model_type": "nemotron", "partial_rotary_factor": 0.5},
+            {"rotary_percent": 0.5, "rope_percent": 0.5},
+        ),
+        (
+            {"model_type": "bamba"},
+            {"partial_rotary_factor": 0.5, "attn_rotary_emb": 64},
+        ),
+        (DEEPSEEK, {"head_dim": 64}),
+        (LLAVA, {"rope_theta": 5e5}),
+    ),
+)
+def test_what_says_the_same_does_no_harm(config, values):
+    assert rope_from_hf(config | values) == rope_from_hf(config)
+
+
+def test_dynamic_may_name_its_length_twice():
+    config = scaled("dynamic", factor=2.0)
+    twice = scaled("dynamic", factor=2.0, original_max_position_embeddings=2048)
+    for seq_len in (9, 5000):
+        expected = rope_from_hf(config, seq_len=seq_len)
+        assert rope_from_hf(twice, seq_len=seq_len) == expected
+
+
+def test_empty_parameters_keep_the_default_of_the_code_away():
+    """An empty `rope_scaling` does not."""
+    for name, base in (("gpt_oss", 150_000.0), ("apertus", 12e6)):
+        config = {"model_type": name, "head_dim": 64}
+        plain = rope_from_hf(config | {"rope_parameters": {}})
+        assert plain == F.Rope(F.default_inv_freq(64, base))
+        assert rope_from_hf(config | {"rope_scaling": {}}) == rope_from_hf(config)
+        assert rope_from_hf(config) != plain
+
+
+def test_a_null_head_dim_is_the_share_of_the_hidden_size():
+    config = {"model_type": "ernie4_5", "hidden_size": 256, "num_attention_heads": 4}
+    assert rope_from_hf(config | {"head_dim": None}).rotary_pairs == 32
+    assert rope_from_hf(config).rotary_pairs == 64
+
+
+def test_llama_4_scout():
+    """Its two bounds are the same."""
+    scaling = LLAMA3 | {"factor": 16.0, "high_freq_factor": 1.0, "rope_type": "llama3"}
+    text = {"model_type": "llama4_text", "head_dim": 128, "rope_theta": 5e5}
+    config = text | {"rope_scaling": scaling}
+    plain = F.default_inv_freq(128, 5e5)
+    rope = rope_from_hf(config, layer_type="chunked_attention")
+    long = 2 * np.pi / plain > 8192
+    assert rope == F.Rope(np.where(long, plain / 16, plain), "interleaved")
+
+
+def test_mimo_as_released():
+    config = {"model_type": "mimo_v2_flash", "head_dim": 192, "num_hidden_layers": 48}
+    config |= {"rope_theta": 5_000_000, "swa_rope_theta": 10_000}
+    config |= {"partial_rotary_factor": 0.334}
+    for name, base in (("full_attention", 5e6), ("sliding_attention", 1e4)):
+        rope = rope_from_hf(config, layer_type=name)
+        assert rope == F.Rope(F.default_inv_freq(64, base))
+    scaled = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1e4}
+    nested = dict.fromkeys(("full_attention", "sliding_attention"), scaled)
+    config = {"model_type": "mimo_v2_flash", "head_dim": 192, "rope_parameters": nested}
+    rope = rope_from_hf(config, layer_type="full_attention")
+    assert rope == F.Rope(F.linear_inv_freq(192, 1e4, factor=2.0))
+
+
+def test_a_name_that_stands_for_the_code_of_another():
+    text = {"model_type": "kimi_k2", "rope_theta": 5e4}
+    expected = rope_from_hf(DEEPSEEK | {"rope_theta": 5e4})
+    assert rope_from_hf(text) == expected
+    parts = {"model_type": "kimi_k25", "text_config": text}
+    with pytest.raises(ValueError, match="several parts"):
+        rope_from_hf(parts)
+    assert rope_from_hf({"model_type": "x", "text_config": text}) == expected
+
+
+JSON = ("x", [1], ["x"], {"a": 1}, {"a": {"b": 1}}, -1, 0, 1.5, True, [], [[1]], [None])
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("value", JSON, ids=repr)
+def test_no_value_is_tripped_over(value):
+    """Whatever a key holds, the function says what is wrong or has a use for it."""
+    names = ("llama", "gemma3_text", "step3p5", "deepseek_v4", "mimo_v2_flash")
+    names += ("dots3_note_text", "cohere2_moe", "recurrent_gemma", "ultrabert")
+    for name in names:
+        for key in sorted(vocabulary.TOP_LEVEL | vocabulary.STRUCTURE):
+            config = {"model_type": name, key: value}
+            for function in (rope_from_hf, ropes_from_hf):
+                try:
+                    function(config, seq_len=9)
+                except ValueError as error:
+                    assert str(error).startswith(function.__name__), config
+
+
 # The tables.
 
 # Model types whose own code cannot make a rope of the defaults of its config either, or
 # rounds an odd number of channels up.
 NOT_FROM_DEFAULTS = {
+    "cohere_compass_text": "must hold an entry for the layer types",
     "glm4_moe": "head_dim=42 and partial_rotary_factor=0.5 make 21",
     "glm4v_moe_text": "head_dim=42 and partial_rotary_factor=0.5 make 21",
     "glm4v_text": "must sum to the 64 pairs",
