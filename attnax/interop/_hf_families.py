@@ -134,7 +134,11 @@ _WAV2VEC2 = Family(
     types=("default",),
     rotates=layers.where_on("position_embeddings_type", "rotary"),
 )
-_NOMIC = {"rotary_emb_fraction": 1.0, "rotary_emb_interleaved": False}
+_NOMIC = {
+    "rotary_emb_fraction": 1.0,
+    "rotary_emb_interleaved": False,
+    "max_trained_positions": 2048,
+}
 _GPT_J = Family(
     layout="interleaved",
     head_dim=widths.of_rotary_dim,
@@ -506,11 +510,10 @@ _TABLE = (
         qwen2_vl_text qwen2_5_vl_text
     """,
     ),
+    (replace(_PLAIN, axes=_CHUNKED), "qwen2_5_omni_text qwen2_5_omni_talker"),
     (
-        replace(_PLAIN, axes=_CHUNKED),
-        """
-        paddleocr_vl_text qwen2_5_omni_text qwen2_5_omni_talker
-    """,
+        replace(_PLAIN, axes=_CHUNKED, says={"rope_is_neox_style": True}),
+        "paddleocr_vl_text",
     ),
     (
         replace(_PLAIN, axes=_STRIDED),

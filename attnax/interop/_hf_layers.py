@@ -11,6 +11,15 @@ _RENAMED = {
     "deepseek_sparse_attention": "indexed_attention",
     "qwen_sparse_attention": "indexed_attention",
 }
+# The names that transformers 5.23 takes.
+_NAMES = frozenset(
+    """
+    full_attention sliding_attention chunked_attention window_attention
+    indexed_attention compressed_sparse_attention heavily_compressed_attention
+    minimax_m3_sparse conv moe mlp hybrid hybrid_sliding reference_sliding_attention
+    linear_attention
+    """.split()
+)
 # Layers that have no attention scores.
 _NO_ATTENTION = frozenset(("linear_attention", "conv", "moe", "mlp"))
 
@@ -25,12 +34,14 @@ def layer_types(context):
     if given is None:
         given = keys.given("layers_block_type")
     if given is None:
-        key, times = context.family.layer_count
-        count = keys.get(key)
-        if count is None:
-            return []
-        return context.family.layer_types(keys, times * int(count))
+        count = _layer_count(context)
+        return [] if count is None else context.family.layer_types(keys, count)
     types = [_RENAMED.get(name, name) for name in given]
+    unknown = sorted(set(types) - _NAMES)
+    if unknown and context.known:
+        raise context.error(
+            f"layer_types holds {unknown}; known are {', '.join(sorted(_NAMES))}"
+        )
     count = keys.given("num_hidden_layers")
     if count is not None and count != len(types):
         raise context.error(
@@ -38,6 +49,20 @@ def layer_types(context):
             "layer_types"
         )
     return types
+
+
+def _layer_count(context):
+    """How many there are, if it is known."""
+    keys = context.keys
+    key, times = context.family.layer_count
+    both = keys.given("num_hidden_layers") if times > 1 else None
+    if both is not None and both % times != 0:
+        raise context.error(
+            f"num_hidden_layers={both} must be a multiple of {times}, for each layer "
+            f"of {context.model_type!r} has {times} attentions"
+        )
+    count = both if both is not None else keys.get(key)
+    return count if count is None else int(count) * (1 if both is not None else times)
 
 
 # Rules of types.

@@ -35,6 +35,11 @@ class Context:
     keys: Keys
     layer_types: Sequence[str] = ()
 
+    @property
+    def known(self):
+        """Whether the code of the model type is."""
+        return self.family is not UNKNOWN
+
     def error(self, message):
         """A `ValueError` that says where in the config."""
         return _error(self.function, self.path, message)
@@ -180,7 +185,8 @@ def check_all_read(context, params, rope):
     keys, family = context.keys, context.family
     known = {*ELSEWHERE, *family.elsewhere}
     for key in params.unread():
-        if key not in known and not _agrees(key, params.values[key], params, rope):
+        value = params.values[key]
+        if key not in known and not _agrees(context, params, rope, key, value):
             raise context.error(
                 f"{params.where} holds {key}={params.values[key]!r}, which the rotary "
                 f"embedding of model_type={context.model_type!r} does not read; remove "
@@ -189,7 +195,7 @@ def check_all_read(context, params, rope):
     for key in keys.unread():
         if key not in TOP_LEVEL or key in known:
             continue
-        if not _agrees(key, keys.values[key], params, rope):
+        if not _agrees(context, params, rope, key, keys.values[key]):
             raise context.error(
                 f"the config holds {key}={keys.values[key]!r}, which the rotary "
                 f"embedding of model_type={context.model_type!r} does not read; remove "
@@ -197,10 +203,14 @@ def check_all_read(context, params, rope):
             )
 
 
-def _agrees(key, value, params, rope):
+def _agrees(context, params, rope, key, value):
     """Whether an unread key says what the rope is."""
+    width = 2 * rope.rotary_pairs
     if key in ("partial_rotary_factor", "rotary_pct"):
-        return value == 1.0
+        head_dim = context.keys.values.get("head_dim", width)
+        return value in (1.0, width / head_dim)
+    if key == "rotary_dim":
+        return value == width
     if key in ("rope_theta", "rotary_emb_base"):
         return value == params.values.get("rope_theta")
     if key in ("rope_interleave", "rope_interleaved"):

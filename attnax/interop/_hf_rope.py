@@ -37,8 +37,8 @@ def rope_from_hf(
 
     Returns:
         The rope; `None` for a `layer_type` that has none. Without `layer_type`, the one
-        that the layers with rotary positions have: `ropes_from_hf` says which these
-        are.
+        that the parameters describe: `ropes_from_hf` says which layers use it, and
+        there are models, such as Falcon with `alibi`, where none does.
 
     Raises:
         ValueError: If a key is missing, unknown, contradicts another or is out of its
@@ -211,6 +211,11 @@ def _rotary_dim(context, params, kind, head_dim):
     rotary_dim = head_dim
     if context.family.reads_fraction or kind != "default":
         fraction = params.number(context, "partial_rotary_factor", 1.0)
+        if fraction > 1.0 and context.family.axial is None:
+            raise context.error(
+                f"partial_rotary_factor={fraction} must be at most 1, for it is a part "
+                f"of head_dim={head_dim}"
+            )
         if kind != "proportional":  # there it says how many of the pairs turn
             rotary_dim = int(head_dim * fraction)
     if rotary_dim <= 0 or rotary_dim % 2 != 0:

@@ -130,9 +130,10 @@ def by_layer_type(
         said.append(("the config", fraction, _FRACTION, keys.given(fraction)))
     said += [(where, name, name, value) for name, value in beside.items()]
     for place, key, name, value in said:
-        made = [params.values.get(name) for params in out.values() if params]
         # transformers itself writes these inside, whatever the layer types have.
         written = {"rope_type": "default", "rope_theta": 10_000.0}
+        default = written.get(name) if name == "rope_type" else None
+        made = [params.values.get(name, default) for params in out.values() if params]
         if value not in (None, *made) and (place != where or value != written[name]):
             raise context.error(
                 f"{place} holds {key}={value!r}, but the parameters by layer type, "

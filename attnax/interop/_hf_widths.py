@@ -36,9 +36,13 @@ def of_the_rotary_part_alone(context):
 
 def of_rotary_dim(context):
     """`rotary_dim`, or the whole head where it is null."""
+    head_dim = of_a_head(context)
     if context.keys.get("rotary_dim") is None:
-        return of_a_head(context)
-    return context.keys.integer(context, "rotary_dim")
+        return head_dim
+    rotary_dim = context.keys.integer(context, "rotary_dim")
+    if rotary_dim > head_dim:
+        raise context.error(f"{rotary_dim=} must be at most {head_dim=}")
+    return rotary_dim
 
 
 def of_shared_attention(context):

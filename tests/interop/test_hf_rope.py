@@ -553,7 +553,7 @@ def test_unknown_defaults_are_errors(config, message):
             "mrope_interleaved=False, .* axes in turn",
         ),
         (
-            {"model_type": "cohere2", "num_hidden_layers": 3, "layer_types": ["a"]},
+            {"model_type": "cohere2", "num_hidden_layers": 3, "layer_types": ["conv"]},
             "num_hidden_layers=3 must equal the 1 entries",
         ),
         ({"model_type": "dinov3_vit"}, "use normalized_coordinates"),
@@ -703,6 +703,17 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
             scaled("longrope", **LONGROPE),
             "max_position_embeddings=2048 is below original_max_position_embeddings",
         ),
+        ({"model_type": "glm", "partial_rotary_factor": 1.5}, "1.5 must be at most 1"),
+        ({"model_type": "gptj", "rotary_dim": 512}, "rotary_dim=512 must be at most h"),
+        (
+            {"model_type": "llama", "layer_types": ["full_atention"]},
+            r"layer_types holds \['full_atention'\]; known are",
+        ),
+        ({"model_type": "longcat_flash", "num_hidden_layers": 3}, "a multiple of 2"),
+        (
+            {"model_type": "bailing_hybrid", "rotary_dim": 128},
+            "rotary_dim=128, .* does not read",
+        ),
         (
             LLAVA | {"rope_theta": 1e4},
             r"rope_theta=10000.0, .* config\['text_config'\]",
@@ -738,8 +749,10 @@ def test_what_would_be_dropped_silently_is_said(config, message):
         (
             {"model_type": "nomic_bert"},
             {"rotary_emb_fraction": 1.0, "rotary_emb_base": 1000}
-            | {"rotary_emb_interleaved": False, "rotary_emb_scale_base": None},
+            | {"rotary_emb_interleaved": False, "rotary_emb_scale_base": None}
+            | {"max_trained_positions": 2048},
         ),
+        ({"model_type": "paddleocr_vl_text"}, {"rope_is_neox_style": True}),
         (
             {"model_type": "nemotron", "partial_rotary_factor": 0.5},
             {"rotary_percent": 0.5, "rope_percent": 0.5},
@@ -749,6 +762,11 @@ def test_what_would_be_dropped_silently_is_said(config, message):
             {"partial_rotary_factor": 0.5, "attn_rotary_emb": 64},
         ),
         (DEEPSEEK, {"head_dim": 64}),
+        (
+            {"model_type": "bailing_hybrid"},
+            {"head_dim": 128, "rotary_dim": 64, "rope_interleave": True}
+            | {"partial_rotary_factor": 0.5},
+        ),
         (LLAVA, {"rope_theta": 5e5}),
     ),
 )
@@ -772,6 +790,11 @@ def test_empty_parameters_keep_the_default_of_the_code_away():
         assert plain == F.Rope(F.default_inv_freq(64, base))
         assert rope_from_hf(config | {"rope_scaling": {}}) == rope_from_hf(config)
         assert rope_from_hf(config) != plain
+
+
+def test_layers_with_two_attentions():
+    for config in ({"num_hidden_layers": 4}, {"num_layers": 2}):
+        assert len(ropes_from_hf({"model_type": "longcat_flash"} | config)) == 4
 
 
 def test_a_null_head_dim_is_the_share_of_the_hidden_size():
