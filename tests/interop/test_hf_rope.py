@@ -838,7 +838,7 @@ def test_a_name_that_stands_for_the_code_of_another():
     assert rope_from_hf({"model_type": "x", "text_config": text}) == expected
 
 
-JSON = ("x", [1], ["x"], {"a": 1}, {"a": {"b": 1}}, -1, 0, 1.5, True, [], [[1]], [None])
+JSON = ("x", [1], {"a": 1}, {"a": {"b": 1}}, 0, 1.5, [], [None])
 
 
 @pytest.mark.errors
