@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, UInt32
 
 from ._rope_phase import phase_words
 
-_LAYOUTS = ("half", "interleaved", "interleaved_to_half")
+LAYOUTS = ("half", "interleaved", "interleaved_to_half")
 
 
 @jax.tree_util.register_static
@@ -214,8 +214,8 @@ def _check(rope):
             f"Rope: inv_freq={rope.inv_freq} must hold at least one frequency, each "
             "below 2**64 in magnitude."
         )
-    if rope.layout not in _LAYOUTS:
-        raise ValueError(f"Rope: layout={rope.layout!r} must be one of {_LAYOUTS}.")
+    if rope.layout not in LAYOUTS:
+        raise ValueError(f"Rope: layout={rope.layout!r} must be one of {LAYOUTS}.")
     if rope.axis_of_pair is None:
         if rope.num_axes != 1:
             raise ValueError(

@@ -40,6 +40,8 @@ class Family:
         per_layer: From a layer's index and its parameters to those it has itself.
         overrides: Keys of the config that single layers change.
         method: Makes frequencies and attention factor where the common methods do not.
+        padded: Lists with one entry per layer may go on for layers that guess further
+            tokens, `num_nextn_predict_layers`.
         elsewhere: Keys of these names are left to other parts of the model.
         says: Names of other engines that its configs hold, each with the one value that
             its code stands for.
@@ -62,6 +64,7 @@ class Family:
     per_layer: Callable | None = None
     overrides: Callable = widths.per_layer_config
     method: Callable | None = None
+    padded: bool = False
     elsewhere: tuple[str, ...] = ()
     says: dict = field(default_factory=dict)
 
@@ -176,6 +179,7 @@ _TABLE = (
         _FRACTION,
         """
         glm4_moe glmasr_encoder nemotron nemotron3_5_transcribe_asr_audio
+        minimax_m3_vl_text
         nemotron3_5_transcribe_word_timestamp nemotron3_diarization_audio persimmon phi
         solar_open stablelm
     """,
@@ -399,7 +403,7 @@ _TABLE = (
             schema=schemas.deepseek_v4,
             label=lambda t: "main" if t == "sliding_attention" else "compress",
             layer_types=layers.deepseek_v4,
-            elsewhere=("qk_rope_head_dim",),
+            padded=True,
         ),
         "deepseek_v4",
     ),
@@ -410,19 +414,11 @@ _TABLE = (
             schema=_GLOBAL_AND_LOCAL,
             layer_types=layers.every(6, "sliding_window_pattern"),
         ),
-        "gemma3_text",
+        "gemma3_text t5gemma2_text t5gemma2_decoder",
     ),
     (
         replace(_NESTED, schema=_GLOBAL_AND_LOCAL, layer_types=layers.every(5)),
         "gemma3n_text",
-    ),
-    (
-        replace(
-            _NESTED,
-            schema=_GLOBAL_AND_LOCAL,
-            layer_types=layers.every(6, "sliding_window_pattern"),
-        ),
-        "t5gemma2_text t5gemma2_decoder",
     ),
     (
         replace(
@@ -473,11 +469,10 @@ _TABLE = (
         ),
         "neomme",
     ),
-    (replace(_NESTED_FRACTION, schema=schemas.step3p5), "step3p5"),
+    (replace(_NESTED_FRACTION, schema=schemas.step3p5, padded=True), "step3p5"),
     # Names of their own.
     (replace(_FRACTION, schema=schemas.gpt_neox), "gpt_neox gpt_neox_japanese"),
     (replace(_FRACTION, schema=schemas.minimax_m2), "minimax_m2"),
-    (replace(_FRACTION, elsewhere=("rotary_dim",)), "minimax_m3_vl_text"),
     (replace(_PLAIN, schema=schemas.dbrx), "dbrx"),
     (_PHI3, "phi3 phi4_multimodal"),
     (replace(_PLAIN, method=schemas.phimoe, types=("default", "longrope")), "phimoe"),

@@ -30,6 +30,8 @@ class Keys:
             self.aliases.setdefault(other, []).append(one)
         self.read = set()
         self.error = error
+        # Of values that stand elsewhere under another name: where, and which.
+        self.spelled = {}
 
     def given(self, name, default=None):
         """What the config itself says."""
@@ -62,22 +64,23 @@ class Keys:
             )
         return value
 
+    def said(self, name):
+        """What stands where, for errors."""
+        where, key = self.spelled.get(name, (self.where, name))
+        return f"{where} holds {key}={self.get(name)!r}"
+
     def number(self, context, name, default=None):
         """`require` of a number, as a float."""
         value = self.require(context, name, default)
         if not is_number(value):
-            raise context.error(
-                f"{self.where} holds {name}={value!r}, which must be a finite number"
-            )
+            raise context.error(f"{self.said(name)}, which must be a finite number")
         return float(value)
 
     def integer(self, context, name):
         """`require` of a whole number, as an int."""
         value = self.number(context, name)
         if not value.is_integer():
-            raise context.error(
-                f"{self.where} holds {name}={value}, which must be a whole number"
-            )
+            raise context.error(f"{self.said(name)}, which must be a whole number")
         return int(value)
 
     def null(self, name):
@@ -92,6 +95,7 @@ class Keys:
         """The same keys with other values, and the same memory."""
         out = Keys({**self.values, **values}, self.where, self.defaults, (), self.error)
         out.aliases, out.read, out.nulls = self.aliases, self.read, self.nulls
+        out.spelled = self.spelled
         return out
 
     def unread(self):

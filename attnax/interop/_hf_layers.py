@@ -35,20 +35,37 @@ def layer_types(context):
         given = keys.given("layers_block_type")
     if given is None:
         count = _layer_count(context)
-        return [] if count is None else context.family.layer_types(keys, count)
-    types = [_RENAMED.get(name, name) for name in given]
+        if count is None:
+            return []
+        types = context.family.layer_types(keys, count)
+        if len(types) != count:
+            raise context.error(
+                f"the config holds {count} layers, and lists that make {len(types)}: "
+                f"{types}"
+            )
+        return types
+    types = [current_name(name) for name in given]
     unknown = sorted(set(types) - _NAMES)
     if unknown and context.known:
         raise context.error(
             f"layer_types holds {unknown}; known are {', '.join(sorted(_NAMES))}"
         )
     count = keys.given("num_hidden_layers")
+    # Layers that guess several tokens at once follow at the end.
+    extra = keys.given("num_nextn_predict_layers", 0) if context.family.padded else 0
+    if count is not None and count < len(types) <= count + extra:
+        types = types[: int(count)]
     if count is not None and count != len(types):
         raise context.error(
             f"num_hidden_layers={count} must equal the {len(types)} entries of "
             "layer_types"
         )
     return types
+
+
+def current_name(layer_type):
+    """What transformers 5.23 calls a type of layer."""
+    return _RENAMED.get(layer_type, layer_type)
 
 
 def _layer_count(context):

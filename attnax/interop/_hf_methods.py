@@ -36,6 +36,8 @@ def rope_type(context, params, renames):
 def frequencies(context, params, kind, head_dim, rotary_dim, seq_len):
     """`(inv_freq, attention_factor)` by one of the methods of Hugging Face."""
     base = params.number(context, "rope_theta")
+    if base <= 0.0:
+        raise context.error(f"{params.said('rope_theta')}, which must be positive")
     if kind == "default":
         return F.default_inv_freq(rotary_dim, base), 1.0
     if kind == "linear":

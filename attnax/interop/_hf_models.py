@@ -9,8 +9,22 @@ from importlib import resources
 from ._hf_families import FAMILIES, REFUSED, SAME_CODE, UNKNOWN, Family
 from ._hf_keys import Keys
 from ._hf_layers import layer_types
-from ._hf_vocabulary import ELSEWHERE, FOREIGN, TOP_LEVEL
+from ._hf_vocabulary import ELSEWHERE, FOREIGN, RENAMED, SWITCHES, TOP_LEVEL
 
+# What a model that is not known reads as all others do, or says of the layout, and what
+# the rest is in these words.
+_COMMON = frozenset(
+    """
+    rope_parameters rope_scaling rope_theta rope_type partial_rotary_factor
+    rope_interleave rope_interleaved
+    """.split()
+)
+_INSTEAD = {
+    "rotary_dim": "partial_rotary_factor = rotary_dim / head_dim",
+    "rotary_pct": "partial_rotary_factor",
+    "rotary_emb_base": "rope_theta",
+    "qk_rope_head_dim": "head_dim, which is the width that rotates",
+}
 # Any of these at its own level says that a composite config means itself.
 _OWN = ("rope_parameters", "rope_scaling", "rope_theta")
 
@@ -80,6 +94,7 @@ def find(function, config, layout):
             "that are known; if one has them, pass that part, with layout=."
         )
     found = found or [((), model_type, config)]
+    _check_above(function, config, found)
     if len(found) > 1:
         choices = ", ".join(
             f"config{''.join(f'[{key!r}]' for key in path)} with {model_type=}"
@@ -90,7 +105,6 @@ def find(function, config, layout):
             f"of them itself, {choices}."
         )
     path, model_type, part = found[0]
-    _check_above(function, config, path)
     return _context(function, path, model_type, part, layout)
 
 
@@ -103,7 +117,11 @@ def _candidates(function, config, path, pinned):
     if model_type in FAMILIES or model_type in REFUSED:
         yield path, model_type, config
     elif own and text.get("flat"):  # of releases that knew no parts
-        yield path, text["model_type"], config
+        part = config.get("text_config")
+        if isinstance(part, Mapping):  # what stands beside it, it repeats
+            yield (*path, "text_config"), text["model_type"], part
+        else:
+            yield path, text["model_type"], config
     elif own and model_type not in tables()["sub_configs"]:
         yield path, model_type, config
     else:
@@ -123,22 +141,28 @@ def _candidates(function, config, path, pinned):
                 yield from _candidates(function, part, (*path, key), fixed)
 
 
-def _check_above(function, config, path):
-    """What stands above the part that is taken must not say something else."""
-    above, part = [], config
-    for key in path:
-        above.append(part)
-        part = part.get(key) or {}
-    for depth, level in enumerate(above):
+def _check_above(function, config, found):
+    """What stands above the parts that may be taken must not say something else."""
+    levels = {}
+    for path, _, part in found:
+        level = config
+        for depth, key in enumerate(path):
+            levels.setdefault(path[:depth], (level, []))[1].append((path, part))
+            level = level.get(key) or {}
+    for outer, (level, parts) in levels.items():
         for key in (*sorted(TOP_LEVEL), *FOREIGN):
-            if level.get(key) is not None and level[key] != part.get(key):
-                inner = "".join(f"[{name!r}]" for name in path)
+            value = level.get(key)
+            if value is not None and all(part.get(key) != value for _, part in parts):
+                places = " or ".join(
+                    f"config{''.join(f'[{name!r}]' for name in path)}"
+                    for path, _ in parts
+                )
                 raise _error(
                     function,
-                    path[:depth],
-                    f"the config holds {key}={level[key]!r}, which the code of "
+                    outer,
+                    f"the config holds {key}={value!r}, which the code of "
                     f"model_type={level.get('model_type')!r} does not read, for it has "
-                    f"rotary positions in config{inner}; write it there or remove it",
+                    f"rotary positions in {places}; write it there or remove it",
                 )
 
 
@@ -162,17 +186,24 @@ def _context(function, path, model_type, part, layout):
     if family is UNKNOWN and layout is None:
         raise context.error(
             f"model_type={model_type!r} is not in the table of models with rotary "
-            "positions; if its code is that of one that is, write that model_type; "
-            "else pass layout='half' (most models of Hugging Face) or 'interleaved', "
-            "for a config does not tell how channels are paired"
+            "positions, and may have none; if its code is that of one that is, write "
+            "that model_type; else pass layout='half' (most models of Hugging Face) or "
+            "'interleaved', for a config does not tell how channels are paired"
         )
+    for key in sorted(TOP_LEVEL - _COMMON) if family is UNKNOWN else ():
+        if part.get(key) is not None:
+            raise context.error(
+                f"the config holds {key}={part[key]!r}, and how the code of "
+                f"model_type={model_type!r} reads it is not known; write instead "
+                f"{_INSTEAD.get(key, 'what it stands for in other keys')}"
+            )
     for key, instead in FOREIGN.items():
         value = part.get(key)
-        if value is None or value in (family.says.get(key), part.get(instead)):
-            continue
-        if key not in family.elsewhere:
+        same = family.says.get(key), part.get(RENAMED.get(key))
+        off = value is False and key in SWITCHES
+        if not (value is None or off or value in same or key in family.elsewhere):
             raise context.error(
-                f"{key!r} is a name of other engines; Hugging Face calls it {instead}"
+                f"{key}={value!r} is a name of other engines: {instead}; remove it"
             )
     return replace(context, layer_types=layer_types(context))
 
@@ -188,9 +219,9 @@ def check_all_read(context, params, rope):
         value = params.values[key]
         if key not in known and not _agrees(context, params, rope, key, value):
             raise context.error(
-                f"{params.where} holds {key}={params.values[key]!r}, which the rotary "
-                f"embedding of model_type={context.model_type!r} does not read; remove "
-                "it, or check rope_type"
+                f"{params.said(key)}, which the rotary embedding of "
+                f"model_type={context.model_type!r} does not read; remove it, or check "
+                "rope_type"
             )
     for key in keys.unread():
         if key not in TOP_LEVEL or key in known:
@@ -204,11 +235,13 @@ def check_all_read(context, params, rope):
 
 
 def _agrees(context, params, rope, key, value):
-    """Whether an unread key says what the rope is."""
+    """Whether an unread key says what the rope is, or what every such config says."""
     width = 2 * rope.rotary_pairs
+    if value == context.keys.defaults.get(key):
+        return True
     if key in ("partial_rotary_factor", "rotary_pct"):
-        head_dim = context.keys.values.get("head_dim", width)
-        return value in (1.0, width / head_dim)
+        whole = context.family.head_dim(context)
+        return value in (width / whole, width / context.keys.get("head_dim", whole))
     if key == "rotary_dim":
         return value == width
     if key in ("rope_theta", "rotary_emb_base"):

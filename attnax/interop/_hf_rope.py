@@ -1,11 +1,12 @@
 """The rotary embedding of a released model from its Hugging Face config."""
 
 from collections.abc import Mapping
-
-import numpy as np
+from dataclasses import replace
 
 from .. import functional as F
 from ..functional import Rope
+from ..functional._rope import LAYOUTS
+from ._hf_layers import current_name
 from ._hf_methods import frequencies, rope_type
 from ._hf_models import check_all_read, find
 
@@ -55,7 +56,7 @@ def rope_from_hf(
         Hugging Face transformers 5.23, `modeling_rope_utils.py` and the classes of each
         model. https://github.com/huggingface/transformers
     """
-    _check_arguments("rope_from_hf", layer_type, seq_len)
+    _check_arguments("rope_from_hf", layer_type, seq_len, layout)
     context = find("rope_from_hf", config, layout)
     params = context.family.schema(context)
     chosen = _chosen(context, params, layer_type)
@@ -100,7 +101,7 @@ def ropes_from_hf(
         Hugging Face transformers 5.23, the classes of each model.
         https://github.com/huggingface/transformers
     """
-    _check_arguments("ropes_from_hf", None, seq_len)
+    _check_arguments("ropes_from_hf", None, seq_len, layout)
     context = find("ropes_from_hf", config, layout)
     if not context.layer_types:
         raise context.error(
@@ -120,7 +121,9 @@ def ropes_from_hf(
     return out
 
 
-def _check_arguments(function, layer_type, seq_len):
+def _check_arguments(function, layer_type, seq_len, layout):
+    if layout is not None and layout not in LAYOUTS:
+        raise ValueError(f"{function}: {layout=} must be one of {LAYOUTS}.")
     if not isinstance(layer_type, str | None):
         raise ValueError(f"{function}: {layer_type=} must be a name.")
     whole = isinstance(seq_len, int) and not isinstance(seq_len, bool)
@@ -145,6 +148,7 @@ def _chosen(context, params, layer_type):
             )
         label = next(iter(params))
         return label, [i for i, on in enumerate(rotates) if on and labels[i] == label]
+    layer_type = current_name(layer_type)
     if nested and layer_type in params:
         return layer_type, [i for i, label in enumerate(labels) if label == layer_type]
     if layer_type not in types:
@@ -220,9 +224,9 @@ def _rotary_dim(context, params, kind, head_dim):
             rotary_dim = int(head_dim * fraction)
     if rotary_dim <= 0 or rotary_dim % 2 != 0:
         raise context.error(
-            f"head_dim={head_dim} and partial_rotary_factor="
-            f"{params.get('partial_rotary_factor', 1.0)} make {rotary_dim} rotating "
-            "channels, which must be positive and even"
+            f"head_dim={head_dim} (or hidden_size over num_attention_heads) and "
+            f"partial_rotary_factor={params.get('partial_rotary_factor', 1.0)} make "
+            f"{rotary_dim} rotating channels, which must be positive and even"
         )
     return rotary_dim
 
@@ -252,9 +256,5 @@ def _axes(context, params, pairs):
 
 
 def _with_layout(rope, layout):
-    return Rope(
-        np.array(rope.inv_freq),
-        layout,
-        axis_of_pair=rope.axis_of_pair,
-        num_axes=rope.num_axes,
-    )
+    blocks = rope.num_blocks if layout == rope.layout else 1
+    return replace(rope, layout=layout, num_blocks=blocks)

@@ -61,7 +61,11 @@ def flat(
             )
     if _is_scaled(context, values) and keys.given(_ORIGINAL) is not None:
         values[_ORIGINAL] = keys.given(_ORIGINAL)  # it overrides the one inside
-    return {None: _with_original_length(context, values, where)}
+    params = _with_original_length(context, values, where)
+    for name, key in beside.items():
+        if name not in (given or {}) and key and keys.given(key) is not None:
+            params.spelled[name] = ("the config", key)
+    return {None: params}
 
 
 def by_layer_type(
@@ -125,20 +129,7 @@ def by_layer_type(
             values.setdefault(_FRACTION, keys.given(fraction))
         values = {**more.get(label, {}), **values}
         out[label] = _with_original_length(context, values, here)
-    said = [("the config", key, "rope_theta", keys.given(key)) for key in sorted(olds)]
-    if fraction:
-        said.append(("the config", fraction, _FRACTION, keys.given(fraction)))
-    said += [(where, name, name, value) for name, value in beside.items()]
-    for place, key, name, value in said:
-        # transformers itself writes these inside, whatever the layer types have.
-        written = {"rope_type": "default", "rope_theta": 10_000.0}
-        default = written.get(name) if name == "rope_type" else None
-        made = [params.values.get(name, default) for params in out.values() if params]
-        if value not in (None, *made) and (place != where or value != written[name]):
-            raise context.error(
-                f"{place} holds {key}={value!r}, but the parameters by layer type, "
-                f"which go before it, have {name}={made}; keep these"
-            )
+    _check_beside(context, out, beside, sorted(olds), fraction)
     if labels_known:
         _check_labels(context, out, nested)
     return out
@@ -211,6 +202,9 @@ def mistral4(context):
 
 def neomme(context):
     """Full layers rotate a quarter of each head, sliding ones all of it."""
+    for params in (context.keys.given("rope_parameters") or {}).values():
+        if isinstance(params, dict):
+            _check_new_name(context, "rope_parameters", params)
     return by_layer_type(
         context,
         thetas={
@@ -290,7 +284,7 @@ def step3p5(context):
     return out
 
 
-def deepseek_v4(context):
+def _main_and_compress(context):
     """Sliding layers are `main`; the others, `compress`, have a base of their own."""
     keys = context.keys
     head_dim = keys.integer(context, "head_dim")
@@ -313,6 +307,17 @@ def deepseek_v4(context):
         "main": Keys({"rope_theta": main, **more}, "rope_theta"),
         "compress": _with_original_length(context, scaled, where),
     }
+
+
+def deepseek_v4(context):
+    """As above; `qk_rope_head_dim` may repeat the width that rotates."""
+    out = _main_and_compress(context)
+    for params in out.values():
+        head_dim = context.keys.integer(context, "head_dim")
+        made = int(head_dim * params.number(context, _FRACTION))
+        said = context.keys.given("qk_rope_head_dim")
+        _check_same(context, "qk_rope_head_dim", said, made)
+    return out
 
 
 def dots3_note(context):
@@ -404,12 +409,39 @@ def _given(context, names=_NAMES):
 def _old_scaling(context):
     """`rope_scaling` where the code takes its type under the new name only."""
     old = _without_nulls(context.keys.given("rope_scaling") or {})
-    if "rope_type" not in old and old.get("type", "default") != "default":
+    _check_new_name(context, "rope_scaling", old)
+    return old
+
+
+def _check_new_name(context, where, values):
+    """Code that does not know the old name of the type takes the plain one for it."""
+    if "rope_type" not in values and values.get("type", "default") != "default":
         raise context.error(
-            f"rope_scaling holds type={old['type']!r}, which the code of "
+            f"{where} holds type={values['type']!r}, which the code of "
             f"{context.model_type!r} does not read; write rope_type"
         )
-    return old
+
+
+def _check_beside(context, params, beside, theta_keys, fraction):
+    """What stands beside the layer types says what one of them has."""
+    given, defaults = context.keys.given, {"rope_type": "default"}
+    said = [("the config", key, "rope_theta", given(key)) for key in theta_keys]
+    if fraction:
+        said.append(("the config", fraction, _FRACTION, given(fraction)))
+    # transformers itself writes these two inside, whatever the layer types have.
+    written = {"rope_type": "default", "rope_theta": 10_000.0}
+    said += [
+        ("rope_parameters", name, name, value)
+        for name, value in beside.items()
+        if value != written[name]
+    ]
+    for place, key, name, value in said:
+        made = [p.values.get(name, defaults.get(name)) for p in params.values() if p]
+        if value not in (None, *made):
+            raise context.error(
+                f"{place} holds {key}={value!r}, but the parameters by layer type, "
+                f"which go before it, have {name}={made}; keep these"
+            )
 
 
 def _check_labels(context, params, nested):

@@ -56,7 +56,7 @@ _KINDS = (
         full_attention_interval layer_group_size no_rope_layer_interval
     """,
     ),
-    ("a whole number", _whole(0), "first_k_dense_replace"),
+    ("a whole number", _whole(0), "first_k_dense_replace num_nextn_predict_layers"),
     (
         "a list of whole numbers",
         _listed(_whole(0)),

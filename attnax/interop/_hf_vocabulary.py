@@ -35,38 +35,45 @@ STRUCTURE = frozenset(
     """.split()
 )
 
-# Names of other engines for what Hugging Face spells differently.
-FOREIGN = {
-    "rotary_base": "rope_theta",
-    "rope_base": "rope_theta",
-    "rotary_percentage": "partial_rotary_factor",
-    "rotary_percent": "partial_rotary_factor",
-    "rope_pct": "partial_rotary_factor",
-    "rotary_emb_fraction": "partial_rotary_factor",
-    "rope_percent": "partial_rotary_factor",
-    "rotary_ndims": "partial_rotary_factor",
-    "rotary_emb_dim": "partial_rotary_factor",
-    "attn_rotary_emb": "partial_rotary_factor",
-    "rope_dim": "partial_rotary_factor",
-    "rope_ratio": "rope_theta (multiplied by it)",
-    "rotary_theta": "rope_theta",
-    "rope_factor": "rope_scaling",
-    "rope_scaling_factor": "rope_scaling",
-    "rotary_scaling_factor": "rope_scaling",
-    "rope_freq_base": "rope_theta",
-    "rope_freq_scale": "rope_scaling",
-    "use_dynamic_ntk": "rope_scaling with rope_type 'dynamic'",
-    "dynamic_ntk": "rope_scaling with rope_type 'dynamic'",
-    "rope_traditional": "the argument layout",
-    "rotary_interleaved": "the argument layout",
-    "rotary_emb_interleaved": "the argument layout",
-    "is_neox_style": "the argument layout",
-    "rope_is_neox_style": "the argument layout",
-    "max_trained_positions": "original_max_position_embeddings",
-    "xdrope_section": "mrope_section",
-    "rotary_emb_scale_base": "nothing: it is xPos, see xpos_cos_sin",
-    "use_fope": "nothing: Fourier position embedding is no rotation by position",
+# Names of other engines for keys of Hugging Face.
+RENAMED = {
+    name: key
+    for key, names in {
+        "rope_theta": """
+            rotary_base rope_base rotary_theta rope_freq_base rope_embedding_base
+        """,
+        "partial_rotary_factor": """
+            rotary_percentage rotary_percent rope_pct rope_percent rotary_emb_fraction
+        """,
+        "original_max_position_embeddings": "max_trained_positions",
+        "mrope_section": "xdrope_section",
+    }.items()
+    for name in names.split()
 }
+# All names of other engines, and what to do about each.
+FOREIGN = {name: f"Hugging Face calls it {key}" for name, key in RENAMED.items()} | {
+    name: instead
+    for instead, names in {
+        "write partial_rotary_factor, which is this over head_dim": """
+            rotary_ndims rotary_emb_dim attn_rotary_emb rope_dim
+        """,
+        "write rope_theta multiplied by it": "rope_ratio",
+        "write it as rope_scaling": """
+            rope_factor rope_scaling_factor rotary_scaling_factor rope_freq_scale
+            rope_position_scale
+        """,
+        "write rope_scaling with rope_type 'dynamic'": "use_dynamic_ntk dynamic_ntk",
+        "pass the argument layout": """
+            rope_traditional rotary_interleaved rotary_emb_interleaved is_neox_style
+            rope_is_neox_style
+        """,
+        "it is xPos, see xpos_cos_sin": "rotary_emb_scale_base",
+        "Fourier position embedding is no rotation by position": "use_fope",
+    }.items()
+    for name in names.split()
+}
+# Switches of other engines that do nothing while they are off.
+SWITCHES = frozenset(("use_dynamic_ntk", "dynamic_ntk", "use_fope"))
 
 # Of which part of the model these keys speak where no rotary embedding reads them.
 ELSEWHERE = {

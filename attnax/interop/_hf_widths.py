@@ -128,6 +128,11 @@ def whole_model(context, width, base):
 def per_layer_config(context, types):
     """`per_layer_config`, by index."""
     given = context.keys.given("per_layer_config") or {}
+    outside = [index for index in given if int(index) >= len(types)]
+    if outside:
+        raise context.error(
+            f"per_layer_config holds layers {outside}, of {len(types)} layers"
+        )
     return {int(index): values for index, values in given.items()}
 
 

@@ -477,6 +477,13 @@ def test_layout_overrides_the_table():
         other = rope_from_hf(config, layout="interleaved")
         expected = dataclasses.replace(own, layout="interleaved", num_blocks=1)
         assert other == expected != own
+    for name in families.FAMILIES:
+        if name not in NOT_FROM_DEFAULTS:
+            for rope in set(ropes_from_hf({"model_type": name}, seq_len=9)) - {None}:
+                same = ropes_from_hf(
+                    {"model_type": name}, seq_len=9, layout=rope.layout
+                )
+                assert rope in same
 
 
 @pytest.mark.errors
@@ -526,10 +533,16 @@ def test_unknown_defaults_are_errors(config, message):
         (LLAMA | {"partial_rotary_factor": 0.5}, "partial_rotary_factor=0.5, .* not r"),
         (LLAMA | {"rope_interleave": True}, "rope_interleave=True, .* not read"),
         (LLAMA | {"no_rope_layers": [1]}, r"no_rope_layers=\[1\], .* not read"),
-        (LLAMA | {"rotary_base": 1e4}, "'rotary_base' is a name of other engines"),
+        (
+            LLAMA | {"rotary_base": 1e4},
+            "rotary_base=10000.0 is a name of other engines: Hug",
+        ),
         (LLAMA | {"head_dim": 7}, "head_dim=7 .* 7 rotating channels"),
         (LLAMA | {"head_dim": 0}, "head_dim=0 must be a positive whole number"),
-        (LLAMA | {"rope_theta": -1.0}, "base=-1.0 must be positive"),
+        (
+            LLAMA | {"rope_theta": -1.0},
+            "the config holds rope_theta=-1.0, which must be pos",
+        ),
         (
             LLAMA | {"rope_parameters": {"full_attention": {"rope_theta": 1.0}}},
             r"nested by \['full_attention'\], but 'llama' reads one set",
@@ -710,6 +723,47 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
             r"layer_types holds \['full_atention'\]; known are",
         ),
         ({"model_type": "longcat_flash", "num_hidden_layers": 3}, "a multiple of 2"),
+        ({"model_type": "glm", "rotary_pct": 1.0}, "rotary_pct=1.0, .* does not read"),
+        (
+            {"model_type": "deepseek_v4", "qk_rope_head_dim": 64}
+            | {"partial_rotary_factor": 0.25},
+            "qk_rope_head_dim=64, but the code of 'deepseek_v4' makes it 128",
+        ),
+        (
+            {"model_type": "minimax_m3_vl_text", "rotary_dim": 32},
+            "rotary_dim=32, .* does not read",
+        ),
+        (
+            {"model_type": "llama4_text", "num_hidden_layers": 8}
+            | {"no_rope_layers": [1, 1, 0]},
+            "holds 8 layers, and lists that make 3",
+        ),
+        (
+            {"model_type": "gemma4_text", "num_hidden_layers": 6}
+            | {"per_layer_config": {"99": {}}},
+            r"per_layer_config holds layers \['99'\], of 6 layers",
+        ),
+        (
+            {
+                "model_type": "neomme",
+                "rope_parameters": {
+                    "full_attention": {"type": "linear", "factor": 2.0}
+                },
+            },
+            "holds type='linear', .* write rope_type",
+        ),
+        (
+            {"model_type": "qwen3_vl", "rope_theta": 5e6, "text_config": {}},
+            r"rope_theta=5000000.0, .* config\['text_config'\] or config\['vision_c",
+        ),
+        (
+            {"model_type": "qwen2_5_vl", "rope_theta": 7.0}
+            | {"text_config": {"rope_theta": 5e5}},
+            r"rope_theta=7.0, .* in config\['text_config'\]",
+        ),
+        (LLAMA | {"use_dynamic_ntk": True}, "use_dynamic_ntk=True .* 'dynamic'"),
+        (LLAMA | {"rope_embedding_base": 1e6}, "Hugging Face calls it rope_theta"),
+        (LLAMA | {"rope_position_scale": 2.0}, "write it as rope_scaling"),
         (
             {"model_type": "bailing_hybrid", "rotary_dim": 128},
             "rotary_dim=128, .* does not read",
@@ -726,7 +780,7 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
         (
             {"model_type": "nemotron", "partial_rotary_factor": 0.5}
             | {"rotary_percent": 0.25},
-            "'rotary_percent' is a name of other engines",
+            "rotary_percent=0.25 is a name of other engines",
         ),
     ),
 )
@@ -768,6 +822,13 @@ def test_what_would_be_dropped_silently_is_said(config, message):
             | {"partial_rotary_factor": 0.5},
         ),
         (LLAVA, {"rope_theta": 5e5}),
+        (LLAMA, {"use_dynamic_ntk": False}),
+        ({"model_type": "minimax_m3_vl_text"}, {"rotary_dim": 64}),
+        ({"model_type": "deepseek_v4"}, {"qk_rope_head_dim": 64}),
+        (
+            {"model_type": "qwen2_5_vl", "text_config": {"rope_theta": 5e5}},
+            {"rope_theta": 5e5, "hidden_size": 2048},
+        ),
     ),
 )
 def test_what_says_the_same_does_no_harm(config, values):
@@ -790,6 +851,31 @@ def test_empty_parameters_keep_the_default_of_the_code_away():
         assert plain == F.Rope(F.default_inv_freq(64, base))
         assert rope_from_hf(config | {"rope_scaling": {}}) == rope_from_hf(config)
         assert rope_from_hf(config) != plain
+
+
+def test_lists_that_go_on_for_layers_that_guess_tokens():
+    types = ["full_attention", "sliding_attention"] * 3
+    config = {"model_type": "step3p5", "num_hidden_layers": 4, "layer_types": types}
+    config["rope_theta"] = [float(i + 1) * 1e4 for i in range(6)]
+    refused(config, "num_hidden_layers=4 must equal the 6")
+    ropes = ropes_from_hf(config | {"num_nextn_predict_layers": 2})
+    assert len(ropes) == 4 and ropes[0] == ropes[2] != ropes[1]
+
+
+def test_what_a_model_that_is_not_known_may_say():
+    config = {"model_type": "mine", "head_dim": 64, "rope_theta": 1e4}
+    refused(
+        config | {"rotary_dim": 32},
+        "rotary_dim=32, and .* write instead partial_rotary_factor = rotary_dim / h",
+        layout="half",
+    )
+    refused(
+        config | {"no_rope_layers": [1]}, "no_rope_layers=.* not known", layout="half"
+    )
+    same = rope_from_hf(config | {"rope_interleaved": True}, layout="interleaved")
+    assert same == rope_from_hf(config, layout="interleaved")
+    with pytest.raises(ValueError, match="layout='neox' must be one of"):
+        rope_from_hf(config, layout="neox")
 
 
 def test_layers_with_two_attentions():
@@ -863,8 +949,8 @@ def test_no_value_is_tripped_over(value):
 # rounds an odd number of channels up.
 NOT_FROM_DEFAULTS = {
     "cohere_compass_text": "must hold an entry for the layer types",
-    "glm4_moe": "head_dim=42 and partial_rotary_factor=0.5 make 21",
-    "glm4v_moe_text": "head_dim=42 and partial_rotary_factor=0.5 make 21",
+    "glm4_moe": r"head_dim=42 \(.*\) and partial_rotary_factor=0.5 make 21",
+    "glm4v_moe_text": r"head_dim=42 \(.*\) and partial_rotary_factor=0.5 make 21",
     "glm4v_text": "must sum to the 64 pairs",
     "glm_image_text": "must sum to the 64 pairs",
     "qwen3_omni_moe_text": "make 73 rotating channels",
