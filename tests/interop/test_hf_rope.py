@@ -824,15 +824,25 @@ def test_what_would_be_dropped_silently_is_said(config, message):
         (LLAVA, {"rope_theta": 5e5}),
         (LLAMA, {"use_dynamic_ntk": False}),
         ({"model_type": "minimax_m3_vl_text"}, {"rotary_dim": 64}),
-        ({"model_type": "deepseek_v4"}, {"qk_rope_head_dim": 64}),
-        (
-            {"model_type": "qwen2_5_vl", "text_config": {"rope_theta": 5e5}},
-            {"rope_theta": 5e5, "hidden_size": 2048},
-        ),
     ),
 )
 def test_what_says_the_same_does_no_harm(config, values):
     assert rope_from_hf(config | values) == rope_from_hf(config)
+
+
+def test_a_width_of_deepseek_v4_that_is_said_twice():
+    config, layer_type = {"model_type": "deepseek_v4"}, "main"
+    twice = rope_from_hf(config | {"qk_rope_head_dim": 64}, layer_type=layer_type)
+    assert twice == rope_from_hf(config, layer_type=layer_type)
+
+
+def test_a_config_that_was_saved_anew_holds_its_text_twice():
+    """What older releases wrote at the top level, and the part that is read."""
+    text = {"rope_theta": 5e5, "hidden_size": 3584, "num_attention_heads": 28}
+    config = {"model_type": "qwen2_5_vl", "vision_config": {}}
+    rope = rope_from_hf(config | text)
+    again = config | text | {"text_config": text, "hidden_size": 2048}
+    assert rope_from_hf(again) == rope
 
 
 def test_dynamic_may_name_its_length_twice():
