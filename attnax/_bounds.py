@@ -9,12 +9,18 @@ INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 
 def int32_in_range(
-    function: str, name: str, values, lower: int = INT32_MIN, upper: int = INT32_MAX + 1
+    function: str,
+    name: str,
+    values,
+    lower: int = INT32_MIN,
+    upper: int = INT32_MAX + 1,
+    hint: str = "",
 ):
     """`values` as int32, and a mask of those in `[lower, upper)` and in int32.
 
     The mask is `None` where nothing can be out of range: values known on the host were
-    checked there (`ValueError` naming the first bad one), or the dtype admits no other.
+    checked there (`ValueError` naming the first bad one, with `hint` as the way out),
+    or the dtype admits no other.
     """
     lower, upper = max(lower, INT32_MIN), min(upper, INT32_MAX + 1)
     if not isinstance(values, jax.Array):
@@ -25,7 +31,7 @@ def int32_in_range(
     if lower <= info.min and info.max < upper:
         return jnp.asarray(values, jnp.int32), None
     if _is_known(values):
-        _check_on_host(function, name, np.asarray(values), lower, upper)
+        _check_on_host(function, name, np.asarray(values), lower, upper, hint)
         return jnp.asarray(values, jnp.int32), None
 
     if info.bits < 32:  # widened first, so that the bounds are representable
@@ -54,9 +60,9 @@ def _is_known(values) -> bool:
     return not isinstance(values, Tracer) and values.is_fully_addressable
 
 
-def _check_on_host(function, name, values, lower, upper):
+def _check_on_host(function, name, values, lower, upper, hint):
     bad = (values < lower) | (values >= upper)
     if bad.any():
         index = tuple(np.argwhere(bad)[0].tolist())
         first = f"{name}{list(index) if index else ''}={values[index]}"
-        raise ValueError(f"{function}: {first} must lie in [{lower}, {upper}).")
+        raise ValueError(f"{function}: {first} must lie in [{lower}, {upper}){hint}.")

@@ -68,6 +68,9 @@ RELEASED = {
 }
 
 
+PARAMETERS = ("rope_scaling", "rope_parameters")
+
+
 def ropes_of(config, layer_type, seq_len):
     """The rope of a config, and the one of the same base without scaling."""
     scaled = rope_from_hf(config, layer_type=layer_type, seq_len=seq_len)
@@ -87,20 +90,30 @@ def without_scaling(config):
         kind = kind if kind == "proportional" else "default"
         return {k: v for k, v in parameters.items() if k in keep} | {"rope_type": kind}
 
-    names = ("rope_parameters", "rope_scaling")
-    return {k: plain(v) if k in names and v else v for k, v in config.items()}
+    def changed(name, value):
+        if name in PARAMETERS and value:
+            return plain(value)
+        return without_scaling(value) if isinstance(value, dict) else value
+
+    return {name: changed(name, value) for name, value in config.items()}
 
 
 def trained_length(config, layer_type):
     """Positions that the plain frequencies were trained on, if the config says it."""
-    for name in ("rope_scaling", "rope_parameters"):
+    for name in PARAMETERS:
         parameters = config.get(name) or {}
         parameters = parameters.get(layer_type) or parameters
         if "original_max_position_embeddings" in parameters:
             return parameters["original_max_position_embeddings"]
         if parameters.get("rope_type", parameters.get("type")) == "linear":
             return None
-    return config.get("max_position_embeddings")
+    if "max_position_embeddings" in config:
+        return config["max_position_embeddings"]
+    parts = [
+        v for k, v in config.items() if isinstance(v, dict) and k not in PARAMETERS
+    ]
+    lengths = [trained_length(part, layer_type) for part in parts]
+    return next(filter(None, lengths), None)
 
 
 def draw(axes, name, scaled, plain, trained):
@@ -108,13 +121,14 @@ def draw(axes, name, scaled, plain, trained):
     # A pair that stands still has no wavelength, and leaves a gap.
     wavelength = [2 * np.pi / abs(f) if f else np.nan for f in scaled.inv_freq]
     own = [2 * np.pi / abs(f) if f else np.nan for f in plain.inv_freq]
+    top = max(1e8, 2 * np.nanmax(wavelength + own))
     if scaled.inv_freq != plain.inv_freq:
         axes.plot(own, color="C7", linestyle="--", label="without scaling")
     axes.plot(index, wavelength, ".-", color="C0", markersize=4, label="as configured")
     if trained:
         axes.axhline(trained, color="black", linewidth=0.8, label="trained context")
-        axes.axhspan(trained, 1e8, color="C1", alpha=0.1, label="less than one turn")
-    axes.set(title=name, xlabel="pair", yscale="log", ylim=(4, 1e8))
+        axes.axhspan(trained, top, color="C1", alpha=0.1, label="less than one turn")
+    axes.set(title=name, xlabel="pair", yscale="log", ylim=(4, top))
     axes.set_xlim(0, scaled.rotary_pairs - 1)
     axes.legend(frameon=False, fontsize="small", loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
@@ -133,6 +147,11 @@ def describe(name, scaled, trained):
     return line
 
 
+def name_of(path):
+    """That of the file, or of its folder where all files are called the same."""
+    return path.absolute().parent.name if path.stem == "config" else path.stem
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("configs", nargs="*", type=Path, metavar="config.json")
@@ -140,13 +159,17 @@ def main():
     parser.add_argument("--seq-len", type=int, help="for methods that depend on it")
     parser.add_argument("--output", metavar="PATH", default="rope_wavelengths.png")
     args = parser.parse_args()
-    configs = {p.parent.name or p.stem: json.loads(p.read_text()) for p in args.configs}
-    configs = configs or RELEASED
+    try:
+        configs = [(name_of(p), json.loads(p.read_text())) for p in args.configs]
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    released = not configs
+    configs = configs or list(RELEASED.items())
     rows, columns = -(-len(configs) // 2), min(2, len(configs))
     figure = Figure(figsize=(9, 3.3 * rows), layout="constrained")
-    for place, (name, config) in enumerate(configs.items(), 1):
+    for place, (name, config) in enumerate(configs, 1):
         layer_type = args.layer_type
-        if configs is RELEASED and config["model_type"].startswith("gemma"):
+        if released and config["model_type"].startswith("gemma"):
             layer_type = "full_attention"
         try:
             scaled, plain = ropes_of(config, layer_type, args.seq_len)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
+from ._rope_attention_factor import check_attention_factor
 from ._rope_phase import phase_words
 
 LAYOUTS = ("half", "interleaved", "interleaved_to_half")
@@ -41,7 +43,7 @@ class Rope:
             channels within each of them (Gemma 4 vision).
         rotary_slice: Where in the head the rotating channels stand: `"leading"`,
             `"trailing"` (DeepSeek: the last ones of whatever width `x` has), or the
-            index of the first one. The other channels pass.
+            index of the first one, 0 being `"leading"`. The other channels pass.
         attention_factor: Cos and sin are multiplied by it. From 1e-15 to 1e15, so that
             float32 holds its inverse square.
 
@@ -75,24 +77,22 @@ class Rope:
         rotary_slice: str | int = "leading",
         attention_factor: float = 1.0,
     ):
-        dtype = getattr(inv_freq, "dtype", np.float64)
-        if dtype != np.float64:
-            raise ValueError(
-                f"Rope: inv_freq is a {type(inv_freq).__name__} of {dtype}, "
-                "but must be a float64 NumPy vector or Python numbers."
-            )
-        frequencies = tuple(float(frequency) for frequency in inv_freq)
         axes = axis_of_pair
         if axes is not None:
-            axes = tuple(int(axis) for axis in axes)
+            axes = tuple(_integer("axis_of_pair", axis) for axis in axes)
         if num_axes is None:
             num_axes = 1 if axes is None else max(axes, default=0) + 1
+        if rotary_slice not in ("leading", "trailing"):
+            place = "'leading', 'trailing' or the index of the first rotating channel"
+            # The first channel is where the leading ones begin.
+            rotary_slice = _integer("rotary_slice", rotary_slice, place) or "leading"
+        check_attention_factor("Rope", attention_factor)
         fields = {
-            "inv_freq": frequencies,
+            "inv_freq": _frequencies(inv_freq),
             "layout": layout,
             "axis_of_pair": axes,
-            "num_axes": num_axes,
-            "num_blocks": num_blocks,
+            "num_axes": _integer("num_axes", num_axes),
+            "num_blocks": _integer("num_blocks", num_blocks),
             "rotary_slice": rotary_slice,
             "attention_factor": float(attention_factor),
         }
@@ -186,6 +186,7 @@ def stack_ropes(ropes: Sequence[Rope]) -> StackedRopes:
         Gemma 3, 2025, section 2: local and global layers of different bases.
         https://arxiv.org/abs/2503.19786
     """
+    ropes = list(ropes)
     if not ropes:
         raise ValueError("stack_ropes: ropes=[] must hold at least one.")
     common = [_without_frequencies(rope) for rope in ropes]
@@ -205,6 +206,33 @@ def stack_ropes(ropes: Sequence[Rope]) -> StackedRopes:
 def _without_frequencies(rope):
     zeros = (0.0,) * rope.rotary_pairs
     return dataclasses.replace(rope, inv_freq=zeros, attention_factor=1.0)
+
+
+def _frequencies(inv_freq):
+    """As a tuple of floats, which none has been rounded to float32 before."""
+    if isinstance(inv_freq, np.ndarray | jax.Array):
+        exact = inv_freq.dtype == np.float64 and inv_freq.ndim == 1
+        kind = f"{type(inv_freq).__name__} of {inv_freq.dtype} with {inv_freq.shape=}"
+    else:
+        exact = isinstance(inv_freq, Sequence) and all(
+            isinstance(f, float | int) and not isinstance(f, bool) for f in inv_freq
+        )
+        kind = f"{type(inv_freq).__name__}, {inv_freq!r}"
+    if not exact:
+        raise ValueError(
+            f"Rope: inv_freq is a {kind}, but must be a float64 NumPy vector or Python "
+            "numbers."
+        )
+    return tuple(float(frequency) for frequency in inv_freq)
+
+
+def _integer(name, value, kind="an integer"):
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise ValueError(f"Rope: {name}={value!r} must be {kind}.") from None
 
 
 def _check(rope):
@@ -240,16 +268,8 @@ def _check(rope):
             f"Rope: num_blocks={rope.num_blocks} must come with layout='half', not "
             f"{rope.layout!r}."
         )
-    where = rope.rotary_slice
-    if where not in ("leading", "trailing") and not (
-        isinstance(where, int) and where >= 0
-    ):
+    if isinstance(rope.rotary_slice, int) and rope.rotary_slice < 0:
         raise ValueError(
-            f"Rope: rotary_slice={where!r} must be 'leading', 'trailing' or the index "
-            "of the first channel that rotates."
-        )
-    if not 1e-15 <= rope.attention_factor <= 1e15:
-        raise ValueError(
-            f"Rope: attention_factor={rope.attention_factor} must be from 1e-15 to "
-            "1e15."
+            f"Rope: rotary_slice={rope.rotary_slice} must be 'leading', 'trailing' or "
+            "the index of the first rotating channel."
         )

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from .._bounds import int32_in_range, nan_where_invalid
-from ._rope_frequencies import check_factor, check_positive
+from ._rope_frequencies import check_factor
 
 
 def yarn_attention_factor(
@@ -26,8 +26,9 @@ def yarn_attention_factor(
 
     Args:
         factor: How many times longer the context becomes. At least 1.
-        mscale: Weight of the logarithm in the numerator. `None` is not given.
-        mscale_all_dim: Weight in the denominator. `None` is not given. Models with
+        mscale: Weight of the logarithm in the numerator, from 0 on. `None` is not
+            given.
+        mscale_all_dim: Weight in the denominator, likewise. Models with
             multi-head latent attention scale the softmax by it instead: see
             `yarn_softmax_factor`.
         rule: `"huggingface"` or `"deepseek"`.
@@ -36,7 +37,8 @@ def yarn_attention_factor(
         The factor, to pass as `attention_factor`.
 
     Raises:
-        ValueError: If `factor` is below 1, or `rule` unknown.
+        ValueError: If `factor` is below 1, a weight negative or not finite, or `rule`
+            unknown.
 
     Example:
         >>> round(yarn_attention_factor(40.0), 4)
@@ -50,6 +52,8 @@ def yarn_attention_factor(
     """
     name = "yarn_attention_factor"
     check_factor(name, factor)
+    _check_weight(name, "mscale", 0.0 if mscale is None else mscale)
+    _check_weight(name, "mscale_all_dim", mscale_all_dim or 0.0)
     if rule not in ("huggingface", "deepseek"):
         raise ValueError(f"{name}: {rule=} must be 'huggingface' or 'deepseek'.")
     if rule == "deepseek":
@@ -68,13 +72,13 @@ def yarn_softmax_factor(factor: float, *, mscale_all_dim: float) -> float:
 
     Args:
         factor: How many times longer the context becomes. At least 1.
-        mscale_all_dim: Weight of the logarithm. 0 is no correction.
+        mscale_all_dim: Weight of the logarithm, from 0 on. 0 is no correction.
 
     Returns:
         The factor on `1 / sqrt(head_dim)`.
 
     Raises:
-        ValueError: If `factor` is below 1.
+        ValueError: If `factor` is below 1, or the weight negative or not finite.
 
     Example:
         >>> round(yarn_softmax_factor(40.0, mscale_all_dim=1.0), 4)
@@ -85,6 +89,7 @@ def yarn_softmax_factor(factor: float, *, mscale_all_dim: float) -> float:
         in Hugging Face transformers 5.23, `yarn_apply_mscale`.
     """
     check_factor("yarn_softmax_factor", factor)
+    _check_weight("yarn_softmax_factor", "mscale_all_dim", mscale_all_dim)
     return _growth(factor, mscale_all_dim) ** 2
 
 
@@ -131,8 +136,8 @@ def query_temperature(
 
     Args:
         positions: Integer positions from 0 on.
-        beta: Weight of the logarithm.
-        original_max_len: Positions before the first step. Positive.
+        beta: Weight of the logarithm. Finite.
+        original_max_len: Positions before the first step, an integer. Positive.
         offset: Added to the positions. 0 or 1.
 
     Returns:
@@ -140,8 +145,9 @@ def query_temperature(
         Traced positions below 0 or outside int32 give NaN.
 
     Raises:
-        ValueError: If `original_max_len` is not positive, `offset` neither 0 nor 1,
-            `positions` are not integers, or a known one is out of range.
+        ValueError: If `original_max_len` is no positive integer, `beta` not finite,
+            `offset` neither 0 nor 1, `positions` are not integers, or a known one is
+            out of range.
 
     Example:
         >>> query_temperature(jnp.arange(0, 9, 4), beta=0.1, original_max_len=4)
@@ -152,7 +158,10 @@ def query_temperature(
         `attn_temperature_tuning` and `get_llama_4_attn_scale`.
     """
     name = "query_temperature"
-    check_positive(name, "original_max_len", original_max_len)
+    if not isinstance(original_max_len, int | np.integer) or original_max_len < 1:
+        raise ValueError(f"{name}: {original_max_len=} must be a positive integer.")
+    if not math.isfinite(beta):
+        raise ValueError(f"{name}: {beta=} must be finite.")
     if offset not in (0, 1):
         raise ValueError(f"{name}: {offset=} must be 0 or 1.")
     positions, valid = int32_in_range(name, "positions", positions, 0)
@@ -162,6 +171,26 @@ def query_temperature(
     steps = (positions.astype(jnp.uint32) + jnp.uint32(offset)) // length
     temperature = 1.0 + beta * jnp.log1p(steps.astype(jnp.float32))
     return nan_where_invalid(valid, temperature)
+
+
+def check_attention_factor(function, value):
+    """The rule of what cos and sin are multiplied by; it is fixed, and no array."""
+    if not (_is_number(value) and 1e-15 <= value <= 1e15):
+        raise ValueError(
+            f"{function}: attention_factor={value} must be a number from 1e-15 to 1e15."
+        )
+
+
+def _check_weight(function, name, weight):
+    if not (_is_number(weight) and 0 <= weight < math.inf):
+        raise ValueError(
+            f"{function}: {name}={weight} must be a finite number from 0 on."
+        )
+
+
+def _is_number(value):
+    number = isinstance(value, int | float | np.floating)
+    return number and not isinstance(value, bool)
 
 
 def _growth(factor, weight):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ._rope import Rope
-from ._rope_frequencies import default_inv_freq
+from ._rope_frequencies import geometric
 
 
 def chunked_axes(sections: Sequence[int], *, num_axes: int = 3) -> tuple[int, ...]:
@@ -125,14 +125,16 @@ def axial_rope(
             whose height has the even frequencies and whose width the odd ones). The
             `dims` must be equal.
         layout: See `Rope`.
-        num_blocks: See `Rope`; as many as axes to pair channels within each axis.
+        num_blocks: 1, or as many as axes, whose `dims` are then equal, to pair channels
+            within each axis; see `Rope`.
 
     Returns:
         A rope for positions whose last axis holds `len(dims)` coordinates.
 
     Raises:
         ValueError: If `dims` is empty, one is not positive and even or they must be
-            equal and are not, or `order` does not name every axis once.
+            equal and are not, `order` does not name every axis once, or `num_blocks`
+            is another number.
 
     Example:
         >>> axial_rope((4, 4)).axis_of_pair
@@ -151,15 +153,18 @@ def axial_rope(
         raise ValueError(f"{name}: dims={tuple(dims)} must be positive and even.")
     if sorted(order) != list(range(count)):
         raise ValueError(f"{name}: {order=} must name each of the {count} axes once.")
-    if (alternate or shared) and len(set(dims)) != 1:
+    if num_blocks not in (1, count):
+        raise ValueError(f"{name}: {num_blocks=} must be 1 or the {count} axes.")
+    if (alternate or shared or num_blocks > 1) and len(set(dims)) != 1:
         raise ValueError(
-            f"{name}: dims={tuple(dims)} must be equal for {alternate=}, {shared=}."
+            f"{name}: dims={tuple(dims)} must be equal for {alternate=}, {shared=}, "
+            f"{num_blocks=}."
         )
     if shared:
-        whole = default_inv_freq(sum(dims), base)
+        whole = geometric(name, sum(dims), base)
         per_axis = [whole[axis::count] for axis in range(count)]
     else:
-        per_axis = [default_inv_freq(d, base) for d in dims]
+        per_axis = [geometric(name, d, base) for d in dims]
     parts = [per_axis[axis] for axis in order]
     axes = [np.full(part.size, axis) for part, axis in zip(parts, order, strict=True)]
     if alternate:

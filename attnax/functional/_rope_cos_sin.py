@@ -1,5 +1,6 @@
 """Cos and sin of positions: the one function that makes them, and the mission's two."""
 
+import operator
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float, Integer, Real
 from .._bounds import int32_in_range, nan_where_invalid
 from .._dtypes import float_dtype
 from ._once import made_once, zeros_per_pair
+from ._rope_attention_factor import check_attention_factor
 from ._rope_frequencies import default_inv_freq
 from ._rope_phase import exact_cos_sin, phase_words
 
@@ -21,6 +23,7 @@ def rope_cos_sin(
     inv_freq: Float[Array | np.ndarray, " rotary_pairs"],
     *,
     axis_of_pair: Sequence[int] | None = None,
+    num_axes: int | None = None,
     attention_factor: float = 1.0,
     numerics: str = "exact",
 ) -> tuple[Float[Array, "... rotary_pairs"], Float[Array, "... rotary_pairs"]]:
@@ -36,7 +39,8 @@ def rope_cos_sin(
         inv_freq: Radians per position. For exact numerics a float64 NumPy vector, as
             `default_inv_freq` returns it, below 2**64 in magnitude.
         axis_of_pair: For positions of several axes, the axis that drives each pair.
-        attention_factor: Both results are multiplied by it.
+        num_axes: Coordinates of a position. `None` is as many as `axis_of_pair` names.
+        attention_factor: Both results are multiplied by it. From 1e-15 to 1e15.
         numerics: `"exact"` for integer positions and fixed frequencies. `"float32"`
             forms the product in float32, for learned frequencies (it differentiates)
             and fractional positions; its error grows with the position: 2e-4 at
@@ -50,7 +54,8 @@ def rope_cos_sin(
         ValueError: If `numerics` is unknown; if exact numerics is given fractional
             positions or frequencies that are not float64 on the host, finite and below
             2**64; if `inv_freq` is not one axis of frequencies; if known positions lie
-            outside int32; if `axis_of_pair` does not fit.
+            outside int32; if `axis_of_pair` fits neither the frequencies nor the last
+            axis of positions; if `attention_factor` is out of its range.
 
     Example:
         >>> cos, sin = rope_cos_sin(jnp.arange(3), default_inv_freq(4))
@@ -60,19 +65,59 @@ def rope_cos_sin(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
+    return make_cos_sin(
+        "rope_cos_sin",
+        positions,
+        inv_freq,
+        axis_of_pair=axis_of_pair,
+        num_axes=num_axes,
+        attention_factor=attention_factor,
+        numerics=numerics,
+        fractional="pass numerics='float32' for fractional positions",
+    )
+
+
+def make_cos_sin(
+    function,
+    positions,
+    inv_freq,
+    *,
+    axis_of_pair=None,
+    num_axes=None,
+    attention_factor=1.0,
+    numerics="exact",
+    argument="positions",
+    fractional="fractions of a position are not known to it",
+):
+    """`rope_cos_sin` for any function, whose errors then carry its name and argument.
+
+    `fractional` is what errors say about positions that are no integers.
+    """
     if numerics not in ("exact", "float32"):
-        raise ValueError(f"rope_cos_sin: {numerics=} must be 'exact' or 'float32'.")
+        raise ValueError(f"{function}: {numerics=} must be 'exact' or 'float32'.")
     if inv_freq.ndim != 1 or inv_freq.size == 0:
         raise ValueError(
-            f"rope_cos_sin: {inv_freq.shape=} must be one axis of one or more."
+            f"{function}: {inv_freq.shape=} must be one axis of one or more."
         )
+    if not isinstance(positions, jax.Array | np.ndarray):
+        raise ValueError(
+            f"{function}: {argument} is a {type(positions).__name__}, but must be an "
+            "array."
+        )
+    check_attention_factor(function, attention_factor)
     if axis_of_pair is not None:
-        axis_of_pair = tuple(int(axis) for axis in axis_of_pair)
-        _check_axes(axis_of_pair, positions.shape, inv_freq.size)
+        axis_of_pair = tuple(operator.index(axis) for axis in axis_of_pair)
+        _check_axes(
+            function, argument, axis_of_pair, num_axes, positions.shape, inv_freq.size
+        )
+    elif num_axes not in (None, 1):
+        raise ValueError(f"{function}: {num_axes=} must come with axis_of_pair.")
     if numerics == "exact":
-        _check_exact(positions, inv_freq)
+        _check_exact(function, argument, positions, inv_freq, fractional)
         words = phase_words(np.asarray(inv_freq))
-        cos, sin = cos_sin_of_words("rope_cos_sin", positions, words, axis_of_pair)
+        cos, sin = cos_sin_of_words(
+            function, positions, words, axis_of_pair, argument=argument
+        )
     else:
         positions = jnp.asarray(positions, jnp.float32)
         per_pair = jnp.asarray(inv_freq, jnp.float32)[None]
@@ -174,38 +219,41 @@ def rope_cos_sin_from_positions(
     return cos.astype(out_dtype), sin.astype(out_dtype)
 
 
-def _check_exact(positions, inv_freq):
+def _check_exact(function, argument, positions, inv_freq, fractional):
     if isinstance(inv_freq, jax.Array) or inv_freq.dtype != np.float64:
         raise ValueError(
-            f"rope_cos_sin: inv_freq is a {type(inv_freq).__name__} of "
+            f"{function}: inv_freq is a {type(inv_freq).__name__} of "
             f"{inv_freq.dtype}, but must be a float64 NumPy vector for "
             "numerics='exact'; pass numerics='float32' for learned frequencies."
         )
     if not (np.isfinite(inv_freq) & (np.abs(inv_freq) < 2.0**64)).all():
-        raise ValueError("rope_cos_sin: inv_freq must be finite and below 2**64.")
+        raise ValueError(f"{function}: inv_freq must be finite and below 2**64.")
     if not jnp.issubdtype(positions.dtype, jnp.integer):
         raise ValueError(
-            f"rope_cos_sin: {positions.dtype=} must be integer for numerics='exact'; "
-            "pass numerics='float32' for fractional positions."
+            f"{function}: {argument}.dtype={positions.dtype} must be integer for exact "
+            f"numerics; {fractional}."
         )
 
 
-def _check_axes(axis_of_pair, shape, pairs):
+def _check_axes(function, argument, axis_of_pair, num_axes, shape, pairs):
     if len(axis_of_pair) != pairs:
         raise ValueError(
-            f"rope_cos_sin: {len(axis_of_pair)=} must equal the {pairs} frequencies."
+            f"{function}: {len(axis_of_pair)=} must equal the {pairs} frequencies."
         )
-    axes = shape[-1] if shape else 0
-    if min(axis_of_pair) < 0 or max(axis_of_pair) >= axes:
+    named = max(axis_of_pair) + 1
+    if min(axis_of_pair) < 0 or named > (named if num_axes is None else num_axes):
+        raise ValueError(f"{function}: {axis_of_pair=} must lie in [0, {num_axes=}).")
+    num_axes = named if num_axes is None else num_axes
+    if shape[-1:] != (num_axes,):
         raise ValueError(
-            f"rope_cos_sin: {axis_of_pair=} must lie in [0, {axes}), the coordinates "
-            "on the last axis of positions."
+            f"{function}: {argument}.shape={shape} must end in the {num_axes} "
+            "coordinates of a position; on text they are equal."
         )
 
 
-def cos_sin_of_words(function, positions, words, axis_of_pair):
+def cos_sin_of_words(function, positions, words, axis_of_pair, *, argument="positions"):
     """Exact cos and sin of integer `positions` and of words `(2, pairs)`."""
-    positions, valid = int32_in_range(function, "positions", positions)
+    positions, valid = int32_in_range(function, argument, positions)
     cos, sin = _cos_sin(exact_cos_sin, positions, words, axis_of_pair)
     if valid is not None and axis_of_pair is not None:
         valid = valid[..., np.asarray(axis_of_pair)]

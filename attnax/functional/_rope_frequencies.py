@@ -226,7 +226,12 @@ def geometric(function, head_dim, base):
     if not (base > 0 and math.isfinite(base)):
         raise ValueError(f"{function}: {base=} must be positive and finite.")
     # Python's power, one at a time: NumPy's vector form is allowed to be less exact.
-    return np.array([float(base) ** (-i / head_dim) for i in range(0, head_dim, 2)])
+    exponents = [-i / head_dim for i in range(0, head_dim, 2)]
+    try:
+        return np.array([float(base) ** exponent for exponent in exponents])
+    except OverflowError:
+        message = f"{function}: {base=} must be larger, for float64 to hold its powers."
+        raise ValueError(message) from None
 
 
 def check_factor(function, factor):

@@ -23,8 +23,10 @@ def yarn_inv_freq(
 
     A pair that makes `beta_fast` turns or more over the trained length keeps its
     frequency, one that makes `beta_slow` or fewer has it divided by `factor`, and
-    between them the index of the pair decides, linearly. The method also scales cos
-    and sin: see `yarn_attention_factor`.
+    between them the index of the pair decides, linearly. The bounds are pairs that
+    exist: the first one always keeps its frequency, and where even the last one makes
+    `beta_fast` turns all do. The method also scales cos and sin: see
+    `yarn_attention_factor`.
 
     Args:
         head_dim: Number of features that rotate. Positive and even.
@@ -40,8 +42,8 @@ def yarn_inv_freq(
         `head_dim // 2` frequencies in radians per position.
 
     Raises:
-        ValueError: If an argument is out of its range, or no pair lies between the
-            bounds because `original_max_len` is too short or too long for `base`.
+        ValueError: If an argument is out of its range, or the bounds cross because
+            `original_max_len` is too short or too long for `base`.
 
     Example:
         >>> yarn_inv_freq(8, factor=4.0, original_max_len=4096)

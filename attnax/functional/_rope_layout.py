@@ -134,6 +134,10 @@ def permute_qk(
     pairs = np.arange(1.0, rotary_dim // 2 + 1)  # any that tell pairs apart
     source = Rope(pairs, layouts[to], rotary_slice=rotary_slice)
     target = Rope(pairs, to, rotary_slice=rotary_slice)
+    if source.start(head_dim) + rotary_dim > head_dim:
+        raise ValueError(
+            f"{name}: {rotary_slice=} must leave room for {rotary_dim=} in {head_dim=}."
+        )
     order = channel_permutation(source, target, head_dim)
     shape = array.shape
     heads = array.reshape(*shape[:axis], num_heads, head_dim, *shape[axis + 1 :])

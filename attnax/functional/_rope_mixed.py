@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype
 from ._once import made_once
+from ._rope_frequencies import check_positive
 from ._rope_rotate import apply_rope
 
 
@@ -40,7 +41,7 @@ def init_mixed_rope(
         key: A JAX random key.
         num_heads: Number of heads. Positive.
         head_dim: Features of a head. Positive and a multiple of 4.
-        base: Base of the lengths. Positive.
+        base: Base of the lengths. Positive and finite.
         dtype: Of the parameters, drawn in float32 and rounded once. `None` is JAX's
             default float. Keep float32: angles are formed from them.
 
@@ -63,8 +64,7 @@ def init_mixed_rope(
         raise ValueError(f"{name}: {num_heads=} must be positive.")
     if head_dim <= 0 or head_dim % 4 != 0:
         raise ValueError(f"{name}: {head_dim=} must be a positive multiple of 4.")
-    if not base > 0:
-        raise ValueError(f"{name}: {base=} must be positive.")
+    check_positive(name, "base", base)
     dtype = default_float_dtype() if dtype is None else dtype
     dtype = float_dtype(name, "dtype", dtype)
     wide = compute_dtype(dtype)
@@ -97,8 +97,9 @@ def apply_mixed_rope(
         The shape and dtype of `x`, rounded once.
 
     Raises:
-        ValueError: If `positions` do not hold two coordinates for each patch, heads or
-            pairs differ from those of `params`, or as `apply_rope` does.
+        ValueError: If `positions` do not hold two coordinates for each patch, `params`
+            are not those of one layer, heads or pairs differ from theirs, or as
+            `apply_rope` does.
 
     Example:
         >>> params = init_mixed_rope(jax.random.key(0), 3, 8)
@@ -110,6 +111,11 @@ def apply_mixed_rope(
         https://arxiv.org/abs/2403.13298
     """
     name, freqs = "apply_mixed_rope", params.freqs
+    if freqs.ndim != 3 or freqs.shape[0] != 2:
+        raise ValueError(
+            f"{name}: {freqs.shape=} must be (2, num_heads, rotary_pairs), for one "
+            "layer."
+        )
     if x.ndim < 3 or x.shape[-2:] != (freqs.shape[1], 2 * freqs.shape[2]):
         raise ValueError(
             f"{name}: {x.shape=} must be (..., seq_len, num_heads, head_dim) with the "

@@ -25,7 +25,7 @@ def normalized_coordinates(
         stretches and scales them at random before `normalized_cos_sin`.
 
     Raises:
-        ValueError: If a size is not positive or `normalize` is unknown.
+        ValueError: If a size is no positive integer or `normalize` is unknown.
 
     Example:
         >>> normalized_coordinates(1, 2)
@@ -38,8 +38,8 @@ def normalized_coordinates(
     """
     name = "normalized_coordinates"
     for size_name, size in (("rows", rows), ("columns", columns)):
-        if size <= 0:
-            raise ValueError(f"{name}: {size_name}={size} must be positive.")
+        if not isinstance(size, int | np.integer) or size <= 0:
+            raise ValueError(f"{name}: {size_name}={size} must be a positive integer.")
     if normalize not in ("separate", "max", "min"):
         raise ValueError(f"{name}: {normalize=} must be 'separate', 'max' or 'min'.")
     sizes = (rows, columns)
@@ -102,6 +102,8 @@ def normalized_cos_sin(
         raise ValueError(f"{name}: give {base=} or {periods=}, not both.")
     if base is None and periods is None:
         base = 100.0
+    if periods is not None and len(periods) != 2:
+        raise ValueError(f"{name}: {periods=} must be the shortest and the longest.")
     given = [value for value in (base, *(periods or ())) if value is not None]
     if not all(0 < value < math.inf for value in given):
         raise ValueError(f"{name}: {base=}, {periods=} must be positive and finite.")

@@ -1,10 +1,17 @@
 """xPos: a rotation whose scores decay with the distance."""
 
+import operator
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from ._rope_cos_sin import rope_cos_sin
+from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, nan_where_invalid
+from ._rope_cos_sin import make_cos_sin
+
+# Octaves from 1 that a scale may be apart, so that neither it nor its inverse times a
+# small cosine leaves the normal numbers of float32.
+_OCTAVES = 100
 
 
 def xpos_cos_sin(
@@ -28,18 +35,22 @@ def xpos_cos_sin(
     positions only, and pairs of high frequency fade with it. For causal attention.
 
     Args:
-        positions: Integer positions, any shape.
+        positions: Integer positions, any shape, up to `55 * scale_base` from `center`,
+            where scales reach `2**100` and float32 comes to its end.
         inv_freq: Radians per position, as `rope_cos_sin` takes them for exact numerics.
-        scale_base: Positions per power of `z`. Positive.
-        center: Position at which both scales are 1. It changes no score; the middle of
-            the sequence keeps the numbers small. The relative error of the scales is
-            at most 1.5e-7 times the distance from it over `scale_base`.
+        scale_base: Positions per power of `z`. Positive; infinite is no decay.
+        center: Position at which both scales are 1, an integer. It changes no score;
+            the middle of the sequence keeps the numbers small. The relative error of
+            the results is at most 2e-7, and 1.5e-7 times the distance from it over
+            `scale_base` more.
 
     Returns:
         `((cos, sin) for queries, (cos, sin) for keys)`, float32, for `apply_rope`.
+        Traced positions that are too far from `center` give NaN.
 
     Raises:
-        ValueError: If `scale_base` is not positive, or as `rope_cos_sin` does.
+        ValueError: If `scale_base` is not positive, `center` no int32, a known position
+            too far from it, or as `rope_cos_sin` does.
 
     Example:
         >>> (cos, _), (key_cos, _) = xpos_cos_sin(jnp.arange(3), default_inv_freq(4))
@@ -50,12 +61,28 @@ def xpos_cos_sin(
         Sun et al., A Length-Extrapolatable Transformer, 2022, section 3.2.
         https://arxiv.org/abs/2212.10554
     """
+    name = "xpos_cos_sin"
     if not scale_base > 0:
-        raise ValueError(f"xpos_cos_sin: {scale_base=} must be positive.")
-    cos, sin = rope_cos_sin(positions, inv_freq)
+        raise ValueError(f"{name}: {scale_base=} must be positive.")
+    integer = isinstance(center, int | np.integer) and not isinstance(center, bool)
+    if not (integer and INT32_MIN <= center <= INT32_MAX):
+        raise ValueError(f"{name}: {center=} must be an integer within int32.")
+    center = operator.index(center)
+    cos, sin = make_cos_sin(name, positions, inv_freq)
     pairs = inv_freq.size
     # Host float64: powers of numbers near 1 are sensitive to their logarithm.
-    octaves = np.log2((np.arange(pairs) / pairs + 0.4) / 1.4) / scale_base
+    octaves = np.log2((np.arange(pairs) / pairs + 0.4) / 1.4)
+    reach = int(min(-_OCTAVES / octaves[0] * scale_base, 2.0**32))
+    octaves = octaves / scale_base
+    positions, valid = int32_in_range(
+        name,
+        "positions",
+        positions,
+        center - reach,
+        center + reach + 1,
+        hint=f"; raise {scale_base=}, or put {center=} in the middle",
+    )
+    cos, sin = nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
     octaves = octaves.astype(np.float32).reshape((1,) * positions.ndim + (-1,))
     exponent = _distance(positions, center)[..., None] * octaves
     scale, inverse = jnp.exp2(exponent), jnp.exp2(-exponent)

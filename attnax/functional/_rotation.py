@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Real
 
 from ._rope import Rope, StackedRopes
-from ._rope_cos_sin import cos_sin_of_words, rope_cos_sin
+from ._rope_cos_sin import cos_sin_of_words, make_cos_sin
 from ._rope_kernel import rotate_pairs
 from ._rope_rotate import check_broadcast, check_rotation
 
@@ -44,25 +44,8 @@ def rotation(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
-    settings = _settings("rotation", rope)
-    axes = settings.axis_of_pair
-    if axes is not None and positions.shape[-1:] != (settings.num_axes,):
-        raise ValueError(
-            f"rotation: {positions.shape=} must end in the {settings.num_axes} "
-            "coordinates of a position; on text they are equal."
-        )
-    if isinstance(rope, Rope):
-        return rope_cos_sin(
-            positions,
-            np.array(rope.inv_freq),
-            axis_of_pair=axes,
-            attention_factor=rope.attention_factor,
-            numerics=numerics,
-        )
-    if numerics != "exact":
-        raise ValueError(f"rotation: {numerics=} must be 'exact' for stacked ropes.")
-    cos, sin = cos_sin_of_words("rotation", positions, rope.words, axes)
-    return cos * rope.attention_factor, sin * rope.attention_factor
+    fractional = "pass numerics='float32' for fractional positions"
+    return _cos_sin("rotation", rope, positions, fractional, numerics=numerics)
 
 
 def apply_rotation(
@@ -82,8 +65,9 @@ def apply_rotation(
         cos: From `rotation`, `(*batch, seq_len, rotary_pairs)`; batch axes broadcast
             against those of `x` and never enlarge it.
         sin: Like `cos`.
-        inverse: Undo the rotation, to within 4 float32 roundings: turn back, and divide
-            by the attention factor. `x` is then in the order that rotating puts out.
+        inverse: Undo the rotation, to within `4 * 2**-23` of the length of each pair:
+            turn back, and divide by the attention factor. `x` is then in the order that
+            rotating puts out.
         heads: Where the head axis of `x` stands: `"after"` the sequence, `"before"` it
             (`(*batch, num_heads, seq_len, head_dim)`), or `None`: nowhere.
 
@@ -150,7 +134,11 @@ def rotate(
     Reference:
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
-    cos, sin = rotation(rope, positions)
+    fractional = (
+        "for fractional positions use rotation with numerics='float32' and "
+        "apply_rotation"
+    )
+    cos, sin = _cos_sin("rotate", rope, positions, fractional)
     return apply_rotation(rope, x, cos, sin, inverse=inverse, heads=heads)
 
 
@@ -171,7 +159,8 @@ def rerotate(
         keys: As `rotate` put them out, in that order and with the attention factor they
             have.
         delta: Position difference, shaped as `positions` are for `rotate`, or what
-            broadcasts to that, a single number included. It may be negative.
+            broadcasts to that, a single number included; for a rope of several axes,
+            one coordinate on the last axis is for all of them. It may be negative.
         heads: Where the head axis of `keys` stands, see `apply_rotation`.
 
     Returns:
@@ -191,18 +180,58 @@ def rerotate(
     """
     settings = _settings("rerotate", rope)
     delta = np.asarray(delta) if isinstance(delta, int) else delta
-    if settings.axis_of_pair is not None and delta.ndim == 0:
-        delta = jnp.broadcast_to(delta, (settings.num_axes,))
-    cos, sin = rotation(_without_factor(rope), delta)
+    axes = settings.num_axes if settings.axis_of_pair is not None else 0
+    if axes and delta.shape[-1:] in ((), (1,)):
+        delta = jnp.broadcast_to(delta, (*delta.shape[:-1], axes))
+    fractional = "positions differ by integers"
+    cos, sin = _cos_sin(
+        "rerotate", _without_factor(rope), delta, fractional, argument="delta"
+    )
     if cos.ndim == 1:  # one difference for every position
         cos, sin = cos[None], sin[None]
     order = settings.writes
     return _apply("rerotate", rope, keys, cos, sin, heads, order, order, spread=True)
 
 
+def _cos_sin(
+    function, rope, positions, fractional, *, numerics="exact", argument="positions"
+):
+    """Cos and sin of a record or of an element of a stack."""
+    settings = _settings(function, rope)
+    axes = settings.axis_of_pair
+    if isinstance(rope, Rope):
+        return make_cos_sin(
+            function,
+            positions,
+            np.array(rope.inv_freq),
+            axis_of_pair=axes,
+            num_axes=settings.num_axes,
+            attention_factor=rope.attention_factor,
+            numerics=numerics,
+            argument=argument,
+            fractional=fractional,
+        )
+    if numerics != "exact":
+        raise ValueError(f"{function}: {numerics=} must be 'exact' for stacked ropes.")
+    if axes is not None and positions.shape[-1:] != (settings.num_axes,):
+        raise ValueError(
+            f"{function}: {argument}.shape={positions.shape} must end in the "
+            f"{settings.num_axes} coordinates of a position; on text they are equal."
+        )
+    cos, sin = cos_sin_of_words(
+        function, positions, rope.words, axes, argument=argument
+    )
+    return cos * rope.attention_factor, sin * rope.attention_factor
+
+
 def _settings(function, rope):
     if isinstance(rope, Rope):
         return rope
+    if not isinstance(rope, StackedRopes):
+        raise ValueError(
+            f"{function}: rope is a {type(rope).__name__}, but must be a Rope, or an "
+            "element of stack_ropes."
+        )
     if rope.words.ndim != 2:
         raise ValueError(
             f"{function}: {rope.words.shape=} must be that of one rope, (2, pairs); "
@@ -252,13 +281,14 @@ def _check_shapes(function, settings, x, cos, heads, spread):
     if cos.shape[-1] != settings.rotary_pairs:
         raise ValueError(
             f"{function}: {cos.shape=} must end in the {settings.rotary_pairs} pairs "
-            f"of {settings}; make it with rotation."
+            "of the rope; make it with rotation."
         )
     start = settings.start(x.shape[-1])
     if start < 0 or start + settings.rotary_dim > x.shape[-1]:
         raise ValueError(
             f"{function}: {x.shape=} must end in a head that holds the "
-            f"{settings.rotary_dim} channels of {settings}."
+            f"{settings.rotary_dim} channels that rotate, with "
+            f"rotary_slice={settings.rotary_slice!r}."
         )
     axes = {"after": -3, "before": -2, None: -2}
     if x.ndim < (3 if heads else 2) or cos.ndim < 2:

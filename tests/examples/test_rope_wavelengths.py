@@ -36,6 +36,20 @@ def test_scaled_and_plain_ropes_of_released_models(example):
     assert example.trained_length(unknown, None) is None
 
 
+def test_models_with_parts_are_as_their_text(example):
+    text = example.RELEASED["Llama 3.1 8B"]
+    config = {"model_type": "llava", "text_config": text, "vision_config": {}}
+    assert example.ropes_of(config, None, None) == example.ropes_of(text, None, None)
+    assert example.trained_length(config, None) == 8192
+    scaled, plain = example.ropes_of(config, None, None)
+    assert scaled != plain
+
+
+def test_files_of_one_folder_are_told_apart(example):
+    names = [example.name_of(Path(f"/there/{n}.json")) for n in ("a", "b", "config")]
+    assert names == ["a", "b", "there"]
+
+
 def test_standing_pairs_are_left_out(example):
     config = example.RELEASED["Gemma 4, global layers"]
     scaled, plain = example.ropes_of(config, "full_attention", None)
@@ -60,4 +74,7 @@ def test_errors_are_one_line(example, tmp_path, monkeypatch):
     path.write_text(json.dumps({"model_type": "gemma3_text"}))
     monkeypatch.setattr(sys, "argv", ["it", str(path)])
     with pytest.raises(SystemExit, match="pass layer_type, one of"):
+        example.main()
+    monkeypatch.setattr(sys, "argv", ["it", str(tmp_path / "missing.json")])
+    with pytest.raises(SystemExit):
         example.main()

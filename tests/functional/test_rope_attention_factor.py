@@ -185,11 +185,28 @@ def test_temperature_is_checked():
     kwargs = {"beta": 0.1, "original_max_len": 4}
     with pytest.raises(ValueError, match="offset=2 must be 0 or 1"):
         F.query_temperature(jnp.arange(3), **kwargs, offset=2)
-    with pytest.raises(ValueError, match="original_max_len=0 must be positive"):
-        F.query_temperature(jnp.arange(3), beta=0.1, original_max_len=0)
+    for length in (0, -3, 0.5, 2.9):
+        with refused(f"original_max_len={length} must be a positive integer"):
+            F.query_temperature(jnp.arange(3), beta=0.1, original_max_len=length)
+    with pytest.raises(ValueError, match="beta=nan must be finite"):
+        F.query_temperature(jnp.arange(3), beta=float("nan"), original_max_len=9)
     with pytest.raises(ValueError, match=r"positions\[1\]=-3 must lie in \[0, "):
         F.query_temperature(jnp.array([0, -3, -1]), **kwargs)
     with pytest.raises(ValueError, match=rf"positions\[0\]={2**31} must lie in \[0, "):
         F.query_temperature(np.array([2**31]), **kwargs)
     with refused("positions.dtype=float32 must be integer"):
         F.query_temperature(jnp.array([0.5], jnp.float32), **kwargs)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("weight", (-10.0, float("nan"), float("inf")))
+def test_weights_are_not_negative(weight):
+    """With a weight of -10 / ln(factor) the denominator would be 0."""
+    for name in ("mscale", "mscale_all_dim"):
+        for rule in ("huggingface", "deepseek"):
+            weights = {"mscale": 1.0, "mscale_all_dim": 1.0} | {name: weight}
+            with pytest.raises(ValueError, match=f"{name}={weight} must be a finite"):
+                F.yarn_attention_factor(40.0, **weights, rule=rule)
+    for softmax_weight in (weight, None):
+        with refused(f"mscale_all_dim={softmax_weight} must be a finite number from"):
+            F.yarn_softmax_factor(40.0, mscale_all_dim=softmax_weight)

@@ -402,3 +402,13 @@ def test_positions_must_hold_a_coordinate_for_each_axis():
     rope = F.axial_rope((4, 4, 4))
     with pytest.raises(ValueError, match=r"shape=\(5, 2\) must end in the 3 coord"):
         F.rotate(rope, jnp.ones((5, 1, 12)), np.zeros((5, 2), np.int32))
+
+
+@pytest.mark.errors
+def test_blocks_of_images_are_their_axes():
+    for options in ({"dims": (4, 8)}, {"dims": (4, 4, 4)}):
+        with pytest.raises(ValueError, match=r"^axial_rope: .*num_blocks=2"):
+            F.axial_rope(**options, num_blocks=2)
+    for base in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match=f"^axial_rope: base={base} must be posi"):
+            F.axial_rope((4, 4), base)

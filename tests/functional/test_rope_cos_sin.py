@@ -210,6 +210,31 @@ def test_there_must_be_a_frequency():
 
 
 @pytest.mark.errors
+@pytest.mark.parametrize("factor", (0.0, -1.0, float("nan"), float("inf"), 1e300))
+def test_attention_factor_is_that_of_a_rope(factor):
+    with pytest.raises(ValueError, match=r"attention_factor=.* from 1e-15 to 1e15"):
+        F.rope_cos_sin(jnp.arange(3), F.default_inv_freq(6), attention_factor=factor)
+
+
+@pytest.mark.errors
+def test_coordinates_are_as_many_as_axes():
+    """A sequence is never taken for the coordinates of one position."""
+    inv_freq, axes = F.default_inv_freq(8), (0, 0, 1, 1)
+    for shape in ((10,), (5, 4), (5, 3), ()):
+        positions = jnp.ones(shape, jnp.int32)
+        with pytest.raises(ValueError, match="must end in the 2 coordinates"):
+            F.rope_cos_sin(positions, inv_freq, axis_of_pair=axes)
+    positions = jnp.arange(15).reshape(5, 3)
+    expected = F.rope_cos_sin(positions[:, :2], inv_freq, axis_of_pair=axes)
+    actual = F.rope_cos_sin(positions, inv_freq, axis_of_pair=axes, num_axes=3)
+    np.testing.assert_array_equal(actual, expected)
+    with pytest.raises(ValueError, match="num_axes=2 must come with axis_of_pair"):
+        F.rope_cos_sin(positions, inv_freq, num_axes=2)
+    with pytest.raises(ValueError, match=r"must lie in \[0, num_axes=1\)"):
+        F.rope_cos_sin(positions, inv_freq, axis_of_pair=axes, num_axes=1)
+
+
+@pytest.mark.errors
 def test_numerics_must_be_known():
     with pytest.raises(ValueError, match="numerics='fast' must be 'exact' or"):
         F.rope_cos_sin(jnp.arange(3), F.default_inv_freq(6), numerics="fast")
@@ -221,7 +246,7 @@ def test_axis_of_pair_must_fit():
     with pytest.raises(ValueError, match=r"len\(axis_of_pair\)=2 must equal the 3"):
         F.rope_cos_sin(positions, inv_freq, axis_of_pair=(0, 1))
     for axes in ((0, 1, 2), (0, -1, 0)):
-        with pytest.raises(ValueError, match=r"must lie in \[0, 2\)"):
+        with pytest.raises(ValueError, match=r"must (lie in \[0, |end in the)"):
             F.rope_cos_sin(positions, inv_freq, axis_of_pair=axes)
 
 

@@ -204,3 +204,9 @@ def test_fraction_must_leave_a_pair():
 def test_dtype_must_be_a_float():
     with pytest.raises(ValueError, match="dtype=int32 must be a real float dtype"):
         F.rope_inv_freq(4, dtype=jnp.int32)
+
+
+@pytest.mark.errors
+def test_a_base_whose_powers_overflow():
+    with pytest.raises(ValueError, match="default_inv_freq: base=1e-320 must be larg"):
+        F.default_inv_freq(64, 1e-320)

@@ -410,7 +410,7 @@ def test_a_head_must_hold_the_channels_that_rotate(rotary_slice, head_dim):
         ({"rotary_dim": 0}, "rotary_dim=0 must be positive, even and at most head_d"),
         ({"rotary_dim": 8}, "rotary_dim=8 must be positive, .* at most head_dim=6"),
         ({"rotary_slice": "first"}, "rotary_slice='first' must be 'leading', 'trail"),
-        ({"rotary_dim": 4, "rotary_slice": 3}, "head_dim=6 must hold the 4 channels"),
+        ({"rotary_dim": 4, "rotary_slice": 3}, "rotary_slice=3 must leave room"),
     ),
 )
 def test_arguments_of_permute_qk(options, message):

@@ -341,3 +341,18 @@ def test_layout_must_be_known():
     params = params_of(np.zeros((2, 3, 4)))
     with pytest.raises(ValueError, match="layout='neox' must be 'half' or"):
         F.apply_mixed_rope(params, jnp.ones((35, 3, 8)), GRID, layout="neox")
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("shape", ((1, 3, 4), (3, 3, 4), (5, 2, 3, 4), (3, 4)))
+def test_parameters_are_those_of_one_layer(shape):
+    with refused("apply_mixed_rope: freqs.shape=.* must be \\(2, num_heads"):
+        params = F.MixedRopeParams(jnp.ones(shape))
+        F.apply_mixed_rope(params, jnp.ones((6, 3, 8)), jnp.ones((6, 2)))
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("base", (0.0, float("inf"), float("nan")))
+def test_base_of_the_lengths_is_finite(base):
+    with pytest.raises(ValueError, match=f"base={base} must be positive and finite"):
+        F.init_mixed_rope(jax.random.key(0), 3, 8, base=base)

@@ -223,7 +223,7 @@ def test_made_once_for_all_layers_and_heads():
 @pytest.mark.parametrize("name", ("rows", "columns"))
 @pytest.mark.parametrize("size", (0, -3))
 def test_sizes_must_be_positive(name, size):
-    with pytest.raises(ValueError, match=f"{name}={size} must be positive"):
+    with pytest.raises(ValueError, match=f"{name}={size} must be a positive integer"):
         F.normalized_coordinates(**{"rows": 2, "columns": 3, name: size})
 
 
@@ -265,3 +265,12 @@ def test_a_base_or_periods(base, periods, message):
     coordinates = np.zeros((5, 2), np.float32)
     with pytest.raises(ValueError, match=message):
         F.normalized_cos_sin(coordinates, 8, base=base, periods=periods)
+
+
+@pytest.mark.errors
+def test_periods_are_two_and_sizes_whole():
+    for periods in ((1.0,), (1.0, 2.0, 3.0), ()):
+        with refused("periods=.* must be the shortest and the longest"):
+            F.normalized_cos_sin(np.zeros((6, 2), np.float32), 8, periods=periods)
+    with refused("rows=2.5 must be a positive integer"):
+        F.normalized_coordinates(2.5, 2)

@@ -6,7 +6,7 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_same_bits
+from helpers import assert_same_bits, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,7 +98,7 @@ def test_differences_past_int32_do_not_wrap():
 
 def test_the_slowest_pair_far_away():
     """A logarithm near 0 is as accurate as the others, relative to itself."""
-    positions = np.array([-(2**19) - 1, 2**18 + 1, 2**20], np.int32)
+    positions = np.array([-28_001, 26_001, 28_300], np.int32)
     (cos, _), _ = F.xpos_cos_sin(positions, np.zeros(64))
     scale = zetas(64)[-1] ** (positions / 512.0)
     bound = relative_error(positions[:, None], 512.0, 64)[:, -1]
@@ -225,3 +225,29 @@ def test_positions_and_frequencies_are_those_of_exact_numerics():
         F.xpos_cos_sin(np.arange(3), INV_FREQ.astype(np.float32))
     with pytest.raises(ValueError, match=r"positions\[1\]=2147483648 must lie in"):
         F.xpos_cos_sin(np.array([0, 2**31]), INV_FREQ)
+
+
+@pytest.mark.parametrize("center", (0, -700))
+def test_as_far_as_float32_holds_the_scales(center):
+    """At the end of the reach a score is still as exact as at the center."""
+    reach = 28_328  # 100 octaves at log2(1.4 / 0.4) / 512 each
+    positions = np.array([center - reach, center, center + reach], np.int32)
+    query, key = F.xpos_cos_sin(positions, INV_FREQ, center=center)
+    x = jnp.ones((3, 2 * PAIRS))
+    q, k = F.apply_rope(x, *query), F.apply_rope(x, *key)
+    same = np.asarray((np.asarray(q, np.float64) * np.asarray(k)).sum(-1))
+    bound = 2 * PAIRS * 2 * relative_error(reach, SCALE_BASE).max() + 1e-5
+    assert (np.abs(same - 2 * PAIRS) <= bound).all()
+    beyond = np.array([center + reach + 1])
+    with pytest.raises(ValueError, match=r"must lie in .* raise scale_base=512.0, or"):
+        F.xpos_cos_sin(beyond, INV_FREQ, center=center)
+    traced = jax.jit(lambda p: F.xpos_cos_sin(p, INV_FREQ, center=center))
+    for leaf in jax.tree.leaves(traced(np.append(positions, beyond))):
+        assert np.isnan(leaf).all(axis=-1).tolist() == [False, False, False, True]
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("center", (1.5, 2**31, True))
+def test_center_is_a_position(center):
+    with refused(f"center={center} must be an integer within int32"):
+        F.xpos_cos_sin(np.arange(3), INV_FREQ, center=center)

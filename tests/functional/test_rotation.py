@@ -376,7 +376,7 @@ def test_text_of_few_pairs_has_the_very_bits_of_one_axis(axes):
 def test_another_number_of_coordinates_is_refused_while_tracing(count):
     rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0), num_axes=3)
     positions = jnp.zeros((5, count), jnp.int32)
-    message = rf"rotation: positions.shape=\(5, {count}\) must end in the 3 coordinates"
+    message = rf"^r\w+: \w+.shape=\(5, {count}\) must end in the 3 coordinates"
     x = jnp.ones((5, 2, 8))
     for function in (F.rotate, rotate):
         with pytest.raises(ValueError, match=message):
@@ -385,8 +385,9 @@ def test_another_number_of_coordinates_is_refused_while_tracing(count):
         jax.eval_shape(lambda p: F.rotation(rope, p), positions)
     with pytest.raises(ValueError, match=r"positions.shape=\(\) must end in the 3"):
         F.rotation(rope, jnp.array(3))
-    with pytest.raises(ValueError, match=message):
-        F.rerotate(rope, x, positions)
+    if count > 1:  # one coordinate is for all of them
+        with pytest.raises(ValueError, match=message):
+            F.rerotate(rope, x, positions)
 
 
 # -- positions out of range, and fractional ones
@@ -512,8 +513,35 @@ def test_coordinates_for_a_rope_of_one_axis_are_refused():
 @pytest.mark.errors
 def test_fractional_positions_are_refused_by_exact_numerics():
     with pytest.raises(
-        ValueError, match=r"positions.dtype=.*float32'?\) must be integ"
+        ValueError,
+        match=r"positions.dtype=float32 must be integer .*; pass numerics='float32'",
     ):
         F.rotation(ROPE, jnp.array([0.5], jnp.float32))
     with pytest.raises(ValueError, match="numerics='fast' must be 'exact' or"):
         F.rotation(ROPE, jnp.arange(3), numerics="fast")
+
+
+@pytest.mark.errors
+def test_errors_carry_the_name_of_the_function_that_was_called():
+    x, half = jnp.ones((5, 3, 8)), jnp.ones(5)
+    for function, message in (
+        (lambda: F.rotate(ROPE, x, half), "rotate: positions.dtype=.* use rotation wi"),
+        (lambda: F.rerotate(ROPE, x, half), "rerotate: delta.dtype=.* by integers"),
+        (lambda: F.rerotate(ROPE, x, 2**40), "rerotate: delta=1099511627776 must lie"),
+    ):
+        with refused(message):
+            function()
+    for rope in (np.ones(4), None, "rope"):
+        with refused("rotation: rope is a .*, but must be a Rope"):
+            F.rotation(rope, jnp.arange(5))
+    for positions in (3, [1, 2]):
+        with refused("rotation: positions is a .*, but must be an array"):
+            F.rotation(ROPE, positions)
+
+
+def test_one_difference_for_every_axis():
+    rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 2))
+    keys = jnp.arange(120.0).reshape(5, 3, 8)
+    delta = jnp.array([3, -1, 0, 7, 2])
+    expected = F.rerotate(rope, keys, jnp.stack([delta] * 3, axis=-1))
+    np.testing.assert_array_equal(F.rerotate(rope, keys, delta[:, None]), expected)
