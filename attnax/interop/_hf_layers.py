@@ -63,7 +63,7 @@ def layer_types(context):
     return types
 
 
-def current_name(layer_type):
+def current_name(layer_type: str) -> str:
     """What transformers 5.23 calls a type of layer."""
     return _RENAMED.get(layer_type, layer_type)
 

@@ -171,7 +171,7 @@ def _model_type(function, config, path=()):
     model_type = config.get("model_type")
     if not isinstance(model_type, str | None):
         raise _error(function, path, f"{model_type=} must be a name")
-    return SAME_CODE.get(model_type, model_type)
+    return SAME_CODE.get(model_type, model_type) if model_type else model_type
 
 
 def _context(function, path, model_type, part, layout):
