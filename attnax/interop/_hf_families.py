@@ -12,6 +12,7 @@ from functools import partial
 from .. import functional as F
 from . import _hf_layers as layers
 from . import _hf_schemas as schemas
+from . import _hf_schemas_of_families as own
 from . import _hf_widths as widths
 from ._hf_methods import TYPES
 
@@ -121,7 +122,7 @@ _PHI3 = Family(
     renames={"su": "longrope", "yarn": "longrope"},
 )
 _HUNYUAN = Family(
-    method=schemas.ntk_alpha,
+    method=own.ntk_alpha,
 )
 _MUSE = Family(
     layer_types=layers.from_last(4),
@@ -130,7 +131,7 @@ _MUSE = Family(
 _GRANITE_SWA = Family(
     layer_types=layers.from_first(4),
     rotates=layers.where_theta(layers.attending),
-    per_layer=schemas.theta_of_layer,
+    per_layer=own.theta_of_layer,
 )
 _WAV2VEC2 = Family(
     schema=partial(schemas.flat, theta="rotary_embedding_base", fraction=None),
@@ -145,7 +146,7 @@ _NOMIC = {
 _GPT_J = Family(
     layout="interleaved",
     head_dim=widths.of_rotary_dim,
-    schema=schemas.base_10000,
+    schema=own.base_10000,
     types=("default",),
 )
 
@@ -300,12 +301,12 @@ _TABLE = (
     ),
     (_GRANITE_SWA, "granite_swa granitemoe_swa"),
     (_MUSE, "muse_glimmer_text muse_spark_text"),
-    (replace(_PLAIN, per_layer=schemas.unscaled_layers), "molmo2_text"),
+    (replace(_PLAIN, per_layer=own.unscaled_layers), "molmo2_text"),
     # Layers without attention between those that have it.
     (
         replace(
             _FRACTION,
-            schema=schemas.bamba,
+            schema=own.bamba,
             elsewhere=("attn_rotary_emb",),
             layer_types=layers.listed("attn_layer_indices"),
         ),
@@ -374,7 +375,7 @@ _TABLE = (
     (replace(_MLA_HALF, layout="interleaved"), "deepseek_v2"),
     (_MLA_HEAD, "axk1 deepseek_v3 glm4_moe_lite youtu"),
     (
-        replace(_MLA_SWITCH, types=_NOT_PROPORTIONAL, schema=schemas.mistral4),
+        replace(_MLA_SWITCH, types=_NOT_PROPORTIONAL, schema=own.mistral4),
         "mistral4",
     ),
     (
@@ -389,7 +390,7 @@ _TABLE = (
         replace(
             _MLA,
             types=_NOT_PROPORTIONAL,
-            schema=schemas.dots3_note,
+            schema=own.dots3_note,
             layer_types=layers.dots3_note,
             overrides=widths.dots3_note,
         ),
@@ -400,7 +401,7 @@ _TABLE = (
             layout="interleaved",
             rotary_slice="trailing",
             reads_fraction=True,
-            schema=schemas.deepseek_v4,
+            schema=own.deepseek_v4,
             label=lambda t: "main" if t == "sliding_attention" else "compress",
             layer_types=layers.deepseek_v4,
             padded=True,
@@ -440,7 +441,7 @@ _TABLE = (
     (replace(_GEMMA4, reads_fraction=True), "diffusion_gemma_text"),
     (replace(_NESTED, layer_types=layers.last_is_full(layers.every(6))), "beam"),
     (
-        replace(_NESTED, layer_types=layers.every(3), schema=schemas.ultrabert),
+        replace(_NESTED, layer_types=layers.every(3), schema=own.ultrabert),
         "ultrabert",
     ),
     (replace(_NESTED, layer_types=layers.lfm3), "lfm3"),
@@ -449,7 +450,7 @@ _TABLE = (
         replace(
             _NESTED_FRACTION,
             layer_types=layers.mimo,
-            schema=schemas.mimo,
+            schema=own.mimo,
         ),
         "mimo_v2_flash",
     ),
@@ -464,24 +465,24 @@ _TABLE = (
     (
         replace(
             _NESTED_FRACTION,
-            schema=schemas.neomme,
+            schema=own.neomme,
             layer_types=layers.last_is_full(layers.every(6)),
         ),
         "neomme",
     ),
-    (replace(_NESTED_FRACTION, schema=schemas.step3p5, padded=True), "step3p5"),
+    (replace(_NESTED_FRACTION, schema=own.step3p5, padded=True), "step3p5"),
     # Names of their own.
-    (replace(_FRACTION, schema=schemas.gpt_neox), "gpt_neox gpt_neox_japanese"),
-    (replace(_FRACTION, schema=schemas.minimax_m2), "minimax_m2"),
-    (replace(_PLAIN, schema=schemas.dbrx), "dbrx"),
+    (replace(_FRACTION, schema=own.gpt_neox), "gpt_neox gpt_neox_japanese"),
+    (replace(_FRACTION, schema=own.minimax_m2), "minimax_m2"),
+    (replace(_PLAIN, schema=own.dbrx), "dbrx"),
     (_PHI3, "phi3 phi4_multimodal"),
-    (replace(_PLAIN, method=schemas.phimoe, types=("default", "longrope")), "phimoe"),
+    (replace(_PLAIN, method=own.phimoe, types=("default", "longrope")), "phimoe"),
     (_HUNYUAN, "hunyuan_v1_dense hunyuan_v1_moe"),
     (_GPT_J, "gptj codegen"),
     (
         Family(
             layout="interleaved",
-            schema=schemas.base_10000,
+            schema=own.base_10000,
             types=("default",),
             elsewhere=("rotary_value",),
         ),
@@ -492,7 +493,7 @@ _TABLE = (
     (
         Family(
             head_dim=widths.of_clvp,
-            schema=schemas.base_10000,
+            schema=own.base_10000,
             types=("default",),
             rotates=layers.where_on("use_rotary_embedding", True),
         ),
