@@ -244,6 +244,11 @@ def _check_axes(function, argument, axis_of_pair, num_axes, shape, pairs):
     if min(axis_of_pair) < 0 or named > (named if num_axes is None else num_axes):
         raise ValueError(f"{function}: {axis_of_pair=} must lie in [0, {num_axes=}).")
     num_axes = named if num_axes is None else num_axes
+    check_coordinates(function, argument, shape, num_axes)
+
+
+def check_coordinates(function, argument, shape, num_axes):
+    """Positions of several axes end in their coordinates."""
     if shape[-1:] != (num_axes,):
         raise ValueError(
             f"{function}: {argument}.shape={shape} must end in the {num_axes} "

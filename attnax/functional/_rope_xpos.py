@@ -1,5 +1,6 @@
 """xPos: a rotation whose scores decay with the distance."""
 
+import math
 import operator
 
 import jax.numpy as jnp
@@ -68,12 +69,7 @@ def xpos_cos_sin(
     if not (integer and INT32_MIN <= center <= INT32_MAX):
         raise ValueError(f"{name}: {center=} must be an integer within int32.")
     center = operator.index(center)
-    cos, sin = make_cos_sin(name, positions, inv_freq)
-    pairs = inv_freq.size
-    # Host float64: powers of numbers near 1 are sensitive to their logarithm.
-    octaves = np.log2((np.arange(pairs) / pairs + 0.4) / 1.4)
-    reach = int(min(-_OCTAVES / octaves[0] * scale_base, 2.0**32))
-    octaves = octaves / scale_base
+    reach = int(min(_OCTAVES / math.log2(1.4 / 0.4) * scale_base, 2.0**32))
     positions, valid = int32_in_range(
         name,
         "positions",
@@ -82,7 +78,11 @@ def xpos_cos_sin(
         center + reach + 1,
         hint=f"; raise {scale_base=}, or put {center=} in the middle",
     )
+    cos, sin = make_cos_sin(name, positions, inv_freq)
     cos, sin = nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
+    pairs = inv_freq.size
+    # Host float64: powers of numbers near 1 are sensitive to their logarithm.
+    octaves = np.log2((np.arange(pairs) / pairs + 0.4) / 1.4) / scale_base
     octaves = octaves.astype(np.float32).reshape((1,) * positions.ndim + (-1,))
     exponent = _distance(positions, center)[..., None] * octaves
     scale, inverse = jnp.exp2(exponent), jnp.exp2(-exponent)
@@ -93,7 +93,6 @@ def _distance(positions, center):
     """`positions - center`, rounded once."""
     # In two parts, for the difference of two int32 may not be one, and float32 loses
     # whole positions past 2**24.
-    positions = jnp.asarray(positions).astype(jnp.int32)
     high = (positions >> 16) - (center >> 16)
     low = (positions & 0xFFFF) - (center & 0xFFFF)
     return high.astype(jnp.float32) * 2**16 + low.astype(jnp.float32)

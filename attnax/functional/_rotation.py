@@ -2,12 +2,13 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Real
 
 from ._rope import Rope, StackedRopes
-from ._rope_cos_sin import cos_sin_of_words, make_cos_sin
+from ._rope_cos_sin import check_coordinates, cos_sin_of_words, make_cos_sin
 from ._rope_kernel import rotate_pairs
 from ._rope_rotate import check_broadcast, check_rotation
 
@@ -179,7 +180,8 @@ def rerotate(
         section 3.2: positions within the cache. https://arxiv.org/abs/2309.17453
     """
     settings = _settings("rerotate", rope)
-    delta = np.asarray(delta) if isinstance(delta, int) else delta
+    if not isinstance(delta, jax.Array):
+        delta = np.asarray(delta)
     axes = settings.num_axes if settings.axis_of_pair is not None else 0
     if axes and delta.shape[-1:] in ((), (1,)):
         delta = jnp.broadcast_to(delta, (*delta.shape[:-1], axes))
@@ -213,11 +215,8 @@ def _cos_sin(
         )
     if numerics != "exact":
         raise ValueError(f"{function}: {numerics=} must be 'exact' for stacked ropes.")
-    if axes is not None and positions.shape[-1:] != (settings.num_axes,):
-        raise ValueError(
-            f"{function}: {argument}.shape={positions.shape} must end in the "
-            f"{settings.num_axes} coordinates of a position; on text they are equal."
-        )
+    if axes is not None:
+        check_coordinates(function, argument, positions.shape, settings.num_axes)
     cos, sin = cos_sin_of_words(
         function, positions, rope.words, axes, argument=argument
     )

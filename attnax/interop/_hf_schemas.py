@@ -126,7 +126,7 @@ def by_layer_type(
             values.setdefault(FRACTION, keys.given(fraction))
         values = {**more.get(label, {}), **values}
         out[label] = with_original_length(context, values, here)
-    _check_beside(context, out, beside, sorted(olds), fraction)
+    check_beside(context, out, beside, sorted(olds), fraction)
     if labels_known:
         _check_labels(context, out, nested)
     return out
@@ -169,7 +169,7 @@ def check_new_name(context, where, values):
         )
 
 
-def _check_beside(context, params, beside, theta_keys, fraction):
+def check_beside(context, params, beside, theta_keys, fraction):
     """What stands beside the layer types says what one of them has."""
     given, defaults = context.keys.given, {"rope_type": "default"}
     said = [("the config", key, "rope_theta", given(key)) for key in theta_keys]

@@ -11,6 +11,7 @@ from ._hf_schemas import (
     FRACTION,
     ORIGINAL,
     by_layer_type,
+    check_beside,
     check_new_name,
     check_same,
     flat,
@@ -156,13 +157,29 @@ def step3p5(context):
         if fractions:
             values[FRACTION] = fractions[first]
         if name == "full_attention":
+            if keys.given("rope_theta") is not None:
+                made = old.get("rope_theta", theta)
+                check_same(context, "rope_theta", theta, made)
             values.update(old)
         out[name] = Keys(values, "rope_scaling" if old else "rope_theta")
     return out
 
 
+def deepseek_v4(context):
+    """Sliding layers are `main`; the others, `compress`, have a base of their own.
+
+    `qk_rope_head_dim` stands for the fraction, or repeats the width that it makes.
+    """
+    out = _main_and_compress(context)
+    head_dim = context.keys.integer(context, "head_dim")
+    said = context.keys.given("qk_rope_head_dim")
+    for params in filter(None, out.values()):
+        made = int(head_dim * params.number(context, FRACTION))
+        check_same(context, "qk_rope_head_dim", said, made)
+    return out
+
+
 def _main_and_compress(context):
-    """Sliding layers are `main`; the others, `compress`, have a base of their own."""
     keys = context.keys
     head_dim = keys.integer(context, "head_dim")
     fraction = keys.given(FRACTION)
@@ -177,6 +194,10 @@ def _main_and_compress(context):
         both = {"main": more, "compress": more}
         return by_layer_type(context, thetas=thetas, more=both)
     values = without_nulls(values)
+    # The code puts its own in their place.
+    check_same(context, FRACTION, values.get(FRACTION), more[FRACTION])
+    if values.get("rope_theta") != main:
+        check_same(context, "rope_theta", values.get("rope_theta"), compress)
     if values.get("rope_type", values.get("type")) == "yarn":
         values.setdefault("attention_factor", 1.0)
     scaled = {**values, "rope_theta": compress, **more}
@@ -184,17 +205,6 @@ def _main_and_compress(context):
         "main": Keys({"rope_theta": main, **more}, "rope_theta"),
         "compress": with_original_length(context, scaled, where),
     }
-
-
-def deepseek_v4(context):
-    """As above; `qk_rope_head_dim` may repeat the width that rotates."""
-    out = _main_and_compress(context)
-    for params in out.values():
-        head_dim = context.keys.integer(context, "head_dim")
-        made = int(head_dim * params.number(context, FRACTION))
-        said = context.keys.given("qk_rope_head_dim")
-        check_same(context, "qk_rope_head_dim", said, made)
-    return out
 
 
 def dots3_note(context):
@@ -217,6 +227,10 @@ def dots3_note(context):
             own["rope_theta"] = sliding
         own.setdefault("rope_theta", base)
         out[name] = with_original_length(context, own, where)
+        if name == "sliding_attention":
+            said = keys.given("swa_rope_theta")
+            check_same(context, "swa_rope_theta", said, own["rope_theta"])
+    check_beside(context, out, {}, ["rope_theta"], None)
     return out
 
 

@@ -528,6 +528,7 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
         (lambda: F.rotate(ROPE, x, half), "rotate: positions.dtype=.* use rotation wi"),
         (lambda: F.rerotate(ROPE, x, half), "rerotate: delta.dtype=.* by integers"),
         (lambda: F.rerotate(ROPE, x, 2**40), "rerotate: delta=1099511627776 must lie"),
+        (lambda: F.rerotate(ROPE, x, 1.0), "rerotate: delta.dtype=float64 must be int"),
     ):
         with refused(message):
             function()

@@ -730,6 +730,36 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
             "qk_rope_head_dim=64, but the code of 'deepseek_v4' makes it 128",
         ),
         (
+            {"model_type": "deepseek_v4", "rope_parameters": {"rope_theta": 7.0}},
+            "rope_theta=7.0, but the code of 'deepseek_v4' makes it 160000",
+        ),
+        (
+            {"model_type": "deepseek_v4"}
+            | {"rope_scaling": {"partial_rotary_factor": 0.25}},
+            "partial_rotary_factor=0.25, but the code of 'deepseek_v4' makes it 0.125",
+        ),
+        (
+            {"model_type": "dots3_note_text", "swa_rope_theta": 7.0}
+            | {"rope_parameters": {"rope_theta": 1e4}},
+            "swa_rope_theta=7.0, but the code of 'dots3_note_text' makes it 10000.0",
+        ),
+        (
+            {"model_type": "dots3_note_text", "rope_theta": 7.0}
+            | {"rope_parameters": {"rope_theta": 1e4}},
+            r"rope_theta=7.0, but the parameters by layer .*=\[10000.0, 10000.0\]",
+        ),
+        (
+            {"model_type": "step3p5", "rope_theta": 7.0}
+            | {
+                "rope_scaling": {
+                    "rope_type": "linear",
+                    "factor": 2.0,
+                    "rope_theta": 9.0,
+                }
+            },
+            "rope_theta=7.0, but the code of 'step3p5' makes it 9.0",
+        ),
+        (
             {"model_type": "minimax_m3_vl_text", "rotary_dim": 32},
             "rotary_dim=32, .* does not read",
         ),
