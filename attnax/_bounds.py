@@ -30,7 +30,7 @@ def int32_in_range(
     info = jnp.iinfo(values.dtype)
     if lower <= info.min and info.max < upper:
         return jnp.asarray(values, jnp.int32), None
-    if _is_known(values):
+    if is_known(values):
         _check_on_host(function, name, np.asarray(values), lower, upper, hint)
         return jnp.asarray(values, jnp.int32), None
 
@@ -53,7 +53,7 @@ def nan_where_invalid(valid, x):
     return jnp.where(valid, x, jnp.asarray(jnp.nan, x.dtype))
 
 
-def _is_known(values) -> bool:
+def is_known(values) -> bool:
     """Whether the values can be read now: on this host, outside a transformation."""
     if isinstance(values, np.ndarray):
         return True

@@ -36,6 +36,10 @@ from ._positions import positions_from_grid as positions_from_grid
 from ._positions import positions_from_lengths as positions_from_lengths
 from ._positions import positions_from_mask as positions_from_mask
 from ._positions import positions_from_segment_ids as positions_from_segment_ids
+from ._resize import resize_positions as resize_positions
+from ._resize_at import resized_positions_at as resized_positions_at
+from ._resize_weights import resize_matrix as resize_matrix
+from ._resize_weights import resize_taps as resize_taps
 from ._rope import Rope as Rope
 from ._rope import StackedRopes as StackedRopes
 from ._rope import stack_ropes as stack_ropes

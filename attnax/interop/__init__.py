@@ -6,3 +6,4 @@
 
 from ._hf_rope import rope_from_hf as rope_from_hf
 from ._hf_rope import ropes_from_hf as ropes_from_hf
+from ._resize_options import resize_options as resize_options

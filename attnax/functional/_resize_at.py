@@ -1,0 +1,205 @@
+"""Resized positions of single patches, for grids whose sizes are data."""
+
+import itertools
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Integer
+
+from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, is_known, nan_where_invalid
+from .._dtypes import compute_dtype, float_dtype
+from ._resize import check_table, grid_pair
+from ._resize_axis import dense_weights, largest_size, resizing, tap_weights
+
+
+def resized_positions_at(
+    table: Float[Array, "old_rows d_model"],
+    old_grid: tuple[int, int],
+    new_grids: Integer[Array | np.ndarray, "*batch 2"],
+    coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"],
+    *,
+    method: str,
+    antialias: bool,
+    align_corners: bool = False,
+    offset: float = 0.0,
+    mask: Bool[Array | np.ndarray, "*batch num_tokens"] | None = None,
+    dtype: DTypeLike | None = None,
+) -> Float[Array, "*batch num_tokens d_model"]:
+    """Rows of `resize_positions` for each patch of images of different sizes.
+
+    The sizes and the coordinates may be traced: one compiled step serves batches of any
+    images, packed, padded and in any order of patches, and needs no largest side.
+
+    Args:
+        table: One vector per position of the old grid, row by row, without a prefix.
+        old_grid: `(rows, columns)` of the table.
+        new_grids: `(rows, columns)` of each image.
+        coordinates: `(row, column)` of each patch in the grid of its image.
+        method: As in `resize_positions`, like the next three.
+        antialias: See there.
+        align_corners: See there.
+        offset: See there.
+        mask: False at patches that are padding: these get zeros, whatever their
+            coordinates. `None` is no padding.
+        dtype: Of the result, rounded once; `None` is that of `table`.
+
+    Returns:
+        One vector per patch. Traced sizes that are not positive and traced coordinates
+        outside their grid give rows of NaN, as do sizes above 2**29 divided by the old
+        size and the denominator of `offset`.
+
+    Raises:
+        ValueError: As `resize_positions` does; if arrays are not integers or do not fit
+            each other, or one that is known outside every transformation is out of
+            range.
+
+    Example:
+        >>> table, options = jnp.eye(4), dict(method="bilinear", antialias=False)
+        >>> where = jnp.array([[1, 2], [0, 0]])
+        >>> resized_positions_at(table, (2, 2), jnp.array([2, 4]), where, **options)
+        Array([[0.  , 0.  , 0.25, 0.75],
+               [1.  , 0.  , 0.  , 0.  ]], dtype=float32)
+
+    Reference:
+        Dehghani et al., Patch n' Pack: NaViT, 2023, section 2.
+        https://arxiv.org/abs/2307.06304; Tschannen et al., SigLIP 2, 2025, section
+        2.4.2. https://arxiv.org/abs/2502.14786
+    """
+    name = "resized_positions_at"
+    how = resizing(name, method, antialias, align_corners, offset)
+    old_grid = grid_pair(name, "old_grid", old_grid)
+    check_table(name, table, old_grid)
+    dtype = float_dtype(name, "dtype", table.dtype if dtype is None else dtype)
+    _check_shapes(name, new_grids, coordinates, mask)
+    sizes, index, valid = _in_grids(name, new_grids, coordinates, mask, old_grid, how)
+    rows = _rows(table.astype(compute_dtype(table.dtype)), index, sizes, old_grid, how)
+    if offset:  # the old grid itself is not resized
+        same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
+        plain = _rows(table.astype(rows.dtype), index, sizes, old_grid, how.plain())
+        rows = jnp.where(same[..., None], plain, rows)
+    rows = nan_where_invalid(valid, rows)
+    if mask is not None:
+        rows = jnp.where(jnp.asarray(mask)[..., None], rows, jnp.zeros_like(rows))
+    return rows.astype(dtype)
+
+
+# The rule is about speed alone: reading a few rows is fastest, but adding them up, as
+# autodiff would have it, is not; see `_product_is_faster`.
+@partial(jax.custom_jvp, nondiff_argnums=(3, 4))
+def _rows(table, index, sizes, old_grid, how):
+    read = _from_all if how.antialias else _from_taps
+    return read(table, index, sizes, old_grid, how)
+
+
+@_rows.defjvp
+def _rows_jvp(old_grid, how, primals, tangents):
+    table, index, sizes = primals
+    read = _from_all if _product_is_faster(old_grid, how) else _from_taps
+    rows = _rows(table, index, sizes, old_grid, how)
+    return rows, read(tangents[0], index, sizes, old_grid, how)
+
+
+def _product_is_faster(old_grid, how):
+    """Whether the gradient of the table is a matrix product or adds up taps.
+
+    A product costs by the rows of the table, adding up by the taps; on two CPU cores
+    one tap costs as much as some 180 rows (`benchmarks/bench_resize.py`).
+    """
+    taps = {"bilinear": 4, "bicubic": 16}[how.method]
+    return how.antialias or math.prod(old_grid) <= 180 * taps
+
+
+def _from_all(table, index, sizes, old_grid, how):
+    """One matrix product with the whole table: antialiasing may read all of it."""
+    by_row, by_column = (
+        dense_weights(
+            jnp, table.dtype, index[..., axis], sizes[..., axis], old_grid[axis], how
+        )
+        for axis in (0, 1)
+    )
+    weights = by_row[..., :, None] * by_column[..., None, :]
+    weights = weights.reshape(*weights.shape[:-2], -1)
+    return jnp.einsum("...p,pd->...d", weights, table, precision=lax.Precision.HIGHEST)
+
+
+def _from_taps(table, index, sizes, old_grid, how):
+    """The two or four rows and columns that each patch reads, one at a time."""
+    (rows, by_row), (columns, by_column) = (
+        tap_weights(
+            jnp, table.dtype, index[..., axis], sizes[..., axis], old_grid[axis], how
+        )
+        for axis in (0, 1)
+    )
+    total = None
+    for i, j in itertools.product(range(rows.shape[-1]), range(columns.shape[-1])):
+        row = rows[..., i] * old_grid[1] + columns[..., j]
+        read = table.at[row].get(mode="promise_in_bounds")
+        part = (by_row[..., i] * by_column[..., j])[..., None] * read
+        total = part if total is None else total + part
+    return total
+
+
+def _check_shapes(name, new_grids, coordinates, mask):
+    batch = new_grids.shape[:-1]
+    if new_grids.shape[-1:] != (2,):
+        raise ValueError(f"{name}: {new_grids.shape=} must be (*batch, 2).")
+    if coordinates.shape[:-2] != batch or coordinates.shape[-1:] != (2,):
+        raise ValueError(
+            f"{name}: {coordinates.shape=} must be (*batch, num_tokens, 2) with the "
+            f"batch of {new_grids.shape=}."
+        )
+    if mask is not None and mask.shape != coordinates.shape[:-1]:
+        raise ValueError(
+            f"{name}: {mask.shape=} must be that of {coordinates.shape=} without the "
+            "last axis."
+        )
+
+
+def _in_grids(name, new_grids, coordinates, mask, old_grid, how):
+    """Sizes `(*batch, 1, 2)` and coordinates, all in range, and which of them were."""
+    known = all(t is None or is_known(t) for t in (new_grids, coordinates, mask))
+    if mask is not None:
+        new_grids = _or(mask.any(-1)[..., None], new_grids, 1, known)
+        coordinates = _or(mask[..., None], coordinates, 0, known)
+    upper = min(largest_size(size, how) for size in old_grid)
+    sizes, sizes_valid = int32_in_range(name, "new_grids", new_grids, 1, upper + 1)
+    index, index_valid = int32_in_range(name, "coordinates", coordinates, 0, upper)
+    sizes = sizes[..., None, :]
+    if known:  # also inside `jit`, where `sizes` and `index` are traced
+        _check_inside(name, coordinates, new_grids)
+        return sizes, index, None
+    inside = index < sizes
+    if sizes_valid is not None:
+        inside &= sizes_valid[..., None, :]
+    if index_valid is not None:
+        inside &= index_valid
+    ones = jnp.ones_like(sizes)
+    sizes = jnp.where((sizes >= 1) & (sizes <= upper), sizes, ones)
+    index = jnp.where(inside, index, jnp.zeros_like(index))
+    return sizes, index, inside.all(-1)
+
+
+def _or(mask, values, other, known):
+    """`values` where `mask`, else `other`; on the host where all is known there."""
+    if known:
+        return np.where(np.asarray(mask), np.asarray(values), other)
+    if isinstance(values, np.ndarray) and values.dtype.itemsize > 4:
+        values = values.clip(INT32_MIN, INT32_MAX)  # JAX would wrap them
+    return jnp.where(jnp.asarray(mask), jnp.asarray(values), other)
+
+
+def _check_inside(name, coordinates, new_grids):
+    coordinates, new_grids = (np.asarray(t) for t in (coordinates, new_grids))
+    outside = np.argwhere(coordinates >= new_grids[..., None, :])
+    if outside.size:
+        *batch, token, axis = outside[0].tolist()
+        where, grid = [*batch, token, axis], new_grids[tuple(batch)]
+        raise ValueError(
+            f"{name}: coordinates{where}={coordinates[tuple(where)]} must lie in the "
+            f"grid {tuple(grid.tolist())}; pass a mask for padding."
+        )

@@ -1,0 +1,107 @@
+"""How released models resize their learned grids of positions."""
+
+from typing import Any
+
+# (method, antialias, align_corners, offset)
+_BICUBIC = ("bicubic", False, False, 0.0)
+_BICUBIC_ANTIALIASED = ("bicubic", True, False, 0.0)
+_BILINEAR = ("bilinear", False, False, 0.0)
+_BILINEAR_ANTIALIASED = ("bilinear", True, False, 0.0)
+_BILINEAR_CORNERS = ("bilinear", False, True, 0.0)
+
+# Names are those of transformers' folders, except the last six: `dinov2_hub` is the
+# original repository's default, `big_vision` its `scipy.ndimage.zoom`.
+RESIZE_OPTIONS: dict[str, tuple[str, bool, bool, float]] = {
+    **dict.fromkeys(
+        (
+            "altclip",
+            "beit",
+            "blip",
+            "blip_2",
+            "bridgetower",
+            "chinese_clip",
+            "clip",
+            "clipseg",
+            "data2vec",
+            "deit",
+            "dinov2",
+            "flava",
+            "git",
+            "glm4v",
+            "groupvit",
+            "ijepa",
+            "instructblip",
+            "janus",
+            "kimi_k25",
+            "kosmos2",
+            "metaclip_2",
+            "mlcd",
+            "owlv2",
+            "owlvit",
+            "phi4_multimodal",
+            "siglip",
+            "vit",
+            "vit_mae",
+            "vit_msn",
+            "x_clip",
+        ),
+        _BICUBIC,
+    ),
+    "dinov2_with_registers": _BICUBIC_ANTIALIASED,
+    "rf_detr": _BICUBIC_ANTIALIASED,
+    **dict.fromkeys(("inkling2", "paddleocr_vl", "step3p7"), _BILINEAR),
+    "siglip2": _BILINEAR_ANTIALIASED,
+    "tipsv2": _BILINEAR_ANTIALIASED,
+    **dict.fromkeys(
+        (
+            "cohere_compass",
+            "qwen3_5",
+            "qwen3_5_moe",
+            "qwen3_omni_moe",
+            "qwen3_vl",
+            "qwen3_vl_moe",
+            "qwen4_exp",
+        ),
+        _BILINEAR_CORNERS,
+    ),
+    "big_vision": _BILINEAR_CORNERS,
+    "big_vision_flexi": _BILINEAR_ANTIALIASED,
+    "big_vision_naflex": _BILINEAR_ANTIALIASED,
+    "dinov2_hub": ("bicubic", False, False, 0.1),
+    "timm": _BICUBIC_ANTIALIASED,
+    "timm_npz": _BILINEAR,
+}
+
+
+def resize_options(family: str) -> dict[str, Any]:
+    """How models of a family resize learned positions, as keyword arguments.
+
+    Args:
+        family: A name of the table in `docs/resize.md`: a `model_type` of Hugging Face,
+            `"timm"`, `"dinov2_hub"`, `"big_vision"` and its kin.
+
+    Returns:
+        `method`, `antialias`, `align_corners` and `offset`, for `resize_positions`,
+        `resized_positions_at` and `apply_vision_embedding`.
+
+    Raises:
+        ValueError: If the family is not known. There is no default: the wrong kernel
+            moves every position a little and shows only in the scores of the model.
+
+    Example:
+        >>> resize_options("dinov2")["method"]
+        'bicubic'
+
+    Reference:
+        transformers 5.23.0 (`interpolate_pos_encoding` of each model), timm 1.0
+        (`resample_abs_pos_embed`), facebookresearch/dinov2
+        (`interpolate_pos_encoding`), google-research/big_vision (`models/vit.py`,
+        `models/proj/flexi/vit.py`, `models/proj/image_text/naflex_vit.py`).
+    """
+    if family not in RESIZE_OPTIONS:
+        raise ValueError(
+            f"resize_options: {family=} must be one of {sorted(RESIZE_OPTIONS)}; or "
+            "pass method, antialias, align_corners and offset yourself."
+        )
+    names = "method", "antialias", "align_corners", "offset"
+    return dict(zip(names, RESIZE_OPTIONS[family], strict=True))

@@ -1,0 +1,1 @@
+"""attnax against the position tables, patches and checkpoints of released code."""

@@ -1,0 +1,200 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import resize_oracles
+import strategies as ax
+from helpers import assert_close, assert_same_bits, refused
+from hypothesis import given
+from hypothesis import strategies as st
+from resize_oracles import BILINEAR, CONVENTIONS, SIZE
+
+import attnax.functional as F
+from conformance.embeddings import resizing
+from conformance.embeddings.records import load
+
+conventions = st.sampled_from(CONVENTIONS)
+# Old and new: up, down, one of each, one axis alone, single rows, coprime sides.
+grids = st.sampled_from(
+    (
+        ((3, 4), (5, 7)),
+        ((7, 5), (3, 4)),
+        ((3, 8), (7, 5)),
+        ((4, 5), (4, 9)),
+        ((1, 6), (4, 1)),
+        ((1, 1), (3, 2)),
+        ((5, 2), (1, 1)),
+    )
+)
+
+
+def draw_table(data, grid, dtype=jnp.float32, *, prefix=0, d_model=3):
+    shape = (prefix + grid[0] * grid[1], d_model)
+    return data.draw(ax.floats(shape, dtype))
+
+
+@given(data=st.data(), pair=grids, options=conventions, dtype=ax.dtypes)
+def test_each_position_is_the_weighted_sum_of_the_definition(
+    data, pair, options, dtype
+):
+    old, new = pair
+    prefix = data.draw(st.sampled_from((0, 2)))
+    table = draw_table(data, old, dtype, prefix=prefix)
+    actual = F.resize_positions(table, old, new, num_prefix_tokens=prefix, **options)
+    assert actual.dtype == dtype
+    expected = resize_oracles.resized(table, old, new, prefix, **options)
+    # Rounded: the weights, and sums of up to 8 terms along each axis.
+    assert_close(actual, expected, magnitude=SIZE, roundings=20)
+
+
+@given(data=st.data(), options=conventions, prefix=st.sampled_from((0, 1)))
+def test_the_same_grid_is_the_table_itself(data, options, prefix):
+    table = draw_table(data, (3, 5), jnp.bfloat16, prefix=prefix)
+    same = F.resize_positions(
+        table, (3, 5), (3, 5), num_prefix_tokens=prefix, **options
+    )
+    assert same is table
+
+
+@given(data=st.data(), pair=grids, options=conventions, dtype=ax.narrow_dtypes)
+def test_prefix_passes_bit_for_bit(data, pair, options, dtype):
+    old, new = pair
+    table = draw_table(data, old, dtype, prefix=2)
+    actual = F.resize_positions(table, old, new, num_prefix_tokens=2, **options)
+    assert_same_bits(actual[:2], table[:2])
+    without = F.resize_positions(table[2:], old, new, **options)
+    assert_same_bits(actual[2:], without)
+
+
+@given(data=st.data(), pair=grids, options=conventions, dtype=ax.narrow_dtypes)
+def test_low_precision_is_float32_rounded_once(data, pair, options, dtype):
+    table = draw_table(data, pair[0], dtype)
+    actual = F.resize_positions(table, *pair, **options)
+    wide = F.resize_positions(table.astype(jnp.float32), *pair, **options)
+    assert_same_bits(actual, wide.astype(dtype))
+
+
+@given(data=st.data(), pair=grids, options=conventions)
+def test_rows_and_columns_are_alike(data, pair, options):
+    (old_rows, old_columns), (new_rows, new_columns) = pair
+    table = draw_table(data, pair[0])
+    turned = table.reshape(old_rows, old_columns, -1).swapaxes(0, 1)
+    actual = F.resize_positions(
+        turned.reshape(table.shape),
+        (old_columns, old_rows),
+        (new_columns, new_rows),
+        **options,
+    )
+    expected = F.resize_positions(table, *pair, **options)
+    expected = expected.reshape(new_rows, new_columns, -1).swapaxes(0, 1)
+    expected = expected.reshape(actual.shape)
+    assert_close(actual, np.asarray(expected), magnitude=SIZE, roundings=40)
+
+
+@given(pair=grids, options=conventions)
+def test_a_constant_stays_constant(pair, options):
+    table = jnp.full((pair[0][0] * pair[0][1], 2), 3.0)
+    actual = F.resize_positions(table, *pair, **options)
+    assert_close(actual, np.full(actual.shape, 3.0), magnitude=SIZE, roundings=20)
+
+
+@pytest.mark.parametrize("options", CONVENTIONS[:6])
+def test_a_mirrored_grid_resizes_to_the_mirror(options):
+    table = jnp.asarray(np.random.default_rng(0).normal(size=(5 * 6, 2)), jnp.float32)
+    mirrored = table.reshape(5, 6, 2)[::-1].reshape(-1, 2)
+    actual = F.resize_positions(mirrored, (5, 6), (8, 7), **options)
+    expected = F.resize_positions(table, (5, 6), (8, 7), **options)
+    expected = np.asarray(expected).reshape(8, 7, 2)[::-1].reshape(-1, 2)
+    assert_close(actual, expected, magnitude=SIZE, roundings=40)
+
+
+@given(data=st.data(), pair=grids, options=conventions)
+def test_gradient_is_the_transposed_map(data, pair, options):
+    table = draw_table(data, pair[0])
+    resize = jax.jit(lambda t: F.resize_positions(t, *pair, **options))
+    out, pullback = jax.vjp(resize, table)
+    cotangent = data.draw(ax.floats(out.shape))
+    (gradient,) = pullback(cotangent)
+    tangent = data.draw(ax.floats(table.shape))
+    forward = jax.jvp(resize, (table,), (tangent,))[1]
+    left = np.vdot(np.asarray(gradient, np.float64), np.asarray(tangent))
+    right = np.vdot(np.asarray(forward, np.float64), np.asarray(cotangent))
+    size = 8 * SIZE * out.size * 2.0**-20
+    np.testing.assert_allclose(left, right, rtol=0, atol=size)
+
+
+@pytest.mark.parametrize("options", CONVENTIONS)
+def test_vmap_takes_a_batch_of_tables(options):
+    tables = jnp.asarray(np.random.default_rng(0).normal(size=(3, 12, 2)), jnp.float32)
+    resize = lambda t: F.resize_positions(t, (3, 4), (5, 7), **options)
+    actual = jax.vmap(resize)(tables)
+    expected = np.stack([resize(t) for t in tables])
+    assert_close(actual, expected, magnitude=SIZE, roundings=40)
+
+
+def test_every_size_of_dinov2_with_its_offset():
+    # The scale of 0.1 more is why the original code did not fail at nine sizes.
+    table = jnp.asarray(np.random.default_rng(0).normal(size=(37, 1)), jnp.float32)
+    for size in range(1, 147):
+        out = F.resize_positions(
+            table, (1, 37), (1, size), method="bicubic", antialias=False, offset=0.1
+        )
+        assert out.shape == (size, 1)
+        assert bool(jnp.isfinite(out).all())
+
+
+@pytest.mark.parametrize(
+    "record", load("resizing"), ids=lambda record: record.name.replace(" ", "")
+)
+def test_each_family_is_resized_as_its_own_code_does(record):
+    error = np.abs(resizing.ours(record) - record.arrays["expected"]).max()
+    assert error <= resizing.tolerance(record) < 1e-5
+
+
+def test_golden_grids_tell_the_conventions_apart():
+    # Else a wrong preset would agree.
+    by_size = {}
+    for record in load("resizing"):
+        grid = tuple(record.options["new_grid"])
+        by_size.setdefault(grid, []).append(record.arrays["expected"])
+    for grid, tables in by_size.items():
+        distinct = []
+        for table in tables:
+            if all(np.abs(table - other).max() > 1e-2 for other in distinct):
+                distinct.append(table)
+        # Antialiasing changes the triangle only where the grid shrinks.
+        shrinks = min(grid) < resizing.SIDE
+        assert len(distinct) == (6 if shrinks else 5), grid
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "changed, message",
+    (
+        ({"method": "cubic"}, "method='cubic' must be 'bilinear' or 'bicubic'"),
+        ({"old_grid": (3, 5)}, r"table.shape=\(12, 2\) must be \(3 \* 5, d_model\)"),
+        ({"num_prefix_tokens": 1}, r"table.shape=\(12, 2\) must be \(1 \+ 3 \* 4"),
+        ({"num_prefix_tokens": -1}, "num_prefix_tokens=-1 must not be negative"),
+        ({"new_grid": (0, 4)}, "new_grid=0 must be a positive integer"),
+        ({"new_grid": (3, 4, 5)}, r"new_grid=\(3, 4, 5\) must be \(rows, columns\)"),
+        ({"new_grid": (3.0, 4)}, "new_grid=3.0 must be a positive integer"),
+        ({"offset": -0.1}, r"offset=-0.1 must lie in \[0, 1\)"),
+        ({"offset": 0.1234}, "offset=0.1234 must lie in .* three decimals"),
+        ({"offset": float("nan")}, "offset=nan must lie in"),
+        (
+            {"align_corners": True, "antialias": True},
+            "align_corners=True must come with antialias=False",
+        ),
+        ({"align_corners": True, "offset": 0.1}, "offset=0.1 must be 0"),
+    ),
+)
+def test_what_cannot_be_resized_is_refused(changed, message):
+    arguments = {"old_grid": (3, 4), "new_grid": (5, 7), **BILINEAR, **changed}
+    with refused(f"resize_positions: {message}"):
+        F.resize_positions(jnp.zeros((12, 2)), **arguments)
+
+
+@pytest.mark.errors
+def test_a_table_of_integers_is_refused():
+    with refused("table.dtype=int32 must be a real float dtype"):
+        F.resize_positions(jnp.zeros((12, 2), jnp.int32), (3, 4), (5, 7), **BILINEAR)

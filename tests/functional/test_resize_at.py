@@ -1,0 +1,225 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import resize_oracles
+import strategies as ax
+from helpers import assert_close, assert_same_bits, refused
+from hypothesis import given
+from hypothesis import strategies as st
+from resize_oracles import BILINEAR, CONVENTIONS, SIZE
+
+import attnax.functional as F
+
+conventions = st.sampled_from(CONVENTIONS)
+OLD = (4, 5)
+GRIDS = ((3, 7), (8, 3), (4, 5), (1, 2))
+LENGTH = 26
+
+
+def packed(grids=GRIDS, *, order=None):
+    """Coordinates `(batch, LENGTH, 2)` and a mask; padding has no coordinates."""
+    coordinates = np.full((len(grids), LENGTH, 2), -1, np.int32)
+    mask = np.zeros((len(grids), LENGTH), bool)
+    for image, grid in enumerate(grids):
+        rows = F.positions_from_grid(grid)
+        if order is not None:
+            rows = rows[order.permutation(len(rows))]
+        coordinates[image, : len(rows)] = rows
+        mask[image, : len(rows)] = True
+    return np.array(grids, np.int32), coordinates, mask
+
+
+def expected_rows(table, grids, coordinates, mask, options):
+    out = np.zeros((*mask.shape, table.shape[-1]))
+    for image, grid in enumerate(grids.tolist()):
+        resized = resize_oracles.resized(table, OLD, grid, **options)
+        for token in np.flatnonzero(mask[image]):
+            row, column = coordinates[image, token]
+            out[image, token] = resized[row * grid[1] + column]
+    return out
+
+
+def draw_table(data, dtype=jnp.float32):
+    return data.draw(ax.floats((OLD[0] * OLD[1], 3), dtype))
+
+
+@given(data=st.data(), options=conventions, dtype=ax.dtypes, traced=st.booleans())
+def test_rows_are_those_of_each_resized_grid(data, options, dtype, traced):
+    table = draw_table(data, dtype)
+    order = np.random.default_rng(data.draw(st.integers(0, 9)))
+    arrays = packed(order=order)
+    expected = expected_rows(table, *arrays, options)
+    apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **options)
+    actual = (jax.jit(apply) if traced else apply)(table, *arrays)
+    assert actual.dtype == dtype
+    # Rounded: the weights of each axis and sums of 16 or 20 terms.
+    assert_close(actual, expected, magnitude=SIZE, roundings=40)
+
+
+@given(data=st.data(), options=conventions, dtype=ax.narrow_dtypes)
+def test_low_precision_is_float32_rounded_once(data, options, dtype):
+    table, (grids, coordinates, mask) = draw_table(data, dtype), packed()
+    arguments = OLD, grids, coordinates
+    settings = {"mask": mask, **options}
+    actual = F.resized_positions_at(table, *arguments, **settings)
+    wide = F.resized_positions_at(table.astype(jnp.float32), *arguments, **settings)
+    assert_same_bits(actual, wide.astype(dtype))
+    kept = F.resized_positions_at(table, *arguments, dtype=jnp.float32, **settings)
+    assert_same_bits(kept, wide)
+
+
+@pytest.mark.parametrize("options", CONVENTIONS)
+def test_one_program_serves_every_size(options):
+    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
+    compiles = 0
+
+    @jax.jit
+    def apply(grids, coordinates, mask):
+        nonlocal compiles
+        compiles += 1
+        settings = {"mask": mask, **options}
+        return F.resized_positions_at(table, OLD, grids, coordinates, **settings)
+
+    for grids in (GRIDS, ((2, 13), (6, 4), (5, 4), (26, 1))):
+        arrays = packed(grids)
+        expected = expected_rows(np.asarray(table), *arrays, options)
+        assert_close(apply(*arrays), expected, magnitude=SIZE, roundings=40)
+    assert compiles == 1
+
+
+@pytest.mark.parametrize("options", CONVENTIONS)
+def test_batch_is_vmap(options):
+    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
+    grids, coordinates, mask = map(jnp.asarray, packed())
+    apply = jax.jit(
+        lambda g, c, m: F.resized_positions_at(table, OLD, g, c, mask=m, **options)
+    )
+    expected = np.asarray(apply(grids, coordinates, mask))
+    actual = jax.vmap(apply)(grids, coordinates, mask)
+    assert_close(actual, expected, magnitude=SIZE, roundings=40)
+    twice = lambda t: jnp.stack([t, t])
+    batched = apply(*map(twice, (grids, coordinates, mask)))
+    assert_close(batched, np.stack([expected] * 2), magnitude=SIZE, roundings=40)
+
+
+@pytest.mark.parametrize("big", (False, True))
+@pytest.mark.parametrize("options", CONVENTIONS)
+def test_gradient_and_tangent_are_those_of_the_map(options, big):
+    # Small tables take a matrix product for their gradient, large ones add up taps.
+    old = (60, 61) if big else OLD
+    rng = np.random.default_rng(0)
+    table, tangent = rng.normal(size=(2, old[0] * old[1], 2)).astype(np.float32)
+    grids, coordinates, mask = packed()
+    apply = lambda t: F.resized_positions_at(
+        t, old, grids, coordinates, mask=mask, **options
+    )
+    apply = jax.jit(apply)
+    out, pushed = jax.jvp(apply, (table,), (tangent,))
+    assert_close(out, np.asarray(apply(table)), magnitude=SIZE)
+    # The map is linear: its tangent is itself, its gradient the transpose.
+    assert_close(pushed, np.asarray(apply(tangent)), magnitude=SIZE)
+    cotangent = rng.normal(size=out.shape).astype(np.float32)
+    (gradient,) = jax.vjp(apply, table)[1](cotangent)
+    left = np.vdot(np.asarray(gradient, np.float64), tangent)
+    right = np.vdot(np.asarray(pushed, np.float64), cotangent)
+    np.testing.assert_allclose(left, right, rtol=0, atol=1e-4 * np.sqrt(out.size))
+    # What is masked adds nothing.
+    lone = jax.grad(lambda t: apply(t)[~mask].sum())(table)
+    assert not np.asarray(lone).any()
+
+
+def test_gradient_of_a_bfloat16_table_is_added_up_in_float32():
+    old, count = (1, 2), 4096
+    table = jnp.ones((2, 1), jnp.bfloat16)
+    coordinates = np.zeros((count, 2), np.int32)
+    apply = lambda t: F.resized_positions_at(
+        t, old, np.array([1, 2]), coordinates, dtype=jnp.float32, **BILINEAR
+    )
+    gradient = jax.grad(lambda t: (0.01 * apply(t)).sum())(table)
+    assert gradient.dtype == jnp.bfloat16
+    assert float(gradient[0, 0]) == float(jnp.bfloat16(40.96))
+
+
+@pytest.mark.parametrize("options", CONVENTIONS)
+@pytest.mark.parametrize(
+    "grid, coordinate",
+    (((3, 7), (3, 0)), ((3, 7), (0, 7)), ((3, 7), (-1, 0)), ((0, 7), (0, 0))),
+)
+def test_traced_values_out_of_range_give_nan_rows(options, grid, coordinate):
+    table = jnp.ones((20, 3))
+    where = jnp.array([coordinate, (0, 0)])
+    apply = jax.jit(lambda g, c: F.resized_positions_at(table, OLD, g, c, **options))
+    rows = apply(jnp.array(grid), where)
+    assert bool(jnp.isnan(rows[0]).all())
+    if grid[0] > 0:
+        assert_close(rows[1], np.ones(3), magnitude=SIZE, roundings=40)
+    mask = jnp.array([False, True])
+    masked = jax.jit(
+        lambda g, c, m: F.resized_positions_at(table, OLD, g, c, mask=m, **options)
+    )
+    assert not masked(jnp.array(grid), where, mask)[0].any()
+
+
+def test_rows_of_nan_add_nothing_to_the_gradient():
+    apply = jax.jit(
+        lambda t, c: F.resized_positions_at(t, OLD, np.array([3, 7]), c, **BILINEAR)
+    )
+    where = jnp.array([[3, 0], [2, 6]])
+    table = jnp.ones((20, 3))
+    both = jax.grad(lambda t: apply(t, where).sum())(table)
+    alone = jax.grad(lambda t: apply(t, where[1:]).sum())(table)
+    assert_same_bits(both, alone)
+
+
+@pytest.mark.parametrize("dtype", (np.int8, np.uint16, np.uint32, np.int64, np.uint64))
+def test_integers_of_every_width(dtype):
+    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
+    grids, coordinates, mask = packed()
+    coordinates = np.where(mask[..., None], coordinates, 0)
+    expected = F.resized_positions_at(
+        table, OLD, grids, coordinates, mask=mask, **BILINEAR
+    )
+    actual = F.resized_positions_at(
+        table,
+        OLD,
+        grids.astype(dtype),
+        coordinates.astype(dtype),
+        mask=mask,
+        **BILINEAR,
+    )
+    assert_same_bits(actual, expected)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "changed, message",
+    (
+        ({"new_grids": np.array([3, 0])}, r"new_grids\[1\]=0 must lie in \[1, "),
+        (
+            {"coordinates": np.array([[0, 0], [1, 7]])},
+            r"coordinates\[1, 1\]=7 must lie in the grid \(3, 7\); pass a mask",
+        ),
+        ({"coordinates": np.array([[0, -2]])}, r"coordinates\[0, 1\]=-2 must lie in"),
+        ({"coordinates": np.zeros((2, 2))}, "coordinates.dtype=float64 must be"),
+        ({"old_grid": (4, 6)}, r"table.shape=\(20, 3\) must be \(4 \* 6, d_model\)"),
+        ({"new_grids": np.array([3, 7, 1])}, r"new_grids.shape=\(3,\) must be"),
+        (
+            {"coordinates": np.zeros((2, 2, 2), int)},
+            r"coordinates.shape=\(2, 2, 2\) must be .* batch of new_grids.shape=\(2,\)",
+        ),
+        ({"mask": np.ones(3, bool)}, r"mask.shape=\(3,\) must be that of"),
+        ({"method": "lanczos"}, "method='lanczos' must be"),
+        ({"dtype": jnp.int32}, "dtype=int32 must be a real float dtype"),
+    ),
+)
+def test_what_does_not_fit_is_refused(changed, message):
+    arguments = {
+        "old_grid": OLD,
+        "new_grids": np.array([3, 7]),
+        "coordinates": np.array([[0, 0], [2, 6]]),
+        **BILINEAR,
+        **changed,
+    }
+    with refused(f"resized_positions_at: {message}"):
+        F.resized_positions_at(jnp.ones((20, 3)), **arguments)

@@ -1,0 +1,72 @@
+"""Resized grids in float64, written from PyTorch's definition, one output at a time."""
+
+import math
+
+import numpy as np
+
+CONVENTIONS = (
+    {"method": "bilinear", "antialias": False},
+    {"method": "bilinear", "antialias": True},
+    {"method": "bilinear", "antialias": False, "align_corners": True},
+    {"method": "bicubic", "antialias": False},
+    {"method": "bicubic", "antialias": True},
+    {"method": "bicubic", "antialias": False, "align_corners": True},
+    {"method": "bicubic", "antialias": False, "offset": 0.1},
+    {"method": "bicubic", "antialias": True, "offset": 0.125},
+)
+BILINEAR = CONVENTIONS[0]
+# The absolute weights of a row sum to at most 1.6 for either cubic kernel, for each
+# axis; a table's entries are at most 8.
+SIZE = 8 * 1.6**2
+
+
+def keys(distance, a):
+    """Keys, 1981: the cubic kernel of slope `a`."""
+    x = abs(distance)
+    if x <= 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    if x < 2:
+        return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
+    return 0.0
+
+
+def weights_of_row(i, old, new, method, antialias, align_corners=False, offset=0.0):
+    """How much row `i` of `new` takes of each of the `old` rows."""
+    out = np.zeros(old)
+    if antialias:
+        scale = old / (new + offset)
+        widened = max(scale, 1.0)
+        center = (i + 0.5) * scale
+        for row in range(old):
+            distance = (row + 0.5 - center) / widened
+            triangle = max(0.0, 1 - abs(distance))
+            out[row] = triangle if method == "bilinear" else keys(distance, -0.5)
+        return out / out.sum()
+    if align_corners:
+        source = i * (old - 1) / (new - 1) if new > 1 else 0.0
+    else:
+        source = (i + 0.5) * old / (new + offset) - 0.5
+    first = math.floor(source)
+    for row in range(first - 1, first + 3):
+        distance = source - row
+        triangle = max(0.0, 1 - abs(distance))
+        weight = triangle if method == "bilinear" else keys(distance, -0.75)
+        out[min(max(row, 0), old - 1)] += weight
+    return out
+
+
+def resized(table, old_grid, new_grid, num_prefix_tokens=0, **options):
+    """`(prefix + new rows * new columns, d_model)`."""
+    table = np.asarray(table, np.float64)
+    prefix, rows = table[:num_prefix_tokens], table[num_prefix_tokens:]
+    if tuple(old_grid) == tuple(new_grid):
+        return table
+    grid = rows.reshape(*old_grid, -1)
+    out = np.zeros((*new_grid, table.shape[-1]))
+    for i in range(new_grid[0]):
+        by_row = weights_of_row(i, old_grid[0], new_grid[0], **options)
+        for j in range(new_grid[1]):
+            by_column = weights_of_row(j, old_grid[1], new_grid[1], **options)
+            for k in range(table.shape[-1]):
+                out[i, j, k] = by_row @ grid[..., k] @ by_column
+    return np.concatenate([prefix, out.reshape(-1, table.shape[-1])])
