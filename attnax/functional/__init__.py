@@ -16,6 +16,11 @@ checked and is a `ValueError` too; any other array gives rows of NaN, which add 
 to a gradient.
 """
 
+from ._fourier_features import (
+    gaussian_fourier_features as gaussian_fourier_features,
+)
+from ._grid_sinusoids import detr_sinusoids as detr_sinusoids
+from ._grid_sinusoids import grid_sinusoids as grid_sinusoids
 from ._learned import (
     LearnedPositionalEmbeddingParams as LearnedPositionalEmbeddingParams,
 )
@@ -80,6 +85,7 @@ from ._rotation import rotate as rotate
 from ._rotation import rotation as rotation
 from ._sinusoidal import apply_positional_encoding as apply_positional_encoding
 from ._sinusoidal import positional_encoding as positional_encoding
+from ._sinusoids import sinusoids as sinusoids
 from ._token import TokenEmbeddingParams as TokenEmbeddingParams
 from ._token import apply_token_embedding as apply_token_embedding
 from ._token import apply_token_unembedding as apply_token_unembedding

@@ -81,6 +81,8 @@ def resize_positions(
                 subscripts, weights, grid, precision=lax.Precision.HIGHEST
             )
     resized = grid.reshape(-1, grid.shape[-1]).astype(table.dtype)
+    if num_prefix_tokens == 0:
+        return resized
     return jnp.concatenate([table[:num_prefix_tokens], resized])
 
 

@@ -1,20 +1,15 @@
 """Resized positions of single patches, for grids whose sizes are data."""
 
-import itertools
-import math
-from functools import partial
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer
 
 from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, is_known, nan_where_invalid
 from .._dtypes import compute_dtype, float_dtype
 from ._resize import check_table, grid_pair
-from ._resize_axis import dense_weights, largest_size, resizing, tap_weights
+from ._resize_axis import largest_size, resizing
+from ._resize_rows import resized_rows
 
 
 def resized_positions_at(
@@ -77,71 +72,19 @@ def resized_positions_at(
     dtype = float_dtype(name, "dtype", table.dtype if dtype is None else dtype)
     _check_shapes(name, new_grids, coordinates, mask)
     sizes, index, valid = _in_grids(name, new_grids, coordinates, mask, old_grid, how)
-    rows = _rows(table.astype(compute_dtype(table.dtype)), index, sizes, old_grid, how)
+    rows = resized_rows(
+        table.astype(compute_dtype(table.dtype)), index, sizes, old_grid, how
+    )
     if offset:  # the old grid itself is not resized
         same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
-        plain = _rows(table.astype(rows.dtype), index, sizes, old_grid, how.plain())
+        plain = resized_rows(
+            table.astype(rows.dtype), index, sizes, old_grid, how.plain()
+        )
         rows = jnp.where(same[..., None], plain, rows)
     rows = nan_where_invalid(valid, rows)
     if mask is not None:
         rows = jnp.where(jnp.asarray(mask)[..., None], rows, jnp.zeros_like(rows))
     return rows.astype(dtype)
-
-
-# The rule is about speed alone: reading a few rows is fastest, but adding them up, as
-# autodiff would have it, is not; see `_product_is_faster`.
-@partial(jax.custom_jvp, nondiff_argnums=(3, 4))
-def _rows(table, index, sizes, old_grid, how):
-    read = _from_all if how.antialias else _from_taps
-    return read(table, index, sizes, old_grid, how)
-
-
-@_rows.defjvp
-def _rows_jvp(old_grid, how, primals, tangents):
-    table, index, sizes = primals
-    read = _from_all if _product_is_faster(old_grid, how) else _from_taps
-    rows = _rows(table, index, sizes, old_grid, how)
-    return rows, read(tangents[0], index, sizes, old_grid, how)
-
-
-def _product_is_faster(old_grid, how):
-    """Whether the gradient of the table is a matrix product or adds up taps.
-
-    A product costs by the rows of the table, adding up by the taps; on two CPU cores
-    one tap costs as much as some 180 rows (`benchmarks/bench_resize.py`).
-    """
-    taps = {"bilinear": 4, "bicubic": 16}[how.method]
-    return how.antialias or math.prod(old_grid) <= 180 * taps
-
-
-def _from_all(table, index, sizes, old_grid, how):
-    """One matrix product with the whole table: antialiasing may read all of it."""
-    by_row, by_column = (
-        dense_weights(
-            jnp, table.dtype, index[..., axis], sizes[..., axis], old_grid[axis], how
-        )
-        for axis in (0, 1)
-    )
-    weights = by_row[..., :, None] * by_column[..., None, :]
-    weights = weights.reshape(*weights.shape[:-2], -1)
-    return jnp.einsum("...p,pd->...d", weights, table, precision=lax.Precision.HIGHEST)
-
-
-def _from_taps(table, index, sizes, old_grid, how):
-    """The two or four rows and columns that each patch reads, one at a time."""
-    (rows, by_row), (columns, by_column) = (
-        tap_weights(
-            jnp, table.dtype, index[..., axis], sizes[..., axis], old_grid[axis], how
-        )
-        for axis in (0, 1)
-    )
-    total = None
-    for i, j in itertools.product(range(rows.shape[-1]), range(columns.shape[-1])):
-        row = rows[..., i] * old_grid[1] + columns[..., j]
-        read = table.at[row].get(mode="promise_in_bounds")
-        part = (by_row[..., i] * by_column[..., j])[..., None] * read
-        total = part if total is None else total + part
-    return total
 
 
 def _check_shapes(name, new_grids, coordinates, mask):
@@ -162,15 +105,19 @@ def _check_shapes(name, new_grids, coordinates, mask):
 
 def _in_grids(name, new_grids, coordinates, mask, old_grid, how):
     """Sizes `(*batch, 1, 2)` and coordinates, all in range, and which of them were."""
-    known = all(t is None or is_known(t) for t in (new_grids, coordinates, mask))
+    arrays = [t for t in (new_grids, coordinates, mask) if t is not None]
+    known = all(is_known(t) for t in arrays)
+    if known:  # as NumPy arrays, else operations on them are traced inside `jit`
+        new_grids, coordinates, *masks = (np.asarray(t) for t in arrays)
+        mask = masks[0] if masks else None
     if mask is not None:
-        new_grids = _or(mask.any(-1)[..., None], new_grids, 1, known)
+        new_grids = _or(mask.any(-1, keepdims=True), new_grids, 1, known)
         coordinates = _or(mask[..., None], coordinates, 0, known)
     upper = min(largest_size(size, how) for size in old_grid)
     sizes, sizes_valid = int32_in_range(name, "new_grids", new_grids, 1, upper + 1)
     index, index_valid = int32_in_range(name, "coordinates", coordinates, 0, upper)
     sizes = sizes[..., None, :]
-    if known:  # also inside `jit`, where `sizes` and `index` are traced
+    if known:
         _check_inside(name, coordinates, new_grids)
         return sizes, index, None
     inside = index < sizes
@@ -187,14 +134,13 @@ def _in_grids(name, new_grids, coordinates, mask, old_grid, how):
 def _or(mask, values, other, known):
     """`values` where `mask`, else `other`; on the host where all is known there."""
     if known:
-        return np.where(np.asarray(mask), np.asarray(values), other)
+        return np.where(mask, values, other)
     if isinstance(values, np.ndarray) and values.dtype.itemsize > 4:
         values = values.clip(INT32_MIN, INT32_MAX)  # JAX would wrap them
     return jnp.where(jnp.asarray(mask), jnp.asarray(values), other)
 
 
 def _check_inside(name, coordinates, new_grids):
-    coordinates, new_grids = (np.asarray(t) for t in (coordinates, new_grids))
     outside = np.argwhere(coordinates >= new_grids[..., None, :])
     if outside.size:
         *batch, token, axis = outside[0].tolist()

@@ -7,7 +7,7 @@ from jaxtyping import Array, Float, Integer
 
 from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, nan_where_invalid
 from ._add import add_rows
-from ._rope_cos_sin import rope_cos_sin
+from ._sinusoids import make_sinusoids
 
 
 def positional_encoding(
@@ -38,15 +38,7 @@ def positional_encoding(
         Vaswani et al., Attention Is All You Need, 2017, section 3.5.
         https://arxiv.org/abs/1706.03762
     """
-    if d_model <= 0:
-        raise ValueError(f"positional_encoding: {d_model=} must be positive.")
-    # Not `default_inv_freq`, whose width is even: here it may be odd.
-    inv_freq = np.array([10_000.0 ** (-i / d_model) for i in range(0, d_model, 2)])
-    positions, valid = int32_in_range("positional_encoding", "positions", positions)
-    cos, sin = rope_cos_sin(positions, inv_freq)
-    pairs = jnp.stack([sin, cos], axis=-1)
-    encoding = pairs.reshape(*positions.shape, -1)[..., :d_model]
-    return nan_where_invalid(valid, encoding)
+    return make_sinusoids("positional_encoding", positions, d_model)
 
 
 def apply_positional_encoding(

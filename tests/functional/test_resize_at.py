@@ -7,6 +7,8 @@ import strategies as ax
 from helpers import assert_close, assert_same_bits, refused
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 from resize_oracles import BILINEAR, CONVENTIONS, SIZE
 
 import attnax.functional as F
@@ -88,6 +90,35 @@ def test_one_program_serves_every_size(options):
     assert compiles == 1
 
 
+def test_known_arrays_are_checked_inside_jit_as_well():
+    table, (grids, coordinates, mask) = jnp.ones((20, 3)), packed()
+    arrays = [jnp.asarray(t) for t in (grids, coordinates)]
+    apply = lambda t, m: F.resized_positions_at(t, OLD, *arrays, mask=m, **BILINEAR)
+    known = jax.jit(lambda t: apply(t, jnp.asarray(mask)))(table)
+    assert_same_bits(jax.jit(apply)(table, mask), known)
+    with pytest.raises(ValueError, match=r"coordinates\[0, 21, 0\]=-1 must lie in"):
+        jax.jit(lambda t: F.resized_positions_at(t, OLD, *arrays, **BILINEAR))(table)
+
+
+@pytest.mark.parametrize("options", CONVENTIONS[2:7:2])
+@pytest.mark.parametrize("spec", (P(), P(None, "b"), P("b", None)))
+def test_sharded_batches_under_an_explicit_mesh(options, spec):
+    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 4)), jnp.float32)
+    arrays = packed()
+    apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **options)
+    expected = np.asarray(apply(table, *arrays))
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        table = jax.device_put(table, NamedSharding(mesh, spec))
+        arrays = jax.device_put(arrays, NamedSharding(mesh, P("a")))
+        rows = jax.jit(apply)(table, *arrays)
+        width = spec[1] if len(spec) > 1 else None
+        assert jax.typeof(rows).sharding.spec == P("a", None, width)
+        assert_close(rows, expected, magnitude=SIZE, roundings=40)
+        gradient = jax.jit(jax.grad(lambda t: apply(t, *arrays).sum()))(table)
+        assert jax.typeof(gradient).sharding == jax.typeof(table).sharding
+
+
 @pytest.mark.parametrize("options", CONVENTIONS)
 def test_batch_is_vmap(options):
     table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
@@ -127,6 +158,23 @@ def test_gradient_and_tangent_are_those_of_the_map(options, big):
     # What is masked adds nothing.
     lone = jax.grad(lambda t: apply(t)[~mask].sum())(table)
     assert not np.asarray(lone).any()
+
+
+@pytest.mark.parametrize(
+    "old, options, adds_up",
+    (
+        ((26, 27), BILINEAR, False),
+        ((27, 27), BILINEAR, True),
+        ((53, 54), CONVENTIONS[3], False),
+        ((54, 54), CONVENTIONS[3], True),
+        ((54, 54), CONVENTIONS[4], False),
+    ),
+)
+def test_gradients_add_up_taps_only_in_large_tables(old, options, adds_up):
+    where, sizes = np.zeros((1, 2), np.int32), np.array([3, 7])
+    apply = lambda t: F.resized_positions_at(t, old, sizes, where, **options).sum()
+    program = str(jax.make_jaxpr(jax.grad(apply))(jnp.ones((old[0] * old[1], 2))))
+    assert ("scatter-add" in program) == adds_up
 
 
 def test_gradient_of_a_bfloat16_table_is_added_up_in_float32():

@@ -1,0 +1,217 @@
+"""Sinusoids of every family: what they disagree on is an option each."""
+
+import math
+import operator
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Real
+
+from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, nan_where_invalid
+from ._rope_cos_sin import make_cos_sin
+
+FRACTIONAL = "pass numerics='float32' for fractional positions"
+
+
+def sinusoids(
+    positions: Real[Array | np.ndarray, "*positions"],
+    d_model: int,
+    *,
+    base: float = 10_000.0,
+    frequency_shift: float = 0.0,
+    position_scale: float = 1.0,
+    position_offset: int = 0,
+    padding_position: int | None = None,
+    layout: str = "interleaved",
+    odd_width: str = "sine",
+    scale: float | str = 1.0,
+    numerics: str = "exact",
+) -> Float[Array, "*positions features"]:
+    """Sines and cosines of positions, in the way of the paper or of any other family.
+
+    Angle `k` of position `p` is `(p + position_offset) * position_scale * base ** (-k /
+    (d_model / 2 - frequency_shift))`, where an odd `d_model` is one less unless
+    `odd_width` is `"sine"`. The defaults are the paper's; `interop.sinusoid_options`
+    has the options of other families by name. Phases of integer positions are exact:
+    the error before `scale` is at most 1.2e-7 where `(p + position_offset) *
+    position_scale` is below 2**26.
+
+    Args:
+        positions: Positions, any shape; integers unless `numerics` is `"float32"`.
+        d_model: Width. Positive; at least 2 unless `odd_width` is `"sine"`.
+        base: Base of the frequencies. At least 1 and finite.
+        frequency_shift: With 0 the last frequency is one step short of `1 / base`;
+            with 1 it is `1 / base` (tensor2tensor, Whisper). Below half the width. A
+            single frequency is 1 whatever the shift.
+        position_scale: Multiplies every frequency, in float64. Positive and finite.
+        position_offset: Added to positions, which must then still be int32.
+        padding_position: A position, before the offset, whose row is zeros.
+        layout: `"interleaved"` (sine and cosine of each angle side by side),
+            `"sin_cos"` (all sines, then all cosines) or `"cos_sin"`.
+        odd_width: What becomes of an odd `d_model`: one more sine than cosines
+            (`"sine"`), a last column of zeros (`"zero"`), a result one feature
+            narrower (`"drop"`), or an error (`"refuse"`).
+        scale: Multiplies the result. Finite, or `"unit"`: `sqrt(2 / d_model)`, which
+            makes rows of an even width unit vectors. A learned scale is the caller's
+            product.
+        numerics: `"exact"`, or `"float32"` for fractional positions: a float32 product
+            that differentiates, whose error is 2**-23 of the angle.
+
+    Returns:
+        float32, the shape of `positions` and then `d_model` features, or one less where
+        an odd column is dropped. Traced integers that leave int32, with or without the
+        offset, give rows of NaN.
+
+    Raises:
+        ValueError: If an option is unknown or out of its range, `positions` are not
+            integers for exact numerics, or a known one leaves int32.
+
+    Example:
+        >>> sinusoids(jnp.array([0]), 5, layout="sin_cos", odd_width="zero")
+        Array([[0., 0., 1., 1., 0.]], dtype=float32)
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, 2017, section 3.5,
+        https://arxiv.org/abs/1706.03762; the other options are those of released code,
+        named in `interop.sinusoid_options`.
+    """
+    return make_sinusoids(
+        "sinusoids",
+        positions,
+        d_model,
+        base=base,
+        frequency_shift=frequency_shift,
+        position_scale=position_scale,
+        position_offset=position_offset,
+        padding_position=padding_position,
+        layout=layout,
+        odd_width=odd_width,
+        scale=scale,
+        numerics=numerics,
+        fractional=FRACTIONAL,
+    )
+
+
+def make_sinusoids(
+    function,
+    positions,
+    d_model,
+    *,
+    base=10_000.0,
+    frequency_shift=0.0,
+    position_scale=1.0,
+    position_offset=0,
+    padding_position=None,
+    layout="interleaved",
+    odd_width="sine",
+    scale: float | str = 1.0,
+    numerics="exact",
+    fractional="fractions of a position are not known to it",
+):
+    """`sinusoids` for any function, whose errors then carry its name."""
+    half = _half_width(function, d_model, odd_width)
+    check_layout(function, layout)
+    factor = _factor(function, scale, d_model)
+    inv_freq = geometric_inv_freq(function, half, base, frequency_shift, position_scale)
+    padding = None
+    if padding_position is not None:
+        padding = _int32(function, "padding_position", padding_position)
+    offset = _int32(function, "position_offset", position_offset)
+    positions, valid = checked_positions(
+        function, "positions", positions, numerics, fractional, offset
+    )
+    # Past int32 the sum wraps: `valid` tells where.
+    shifted = positions + np.asarray(offset, positions.dtype) if offset else positions
+    cos, sin = make_cos_sin(function, shifted, inv_freq, numerics=numerics)
+    rows = arrange(sin, cos, layout, d_model)
+    if factor != 1.0:
+        rows = np.float32(factor) * rows
+    if padding is not None:
+        is_padding = positions == np.asarray(padding, positions.dtype)
+        rows = jnp.where(is_padding[..., None], jnp.zeros_like(rows), rows)
+    if odd_width == "zero" and d_model % 2 == 1:
+        rows = jnp.pad(rows, [(0, 0)] * positions.ndim + [(0, 1)])
+    return nan_where_invalid(valid, rows)
+
+
+def checked_positions(function, name, positions, numerics, fractional, offset=0):
+    """int32 positions that stay int32 with the offset and where, or float32 ones."""
+    if numerics not in ("exact", "float32"):
+        raise ValueError(f"{function}: {numerics=} must be 'exact' or 'float32'.")
+    if numerics == "float32":
+        return jnp.asarray(positions, jnp.float32), None
+    dtype = jnp.result_type(positions)
+    if not jnp.issubdtype(dtype, jnp.integer):
+        raise ValueError(
+            f"{function}: {name}.{dtype=!s} must be integer; {fractional}."
+        )
+    bounds = INT32_MIN - min(offset, 0), INT32_MAX + 1 - max(offset, 0)
+    hint = f" for position_offset={offset}" if offset else ""
+    return int32_in_range(function, name, positions, *bounds, hint)
+
+
+def geometric_inv_freq(function, half, base, frequency_shift, position_scale):
+    """`position_scale * base ** (-k / (half - frequency_shift))`, in float64."""
+    if not 1 <= base < math.inf:
+        raise ValueError(f"{function}: {base=} must be at least 1 and finite.")
+    if not 0 < position_scale < math.inf:
+        raise ValueError(f"{function}: {position_scale=} must be positive and finite.")
+    if not math.isfinite(frequency_shift):
+        raise ValueError(f"{function}: {frequency_shift=} must be finite.")
+    pairs = math.ceil(half)
+    if pairs == 1:  # where the exponent would be 0 / 0 for a shift of 1
+        return np.array([float(position_scale)])
+    if not frequency_shift < half:
+        raise ValueError(f"{function}: {frequency_shift=} must be below {half}.")
+    # Python's power, one at a time: NumPy's vector form is allowed to be less exact.
+    exponents = [-k / (half - frequency_shift) for k in range(pairs)]
+    return float(position_scale) * np.array([float(base) ** e for e in exponents])
+
+
+def check_layout(function, layout):
+    """The names of orders that `arrange` knows."""
+    if layout not in ("interleaved", "sin_cos", "cos_sin"):
+        raise ValueError(
+            f"{function}: {layout=} must be 'interleaved', 'sin_cos' or 'cos_sin'."
+        )
+
+
+def arrange(sin, cos, layout, width):
+    """At most `width` features of sines and cosines in the order of `layout`."""
+    if layout == "interleaved":
+        pairs = jnp.stack([sin, cos], axis=-1)
+        return pairs.reshape(*sin.shape[:-1], -1)[..., :width]
+    cos = cos[..., : width // 2]
+    parts = [sin, cos] if layout == "sin_cos" else [cos, sin]
+    return jnp.concatenate(parts, axis=-1)
+
+
+def _half_width(function, d_model, odd_width):
+    """Half of `d_model`, rounded down where an odd width has no extra sine."""
+    if d_model <= 0:
+        raise ValueError(f"{function}: {d_model=} must be positive.")
+    if odd_width == "sine":
+        return d_model / 2
+    if odd_width not in ("zero", "drop", "refuse"):
+        raise ValueError(
+            f"{function}: {odd_width=} must be 'sine', 'zero', 'drop' or 'refuse'."
+        )
+    if d_model == 1 or (odd_width == "refuse" and d_model % 2 == 1):
+        rule = "even" if odd_width == "refuse" else "at least 2"
+        raise ValueError(f"{function}: {d_model=} must be {rule} for {odd_width=}.")
+    return d_model // 2
+
+
+def _factor(function, scale, d_model):
+    if scale == "unit":
+        return math.sqrt(2 / d_model)
+    if isinstance(scale, str) or not math.isfinite(scale):
+        raise ValueError(f"{function}: {scale=} must be finite, or 'unit'.")
+    return scale
+
+
+def _int32(function, name, value):
+    value = operator.index(value)
+    if not INT32_MIN <= value <= INT32_MAX:
+        raise ValueError(f"{function}: {name}={value} must be an int32.")
+    return value

@@ -1,0 +1,113 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sinusoid_oracles as so
+import strategies as ax
+from helpers import assert_same_bits, refused
+from hypothesis import given
+from hypothesis import strategies as st
+
+import attnax.functional as F
+
+num_axes = st.sampled_from((1, 2, 3))
+
+
+def turns_error(coordinates, matrix):
+    """Each product and each partial sum is rounded once, in turns; then 2 pi."""
+    size = np.abs(np.asarray(coordinates, np.float64)) @ np.abs(
+        np.asarray(matrix, np.float64)
+    )
+    return 2 * np.pi * (size * 2 * matrix.shape[0] * 2.0**-24).max() + 2.0**-21
+
+
+@given(data=st.data(), batch=ax.batches, axes=num_axes)
+def test_sines_and_cosines_of_turns(data, batch, axes):
+    coordinates = data.draw(ax.floats((*batch, axes), bound=1.0))
+    matrix = data.draw(ax.floats((axes, 5)))
+    actual = F.gaussian_fourier_features(coordinates, matrix)
+    assert actual.dtype == jnp.float32
+    assert actual.shape == (*batch, 10)
+    expected = so.fourier(coordinates, matrix)
+    error = np.abs(np.asarray(actual, np.float64) - expected).max()
+    assert error <= turns_error(coordinates, matrix)
+
+
+def test_whole_turns_cost_no_accuracy():
+    coordinates = jnp.array([1.0, 0.25])
+    matrix = jnp.array([[100_000.0], [1.0]])
+    actual = F.gaussian_fourier_features(coordinates, matrix)
+    np.testing.assert_allclose(actual, [1.0, 0.0], rtol=0, atol=2.0**-22)
+
+
+def test_those_of_sam_on_the_centers_of_a_grid():
+    rows, columns = 3, 5
+    matrix = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4)), jnp.float32)
+    coordinates = F.normalized_coordinates(rows, columns)[:, ::-1]
+    actual = F.gaussian_fourier_features(coordinates, matrix)
+    for n in range(rows * columns):
+        row, column = divmod(n, columns)
+        center = np.array([(column + 0.5) / columns, (row + 0.5) / rows])
+        expected = so.fourier(2 * center - 1, matrix)
+        np.testing.assert_allclose(actual[n], expected, rtol=0, atol=2.0**-19)
+
+
+@given(data=st.data(), dtype=ax.narrow_dtypes)
+def test_narrow_arguments_are_widened_first(data, dtype):
+    coordinates = data.draw(ax.floats((3, 2), dtype))
+    matrix = data.draw(ax.floats((2, 5), dtype))
+    wide = (t.astype(jnp.float32) for t in (coordinates, matrix))
+    expected = F.gaussian_fourier_features(*wide)
+    assert_same_bits(F.gaussian_fourier_features(coordinates, matrix), expected)
+
+
+@given(data=st.data())
+def test_batch_equals_vmap_and_jit_equals_eager(data):
+    coordinates = data.draw(ax.floats((2, 3, 2), bound=1.0))
+    matrix = data.draw(ax.floats((2, 5)))
+    make = lambda c: F.gaussian_fourier_features(c, matrix)
+    eager = np.asarray(make(coordinates))
+    # A product and a sum may be fused into one rounding, or not.
+    close = {"rtol": 0, "atol": turns_error(coordinates, matrix)}
+    np.testing.assert_allclose(jax.vmap(jax.vmap(make))(coordinates), eager, **close)
+    np.testing.assert_allclose(jax.jit(make)(coordinates), eager, **close)
+
+
+def test_gradients():
+    coordinates = jnp.array([[0.3, -0.7], [0.1, 0.9]])
+    matrix = jnp.array([[1.0, 0.4, -3.0], [2.0, 0.5, 0.25]])
+    make = lambda c, m: F.gaussian_fourier_features(c, m)
+    primals = coordinates, matrix
+    tangents = jnp.ones((2, 2)), jnp.full((2, 3), 0.5)
+    value, tangent = jax.jvp(make, primals, tangents)
+    sin, cos = np.split(np.asarray(value, np.float64), 2, -1)
+    moved = np.asarray(matrix).sum(0) + 0.5 * np.asarray(coordinates).sum(-1)[:, None]
+    moved = 2 * np.pi * moved
+    expected = np.concatenate([cos * moved, -sin * moved], -1)
+    np.testing.assert_allclose(tangent, expected, rtol=0, atol=2.0**-17)
+    gradients = jax.grad(lambda *p: (make(*p) ** 2).sum(), (0, 1))(*primals)
+    for gradient in gradients:  # of sin**2 + cos**2, which is constant
+        np.testing.assert_allclose(gradient, 0.0, rtol=0, atol=2.0**-18)
+
+
+def test_float64_stays():
+    with jax.enable_x64(True):
+        coordinates = jnp.array([0.3, -0.7], jnp.float64)
+        matrix = jnp.array([[1.0, 0.4], [2.0, 0.5]], jnp.float32)
+        actual = F.gaussian_fourier_features(coordinates, matrix)
+        assert actual.dtype == jnp.float64
+        expected = so.fourier(coordinates, matrix)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=2.0**-48)
+
+
+@pytest.mark.errors
+def test_arguments_are_checked():
+    make = F.gaussian_fourier_features
+    with refused(r"coordinates.shape=\(3,\) must end in the axes of matrix.shape=\(2"):
+        make(jnp.ones((3,)), jnp.ones((2, 5)))
+    with refused(r"coordinates.shape=\(2,\) must end in the axes of matrix.shape=\(2"):
+        make(jnp.ones((2,)), jnp.ones((2, 5, 1)))
+    with refused("coordinates.dtype=int32 must be a real float dtype"):
+        make(jnp.ones((2,), jnp.int32), jnp.ones((2, 5)))
+    with refused("matrix.dtype=complex64 must be a real float dtype"):
+        make(jnp.ones((2,)), jnp.ones((2, 5), jnp.complex64))

@@ -1,0 +1,325 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sinusoid_oracles as so
+import strategies as ax
+from helpers import assert_same_bits, refused
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import attnax.functional as F
+from attnax.interop import grid_sinusoid_options
+
+NEAR, FAR = 1.2e-7, 6e-7
+# Coprime, so that no exchange of rows and columns goes unseen; the smallest too.
+GRIDS = ((3, 5), (7, 4), (1, 2), (1, 1))
+WIDTHS = (4, 12, 64)
+VIDEOS = ((2, 3, 5), (4, 5, 3), (1, 1, 2))
+grids, widths = st.sampled_from(GRIDS), st.sampled_from(WIDTHS)
+
+FAMILIES = (
+    ("rt_detr", so.grid_rows_first),
+    ("aimv2", so.grid_columns_first),
+    ("mae", so.grid_columns_first),
+    ("big_vision", so.big_vision),
+    ("timm", so.timm),
+)
+
+
+def error(actual, expected):
+    assert actual.dtype == jnp.float32
+    assert actual.shape == expected.shape
+    return np.abs(np.asarray(actual, np.float64) - expected).max()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("sizes", GRIDS)
+@pytest.mark.parametrize("family, oracle", FAMILIES)
+def test_families_on_grids(family, oracle, sizes, width):
+    grid = F.positions_from_grid(sizes)
+    actual = F.grid_sinusoids(grid, width, **grid_sinusoid_options(family))
+    assert error(actual, oracle(grid, width)) <= NEAR
+
+
+@pytest.mark.parametrize("sizes", GRIDS)
+@pytest.mark.parametrize(
+    "family, options, oracle, prefix",
+    (
+        ("vit_mae", {}, so.grid_columns_first, 1),
+        ("vit_mae", {"cls_token": False}, so.grid_columns_first, 0),
+        ("mae", {"cls_token": True}, so.grid_columns_first, 1),
+        ("moco_v3", {}, so.grid_rows_first, 1),
+        ("rt_detr", {"cls_token": True}, so.grid_rows_first, 1),
+        ("timm", {"interleave_sin_cos": True}, so.grid_rows_first, 0),
+    ),
+)
+def test_families_with_settings(family, options, oracle, prefix, sizes):
+    grid = F.positions_from_grid(sizes)
+    actual = F.grid_sinusoids(grid, 12, **grid_sinusoid_options(family, **options))
+    assert not np.asarray(actual[:prefix]).any()
+    assert error(actual[prefix:], oracle(grid, 12)) <= NEAR
+
+
+@pytest.mark.parametrize("sizes", GRIDS)
+def test_diffusers_scales_positions_exactly(sizes):
+    options = grid_sinusoid_options(
+        "diffusers", grid_size=sizes, base_size=7, interpolation_scale=1.875
+    )
+    grid = F.positions_from_grid(sizes)
+    scales = [7 / size / 1.875 for size in sizes]
+    expected = so.grid_columns_first(grid, 12, scales)
+    assert error(F.grid_sinusoids(grid, 12, **options), expected) <= NEAR
+
+
+@pytest.mark.parametrize("sizes", VIDEOS)
+@pytest.mark.parametrize("width", (16, 48))
+def test_cogvideox_gives_frames_a_quarter(sizes, width):
+    options = grid_sinusoid_options(
+        "cogvideox", spatial_interpolation_scale=1.875, temporal_interpolation_scale=0.5
+    )
+    grid = F.positions_from_grid(sizes)
+    expected = so.cogvideox(grid, width, (2.0, 1 / 1.875, 1 / 1.875))
+    assert error(F.grid_sinusoids(grid, width, **options), expected) <= NEAR
+
+
+@given(data=st.data(), far=st.booleans())
+def test_any_int32_coordinate(data, far):
+    coordinates = data.draw(ax.positions((4, 2), far=far))
+    actual = F.grid_sinusoids(coordinates, 12)
+    expected = so.grid_rows_first(coordinates, 12)
+    assert error(actual, expected) <= (FAR if far else NEAR)
+
+
+@given(sizes=grids, width=widths)
+def test_each_axis_is_a_sinusoid_of_its_own(sizes, width):
+    grid = F.positions_from_grid(sizes)
+    for layout in ("interleaved", "sin_cos", "cos_sin"):
+        options = {"layout": layout, "frequency_shift": 0.25, "base": 100.0}
+        actual = F.grid_sinusoids(
+            grid, width, axis_order=(1, 0), position_scale=(1.0, 2.5), **options
+        )
+        of_columns = F.sinusoids(grid[:, 1], width // 2, position_scale=2.5, **options)
+        of_rows = F.sinusoids(grid[:, 0], width // 2, **options)
+        assert_same_bits(actual, np.concatenate([of_columns, of_rows], -1))
+
+
+def test_shares_are_ratios():
+    grid = F.positions_from_grid((3, 5))
+    actual = F.grid_sinusoids(grid, 4, axis_shares=(2, 2))
+    assert_same_bits(actual, F.grid_sinusoids(grid, 4))
+
+
+def test_one_axis_is_the_sinusoids():
+    positions = np.arange(5, dtype=np.int32)
+    actual = F.grid_sinusoids(positions[:, None], 6, layout="interleaved")
+    assert_same_bits(actual, F.sinusoids(positions, 6))
+
+
+@given(sizes=st.sampled_from(VIDEOS), layout=st.sampled_from(("sin_cos", "cos_sin")))
+def test_one_block_of_all_axes_moves_features_only(sizes, layout):
+    grid = F.positions_from_grid(sizes)
+    options = {"axis_order": (2, 0, 1), "axis_shares": (1, 2, 3), "layout": layout}
+    of_each = np.asarray(F.grid_sinusoids(grid, 24, **options))
+    of_all = F.grid_sinusoids(grid, 24, per_axis=False, **options)
+    first = np.concatenate([of_each[:, 0:6], of_each[:, 12:14], of_each[:, 16:20]], -1)
+    second = np.concatenate([of_each[:, 6:12], of_each[:, 14:16], of_each[:, 20:]], -1)
+    assert_same_bits(of_all, np.concatenate([first, second], -1))
+
+
+def test_interleaved_needs_no_blocks():
+    grid = F.positions_from_grid((3, 5))
+    of_each = F.grid_sinusoids(grid, 12, layout="interleaved")
+    of_all = F.grid_sinusoids(grid, 12, layout="interleaved", per_axis=False)
+    assert_same_bits(of_all, of_each)
+
+
+@pytest.mark.parametrize(
+    "option",
+    (
+        {"axis_order": (1, 0)},
+        {"axis_shares": (1, 2)},
+        {"base": 100.0},
+        {"frequency_shift": 1.0},
+        {"position_scale": 2.0},
+        {"position_scale": (1.0, 0.5)},
+        {"layout": "cos_sin"},
+        {"layout": "interleaved"},
+        {"per_axis": False},
+        {"num_prefix_tokens": 1},
+    ),
+    ids=str,
+)
+def test_each_option_alone_changes_the_result(option):
+    grid = F.positions_from_grid((3, 5))
+    plain, changed = F.grid_sinusoids(grid, 12), F.grid_sinusoids(grid, 12, **option)
+    assert np.abs(np.asarray(changed)[:15] - np.asarray(plain)).max() > 1e-3
+
+
+@given(data=st.data())
+def test_batch_equals_vmap_and_jit_equals_eager(data):
+    coordinates = jnp.asarray(data.draw(ax.positions((2, 3, 5, 2))))
+    make = lambda c: F.grid_sinusoids(
+        c, 12, axis_order=(1, 0), position_scale=(0.5, 3.0), num_prefix_tokens=2
+    )
+    eager = make(coordinates)
+    assert eager.shape == (2, 3, 7, 12)
+    assert_same_bits(jax.vmap(jax.vmap(make))(coordinates), eager)
+    assert_same_bits(jax.jit(make)(coordinates), eager)
+
+
+def test_ragged_grids_of_traced_sizes():
+    # Packed: 2 x 3 patches of one image, then 4 x 1 of another, each spread over 16.
+    sizes = np.array([[2, 3]] * 6 + [[4, 1]] * 4, np.float32)
+    grids = [F.positions_from_grid(s) for s in ((2, 3), (4, 1))]
+
+    @jax.jit
+    def make(coordinates, sizes):
+        spread = coordinates.astype(jnp.float32) * (16 / sizes)
+        return F.grid_sinusoids(spread, 12, axis_order=(1, 0), numerics="float32")
+
+    actual = make(np.concatenate(grids), sizes)
+    start = 0
+    for grid, size in zip(grids, ((2, 3), (4, 1)), strict=True):
+        expected = so.grid_columns_first(grid, 12, [16 / side for side in size])
+        part = actual[start : start + len(grid)]
+        # The quotient, the position, the frequency and the angle, each rounded once.
+        assert error(part, expected) <= 16 * 4 * 2.0**-24 + 2 * NEAR
+        start += len(grid)
+
+
+def test_gradient_of_fractional_coordinates():
+    coordinates = jnp.array([[0.25, 3.5], [7.0, -1.5]])
+    make = lambda c: F.grid_sinusoids(c, 8, numerics="float32")
+    _, tangent = jax.jvp(make, (coordinates,), (jnp.array([[1.0, 0.0]] * 2),))
+    angle = np.asarray(coordinates, np.float64)[:, :1] * [1.0, 0.01]
+    moved = np.concatenate([np.cos(angle), -np.sin(angle)], -1)
+    moved = moved * [1.0, 0.01, 1.0, 0.01]
+    expected = np.concatenate([moved, np.zeros((2, 4))], -1)
+    np.testing.assert_allclose(tangent, expected, rtol=0, atol=2.0**-20)
+
+
+@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+@pytest.mark.parametrize("layout", ("interleaved", "sin_cos"))
+def test_sharded_coordinates(axis_type, layout):
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
+    coordinates = np.arange(48, dtype=np.int32).reshape(4, 6, 2)
+    make = lambda c: F.grid_sinusoids(c, 8, layout=layout, axis_order=(1, 0))
+    expected = make(coordinates)
+    with jax.set_mesh(mesh):
+        wanted = NamedSharding(mesh, P("a", "b"))
+        actual = jax.jit(make)(jax.device_put(coordinates, wanted))
+        assert_same_bits(actual, expected)
+        assert actual.sharding.is_equivalent_to(wanted, 3)
+
+
+def test_traced_coordinates_outside_int32_are_nan_rows():
+    coordinates = np.array([[1, 2**31], [2**31 - 1, 5], [2**31, 0]], np.uint32)
+    make = jax.jit(lambda c: F.grid_sinusoids(c, 8, num_prefix_tokens=1))
+    rows = np.asarray(make(jnp.asarray(coordinates)))
+    np.testing.assert_array_equal(np.isnan(rows).all(-1), [False, True, False, True])
+    np.testing.assert_array_equal(np.isnan(rows).any(-1), [False, True, False, True])
+
+
+@pytest.mark.parametrize("scale", (2 * math.pi, 1.0, None))
+@pytest.mark.parametrize("width", (4, 12))
+@pytest.mark.parametrize("dtype", (bool, np.int64))
+def test_detr_counts_within_the_mask(scale, width, dtype):
+    mask = np.zeros((3, 5, 7), dtype)
+    mask[0, :3, :4], mask[1], mask[2, 1:, 2:5] = 1, 1, 1
+    if dtype is np.int64:
+        mask = mask * 2**32  # true, and 0 in its lower 32 bits
+    actual = F.detr_sinusoids(mask, width, scale=scale)
+    expected = so.detr(mask != 0, width, scale=scale)
+    # The sum with 1e-6, the quotient, the frequency and the angle are rounded.
+    angle = 0 if scale is None else scale
+    assert error(actual, expected) <= angle * 4 * 2.0**-24 + NEAR + 2.0**-23
+    assert np.isfinite(np.asarray(actual)).all()
+
+
+def test_detr_batch_equals_vmap():
+    mask = jax.random.bernoulli(jax.random.key(0), 0.7, (2, 3, 4, 5))
+    make = lambda m: F.detr_sinusoids(m, 8)
+    close = {"rtol": 0, "atol": 2e-6}
+    np.testing.assert_allclose(jax.vmap(jax.vmap(make))(mask), make(mask), **close)
+    np.testing.assert_allclose(jax.jit(make)(mask), make(mask), **close)
+
+
+def test_detr_of_a_whole_image_ends_at_the_scale():
+    rows = F.detr_sinusoids(np.ones((3, 5), bool), 4, scale=1.0)
+    for place, block in (((-1, 0), rows[-1, 0, :2]), ((0, -1), rows[0, -1, 2:])):
+        np.testing.assert_allclose(
+            block, [math.sin(1), math.cos(1)], rtol=0, atol=2e-6, err_msg=str(place)
+        )
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "d_model, options, message",
+    (
+        (6, {}, "d_model=6 must be a positive multiple of 4, so that every axis gets"),
+        (0, {}, "d_model=0 must be a positive multiple of 4"),
+        (-4, {}, "d_model=-4 must be a positive multiple of 4"),
+        (8, {"axis_shares": (1, 2)}, "d_model=8 must be a positive multiple of 6"),
+        (
+            8,
+            {"axis_shares": (1, 2, 1)},
+            r"axis_shares=\(1, 2, 1\) must be positive, one",
+        ),
+        (8, {"axis_shares": (0, 1)}, r"axis_shares=\(0, 1\) must be positive, one"),
+        (8, {"axis_order": (1, 1)}, r"axis_order=\(1, 1\) must name each of the 2"),
+        (8, {"axis_order": (0,)}, r"axis_order=\(0,\) must name each of the 2"),
+        (8, {"axis_order": (0, 1, 2)}, r"axis_order=\(0, 1, 2\) must name each"),
+        (
+            8,
+            {"position_scale": (1.0,)},
+            r"position_scale=\(1.0,\) must be a number, or",
+        ),
+        (8, {"position_scale": (1.0, 0.0)}, "position_scale=0.0 must be positive"),
+        (8, {"frequency_shift": 2.0}, "frequency_shift=2.0 must be below 2"),
+        (8, {"base": 0.0}, "base=0.0 must be at least 1"),
+        (8, {"layout": "half"}, "layout='half' must be 'interleaved', 'sin_cos' or"),
+        (8, {"num_prefix_tokens": -1}, "num_prefix_tokens=-1 must not be negative"),
+        (8, {"numerics": "float64"}, "numerics='float64' must be 'exact' or 'float32'"),
+    ),
+)
+def test_options_are_checked(d_model, options, message):
+    grid = F.positions_from_grid((3, 5))
+    with pytest.raises(ValueError, match=f"^grid_sinusoids: {message}"):
+        F.grid_sinusoids(grid, d_model, **options)
+
+
+@pytest.mark.errors
+def test_coordinates_are_checked():
+    with refused(r"coordinates.shape=\(5,\) must be \(..., num_patches, num_axes\)"):
+        F.grid_sinusoids(np.arange(5), 8)
+    with pytest.raises(ValueError, match=r"coordinates.shape=\(5, 0\) must be"):
+        F.grid_sinusoids(np.zeros((5, 0), np.int32), 8)
+    message = "coordinates.dtype=float32 must be integer; pass numerics='float32'"
+    with pytest.raises(ValueError, match=message):
+        F.grid_sinusoids(np.ones((3, 2), np.float32), 8)
+    message = r"coordinates\[0, 1\]=2147483648 must lie in"
+    with pytest.raises(ValueError, match=message):
+        F.grid_sinusoids(np.array([[0, 2**31]]), 8)
+
+
+@pytest.mark.errors
+def test_detr_arguments_are_checked():
+    mask = np.ones((3, 5), bool)
+    with pytest.raises(
+        ValueError, match="detr_sinusoids: d_model=6 must be a positive"
+    ):
+        F.detr_sinusoids(mask, 6)
+    message = "detr_sinusoids: base=0.5 must be at least 1"
+    with pytest.raises(ValueError, match=message):
+        F.detr_sinusoids(mask, 8, base=0.5)
+    for scale in (0.0, -1.0, math.inf):
+        message = f"detr_sinusoids: scale={scale} must be positive and finite"
+        with pytest.raises(ValueError, match=message):
+            F.detr_sinusoids(mask, 8, scale=scale)
+    with refused(r"mask.shape=\(5,\) must be \(..., rows, columns\)"):
+        F.detr_sinusoids(np.ones((5,), bool), 8)

@@ -1,0 +1,366 @@
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sinusoid_oracles as so
+import strategies as ax
+from helpers import assert_same_bits, refused
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import attnax.functional as F
+from attnax.interop import sinusoid_options
+
+NEAR, FAR = 1.2e-7, 6e-7
+layouts = st.sampled_from(("interleaved", "sin_cos", "cos_sin"))
+odd_widths = st.sampled_from(("sine", "zero", "drop"))
+
+# Name, settings, columns of the oracle, widths: the smallest, odd ones, a real one.
+FAMILIES = (
+    ("paper", {}, so.paper, (1, 2, 5, 6, 64)),
+    ("videomae", {}, so.paper, (1, 2, 5, 6, 64)),
+    ("tensor2tensor", {}, so.tensor2tensor, (2, 3, 5, 6, 64)),
+    ("musicgen", {}, so.musicgen, (2, 3, 5, 6, 64)),
+    ("whisper", {}, so.tensor2tensor, (2, 6, 64)),
+    ("axlearn", {}, so.tensor2tensor, (2, 6, 64)),
+    ("maxtext", {}, so.maxtext, (2, 3, 5, 6, 64)),
+    ("gemma4_audio", {}, so.maxtext, (2, 3, 5, 6, 64)),
+    ("roformer", {}, so.roformer, (1, 2, 5, 6, 64)),
+    ("x_transformers", {}, so.x_transformers, (2, 6, 64)),
+    ("diffusers", {}, so.diffusers, (2, 3, 5, 6, 64)),
+    (
+        "diffusers",
+        {"flip_sin_to_cos": True, "downscale_freq_shift": 0.0},
+        lambda width: so.diffusers(width, flip=True, shift=0),
+        (2, 3, 5, 6, 64),
+    ),
+    (
+        "diffusers",
+        {"downscale_freq_shift": 0.5, "max_period": 100.0, "scale": 3.0},
+        lambda width: so.diffusers(width, shift=0.5, period=100, scale=3),
+        (2, 3, 5, 6, 64),
+    ),
+)
+MLX = (
+    ({}, {}),
+    (
+        {"cos_first": True, "full_turns": True},
+        {"cos_first": True, "full_turns": True},
+    ),
+    ({"min_freq": 0.002, "max_freq": 0.5}, {"low": 0.002, "high": 0.5}),
+)
+
+
+def error(actual, expected):
+    assert actual.dtype == jnp.float32
+    assert actual.shape == expected.shape
+    return np.abs(np.asarray(actual, np.float64) - expected).max()
+
+
+@given(data=st.data())
+@pytest.mark.parametrize("family, settings, columns, widths", FAMILIES)
+def test_families_at_every_position(family, settings, columns, widths, data):
+    positions = data.draw(ax.positions((5,))) // 3  # so that 3 * position is near
+    width = data.draw(st.sampled_from(widths))
+    actual = F.sinusoids(positions, width, **sinusoid_options(family, **settings))
+    assert error(actual, so.along(positions, columns(width))) <= NEAR
+    if settings.get("scale", 1.0) == 1.0:
+        far = data.draw(ax.positions((5,), far=True))
+        actual = F.sinusoids(far, width, **sinusoid_options(family, **settings))
+        assert error(actual, so.along(far, columns(width))) <= FAR
+
+
+@given(data=st.data(), width=st.sampled_from((2, 6, 64)))
+@pytest.mark.parametrize("settings, oracle", MLX)
+def test_mlx_is_scaled_to_unit_rows(settings, oracle, data, width):
+    positions = data.draw(ax.positions((5,))) // 7
+    actual = F.sinusoids(positions, width, **sinusoid_options("mlx", **settings))
+    expected = so.along(positions, so.mlx(width, **oracle))
+    scale = math.sqrt(2 / width)
+    # Each value once more rounded, and the scale itself.
+    assert error(actual, scale * expected) <= scale * (NEAR + 2 * 2.0**-24)
+    norms = np.linalg.norm(np.asarray(actual, np.float64), axis=-1)
+    np.testing.assert_allclose(norms, 1.0, rtol=0, atol=NEAR * math.sqrt(width))
+
+
+@given(width=st.sampled_from((2, 6, 64)))
+def test_kimi_k25_adds_nothing_to_single_images(width):
+    rows = np.array([0, 1, 2, 300], np.int32)
+    actual = F.sinusoids(rows, width, **sinusoid_options("kimi_k25"))
+    assert error(actual, so.kimi(rows, width)) <= NEAR
+    assert not np.asarray(actual[0]).any()
+
+
+@pytest.mark.parametrize("width", (6, 7))
+def test_fairseq_rows_start_past_the_padding(width):
+    rows = np.array([[1, 1, 2, 3], [2, 3, 4, 1]])  # of tokens; padding is row 1
+    actual = F.sinusoids(rows, width, **sinusoid_options("fairseq", padding_idx=1))
+    expected = so.along(rows, so.tensor2tensor(width))
+    expected[rows == 1] = 0
+    assert error(actual, expected) <= NEAR
+    # The same rows of positions counted from 0, of a sequence without padding.
+    options = sinusoid_options("tensor2tensor")
+    consecutive = F.sinusoids(np.arange(3), width, **options, position_offset=2)
+    assert_same_bits(consecutive, actual[1, :3])
+
+
+@given(data=st.data(), width=st.sampled_from((2, 5, 64)))
+@pytest.mark.parametrize("shift, flip, scale", ((1.0, False, 1.0), (0.0, True, 1000.0)))
+def test_fractional_timesteps(shift, flip, scale, data, width):
+    times = np.asarray(data.draw(ax.floats((5,), bound=1000.0))) / np.float32(scale)
+    options = sinusoid_options(
+        "diffusers", flip_sin_to_cos=flip, downscale_freq_shift=shift, scale=scale
+    )
+    actual = F.sinusoids(times, width, **options, numerics="float32")
+    columns = so.diffusers(width, flip=flip, shift=shift, scale=int(scale))
+    # The frequency and the product are each rounded once, of angles up to 1000.
+    assert error(actual, so.along(times, columns)) <= 1000 * 2 * 2.0**-24 + 2 * NEAR
+
+
+def test_a_whole_time_may_be_scaled_exactly():
+    positions = np.array([1, 999, 100_001], np.int32)
+    actual = F.sinusoids(positions, 64, position_scale=1000.0)
+    columns = [(name, 1000 * frequency) for name, frequency in so.paper(64)]
+    assert error(actual, so.along(positions, columns)) <= NEAR
+
+
+@given(data=st.data(), d_model=st.sampled_from((1, 2, 5, 64)))
+def test_the_defaults_are_the_paper_bit_for_bit(data, d_model):
+    positions = data.draw(ax.positions((2, 5), far=data.draw(st.booleans())))
+    expected = F.positional_encoding(positions, d_model)
+    assert_same_bits(F.sinusoids(positions, d_model), expected)
+    # In the form that it had before it was one of many.
+    inv_freq = np.array([10_000.0 ** (-i / d_model) for i in range(0, d_model, 2)])
+    cos, sin = F.rope_cos_sin(positions, inv_freq)
+    pairs = jnp.stack([sin, cos], -1).reshape(2, 5, -1)[..., :d_model]
+    assert_same_bits(expected, pairs)
+
+
+@given(data=st.data(), d_model=st.sampled_from((2, 5, 6, 9)), odd_width=odd_widths)
+def test_layouts_are_permutations_of_each_other(data, d_model, odd_width):
+    positions = data.draw(ax.positions((5,)))
+    by_layout = {
+        layout: np.asarray(
+            F.sinusoids(positions, d_model, layout=layout, odd_width=odd_width)
+        )
+        for layout in ("interleaved", "sin_cos", "cos_sin")
+    }
+    half = d_model // 2
+    # "drop" is one feature narrower, and zeros stay last.
+    sines = half + (d_model % 2 if odd_width == "sine" else 0)
+    pairs = by_layout["interleaved"][:, : half + sines]
+    sin, cos = pairs[:, 0::2], pairs[:, 1::2]
+    rest = by_layout["interleaved"][:, half + sines :]
+    expected = 1 if odd_width == "zero" and d_model % 2 else 0
+    assert rest.shape == (5, expected) and not rest.any()
+    assert_same_bits(by_layout["sin_cos"], np.concatenate([sin, cos, rest], -1))
+    assert_same_bits(by_layout["cos_sin"], np.concatenate([cos, sin, rest], -1))
+
+
+@given(data=st.data(), offset=st.integers(-(10**6), 10**6), layout=layouts)
+def test_an_offset_moves_positions(data, offset, layout):
+    positions = data.draw(ax.positions((5,)))
+    actual = F.sinusoids(positions, 6, position_offset=offset, layout=layout)
+    expected = F.sinusoids(positions + np.int32(offset), 6, layout=layout)
+    assert_same_bits(actual, expected)
+
+
+@given(data=st.data(), d_model=st.sampled_from((4, 5)), odd_width=odd_widths)
+def test_padding_is_zero_and_nothing_else_changes(data, d_model, odd_width):
+    positions = data.draw(ax.integers((3, 5), -2, 2))
+    options = {"odd_width": odd_width, "position_offset": 3, "scale": 2.0}
+    padded = F.sinusoids(positions, d_model, padding_position=-1, **options)
+    plain = np.asarray(F.sinusoids(positions, d_model, **options)).copy()
+    plain[positions == -1] = 0
+    assert_same_bits(padded, plain)
+
+
+@given(data=st.data(), scale=st.sampled_from((0.0, -0.75, 3.0, 1e-3)))
+def test_scale_multiplies_once(data, scale):
+    positions = data.draw(ax.positions((5,)))
+    plain = np.asarray(F.sinusoids(positions, 5))
+    actual = F.sinusoids(positions, 5, scale=scale)
+    assert_same_bits(actual, np.float32(scale) * plain)
+
+
+@pytest.mark.parametrize(
+    "frequency_shift, last", ((0.0, 10_000.0 ** (-2 / 3)), (1, 1e-4))
+)
+def test_the_shift_places_the_last_frequency(frequency_shift, last):
+    rows = F.sinusoids(
+        np.array([1], np.int32), 6, frequency_shift=float(frequency_shift)
+    )
+    np.testing.assert_allclose(np.asarray(rows)[0, 4], math.sin(last), rtol=2.0**-21)
+
+
+@pytest.mark.parametrize(
+    "option",
+    (
+        {"base": 100.0},
+        {"frequency_shift": 1.0},
+        {"position_scale": 2.0},
+        {"position_offset": 1},
+        {"padding_position": 3},
+        {"layout": "sin_cos"},
+        {"layout": "cos_sin"},
+        {"odd_width": "zero"},
+        {"odd_width": "drop"},
+        {"scale": 2.0},
+        {"scale": "unit"},
+    ),
+    ids=str,
+)
+def test_each_option_alone_changes_the_result(option):
+    positions = np.arange(5, dtype=np.int32)
+    plain, changed = F.sinusoids(positions, 7), F.sinusoids(positions, 7, **option)
+    width = changed.shape[-1]
+    assert np.abs(np.asarray(changed) - np.asarray(plain)[:, :width]).max() > 1e-3
+
+
+@given(data=st.data(), layout=layouts, odd_width=odd_widths)
+def test_batch_equals_vmap_and_jit_equals_eager(data, layout, odd_width):
+    positions = jnp.asarray(data.draw(ax.positions((2, 3, 5))))
+    make = lambda p: F.sinusoids(
+        p, 7, layout=layout, odd_width=odd_width, padding_position=1, scale=0.3
+    )
+    eager = make(positions)
+    assert_same_bits(jax.vmap(jax.vmap(make))(positions), eager)
+    assert_same_bits(jax.jit(make)(positions), eager)
+
+
+def test_a_scalar_position():
+    rows = F.sinusoids(np.array([3, 4]), 5, odd_width="zero", padding_position=4)
+    for position, row in zip((3, 4), rows, strict=True):
+        position = jnp.asarray(position, jnp.int32)
+        actual = F.sinusoids(position, 5, odd_width="zero", padding_position=4)
+        assert_same_bits(actual, row)
+
+
+@pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16))
+def test_narrow_times_are_widened_first(dtype):
+    times = jnp.array([0.3, 1.7, 250.5], dtype)
+    options = {"numerics": "float32", "position_offset": 1, "padding_position": 5}
+    actual = F.sinusoids(times, 6, **options)
+    assert_same_bits(actual, F.sinusoids(times.astype(jnp.float32), 6, **options))
+
+
+def test_gradient_of_fractional_positions():
+    times = jnp.array([0.25, 3.5, 7.0])
+    make = lambda t: F.sinusoids(
+        t, 4, numerics="float32", layout="sin_cos", padding_position=7
+    )
+    _, tangent = jax.jvp(make, (times,), (jnp.ones(3),))
+    omega = np.array([1.0, 0.01])
+    angle = np.asarray(times, np.float64)[:, None] * omega
+    expected = np.concatenate([omega * np.cos(angle), -omega * np.sin(angle)], -1)
+    expected[2] = 0  # padding does not move
+    np.testing.assert_allclose(tangent, expected, rtol=0, atol=4 * 2.0**-22)
+    gradient = jax.grad(lambda t: make(t).sum())(times)
+    np.testing.assert_allclose(gradient, expected.sum(-1), rtol=0, atol=2.0**-19)
+
+
+def test_a_learned_scale_is_the_callers_product():
+    positions = np.arange(3, dtype=np.int32)
+    options = sinusoid_options("x_transformers")
+    rows = F.sinusoids(positions, 4, **options)
+    gradient = jax.grad(lambda scale: (scale * rows).sum())(jnp.asarray(0.5))
+    np.testing.assert_allclose(gradient, np.asarray(rows).sum(), rtol=2.0**-20)
+
+
+@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+@pytest.mark.parametrize("layout", ("interleaved", "sin_cos", "cos_sin"))
+def test_sharded_positions(axis_type, layout):
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
+    positions = np.arange(24, dtype=np.int32).reshape(4, 6)
+    make = lambda p: F.sinusoids(
+        p, 7, layout=layout, odd_width="zero", padding_position=2, position_offset=1
+    )
+    expected = make(positions)
+    with jax.set_mesh(mesh):
+        placed = jax.device_put(positions, NamedSharding(mesh, P("a", "b")))
+        actual = jax.jit(make)(placed)
+        assert_same_bits(actual, expected)
+        wanted = NamedSharding(mesh, P("a", "b"))
+        assert actual.sharding.is_equivalent_to(wanted, 3)
+
+
+def test_float32_in_64_bit_mode():
+    with jax.enable_x64(True):
+        for positions in (np.arange(3), np.array([2**31 - 1])):
+            rows = F.sinusoids(jnp.asarray(positions), 4)
+            assert error(rows, so.along(positions, so.paper(4))) <= FAR
+        times = jnp.array([0.5], jnp.float64)
+        assert F.sinusoids(times, 4, numerics="float32").dtype == jnp.float32
+
+
+@pytest.mark.parametrize("offset", (0, 3, -3))
+def test_traced_positions_that_leave_int32_are_nan(offset):
+    make = jax.jit(
+        lambda p: F.sinusoids(
+            p, 5, position_offset=offset, odd_width="zero", padding_position=0
+        )
+    )
+    inside = np.array([0, 7, 2**31 - 1 - max(offset, 0), -(2**31) - min(offset, 0)])
+    rows = make(jnp.asarray(inside, jnp.int32))
+    expected = so.along(inside + offset, so.diffusers(5, shift=0)[:-1])
+    expected = np.concatenate([expected[:, [0, 2, 1, 3]], np.zeros((4, 1))], -1)
+    expected[0] = 0
+    assert error(rows, expected) <= FAR
+    if offset:
+        past = inside[2:3] + 1 if offset > 0 else inside[3:] - 1
+        assert np.isnan(make(jnp.asarray(past, jnp.int32))).all()
+    unsigned = jnp.asarray(np.array([2**31, 2**32 - 1], np.uint32))
+    assert np.isnan(make(unsigned)).all()
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "d_model, options, message",
+    (
+        (0, {}, "d_model=0 must be positive"),
+        (-2, {}, "d_model=-2 must be positive"),
+        (1, {"odd_width": "zero"}, "d_model=1 must be at least 2 for odd_width='zero'"),
+        (1, {"odd_width": "drop"}, "d_model=1 must be at least 2 for odd_width='drop'"),
+        (7, {"odd_width": "refuse"}, "d_model=7 must be even for odd_width='refuse'"),
+        (6, {"odd_width": "cos"}, "odd_width='cos' must be 'sine', 'zero', 'drop' or"),
+        (6, {"layout": "half"}, "layout='half' must be 'interleaved', 'sin_cos' or"),
+        (6, {"base": 0.5}, "base=0.5 must be at least 1 and finite"),
+        (6, {"base": math.inf}, "base=inf must be at least 1 and finite"),
+        (6, {"base": math.nan}, "base=nan must be at least 1 and finite"),
+        (6, {"frequency_shift": 3.0}, "frequency_shift=3.0 must be below 3"),
+        (7, {"frequency_shift": 3.5}, "frequency_shift=3.5 must be below 3.5"),
+        (2, {"frequency_shift": math.nan}, "frequency_shift=nan must be finite"),
+        (6, {"position_scale": 0.0}, "position_scale=0.0 must be positive and finite"),
+        (6, {"position_scale": -1.0}, "position_scale=-1.0 must be positive"),
+        (6, {"position_offset": 2**31}, "position_offset=2147483648 must be an int32"),
+        (6, {"padding_position": -(2**31) - 1}, "padding_position=-2147483649 must be"),
+        (6, {"scale": math.inf}, "scale=inf must be finite, or 'unit'"),
+        (6, {"scale": "norm"}, "scale='norm' must be finite, or 'unit'"),
+        (6, {"numerics": "float64"}, "numerics='float64' must be 'exact' or 'float32'"),
+    ),
+)
+def test_options_are_checked(d_model, options, message):
+    with pytest.raises(ValueError, match=f"^sinusoids: {message}"):
+        F.sinusoids(np.arange(3, dtype=np.int32), d_model, **options)
+
+
+@pytest.mark.errors
+def test_positions_are_checked():
+    for times in (np.array([0.5], np.float32), jnp.array([0.5], jnp.bfloat16)):
+        message = f"positions.dtype={times.dtype} must be integer; pass numerics="
+        with pytest.raises(ValueError, match=f"{message}'float32' for fractional"):
+            F.sinusoids(times, 4)
+    with pytest.raises(ValueError, match=r"positions\[1\]=2147483648 must lie in"):
+        F.sinusoids(np.array([0, 2**31]), 4)
+    for offset, position in ((2, 2**31 - 2), (-2, -(2**31) + 1)):
+        message = (
+            rf"positions\[0\]={position} must lie in .* for position_offset={offset}"
+        )
+        with pytest.raises(ValueError, match=message):
+            F.sinusoids(np.array([position]), 4, position_offset=offset)
+    with refused("positions.dtype=float32 must be integer; fractions of a position"):
+        F.positional_encoding(jnp.array([0.5]), 4)

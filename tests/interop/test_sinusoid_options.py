@@ -1,0 +1,127 @@
+import inspect
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+import attnax.functional as F
+from attnax.interop import grid_sinusoid_options, sinusoid_options
+from attnax.interop._sinusoid_options import GRID_SINUSOIDS, SINUSOIDS
+from conformance.embeddings import records, sinusoids
+
+GOLDEN = records.load("sinusoids")
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "sinusoids.md"
+FUNCTIONS = (
+    (sinusoid_options, SINUSOIDS, F.sinusoids),
+    (grid_sinusoid_options, GRID_SINUSOIDS, F.grid_sinusoids),
+)
+
+
+@pytest.mark.parametrize("record", GOLDEN, ids=lambda record: record.name)
+def test_golden_values_of_the_families_own_code(record):
+    actual = np.asarray(sinusoids.ours(record))
+    assert actual.dtype == np.float32
+    assert actual.shape == record.arrays["expected"].shape
+    np.testing.assert_allclose(
+        actual, record.arrays["expected"], rtol=0, atol=sinusoids.tolerance(record)
+    )
+
+
+def test_golden_values_cover_the_families_that_can_be_installed():
+    recorded = {record.options.get("family") for record in GOLDEN}
+    written = {"axlearn", "fairseq", "maxtext", "paper", "tensor2tensor"}
+    written |= {"x_transformers", "aimv2", "big_vision", "mae", "moco_v3"}
+    assert recorded - {None} == {*SINUSOIDS, *GRID_SINUSOIDS} - written
+
+
+@pytest.mark.parametrize("options_of, families, function", FUNCTIONS)
+def test_every_family_is_on_the_page(options_of, families, function):
+    section = PAGE.read_text().partition(f"`{options_of.__name__}(family")[2]
+    section = section.partition("\n## ")[0]
+    named = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in _rows(section)]
+    assert sorted(name for names in named for name in names) == sorted(families)
+
+
+def _rows(section):
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return rows[2:]
+
+
+@pytest.mark.parametrize("options_of, families, function", FUNCTIONS)
+def test_options_are_those_of_the_function_and_new_each_time(
+    options_of, families, function
+):
+    known = inspect.signature(function).parameters
+    needed = {"grid_size": (3, 5)} if families is GRID_SINUSOIDS else {}
+    for family in families:
+        settings = needed if family == "diffusers" else {}
+        options = options_of(family, **settings)
+        assert set(options) <= set(known)
+        assert options_of(family, **settings) is not options
+
+
+@pytest.mark.parametrize(
+    "options_of, family, settings, expected",
+    (
+        (sinusoid_options, "tensor2tensor", {"max_timescale": 50}, {"base": 50.0}),
+        (sinusoid_options, "whisper", {"max_timescale": 50}, {"base": 50.0}),
+        (sinusoid_options, "axlearn", {"max_timescale": 50}, {"base": 50.0}),
+        (sinusoid_options, "maxtext", {"max_wavelength": 50}, {"base": 50.0}),
+        (sinusoid_options, "x_transformers", {"theta": 50}, {"base": 50.0}),
+        (sinusoid_options, "fairseq", {"padding_idx": 7}, {"padding_position": 7}),
+        (grid_sinusoid_options, "rt_detr", {"temperature": 20}, {"base": 20.0}),
+        (grid_sinusoid_options, "moco_v3", {"temperature": 20}, {"base": 20.0}),
+        (grid_sinusoid_options, "big_vision", {"temperature": 20}, {"base": 20.0}),
+        (grid_sinusoid_options, "timm", {"temperature": 20}, {"base": 20.0}),
+        (
+            grid_sinusoid_options,
+            "diffusers",
+            {"grid_size": (3, 5), "extra_tokens": 2},  # ignored without a class token
+            {"num_prefix_tokens": 0},
+        ),
+    ),
+)
+def test_settings_that_no_record_holds(options_of, family, settings, expected):
+    assert expected.items() <= options_of(family, **settings).items()
+
+
+def test_a_square_grid_of_diffusers_may_be_one_number():
+    square = grid_sinusoid_options("diffusers", grid_size=7)
+    assert square == grid_sinusoid_options("diffusers", grid_size=(7, 7))
+
+
+@pytest.mark.parametrize(
+    "family, other",
+    (
+        ("paper", "roformer"),
+        ("roformer", "x_transformers"),
+        ("tensor2tensor", "maxtext"),
+        ("tensor2tensor", "musicgen"),
+        ("fairseq", "kimi_k25"),
+        ("mlx", "whisper"),
+    ),
+)
+def test_families_that_look_alike_differ(family, other):
+    assert sinusoid_options(family) != sinusoid_options(other)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("options_of, families, function", FUNCTIONS)
+def test_unknown_names_are_refused(options_of, families, function):
+    name = options_of.__name__
+    with pytest.raises(ValueError) as info:
+        options_of("bert")
+    assert f"{name}: family='bert' must be one of {sorted(families)}." in str(
+        info.value
+    )
+    message = f"{name}: flip=True must be a setting of family='diffusers': .*scale"
+    with pytest.raises(ValueError, match=message):
+        options_of("diffusers", flip=True)
+
+
+@pytest.mark.errors
+def test_missing_settings_are_refused():
+    message = "grid_sinusoid_options: grid_size must be given for family='diffusers'"
+    with pytest.raises(ValueError, match=message):
+        grid_sinusoid_options("diffusers")
