@@ -209,6 +209,27 @@ def test_traced_values_out_of_range_give_nan_rows(options, grid, coordinate):
     assert not masked(jnp.array(grid), where, mask)[0].any()
 
 
+@pytest.mark.parametrize("traced", (False, True))
+def test_an_image_of_padding_alone_needs_no_size(traced):
+    grids, mask = np.array([OLD, (0, 0)]), np.array([[True], [False]])
+    where = np.zeros((2, 1, 2), int)
+    apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **BILINEAR)
+    rows = (jax.jit(apply) if traced else apply)(jnp.ones((20, 3)), grids, where, mask)
+    assert_same_bits(rows, np.array([[[1.0] * 3], [[0.0] * 3]], np.float32))
+
+
+def test_wide_integers_do_not_wrap_into_the_grid():
+    where = np.array([[2**32, 0], [0, 0]])  # 0 in 32 bits
+    apply = jax.jit(
+        lambda m: F.resized_positions_at(
+            jnp.ones((20, 3)), OLD, np.array(OLD), where, mask=m, **BILINEAR
+        )
+    )
+    rows = apply(jnp.array([True, True]))
+    assert bool(jnp.isnan(rows[0]).all())
+    assert_same_bits(rows[1], np.ones(3, np.float32))
+
+
 def test_rows_of_nan_add_nothing_to_the_gradient():
     apply = jax.jit(
         lambda t, c: F.resized_positions_at(t, OLD, np.array([3, 7]), c, **BILINEAR)
