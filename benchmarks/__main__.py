@@ -19,6 +19,7 @@ from . import (
     bench_import,
     bench_lookup,
     bench_patch,
+    bench_resize,
     bench_rotation,
     bench_whole_path,
 )
@@ -29,6 +30,7 @@ TIMINGS = {
     "cos_sin": bench_cos_sin,
     "whole_path": bench_whole_path,
     "patch": bench_patch,
+    "resize": bench_resize,
     "lookup": bench_lookup,
 }
 FACTS = {"accuracy": bench_accuracy, "import": bench_import}

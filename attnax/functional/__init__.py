@@ -21,6 +21,7 @@ from ._fourier_features import (
 )
 from ._grid_sinusoids import detr_sinusoids as detr_sinusoids
 from ._grid_sinusoids import grid_sinusoids as grid_sinusoids
+from ._image_size import image_size_for_max_patches as image_size_for_max_patches
 from ._learned import (
     LearnedPositionalEmbeddingParams as LearnedPositionalEmbeddingParams,
 )
@@ -30,11 +31,20 @@ from ._learned import (
 from ._learned import (
     init_learned_positional_embedding as init_learned_positional_embedding,
 )
+from ._pack_patches import PackedPatches as PackedPatches
+from ._pack_patches import pack_patches as pack_patches
+from ._pack_patches import unpack_patches as unpack_patches
+from ._pad_image import PaddedImage as PaddedImage
+from ._pad_image import pad_image as pad_image
 from ._patch import PatchEmbeddingParams as PatchEmbeddingParams
 from ._patch import apply_patch_embedding as apply_patch_embedding
+from ._patch import apply_patch_projection as apply_patch_projection
 from ._patch import init_patch_embedding as init_patch_embedding
 from ._patch_kernel import patch_kernel_from_weight as patch_kernel_from_weight
 from ._patch_kernel import patch_weight_from_kernel as patch_weight_from_kernel
+from ._patch_resize import ResizedPatchWeight as ResizedPatchWeight
+from ._patch_resize import resize_patch_kernel as resize_patch_kernel
+from ._patch_resize import resize_patch_weight as resize_patch_weight
 from ._patchify import patchify as patchify
 from ._patchify import unpatchify as unpatchify
 from ._positions import positions_from_grid as positions_from_grid

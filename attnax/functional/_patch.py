@@ -1,5 +1,6 @@
 """Patch embedding: an image as a sequence of linearly embedded patches."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -9,14 +10,16 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype
-from ._patchify import as_pair, patchify
+from ._patch_sizes import as_size
+from ._patchify import patchify
 
 
 class PatchEmbeddingParams(NamedTuple):
     """Parameters of a patch embedding.
 
     Attributes:
-        weight: One row per feature of a patch, in (row, column, channel) order.
+        weight: One row per feature of a patch, in (row, column, channel) order; of a
+            video in (frame, row, column, channel) order.
         bias: Added to every patch, or `None`.
     """
 
@@ -27,7 +30,7 @@ class PatchEmbeddingParams(NamedTuple):
 def init_patch_embedding(
     key: PRNGKeyArray,
     *,
-    patch_size: int | tuple[int, int],
+    patch_size: int | tuple[int, ...],
     num_channels: int,
     d_model: int,
     use_bias: bool = True,
@@ -37,7 +40,8 @@ def init_patch_embedding(
 
     Args:
         key: A JAX random key.
-        patch_size: Side of a patch in pixels, or `(height, width)`.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
         num_channels: Channels of the image. Positive.
         d_model: Width of the embedding. Positive.
         use_bias: Whether there is a bias.
@@ -45,7 +49,7 @@ def init_patch_embedding(
             JAX's default float.
 
     Returns:
-        Parameters with a `weight` of `(patch height * width * channels, d_model)`,
+        Parameters with a `weight` of `(product of patch_size * channels, d_model)`,
         normal with variance `1 / rows`, cut at two deviations.
 
     Raises:
@@ -62,14 +66,14 @@ def init_patch_embedding(
         section 3.1. https://arxiv.org/abs/2010.11929
     """
     name = "init_patch_embedding"
-    height, width = as_pair(name, "patch_size", patch_size)
-    for size_name, size in (("num_channels", num_channels), ("d_model", d_model)):
-        if size <= 0:
-            raise ValueError(f"{name}: {size_name}={size} must be positive.")
+    size = as_size(name, "patch_size", patch_size)
+    for width_name, width in (("num_channels", num_channels), ("d_model", d_model)):
+        if width <= 0:
+            raise ValueError(f"{name}: {width_name}={width} must be positive.")
     dtype = default_float_dtype() if dtype is None else dtype
     dtype = float_dtype(name, "dtype", dtype)
     draw = jax.nn.initializers.lecun_normal()
-    shape = (height * width * num_channels, d_model)
+    shape = (math.prod(size) * num_channels, d_model)
     weight = draw(key, shape, compute_dtype(dtype)).astype(dtype)
     bias = jnp.zeros((d_model,), dtype) if use_bias else None
     return PatchEmbeddingParams(weight=weight, bias=bias)
@@ -77,9 +81,9 @@ def init_patch_embedding(
 
 def apply_patch_embedding(
     params: PatchEmbeddingParams,
-    image: Float[Array, "*batch height width channels"],
+    image: Float[Array, "*batch_and_frames height width channels"],
     *,
-    patch_size: int | tuple[int, int],
+    patch_size: int | tuple[int, ...],
     precision: lax.PrecisionLike = None,
 ) -> Float[Array, "*batch num_patches d_model"]:
     """Embeds patches: what a convolution with kernel = stride = `patch_size` computes.
@@ -89,12 +93,15 @@ def apply_patch_embedding(
 
     Args:
         params: `weight` and `bias`.
-        image: Channels last; any size that `patch_size` divides.
-        patch_size: Side of a patch in pixels, or `(height, width)`.
+        image: Channels last: `(*batch, height, width, channels)`, or a video `(*batch,
+            frames, height, width, channels)`; any size that `patch_size` divides.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
         precision: Of the matrix product, as in `jax.lax.dot_general`.
 
     Returns:
-        One vector per patch, row by row, in the dtype of `image`, rounded once.
+        One vector per patch, row by row and frame after frame, in the dtype of `image`,
+        rounded once.
 
     Raises:
         ValueError: If the image is not of a real float dtype (scale integers first) or
@@ -110,7 +117,8 @@ def apply_patch_embedding(
 
     Reference:
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
-        https://arxiv.org/abs/2010.11929
+        https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
+        3.2. https://arxiv.org/abs/2103.15691
     """
     name, weight = "apply_patch_embedding", params.weight
     float_dtype(name, "image.dtype", image.dtype)
@@ -120,8 +128,53 @@ def apply_patch_embedding(
             f"{name}: {weight.shape=} must have {patches.shape[-1]} rows for "
             f"{patch_size=} and {image.shape[-1]} channels."
         )
-    wide = compute_dtype(image.dtype, weight.dtype)
-    operand = image.dtype if image.dtype == weight.dtype else wide
+    return apply_patch_projection(params, patches, precision=precision)
+
+
+def apply_patch_projection(
+    params: PatchEmbeddingParams,
+    patches: Float[Array, "*batch num_patches patch_dim"],
+    *,
+    precision: lax.PrecisionLike = None,
+) -> Float[Array, "*batch num_patches d_model"]:
+    """Embeds patches that are cut already: `apply_patch_embedding` after `patchify`.
+
+    One matrix product, added up in float32. Operands of different dtypes are widened,
+    never narrowed.
+
+    Args:
+        params: `weight` and `bias`.
+        patches: One row per patch, its features in the order of the rows of `weight`;
+            as `patchify` or `pack_patches` return them.
+        precision: Of the matrix product, as in `jax.lax.dot_general`.
+
+    Returns:
+        One vector per patch, in the dtype of `patches`, rounded once. A patch of zeros
+        gives the bias.
+
+    Raises:
+        ValueError: If the patches are not of a real float dtype (scale integers first)
+            or of another width than `weight` has rows.
+
+    Example:
+        >>> params = PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
+        >>> apply_patch_projection(params, jnp.ones((3, 4))).shape
+        (3, 2)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
+        https://arxiv.org/abs/2010.11929; for packed batches, Dehghani et al., Patch n'
+        Pack: NaViT, 2023, section 2.1. https://arxiv.org/abs/2307.06304
+    """
+    name, weight = "apply_patch_projection", params.weight
+    float_dtype(name, "patches.dtype", patches.dtype)
+    if patches.shape[-1] != weight.shape[0]:
+        raise ValueError(
+            f"{name}: {patches.shape=} must end in {weight.shape[0]}, the number of "
+            f"rows of {weight.shape=}."
+        )
+    wide = compute_dtype(patches.dtype, weight.dtype)
+    operand = patches.dtype if patches.dtype == weight.dtype else wide
     embedded = jnp.einsum(
         "...p,pd->...d",
         patches.astype(operand),
@@ -132,4 +185,4 @@ def apply_patch_embedding(
     if params.bias is not None:
         bias = params.bias.astype(wide)
         embedded = embedded + bias.reshape((1,) * (embedded.ndim - 1) + bias.shape)
-    return embedded.astype(image.dtype)
+    return embedded.astype(patches.dtype)

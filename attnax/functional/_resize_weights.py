@@ -47,10 +47,12 @@ def resize_matrix(
             `offset`).
 
     Example:
-        >>> options = dict(method="bilinear", antialias=True)
-        >>> resize_matrix(4, 2, **options)
-        Array([[0.42857143, 0.42857143, 0.14285715, 0.        ],
-               [0.        , 0.14285715, 0.42857143, 0.42857143]], dtype=float32)
+        >>> options = dict(method="bilinear", antialias=False)
+        >>> resize_matrix(2, 4, **options)
+        Array([[1.  , 0.  ],
+               [0.75, 0.25],
+               [0.25, 0.75],
+               [0.  , 1.  ]], dtype=float32)
 
     Reference:
         Tschannen et al., SigLIP 2, 2025, section 2.4.2.

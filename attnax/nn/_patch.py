@@ -6,15 +6,17 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import functional as F
-from ..functional._patchify import as_pair
+from ..functional._patch_sizes import as_size, patch_grid
 
 
 class PatchEmbedding(eqx.Module):
     """Patch embedding, see `attnax.functional.apply_patch_embedding`.
 
     Args:
-        image_size: Side of the images in pixels, or `(height, width)`.
-        patch_size: Side of a patch in pixels, or `(height, width)`.
+        image_size: Side of the images in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for video `(frames,
+            height, width)`.
         num_channels: Channels of the images. Positive.
         d_model: Width of the embedding. Positive.
         use_bias: Whether there is a bias.
@@ -22,8 +24,8 @@ class PatchEmbedding(eqx.Module):
         key: A JAX random key.
 
     Raises:
-        ValueError: If `image_size` is not a multiple of `patch_size`, or a size is not
-            positive.
+        ValueError: If `image_size` is not a multiple of `patch_size` or has other axes,
+            or a size is not positive.
 
     Example:
         >>> sizes = dict(image_size=(8, 12), patch_size=4, num_channels=3, d_model=16)
@@ -37,15 +39,15 @@ class PatchEmbedding(eqx.Module):
     """
 
     params: F.PatchEmbeddingParams
-    image_size: tuple[int, int] = eqx.field(static=True)
-    patch_size: tuple[int, int] = eqx.field(static=True)
+    image_size: tuple[int, ...] = eqx.field(static=True)
+    patch_size: tuple[int, ...] = eqx.field(static=True)
     num_channels: int = eqx.field(static=True)
 
     def __init__(
         self,
         *,
-        image_size: int | tuple[int, int],
-        patch_size: int | tuple[int, int],
+        image_size: int | tuple[int, ...],
+        patch_size: int | tuple[int, ...],
         num_channels: int,
         d_model: int,
         use_bias: bool = True,
@@ -60,11 +62,12 @@ class PatchEmbedding(eqx.Module):
             use_bias=use_bias,
             dtype=dtype,
         )
-        self.image_size = as_pair("PatchEmbedding", "image_size", image_size)
-        self.patch_size = as_pair("PatchEmbedding", "patch_size", patch_size)
+        self.image_size = as_size("PatchEmbedding", "image_size", image_size)
+        self.patch_size = as_size("PatchEmbedding", "patch_size", patch_size)
         self.num_channels = num_channels
 
     def __check_init__(self):
+        patch_grid("PatchEmbedding", self.image_size, self.patch_size)
         # The function's own rules, without a computation.
         shape = (*self.image_size, self.num_channels)
         image = jax.ShapeDtypeStruct(shape, self.params.weight.dtype)
@@ -72,7 +75,7 @@ class PatchEmbedding(eqx.Module):
 
     @property
     def weight(self) -> Float[Array, "patch_dim d_model"]:
-        """One row per feature of a patch, in (row, column, channel) order."""
+        """One row per feature of a patch, by (frame,) row, column and channel."""
         return self.params.weight
 
     @property
@@ -83,13 +86,13 @@ class PatchEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.PatchEmbedding")
     def __call__(
         self,
-        image: Float[Array, "*batch height width channels"],
+        image: Float[Array, "*batch_and_frames height width channels"],
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch num_patches d_model"]:
-        """Embeds the patches of images of the module's size."""
+        """Embeds the patches of images or videos of the module's size."""
         size = (*self.image_size, self.num_channels)
-        if image.shape[-3:] != size:
+        if image.shape[-len(size) :] != size:
             raise ValueError(
                 f"PatchEmbedding: {image.shape=} must end in {size}; "
                 "attnax.functional.apply_patch_embedding takes every divisible size."

@@ -1,3 +1,5 @@
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,37 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import attnax.functional as F
+
+# Counts of patches and their sides: coprime, so that no swap goes unseen.
+GRIDS = st.sampled_from(
+    (((1, 1, 1), (1, 1, 1)), ((2, 1, 3), (3, 2, 5)), ((3, 2, 1), (1, 5, 4)))
+)
+ORDERS = {2: ("HWC", "CHW"), 3: ("THWC", "CTHW")}
+
+
+@st.composite
+def videos(draw, dtype=jnp.float32, batch=None):
+    """A video, its `(frames, height, width)` and those of its patches."""
+    grid, patch = draw(GRIDS)
+    size = tuple(count * side for count, side in zip(grid, patch, strict=True))
+    batch = draw(ax.batches) if batch is None else batch
+    return draw(ax.floats((*batch, *size, draw(st.integers(1, 3))), dtype)), size, patch
+
+
+def blocks(image, patch_size, patch_order):
+    """Arnab et al. 2021, section 3.2: block by block, in loops over any axes."""
+    image, axes = np.asarray(image), len(patch_size)
+    size = image.shape[-axes - 1 : -1]
+    starts = (range(0, n, side) for n, side in zip(size, patch_size, strict=True))
+    rows = []
+    for start in itertools.product(*starts):
+        ends = (a + side for a, side in zip(start, patch_size, strict=True))
+        corner = tuple(slice(a, b) for a, b in zip(start, ends, strict=True))
+        block = image[(..., *corner, slice(None))]
+        if patch_order.startswith("C"):
+            block = np.moveaxis(block, -1, -axes - 1)
+        rows.append(block.reshape(*image.shape[: -axes - 1], -1))
+    return np.stack(rows, axis=-2)
 
 
 @given(data=st.data(), dtype=ax.dtypes)
@@ -37,6 +70,53 @@ def test_unpatchify_inverts_patchify_both_ways(data, dtype):
         assert_same_bits(F.unpatchify(patches, image_size, patch_size), image)
     again = F.patchify(F.unpatchify(patches, size, patch_size), patch_size)
     assert_same_bits(again, patches)
+
+
+@given(data=st.data(), dtype=ax.dtypes, num_axes=st.sampled_from((2, 3)))
+def test_orders_of_patches_of_images_and_videos(data, dtype, num_axes):
+    drawn = data.draw(ax.images(dtype) if num_axes == 2 else videos(dtype))
+    image, size, patch_size = drawn
+    for order in ORDERS[num_axes]:
+        patches = F.patchify(image, patch_size, patch_order=order)
+        assert_same_bits(patches, blocks(image, patch_size, order))
+        for image_size in (size, image.shape):
+            back = F.unpatchify(patches, image_size, patch_size, patch_order=order)
+            assert_same_bits(back, image)
+    default = F.patchify(image, patch_size)
+    assert_same_bits(default, blocks(image, patch_size, ORDERS[num_axes][0]))
+    assert_same_bits(F.unpatchify(default, size, patch_size), image)
+
+
+def test_patches_of_one_frame_are_those_of_its_frames():
+    video = jnp.arange(5 * 4 * 6 * 3).reshape(5, 4, 6, 3)
+    expected = F.patchify(video, (2, 3)).reshape(5 * 4, 18)
+    assert_same_bits(F.patchify(video, (1, 2, 3)), expected)
+
+
+def test_channels_first_is_the_order_of_images_with_channels_first():
+    image = np.arange(4 * 6 * 3).reshape(4, 6, 3)
+    patches = F.patchify(jnp.asarray(image), (4, 6), patch_order="CHW")
+    np.testing.assert_array_equal(patches[0], image.transpose(2, 0, 1).ravel())
+
+
+@given(data=st.data(), order=st.sampled_from(ORDERS[3]))
+def test_batch_equals_vmap_for_videos(data, order):
+    video, size, patch_size = data.draw(videos(batch=(2, 3)))
+    cut = lambda video: F.patchify(video, patch_size, patch_order=order)
+    patches = cut(video)
+    assert_same_bits(jax.vmap(jax.vmap(cut))(video), patches)
+    put = lambda p: F.unpatchify(p, size, patch_size, patch_order=order)
+    assert_same_bits(jax.vmap(put)(patches), video)
+
+
+@given(data=st.data())
+def test_the_gradient_is_the_inverse_and_forward_mode_is_linear(data):
+    video, _, patch_size = data.draw(videos(batch=(2,)))
+    cut = lambda video: F.patchify(video, patch_size)
+    patches, pullback = jax.vjp(cut, video)
+    assert_same_bits(pullback(patches)[0], video)
+    assert_same_bits(jax.jvp(cut, (video,), (video,))[1], patches)
+    assert_same_bits(jax.jit(cut)(video), patches)
 
 
 def test_square_sizes_as_numbers():
@@ -73,6 +153,65 @@ def test_sharded_batch(axis_type):
         assert back.sharding.is_equivalent_to(spread, 5)
 
 
+@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+@pytest.mark.parametrize("order", ORDERS[3])
+def test_sharded_batch_of_videos(axis_type, order):
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
+    video = jax.random.normal(jax.random.key(0), (4, 2, 3, 4, 6, 5))
+    cut = lambda x: F.patchify(x, (3, 2, 3), patch_order=order)
+    put = lambda x: F.unpatchify(x, (3, 4, 6), (3, 2, 3), patch_order=order)
+    plain = cut(video)
+    with jax.set_mesh(mesh):
+        spread = NamedSharding(mesh, P("a", "b"))
+        video = jax.device_put(video, spread)
+        patches = jax.jit(cut)(video)
+        assert_same_bits(patches, plain)
+        assert patches.sharding.is_equivalent_to(spread, 4)
+        back = jax.jit(put)(patches)
+        assert_same_bits(back, video)
+        assert back.sharding.is_equivalent_to(spread, 6)
+
+
+@pytest.mark.errors
+def test_orders_must_be_those_of_the_patch():
+    video = jnp.ones((2, 4, 6, 3))
+    for size, order, known in (
+        (2, "THWC", "'HWC' or 'CHW' for patches of 2 axes"),
+        (2, "hwc", "'HWC' or 'CHW'"),
+        ((1, 2, 3), "HWC", "'THWC' or 'CTHW' for patches of 3 axes"),
+        ((1, 2, 3), "CHW", "'THWC' or 'CTHW'"),
+    ):
+        message = f"patch_order='{order}' must be {known}"
+        with pytest.raises(ValueError, match=f"patchify: {message}"):
+            F.patchify(video, size, patch_order=order)
+        with pytest.raises(ValueError, match=f"unpatchify: {message}"):
+            patches = F.patchify(video, size)
+            F.unpatchify(patches, video.shape, size, patch_order=order)
+
+
+@pytest.mark.errors
+def test_videos_must_fit_their_patches():
+    message = r"image_size=\(5, 4, 6\) must be a multiple of patch_size=\(2, 2, 3\)"
+    with pytest.raises(ValueError, match=message):
+        F.patchify(jnp.ones((5, 4, 6, 3)), (2, 2, 3))
+    message = (
+        r"image.shape=\(4, 6, 3\) must be \(..., frames, height, width, channels\)"
+    )
+    with refused(message):
+        F.patchify(jnp.ones((4, 6, 3)), (1, 2, 3))
+    patches = jnp.ones((4, 36))
+    message = r"image_size=\(4, 6\) must have the axes of patch_size=\(2, 2, 3\)"
+    with pytest.raises(ValueError, match=message):
+        F.unpatchify(patches, (4, 6), (2, 2, 3))
+    message = r"must be 8 patches of 2 x 2 x 3 pixels for image_size=\(4, 4, 6\)"
+    with pytest.raises(ValueError, match=message):
+        F.unpatchify(patches, (4, 4, 6), (2, 2, 3))
+    with pytest.raises(ValueError, match="must be positive: a number or"):
+        F.patchify(jnp.ones((2, 2, 2, 2, 1)), (1, 1, 1, 1))
+    with pytest.raises(ValueError, match=r"patch_size=\(0, 2, 2\) must be positive"):
+        F.patchify(jnp.ones((2, 2, 2, 1)), (0, 2, 2))
+
+
 @pytest.mark.errors
 def test_images_must_be_divisible():
     message = r"image_size=\(6, 9\) must be a multiple of patch_size=4; pad or"
@@ -104,6 +243,9 @@ def test_sharded_pixels_are_refused():
     patches = jax.device_put(jnp.ones((4, 12)), NamedSharding(mesh, P("a")))
     with pytest.raises(ValueError, match=r"patches have .*'a'.* must not be sharded"):
         F.unpatchify(patches, 4, 2)
+    video = jax.device_put(jnp.ones((4, 4, 4, 3)), NamedSharding(mesh, P("a")))
+    with pytest.raises(ValueError, match=r"the last 4 axes of image have .*'a'"):
+        F.patchify(video, (2, 2, 2))
 
 
 @pytest.mark.errors

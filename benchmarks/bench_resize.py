@@ -1,0 +1,139 @@
+"""Does resizing the positions inside a step cost less than embedding the patches?"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import attnax.functional as F
+
+from . import cases
+from ._harness import Group, Program
+
+WIDTH, ROWS = 768, 16 * 16 * 3  # ViT-B/16 and SigLIP-2 B/16
+# Images of at most 256 patches, as SigLIP-2's processor sizes them.
+GRIDS = ((16, 16), (12, 20), (8, 31), (13, 19), (16, 15), (11, 23), (9, 28), (14, 18))
+
+
+def project(patches, weight):
+    """The patch embedding, of patches that are cut already."""
+    params = F.PatchEmbeddingParams(weight=weight, bias=None)
+    return F.apply_patch_projection(params, patches)
+
+
+def gradient(function):
+    """The pullback with respect to the table alone."""
+
+    def backward(cotangent, table, *args):
+        return jax.vjp(lambda t: function(t, *args), table)[1](cotangent)
+
+    return backward
+
+
+def static(quick):
+    """ViT-B/16 of 224 pixels at 384, each way of resizing once for an image."""
+    old, new = ((3, 3), (4, 5)) if quick else ((14, 14), (24, 24))
+    width = 16 if quick else WIDTH
+    table = cases.normal(0, (old[0] * old[1], width))
+    grid, where = np.array(new, np.int32), F.positions_from_grid(new)
+    cotangent = cases.normal(1, (new[0] * new[1], width))
+    patches, weight = (
+        cases.normal(seed, shape)
+        for seed, shape in ((2, (new[0] * new[1], ROWS)), (3, (ROWS, width)))
+    )
+    limit = Program(project, (patches, weight))
+    for antialias in (False, True):
+        options = {"method": "bicubic", "antialias": antialias}
+
+        def resize(t, options=options):
+            return F.resize_positions(t, old, new, **options)
+
+        def at(t, g, w, options=options):
+            return F.resized_positions_at(t, old, g, w, **options)
+
+        def image_resize(t, antialias=antialias):
+            out = jax.image.resize(
+                t.reshape(*old, width), (*new, width), "cubic", antialias=antialias
+            )
+            return out.reshape(-1, width)
+
+        functions = {
+            "attnax": (resize, ()),
+            "attnax, sizes as data": (at, (grid, where)),
+            "jax.image.resize": (image_resize, ()),
+        }
+        kind = "bicubic" + ", antialiased" * antialias
+        name = f"positions {old[0]}x{old[1]} to {new[0]}x{new[1]}, {kind}"
+        yield _group(name, limit, functions, table, cotangent)
+
+
+def ragged(quick):
+    """A packed batch whose images differ in size, as data of the step."""
+    old, side = (16, 16), 64
+    width, length = (16, 256) if quick else (WIDTH, 256)
+    grids = np.array(GRIDS[:2] if quick else GRIDS, np.int32)
+    where = np.zeros((len(grids), length, 2), np.int32)
+    mask = np.zeros((len(grids), length), bool)
+    for image, grid in enumerate(grids.tolist()):
+        rows = F.positions_from_grid(grid)
+        where[image, : len(rows)], mask[image, : len(rows)] = rows, True
+    table = cases.normal(0, (256, width))
+    cotangent = cases.normal(1, (len(grids), length, width))
+    patches = cases.normal(2, (len(grids), length, ROWS))
+    limit = Program(project, (patches, cases.normal(3, (ROWS, width))))
+
+    def translated(t, grids, where, mask):
+        """big_vision's way: each image on a canvas of a static side, then picked."""
+
+        def one(grid, where):
+            scale = grid.astype(jnp.float32) / 16
+            canvas = jax.image.scale_and_translate(
+                t.reshape(*old, width),
+                (side, side, width),
+                (0, 1),
+                scale,
+                jnp.zeros(2),
+                method="linear",
+                antialias=True,
+            )
+            return canvas[where[:, 0], where[:, 1]]
+
+        return jnp.where(mask[..., None], jax.vmap(one)(grids, where), 0)
+
+    for method, antialias in (("bilinear", True), ("bicubic", False)):
+
+        def at(t, g, w, m, options=(method, antialias)):
+            method, antialias = options
+            return F.resized_positions_at(
+                t, old, g, w, mask=m, method=method, antialias=antialias
+            )
+
+        data = (grids, where, mask)
+        functions = {"attnax": (at, data)}
+        if antialias:
+            functions["scale_and_translate"] = (translated, data)
+        kind = method + ", antialiased" * antialias
+        name = f"positions of {len(grids)} images of at most {length} patches, {kind}"
+        yield _group(name, limit, functions, table, cotangent)
+
+
+def _group(name, limit, functions, table, cotangent):
+    forward = {n: Program(f, (table, *a)) for n, (f, a) in functions.items()}
+    backward = {
+        n: Program(gradient(f), (cotangent, table, *a))
+        for n, (f, a) in functions.items()
+    }
+    return name, limit, forward, backward
+
+
+def groups(quick):
+    for cases_of in (static, ragged):
+        for name, limit, forward, backward in cases_of(quick):
+            meta = {"dtype": "float32"}
+            for part, rivals in (("forward", forward), ("gradient", backward)):
+                yield Group(
+                    f"{name}, {part}",
+                    "patch embedding",
+                    {"limit": limit, **rivals},
+                    1.0,
+                    meta,
+                )

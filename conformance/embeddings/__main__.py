@@ -1,0 +1,66 @@
+"""Compares attnax with the embeddings of transformers, timm, torch and others.
+
+    python -m conformance.embeddings                   # all
+    python -m conformance.embeddings --only resizing   # parts or words of a name
+    python -m conformance.embeddings --golden          # writes tests/golden
+
+Needs `pip install "attnax[conformance]"`. Ends with 1 if anything disagrees.
+"""
+
+import argparse
+import importlib
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from .records import save
+
+# Each has `records()`, which runs the other code, `ours(record)`, and
+# `tolerance(record)`, the absolute error that its arithmetic explains.
+PARTS = ("resizing", "sinusoids", "patch_kernels", "checkpoints")
+
+
+def errors(part, records):
+    """`(record, error in units of the tolerance)` of each; above 1 disagrees."""
+    for record in records:
+        actual = np.asarray(part.ours(record), np.float64)
+        expected = np.asarray(record.arrays["expected"], np.float64)
+        if actual.shape != expected.shape:
+            yield record, np.inf
+        else:
+            error = np.abs(actual - expected).max()
+            yield record, error / part.tolerance(record) if error else 0.0
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m conformance.embeddings",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", nargs="+", metavar="WORD", default=[])
+    parser.add_argument("--golden", action="store_true", help="write tests/golden")
+    args = parser.parse_args()
+    lines = []
+    for name in PARTS:
+        part = importlib.import_module(f".{name}", __package__)
+        records = list(tqdm(part.records(), desc=name, unit="record"))
+        if args.golden:
+            save(name, records)
+        for record, error in errors(part, records):
+            words = {name, *record.name.replace(",", " ").replace(":", " ").split()}
+            if not args.only or words & set(args.only):
+                status = "agreed" if error <= 1 else "DISAGREED"
+                lines.append((status, name, record.name, f"{error:.2g}", record.source))
+    if not lines:
+        parser.error(f"nothing is called {' or '.join(args.only)}")
+    for line in sorted(lines):
+        print("  ".join(line))
+    wrong = sum(line[0] != "agreed" for line in lines)
+    print(f"\n{len(lines)} records: {len(lines) - wrong} agreed, {wrong} disagreed")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

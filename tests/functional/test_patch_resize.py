@@ -1,0 +1,344 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import resize_oracles
+import strategies as ax
+from helpers import assert_close, assert_same_bits, refused
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import attnax.functional as F
+from attnax.functional._resize_axis import axis_matrix
+
+CONVENTIONS = [
+    {"method": method, "antialias": antialias}
+    for method in ("bilinear", "bicubic")
+    for antialias in (False, True)
+]
+TIMM, BIG_VISION = CONVENTIONS[3], CONVENTIONS[0]
+conventions = st.sampled_from(CONVENTIONS)
+# Old and new patches: larger, smaller, one of each, and the smallest; none square.
+PAIRS = (
+    ((4, 3), (7, 5)),
+    ((7, 5), (4, 3)),
+    ((4, 7), (5, 3)),
+    ((3, 4), (3, 7)),
+    ((1, 1), (2, 3)),
+    ((3, 2), (1, 1)),
+    ((2, 3, 4), (3, 5, 3)),
+    ((4, 3, 5), (2, 3, 4)),
+)
+pairs = st.sampled_from(PAIRS)
+LARGER = tuple(p for p in PAIRS if all(a <= b for a, b in zip(*p, strict=True)))
+CHANNELS, WIDTH = 2, 3
+# The absolute row and column sums of the pseudo-inverses of all pairs in this file are
+# at most 16 (computed), the weights at most 8. A few short sums round on the way.
+SIZE, ROUNDINGS = 8 * 16.0, 8
+
+
+def patch_matrix(old, new, **options):
+    """The resizing of a flattened patch: each basis image is resized, whole."""
+    if len(old) == 2:
+        return resize_oracles.resized(np.eye(np.prod(old)), old, new, **options)
+    frames = np.stack(
+        [
+            resize_oracles.weights_of_row(i, old[0], new[0], **options)
+            for i in range(new[0])
+        ]
+    )
+    if old[0] == new[0]:
+        frames = np.eye(old[0])
+    return np.kron(frames, patch_matrix(old[1:], new[1:], **options))
+
+
+def solved(weight, old, new, **options):
+    """Beyer et al. 2023, eq. 4: one pseudo-inverse of the whole, and its residual."""
+    matrix = patch_matrix(old, new, **options)
+    full = np.asarray(weight, np.float64).reshape(np.prod(old), -1)
+    best = np.linalg.pinv(matrix.T) @ full
+    lost = (full - matrix.T @ best).reshape(-1, WIDTH)
+    norms = np.linalg.norm(full.reshape(-1, WIDTH), axis=0)
+    norms[norms == 0] = 1
+    return best.reshape(-1, WIDTH), np.linalg.norm(lost, axis=0) / norms
+
+
+def draw_weight(data, patch, dtype=jnp.float32):
+    return data.draw(ax.floats((int(np.prod(patch)) * CHANNELS, WIDTH), dtype))
+
+
+def normal(patch, key=0):
+    shape = (int(np.prod(patch)) * CHANNELS, WIDTH)
+    return jax.random.normal(jax.random.key(key), shape, jnp.float32)
+
+
+@given(data=st.data(), pair=pairs, options=conventions)
+def test_weights_solve_the_whole_least_squares_problem(data, pair, options):
+    weight = draw_weight(data, pair[0])
+    resized = F.resize_patch_weight(weight, *pair, **options)
+    expected, residual = solved(weight, *pair, **options)
+    assert isinstance(resized, F.ResizedPatchWeight)
+    assert_close(resized.weight, expected, magnitude=SIZE, roundings=ROUNDINGS)
+    assert resized.residual.dtype == jnp.float32
+    # A ratio of root sums, of terms with some roundings each. Coordinates that are zero
+    # but for rounding, 2**-23 of the norm, are the rest.
+    np.testing.assert_allclose(resized.residual, residual, atol=2.0**-19)
+
+
+@pytest.mark.parametrize("options", CONVENTIONS)
+@pytest.mark.parametrize("pair", PAIRS)
+def test_weights_at_normal_numbers(pair, options):
+    weight = normal(pair[0])
+    resized = F.resize_patch_weight(weight, *pair, **options)
+    expected, residual = solved(weight, *pair, **options)
+    assert_close(resized.weight, expected, magnitude=SIZE, roundings=1)
+    np.testing.assert_allclose(resized.residual, residual, atol=2.0**-21)
+    assert np.all((resized.residual >= 0) & (resized.residual <= 1))
+
+
+@pytest.mark.parametrize("options", CONVENTIONS)
+def test_real_patches_in_both_directions(options):
+    for old, new in ((16, 32), (32, 16), (16, 14), ((16, 12), (11, 21))):
+        sides = [(n, n) if isinstance(n, int) else n for n in (old, new)]
+        weight = normal(sides[0])
+        resized = F.resize_patch_weight(weight, old, new, **options)
+        expected, residual = solved(weight, *sides, **options)
+        assert_close(resized.weight, expected, magnitude=SIZE, roundings=1)
+        np.testing.assert_allclose(resized.residual, residual, atol=2.0**-20)
+
+
+@pytest.mark.parametrize("options", CONVENTIONS)
+@pytest.mark.parametrize("pair", LARGER)
+def test_enlarging_keeps_inner_products(pair, options):
+    old, new = pair
+    weight = normal(old)
+    resized = F.resize_patch_weight(weight, old, new, **options)
+    assert_same_bits(resized.residual, np.zeros(WIDTH, np.float32))
+    patch = np.random.default_rng(1).standard_normal((np.prod(old), CHANNELS))
+    larger = patch_matrix(old, new, **options) @ patch
+    expected = patch.ravel() @ np.asarray(weight, np.float64)
+    actual = larger.ravel() @ np.asarray(resized.weight, np.float64)
+    # The rounding of the weights, over the patch's norm.
+    np.testing.assert_allclose(actual, expected, atol=SIZE * 2.0**-22)
+
+
+@given(pair=pairs, options=conventions)
+def test_no_other_weight_is_nearer(pair, options):
+    weight = np.asarray(normal(pair[0]), np.float64)
+    matrix = np.kron(patch_matrix(*pair, **options), np.eye(CHANNELS))
+    resized = F.resize_patch_weight(jnp.asarray(weight, jnp.float32), *pair, **options)
+    best = np.asarray(resized.weight, np.float64)
+    # Least squares: what is left is orthogonal to all that can be reached.
+    left = weight - matrix.T @ best
+    np.testing.assert_allclose(matrix @ left, 0, atol=SIZE * 2.0**-22)
+
+
+@given(data=st.data(), dtype=ax.dtypes, options=conventions)
+def test_equal_sizes_return_the_weight_itself(data, dtype, options):
+    weight = draw_weight(data, (4, 3), dtype)
+    weight = weight.at[:2].set(jnp.asarray([jnp.nan, -0.0, jnp.inf], dtype))
+    resized = F.resize_patch_weight(weight, (4, 3), (4, 3), **options)
+    assert_same_bits(resized.weight, weight)
+    assert_same_bits(resized.residual, np.zeros(WIDTH, np.float32))
+
+
+def test_axes_of_equal_size_are_left_alone():
+    weight = normal((2, 4, 3))
+    rows = weight.reshape(2, 4, 3, CHANNELS, WIDTH)
+    resized = F.resize_patch_weight(weight, (2, 4, 3), (2, 7, 5), **TIMM)
+    frames = resized.weight.reshape(2, 7 * 5 * CHANNELS, WIDTH)
+    for frame, expected in zip(rows, frames, strict=True):
+        alone = F.resize_patch_weight(
+            frame.reshape(-1, WIDTH), (4, 3), (7, 5), **TIMM
+        ).weight
+        assert_close(alone, np.asarray(expected, np.float64), magnitude=8.0)
+
+
+@given(data=st.data(), pair=pairs, dtype=ax.narrow_dtypes, options=conventions)
+def test_low_precision_is_float32_rounded_once(data, pair, dtype, options):
+    weight = draw_weight(data, pair[0], dtype)
+    resize = lambda w: F.resize_patch_weight(w, *pair, **options)
+    actual, wide = resize(weight), resize(weight.astype(jnp.float32))
+    assert_same_bits(actual.weight, wide.weight.astype(dtype))
+    assert_same_bits(actual.residual, wide.residual)
+
+
+@given(data=st.data(), pair=pairs, options=conventions)
+def test_linear_with_a_gradient_that_is_the_transposed_map(data, pair, options):
+    weight, other = (draw_weight(data, pair[0]) for _ in range(2))
+    resize = lambda w: F.resize_patch_weight(w, *pair, **options).weight
+    together = resize(weight + 2 * other)
+    expected = np.asarray(resize(weight) + 2 * resize(other), np.float64)
+    assert_close(together, expected, magnitude=3 * SIZE, roundings=ROUNDINGS)
+    cotangent = draw_weight(data, pair[1])
+    (gradient,) = jax.vjp(resize, weight)[1](cotangent)
+    matrix = np.kron(patch_matrix(*pair, **options), np.eye(CHANNELS))
+    transposed = np.linalg.pinv(matrix) @ np.asarray(cotangent, np.float64)
+    assert_close(gradient, transposed, magnitude=SIZE, roundings=ROUNDINGS)
+    tangent = jax.jvp(resize, (weight,), (other,))[1]
+    assert_close(
+        tangent, np.asarray(resize(other), np.float64), magnitude=SIZE, roundings=4
+    )
+
+
+@pytest.mark.parametrize("pair", PAIRS)
+def test_gradients_of_the_residual_are_finite(pair):
+    # Zero weights, and weights of which nothing is lost, have no slope.
+    loss = lambda w: F.resize_patch_weight(w, *pair, **TIMM).residual.sum()
+    for weight in (normal(pair[0]), jnp.zeros_like(normal(pair[0]))):
+        assert np.isfinite(jax.grad(loss)(weight)).all()
+        assert np.isfinite(loss(weight))
+
+
+@pytest.mark.parametrize("scale", (2.0**-100, 2.0**100))
+def test_residual_does_not_depend_on_the_scale(scale):
+    weight = normal((7, 5))
+    resize = lambda w: F.resize_patch_weight(w, (7, 5), (4, 3), **TIMM)
+    assert_same_bits(resize(weight * scale).residual, resize(weight).residual)
+    assert_same_bits(resize(weight * scale).weight, resize(weight).weight * scale)
+
+
+def test_what_is_not_a_number_shows():
+    weight = normal((7, 5)).at[3, 1].set(jnp.nan)
+    resized = F.resize_patch_weight(weight, (7, 5), (4, 3), **TIMM)
+    expected = np.array([False, True, False])
+    np.testing.assert_array_equal(np.isnan(resized.residual), expected)
+    np.testing.assert_array_equal(np.isnan(resized.weight).any(0), expected)
+
+
+def test_residual_of_what_is_kept_is_rounding_alone():
+    old, new = (7, 5), (4, 3)
+    matrix = np.kron(patch_matrix(old, new, **TIMM), np.eye(CHANNELS))
+    inside = matrix.T @ np.random.default_rng(0).standard_normal((24, WIDTH))
+    resized = F.resize_patch_weight(jnp.asarray(inside, jnp.float32), old, new, **TIMM)
+    assert np.all(np.asarray(resized.residual) < 2.0**-21)
+
+
+@pytest.mark.parametrize("options", (TIMM, BIG_VISION))
+def test_inside_jit_and_vmap(options):
+    resize = lambda w: F.resize_patch_weight(w, (4, 7), (5, 3), **options)
+    weights = jnp.stack([normal((4, 7), key) for key in range(3)])
+    for actual in (jax.vmap(resize)(weights), jax.jit(jax.vmap(resize))(weights)):
+        for i, weight in enumerate(weights):
+            for part, expected in zip(actual, resize(weight), strict=True):
+                expected = np.asarray(expected, np.float64)
+                assert_close(part[i], expected, magnitude=SIZE, roundings=1)
+
+
+def test_precision_does_not_depend_on_the_surroundings():
+    resize = lambda w: F.resize_patch_weight(w, (4, 3), (7, 5), **TIMM)
+    with jax.default_matmul_precision("bfloat16"):
+        text = str(jax.make_jaxpr(resize)(normal((4, 3))))
+    assert "HIGHEST" in text and "BF16" not in text
+
+
+def test_patch_sizes_sampled_in_training():
+    # One step per size, compiled once each; every size reaches the one weight.
+    image = jax.random.normal(jax.random.key(1), (2, 12, 12, CHANNELS))
+
+    def loss(weight, size):
+        weight = F.resize_patch_weight(weight, 4, size, **BIG_VISION).weight
+        params = F.PatchEmbeddingParams(weight=weight, bias=None)
+        return (F.apply_patch_embedding(params, image, patch_size=size) ** 2).mean()
+
+    step = jax.jit(jax.value_and_grad(loss), static_argnums=1)
+    for size in (3, 4, 6):
+        value, gradient = step(normal((4, 4)), size)
+        assert np.isfinite(value) and np.abs(gradient).max() > 0
+
+
+LAYOUTS = ("HWIO", "OIHW", "O(HWI)", "O(IHW)", "THWIO", "OITHW", "O(THWI)", "O(ITHW)")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_kernels_are_weights_in_their_layout(layout):
+    old, new = PAIRS[6] if "T" in layout else PAIRS[2]
+    weight = normal(old)
+    kernel = F.patch_kernel_from_weight(weight, old, layout)
+    options = {"layout": layout, "old_patch_size": old, **TIMM}
+    actual = F.resize_patch_kernel(kernel, new, **options)
+    expected = F.resize_patch_weight(weight, old, new, **TIMM)
+    back = F.patch_weight_from_kernel(actual.weight, layout, new)
+    assert_same_bits(back, expected.weight)
+    assert_same_bits(actual.residual, expected.residual)
+    if "(" not in layout:
+        del options["old_patch_size"]
+        again = F.resize_patch_kernel(kernel, new, **options)
+        assert_same_bits(again.weight, actual.weight)
+    # Whole, of its own shape, where sizes are equal.
+    same = F.resize_patch_kernel(kernel, old, **{**options, "old_patch_size": old})
+    assert_same_bits(same.weight, kernel)
+
+
+@pytest.mark.parametrize("options", CONVENTIONS)
+def test_every_axis_matrix_has_full_rank(options):
+    # On which residuals, and zero for larger patches, stand.
+    for old in range(1, 33):
+        for new in range(1, 33):
+            values = np.linalg.svd(axis_matrix(old, new, **options), compute_uv=False)
+            assert values[-1] > 0.1 * values[0]
+
+
+@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+def test_weights_sharded_along_their_features(axis_type):
+    mesh = jax.make_mesh((2,), ("a",), axis_types=(axis_type,))
+    weight = jax.random.normal(jax.random.key(0), (4 * 3 * CHANNELS, 6))
+    resize = lambda w: F.resize_patch_weight(w, (4, 3), (7, 2), **TIMM)
+    plain = resize(weight)
+    with jax.set_mesh(mesh):
+        spread = NamedSharding(mesh, P(None, "a"))
+        resized = jax.jit(resize)(jax.device_put(weight, spread))
+        assert resized.weight.sharding.is_equivalent_to(spread, 2)
+        for actual, expected in zip(resized, plain, strict=True):
+            assert_close(actual, np.asarray(expected), magnitude=SIZE)
+
+
+@pytest.mark.errors
+def test_weights_and_sizes_are_checked():
+    weight = jnp.ones((24, 3))
+    for arguments, options, message in (
+        (
+            (weight, (5, 3), 2),
+            TIMM,
+            r"weight.shape=\(24, 3\) must have a multiple of 5",
+        ),
+        ((weight, (4, 0), 2), TIMM, r"old_patch_size=\(4, 0\) must be positive"),
+        ((weight, (4, 3), -1), TIMM, "new_patch_size=-1 must be positive"),
+        ((weight, (4, 3), (1, 2, 2)), TIMM, r"new_patch_size=\(1, 2, 2\) must have 2"),
+        (
+            (weight, (4, 3), 2),
+            {"method": "lanczos", "antialias": True},
+            "method='lanczos' must be 'bilinear' or 'bicubic'",
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"resize_patch_weight: {message}"):
+            F.resize_patch_weight(*arguments, **options)
+    with refused("resize_patch_weight: weight.dtype=int32 must be a real float"):
+        F.resize_patch_weight(weight.astype(jnp.int32), (4, 3), 2, **TIMM)
+
+
+@pytest.mark.errors
+def test_kernels_are_checked():
+    for kernel, options, message in (
+        ((4, 3, 2, 7), {"layout": "OHWI"}, "layout='OHWI' must be 'HWIO'"),
+        ((4, 3, 2), {"layout": "HWIO"}, r"kernel.shape=\(4, 3, 2\) must have 4 axes"),
+        ((7, 24), {"layout": "O(HWI)"}, "old_patch_size must be given for layout"),
+        (
+            (4, 3, 2, 7),
+            {"layout": "HWIO", "old_patch_size": (3, 4)},
+            r"must have the sides of old_patch_size=\(3, 4\) for layout='HWIO'",
+        ),
+        (
+            (4, 3, 2, 7),
+            {"layout": "HWIO", "method": "area"},
+            "method='area' must be 'bilinear' or 'bicubic'",
+        ),
+    ):
+        with pytest.raises(ValueError, match=f"resize_patch_kernel: .*{message}"):
+            F.resize_patch_kernel(jnp.ones(kernel), 5, **{**TIMM, **options})
+    with pytest.raises(
+        ValueError, match=r"new_patch_size=\(5, 5, 5\) must have 2 axes"
+    ):
+        F.resize_patch_kernel(jnp.ones((4, 3, 2, 7)), (5, 5, 5), layout="HWIO", **TIMM)
