@@ -1,1 +1,1 @@
-"""attnax against the rotary embeddings of the installed transformers."""
+"""attnax against the code that its conventions come from."""

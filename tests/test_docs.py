@@ -8,6 +8,7 @@ import jax
 import pytest
 
 from attnax.interop._hf_families import FAMILIES, REFUSED
+from attnax.interop._resize_options import RESIZE_OPTIONS
 from benchmarks._harness import report
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -72,6 +73,17 @@ def test_model_types_are_those_of_the_tables():
     refused = [f"| `{name}` | {reason} |\n" for name, reason in sorted(REFUSED.items())]
     assert "|---|---|\n" + "".join(refused) + "\n" in page
     assert f"\n{len(REFUSED)} are known and refused" in page
+
+
+def test_families_that_resize_alike_are_those_of_the_table():
+    page = (ROOT / "docs" / "resize.md").read_text()
+    alike = {}
+    for family, options in RESIZE_OPTIONS.items():
+        alike.setdefault(options, []).append(f"`{family}`")
+    for (method, *flags, offset), families in alike.items():
+        antialias, corners = ("yes" if flag else "no" for flag in flags)
+        row = f"| {method} | {antialias} | {corners} | {offset:g} |"
+        assert f"{row} {', '.join(families)} |\n" in page
 
 
 def test_benchmark_lines_of_the_readme_are_in_the_full_table():

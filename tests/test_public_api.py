@@ -78,8 +78,17 @@ def test_keyword_only_arguments():
 def test_nothing_private_leaks():
     parts = {"functional", "interop", "nn"}
     assert exported(attnax) == {*MODULES, *FUNCTIONS, *parts}
-    assert exported(attnax.nn) == set(MODULES)
-    assert exported(attnax.interop) == {"rope_from_hf", "ropes_from_hf"}
+    assert exported(attnax.nn) == {*MODULES, "TextEmbedding", "VisionEmbedding"}
+    assert exported(attnax.interop) == {
+        "EmbeddingCheckpoint",
+        "checkpoint_from_params",
+        "grid_sinusoid_options",
+        "params_from_checkpoint",
+        "resize_options",
+        "rope_from_hf",
+        "ropes_from_hf",
+        "sinusoid_options",
+    }
 
 
 @pytest.mark.parametrize("module, name", PUBLIC)

@@ -16,6 +16,7 @@ checked and is a `ValueError` too; any other array gives rows of NaN, which add 
 to a gradient.
 """
 
+from ._extra_tokens import insert_tokens as insert_tokens
 from ._fourier_features import (
     gaussian_fourier_features as gaussian_fourier_features,
 )
@@ -47,6 +48,7 @@ from ._patch_resize import resize_patch_kernel as resize_patch_kernel
 from ._patch_resize import resize_patch_weight as resize_patch_weight
 from ._patchify import patchify as patchify
 from ._patchify import unpatchify as unpatchify
+from ._positions import padded_positions as padded_positions
 from ._positions import positions_from_grid as positions_from_grid
 from ._positions import positions_from_lengths as positions_from_lengths
 from ._positions import positions_from_mask as positions_from_mask
@@ -96,7 +98,16 @@ from ._rotation import rotation as rotation
 from ._sinusoidal import apply_positional_encoding as apply_positional_encoding
 from ._sinusoidal import positional_encoding as positional_encoding
 from ._sinusoids import sinusoids as sinusoids
+from ._text import TextEmbeddingParams as TextEmbeddingParams
+from ._text import apply_text_embedding as apply_text_embedding
+from ._text import init_text_embedding as init_text_embedding
 from ._token import TokenEmbeddingParams as TokenEmbeddingParams
 from ._token import apply_token_embedding as apply_token_embedding
 from ._token import apply_token_unembedding as apply_token_unembedding
 from ._token import init_token_embedding as init_token_embedding
+from ._vision import VisionEmbeddingParams as VisionEmbeddingParams
+from ._vision import apply_vision_embedding as apply_vision_embedding
+from ._vision import init_vision_embedding as init_vision_embedding
+from ._vision_packed import (
+    apply_packed_vision_embedding as apply_packed_vision_embedding,
+)

@@ -84,6 +84,7 @@ def apply_patch_embedding(
     image: Float[Array, "*batch_and_frames height width channels"],
     *,
     patch_size: int | tuple[int, ...],
+    dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,
 ) -> Float[Array, "*batch num_patches d_model"]:
     """Embeds patches: what a convolution with kernel = stride = `patch_size` computes.
@@ -97,17 +98,16 @@ def apply_patch_embedding(
             frames, height, width, channels)`; any size that `patch_size` divides.
         patch_size: Side of a patch in pixels, `(height, width)`, or for video
             `(frames, height, width)`.
+        dtype: Of the result, rounded once; `None` is that of `image`.
         precision: Of the matrix product, as in `jax.lax.dot_general`.
 
     Returns:
-        One vector per patch, row by row and frame after frame, in the dtype of `image`,
-        rounded once.
+        One vector per patch, row by row and frame after frame.
 
     Raises:
-        ValueError: If the image is not of a real float dtype (scale integers first) or
-            not a multiple of the patch, its pixels or channels
-            are sharded, or the weight is not for patches of this size and number of
-            channels.
+        ValueError: If a dtype is not a real float (scale integers first), the image is
+            not a multiple of the patch, its pixels or channels are sharded, or the
+            weight is not for patches of this size and number of channels.
 
     Example:
         >>> params = PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
@@ -128,13 +128,14 @@ def apply_patch_embedding(
             f"{name}: {weight.shape=} must have {patches.shape[-1]} rows for "
             f"{patch_size=} and {image.shape[-1]} channels."
         )
-    return apply_patch_projection(params, patches, precision=precision)
+    return apply_patch_projection(params, patches, dtype=dtype, precision=precision)
 
 
 def apply_patch_projection(
     params: PatchEmbeddingParams,
     patches: Float[Array, "*batch num_patches patch_dim"],
     *,
+    dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,
 ) -> Float[Array, "*batch num_patches d_model"]:
     """Embeds patches that are cut already: `apply_patch_embedding` after `patchify`.
@@ -146,15 +147,15 @@ def apply_patch_projection(
         params: `weight` and `bias`.
         patches: One row per patch, its features in the order of the rows of `weight`;
             as `patchify` or `pack_patches` return them.
+        dtype: Of the result, rounded once; `None` is that of `patches`.
         precision: Of the matrix product, as in `jax.lax.dot_general`.
 
     Returns:
-        One vector per patch, in the dtype of `patches`, rounded once. A patch of zeros
-        gives the bias.
+        One vector per patch. A patch of zeros gives the bias.
 
     Raises:
-        ValueError: If the patches are not of a real float dtype (scale integers first)
-            or of another width than `weight` has rows.
+        ValueError: If a dtype is not a real float (scale integers first), or the
+            patches are of another width than `weight` has rows.
 
     Example:
         >>> params = PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
@@ -168,6 +169,7 @@ def apply_patch_projection(
     """
     name, weight = "apply_patch_projection", params.weight
     float_dtype(name, "patches.dtype", patches.dtype)
+    dtype = float_dtype(name, "dtype", patches.dtype if dtype is None else dtype)
     if patches.shape[-1] != weight.shape[0]:
         raise ValueError(
             f"{name}: {patches.shape=} must end in {weight.shape[0]}, the number of "
@@ -185,4 +187,4 @@ def apply_patch_projection(
     if params.bias is not None:
         bias = params.bias.astype(wide)
         embedded = embedded + bias.reshape((1,) * (embedded.ndim - 1) + bias.shape)
-    return embedded.astype(patches.dtype)
+    return embedded.astype(dtype)

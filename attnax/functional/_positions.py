@@ -7,6 +7,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int32, Integer
 
+from .._bounds import INT32_MAX, int32_in_range
+
 
 def positions_from_mask(
     mask: Bool[Array | np.ndarray, "*batch seq_len"]
@@ -147,3 +149,73 @@ def positions_from_grid(
     groups = (rows // merge_size, merge_size, columns // merge_size, merge_size)
     grid = grid.reshape(*frames, *groups, len(sizes))
     return grid.swapaxes(-4, -3).reshape(-1, len(sizes))
+
+
+def padded_positions(
+    mask: Bool[Array | np.ndarray, "*batch seq_len"]
+    | Integer[Array | np.ndarray, "*batch seq_len"],
+    *,
+    first_position: int,
+    padding_position: int,
+    past: int | Integer[Array | np.ndarray, "*#batch"] = 0,
+) -> Int32[Array, "*batch seq_len"]:
+    """Positions in tables whose first rows are kept for padding.
+
+    The `n`-th token of a sequence, from 0, gets `first_position + past + n`, and
+    padding `padding_position`, wherever it stands:
+
+    - RoBERTa and its kin: `first_position=padding_id + 1, padding_position=padding_id`;
+    - OPT: `first_position=2, padding_position=1`;
+    - BART counts padding too: `2 + past + jnp.arange(seq_len)`, or all True here.
+
+    Args:
+        mask: True (or non-zero) at tokens, False at padding: `token_ids != padding_id`
+            in RoBERTa, the attention mask in OPT.
+        first_position: Of the first token of a sequence. Not negative.
+        padding_position: Of padding. Not negative.
+        past: Tokens of each sequence before these, when decoding with a cache: a number
+            or one per sequence. Padding is not counted, except where a model's own code
+            does: RoBERTa's in transformers adds the length of its cache.
+
+    Returns:
+        The shape of `mask`. A traced negative `past` gives -1 at every token, which is
+        outside every table.
+
+    Raises:
+        ValueError: If a position is negative, or `past` is not of integers, does not
+            fit the batch, or is known outside every transformation and negative.
+
+    Example:
+        >>> mask = jnp.array([[False, False, True, True, True]])
+        >>> padded_positions(mask, first_position=2, padding_position=1)
+        Array([[1, 1, 2, 3, 4]], dtype=int32)
+
+    Reference:
+        Ott et al., fairseq, 2019 (`make_positions`). https://arxiv.org/abs/1904.01038;
+        transformers 5.23, `RobertaEmbeddings.create_position_ids_from_input_ids` and
+        `OPTLearnedPositionalEmbedding`.
+    """
+    name = "padded_positions"
+    static = {"first_position": first_position, "padding_position": padding_position}
+    for position_name, position in static.items():
+        if not 0 <= position <= INT32_MAX:
+            raise ValueError(
+                f"{name}: {position_name}={position} must be in int32 and not negative."
+            )
+    past, valid = int32_in_range(name, "past", past, 0)
+    batch = mask.shape[:-1]
+    if not broadcasts_to(past.shape, batch):
+        raise ValueError(f"{name}: {past.shape=} must broadcast to {batch}, the batch.")
+    past = first_position + past
+    if valid is not None:
+        past = jnp.where(valid, past, -INT32_MAX)
+    past = past.reshape((1,) * (len(batch) - past.ndim) + past.shape + (1,))
+    mask = jnp.asarray(mask.astype(bool))
+    counted = past + jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1
+    return jnp.where(mask, jnp.maximum(counted, -1), padding_position)
+
+
+def broadcasts_to(shape, wanted) -> bool:
+    """Whether an array of `shape` broadcasts to `wanted` without enlarging it."""
+    pairs = zip(reversed(shape), reversed(wanted), strict=False)
+    return len(shape) <= len(wanted) and all(n in (1, m) for n, m in pairs)

@@ -1,7 +1,8 @@
 """Foreign configurations and checkpoints.
 
 `rope_from_hf` reads the rotary embedding of a model from its Hugging Face
-`config.json`.
+`config.json`. `params_from_checkpoint` reads the embeddings of its checkpoint, and
+`checkpoint_from_params` writes them.
 """
 
 from ._hf_rope import rope_from_hf as rope_from_hf
@@ -9,3 +10,6 @@ from ._hf_rope import ropes_from_hf as ropes_from_hf
 from ._resize_options import resize_options as resize_options
 from ._sinusoid_options import grid_sinusoid_options as grid_sinusoid_options
 from ._sinusoid_options import sinusoid_options as sinusoid_options
+from ._weights import checkpoint_from_params as checkpoint_from_params
+from ._weights import params_from_checkpoint as params_from_checkpoint
+from ._weights_checkpoint import EmbeddingCheckpoint as EmbeddingCheckpoint

@@ -10,4 +10,6 @@ from ._learned import LearnedPositionalEmbedding as LearnedPositionalEmbedding
 from ._patch import PatchEmbedding as PatchEmbedding
 from ._rope import RotaryEmbedding as RotaryEmbedding
 from ._sinusoidal import PositionalEncoding as PositionalEncoding
+from ._text import TextEmbedding as TextEmbedding
 from ._token import TokenEmbedding as TokenEmbedding
+from ._vision import VisionEmbedding as VisionEmbedding

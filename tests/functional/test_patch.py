@@ -141,6 +141,12 @@ def test_low_precision_is_the_wide_product_of_the_same_values(data, dtype):
     unit = np.abs(expected) * float(jnp.finfo(dtype).eps)
     sums = product_size(params) * params.weight.shape[0] * 2.0**-23
     assert (np.abs(np.asarray(actual, np.float32) - expected) <= unit + sums).all()
+    kept = F.apply_patch_embedding(
+        params, image, patch_size=patch_size, dtype=jnp.float32
+    )
+    assert kept.dtype == jnp.float32
+    assert (np.abs(np.asarray(kept) - expected) <= sums).all()
+    assert_same_bits(kept.astype(dtype), actual)
 
 
 @given(data=st.data())
@@ -318,3 +324,10 @@ def test_weights_must_fit_the_patches():
         F.init_patch_embedding(
             jax.random.key(0), patch_size=2, num_channels=3, d_model=4, dtype=jnp.uint8
         )
+
+
+@pytest.mark.errors
+def test_a_dtype_that_is_no_float_is_refused():
+    params = F.PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
+    with refused("apply_patch_projection: dtype=int32 must be a real float dtype"):
+        F.apply_patch_projection(params, jnp.ones((3, 4)), dtype=jnp.int32)

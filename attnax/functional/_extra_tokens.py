@@ -1,0 +1,54 @@
+"""Tokens that belong to no patch and no text: class tokens, registers, prompts."""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float
+
+
+def insert_tokens(
+    x: Float[Array, "*batch seq_len d_model"],
+    tokens: Float[Array, "num_tokens d_model"],
+    *,
+    index: int = 0,
+) -> Float[Array, "*batch new_len d_model"]:
+    """Inserts the same tokens into every sequence, in front of token `index`.
+
+    Args:
+        x: Sequences of vectors.
+        tokens: Rounded to the dtype of `x`, where it is another.
+        index: In `[0, seq_len]`: 0 is in front (the class token of a ViT), `seq_len` at
+            the end (that of Llama 4).
+
+    Returns:
+        Sequences of `seq_len + num_tokens` vectors, in the dtype of `x`.
+
+    Raises:
+        ValueError: If the widths differ, or `index` is out of range.
+
+    Example:
+        >>> x, tokens = jnp.array([[1.0], [2.0]]), jnp.array([[7.0]])
+        >>> insert_tokens(x, tokens, index=1).ravel()
+        Array([1., 7., 2.], dtype=float32)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
+        https://arxiv.org/abs/2010.11929; Darcet et al., Vision Transformers Need
+        Registers, 2023, section 2.2. https://arxiv.org/abs/2309.16588
+    """
+    if x.ndim < 2 or tokens.ndim != 2 or x.shape[-1] != tokens.shape[-1]:
+        raise ValueError(
+            f"insert_tokens: {x.shape=} must be (..., seq_len, d_model) and "
+            f"{tokens.shape=} (num_tokens, d_model) of the same width."
+        )
+    seq_len = x.shape[-2]
+    if not 0 <= index <= seq_len:
+        raise ValueError(f"insert_tokens: {index=} must lie in [0, {seq_len}].")
+    shape = (*x.shape[:-2], *tokens.shape)
+    axes = (x.ndim - 2, x.ndim - 1)
+    sharding, out = jax.typeof(x).sharding, None
+    if sharding.mesh.explicit_axes:  # where JAX asks to be told
+        out = NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec))
+    tokens = lax.broadcast_in_dim(tokens.astype(x.dtype), shape, axes, out_sharding=out)
+    return jnp.concatenate([x[..., :index, :], tokens, x[..., index:, :]], axis=-2)

@@ -1,0 +1,95 @@
+"""Images of different sizes in one batch, embedded patch by patch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Bool, Float, Integer
+
+from .._dtypes import float_dtype
+from ._extra_tokens import insert_tokens
+from ._patch import apply_patch_projection
+from ._resize_at import resized_positions_at
+from ._vision import HOW_TO_RESIZE, VisionEmbeddingParams, check_vision_params
+
+
+def apply_packed_vision_embedding(
+    params: VisionEmbeddingParams,
+    patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
+    coordinates: Integer[Array | np.ndarray, "*batch num_patches 2"],
+    mask: Bool[Array | np.ndarray, "*batch num_patches"],
+    grids: Integer[Array | np.ndarray, "*batch 2"],
+    *,
+    grid: tuple[int, ...] | None,
+    resize: Mapping[str, Any] | None,
+    precision: lax.PrecisionLike = None,
+) -> Float[Array, "*batch seq_len d_model"]:
+    """Embeds images of different sizes in one batch, cut into patches and padded.
+
+    As `apply_vision_embedding` embeds each image, with zeros at padding. The sizes may
+    be traced: one compiled step serves batches of any images. `*packed` are the four
+    arrays that `pack_patches` returns.
+
+    Args:
+        params: As `init_vision_embedding` draws them.
+        patches: One row per patch, its features in the order of the rows of
+            `params.patch.weight`; anything finite at padding.
+        coordinates: `(row, column)` of each patch in the grid of its image.
+        mask: True at patches, False at padding.
+        grids: `(rows, columns)` of each image.
+        grid: `(rows, columns)` that the table of positions was made for; not read
+            without one.
+        resize: How positions are resized: the keyword arguments of `resize_positions`
+            (SigLIP 2: bilinear, antialiased). Not read without positions.
+        precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
+
+    Returns:
+        The tokens before, those after and the patches as they came, in the dtype of
+        `patches`. Coordinates and sizes that are traced and out of range give rows of
+        NaN, as in `resized_positions_at`.
+
+    Raises:
+        ValueError: If the patches are not of a real float dtype, the parameters do not
+            fit each other, the patches or `grid`, `resize` is `None` though there are
+            positions, or as `resized_positions_at` does.
+
+    Example:
+        >>> key, sizes = jax.random.key(0), dict(patch_size=2, num_channels=1)
+        >>> params = init_vision_embedding(key, **sizes, d_model=8, grid=(2, 3))
+        >>> where, real = jnp.array([[0, 0], [1, 0]]), jnp.array([True, True])
+        >>> options = dict(grid=(2, 3), resize=dict(method="bilinear", antialias=True))
+        >>> packed = jnp.ones((2, 4)), where, real, jnp.array([2, 1])
+        >>> apply_packed_vision_embedding(params, *packed, **options).shape
+        (3, 8)
+
+    Reference:
+        Dehghani et al., Patch n' Pack: NaViT, 2023, section 2.
+        https://arxiv.org/abs/2307.06304; Tschannen et al., SigLIP 2, 2025, section
+        2.4.2. https://arxiv.org/abs/2502.14786
+    """
+    name = "apply_packed_vision_embedding"
+    patches = jnp.asarray(patches)
+    float_dtype(name, "patches.dtype", patches.dtype)
+    wide, num_before = check_vision_params(name, params, grid, 1, patches.dtype)
+    if mask.shape != patches.shape[:-1]:
+        raise ValueError(f"{name}: {mask.shape=} must be that of the patches.")
+    x = apply_patch_projection(params.patch, patches, dtype=wide, precision=precision)
+    before = params.tokens_before
+    if params.positions is not None and grid is not None:
+        if resize is None:
+            raise ValueError(f"{name}: {resize=} {HOW_TO_RESIZE}")
+        table = params.positions.weight.astype(wide)
+        old_grid, rows = (grid[0], grid[1]), table[num_before:]
+        x = x + resized_positions_at(
+            rows, old_grid, grids, coordinates, mask=mask, **resize
+        )
+        if before is not None:
+            before = before.astype(wide) + table[:num_before]
+    x = jnp.where(jnp.asarray(mask)[..., None], x, jnp.zeros_like(x))
+    if before is not None:
+        x = insert_tokens(x, before)
+    if params.tokens_after is not None:
+        x = insert_tokens(x, params.tokens_after, index=num_before)
+    return x.astype(patches.dtype)

@@ -1,0 +1,182 @@
+"""Embeddings from the checkpoints of released models, and back."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import attnax.functional as F
+
+from ..functional._patch_sizes import as_pair
+from ..functional._resize import grid_pair
+from ._weights_checkpoint import EmbeddingCheckpoint
+from ._weights_layout import complete_layout
+from ._weights_names import find_prefix, find_tensors
+from ._weights_source import open_source
+from ._weights_tables import FAMILIES
+from ._weights_text import is_projected, read_text, write_text
+from ._weights_vision import read_vision, write_vision
+
+KINDS = {
+    "token": F.TokenEmbeddingParams,
+    "text": F.TextEmbeddingParams,
+    "vision": F.VisionEmbeddingParams,
+}
+
+
+def params_from_checkpoint(
+    source: Mapping[str, Any] | str | os.PathLike,
+    family: str,
+    *,
+    prefix: str | None = None,
+    patch_size: int | tuple[int, int] | None = None,
+    grid: tuple[int, int] | None = None,
+    tied: bool | None = None,
+) -> EmbeddingCheckpoint:
+    """Reads the embedding of a model: tokens, positions, patches and what is beside.
+
+    Nothing is cast, resized or made up: every array has the bits of the file. Of a
+    safetensors file only these tensors are read, one at a time.
+
+    Args:
+        source: A mapping of names to NumPy or JAX arrays; a `.safetensors` file, the
+            index of several, or the folder of either; or an `.npz` file.
+        family: Whose names these are, such as `"bert"`: see `docs/weights.md`.
+        prefix: What stands in front of the family's names: `"bert"`, `""`. `None` finds
+            it from the names.
+        patch_size: Side of a patch in pixels, or `(height, width)`. A convolution tells
+            it; given, it is checked.
+        grid: `(rows, columns)` of the positions. `None` is what the file tells, else a
+            square.
+        tied: Whether a head in the file must equal the table of the tokens, or is a
+            table of its own. `None` is the family's rule: one or the other, or both,
+            as the values tell.
+
+    Returns:
+        The parameters and what the file says about them, an `EmbeddingCheckpoint`.
+
+    Raises:
+        ValueError: If the family is not known; the prefix is not found, or is found
+            twice; a tensor is missing, is there beyond those of the family, has
+            another shape than the family or the other tensors ask for (the error names
+            it with both shapes), or a dtype that JAX would not hold as it is (float64
+            needs `jax_enable_x64`, quantized ones are refused); or a copy of the token
+            table differs from it.
+        ImportError: If the file needs safetensors, which is not installed.
+
+    Example:
+        >>> weights = {"wte.weight": jnp.ones((9, 4)), "wpe.weight": jnp.ones((5, 4))}
+        >>> params_from_checkpoint(weights, "gpt2").params.token.weight.shape
+        (9, 4)
+
+    Reference:
+        Names as transformers 5.23, timm 1.0 and big_vision (`models/vit.py`,
+        `models/proj/image_text/naflex_vit.py`) have them; the format: safetensors.
+        https://github.com/huggingface/safetensors
+    """
+    name = "params_from_checkpoint"
+    table = _family(name, family)
+    sizes = _given_sizes(name, family, table, patch_size, grid, tied)
+    tensors = open_source(name, source)
+    prefix = find_prefix(name, table, tensors.names, prefix)
+    layout = find_tensors(name, table, tensors, prefix, sizes)
+    rest = {s.name: tensors.read(s.name) for s in layout if s.role == "rest"}
+    if table.kind == "vision":
+        params, grid = read_vision(name, table, tensors, layout, sizes, grid)
+        head = None
+    else:
+        params, head, layout = read_text(name, table, tensors, layout, tied)
+    sides = "patch_height", "patch_width"
+    return EmbeddingCheckpoint(
+        family=family,
+        params=params,
+        head=head,
+        patch_size=(sizes[sides[0]], sizes[sides[1]]) if sides[0] in sizes else None,
+        grid=grid,
+        rest=rest,
+        prefix=prefix,
+        layout=tuple(stored for stored in layout if stored.role != "rest"),
+    )
+
+
+def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndarray]:
+    """The tensors of a file from parameters: the inverse of `params_from_checkpoint`.
+
+    What `params_from_checkpoint` read comes out with the same names, shapes, dtypes and
+    bits, tied copies and the tensors of `rest` included; the buffers that it dropped
+    (`position_ids`) do not. Other parameters are put in with `_replace`; what no file
+    has held gets the family's usual name after `prefix`.
+
+    Args:
+        checkpoint: What `params_from_checkpoint` returned, or one made by hand.
+
+    Returns:
+        NumPy arrays by name, each in row order, as `safetensors.numpy.save_file` needs
+        them.
+
+    Raises:
+        ValueError: If the family is not known or has no tensor for what the parameters
+            hold, an array does not fit the others or the grid, or `patch_size` or
+            `grid` is needed and missing.
+
+    Example:
+        >>> weights = {"wte.weight": jnp.ones((9, 4)), "wpe.weight": jnp.ones((5, 4))}
+        >>> sorted(checkpoint_from_params(params_from_checkpoint(weights, "gpt2")))
+        ['wpe.weight', 'wte.weight']
+
+    Reference:
+        As `params_from_checkpoint`.
+    """
+    name, family = "checkpoint_from_params", checkpoint.family
+    table = _family(name, family)
+    params, kind = checkpoint.params, KINDS[table.kind]
+    if not isinstance(params, kind):
+        raise ValueError(
+            f"{name}: params of type {type(params).__name__} must be {kind.__name__} "
+            f"for {family=}."
+        )
+    layout = complete_layout(name, table, checkpoint)
+    if table.kind != "vision":
+        tensors = write_text(
+            name,
+            params,
+            checkpoint.head,
+            layout,
+            projected=is_projected(checkpoint.rest),
+        )
+    else:
+        sizes = checkpoint.patch_size, checkpoint.grid
+        tensors = write_vision(name, table, params, layout, *sizes)
+    tensors |= checkpoint.rest
+    return {name: _in_row_order(tensor) for name, tensor in tensors.items()}
+
+
+def _family(function, family):
+    if family not in FAMILIES:
+        raise ValueError(f"{function}: {family=} must be one of {sorted(FAMILIES)}.")
+    return FAMILIES[family]
+
+
+def _given_sizes(function, family, table, patch_size, grid, tied):
+    """What was said about axes, by their names."""
+    if table.kind != "vision" and (patch_size, grid) != (None, None):
+        raise ValueError(
+            f"{function}: {patch_size=} and {grid=} must be None for {family=}."
+        )
+    if tied is not None and all(tensor.role != "head" for tensor in table.tensors):
+        raise ValueError(
+            f"{function}: {tied=} must be None for {family=}, which has no head."
+        )
+    sizes = {}
+    if patch_size is not None:
+        sides = as_pair(function, "patch_size", patch_size)
+        sizes["patch_height"], sizes["patch_width"] = sides
+    if grid is not None:
+        sizes["grid_rows"], sizes["grid_columns"] = grid_pair(function, "grid", grid)
+    return sizes
+
+
+def _in_row_order(tensor):
+    # Writers of files take the bytes as they lie, whatever the strides say.
+    return tensor if tensor.flags.c_contiguous else np.ascontiguousarray(tensor)

@@ -1,0 +1,106 @@
+"""The embedding of a text model as an Equinox module."""
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from .. import functional as F
+
+
+class TextEmbedding(eqx.Module):
+    """Tokens, positions and token types; see `apply_text_embedding`.
+
+    Args:
+        vocab_size: Number of tokens. Positive.
+        d_model: Width of the embedding. Positive.
+        num_positions: Rows of positions; `None` is no table.
+        num_token_types: Types of tokens; `None` is no table.
+        stddev: Of the normal of every table.
+        scale: The rows of tokens are multiplied by it.
+        padding_id: A token whose row starts as zeros and gets no gradient.
+        padding_position: A position whose row gets none.
+        dtype: Of the tables; `None` is JAX's default float.
+        key: A JAX random key.
+
+    Raises:
+        ValueError: As `init_text_embedding` does, or if `padding_position` is outside
+            the table of positions.
+
+    Example:
+        >>> sizes = dict(num_positions=8, num_token_types=2)
+        >>> embedding = TextEmbedding(10, 4, **sizes, key=jax.random.key(0))
+        >>> ids = jnp.array([[5, 6, 7]])
+        >>> embedding(ids, token_type_ids=jnp.zeros_like(ids)).shape
+        (1, 3, 4)
+
+    Reference:
+        Devlin et al., BERT, 2018, section 3 and figure 2.
+        https://arxiv.org/abs/1810.04805
+    """
+
+    params: F.TextEmbeddingParams
+    scale: float | None = eqx.field(static=True)
+    padding_id: int | None = eqx.field(static=True)
+    padding_position: int | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        vocab_size: int,
+        d_model: int,
+        *,
+        num_positions: int | None,
+        num_token_types: int | None = None,
+        stddev: float = 0.02,
+        scale: float | None = None,
+        padding_id: int | None = None,
+        padding_position: int | None = None,
+        dtype: DTypeLike | None = None,
+        key: PRNGKeyArray,
+    ):
+        self.params = F.init_text_embedding(
+            key,
+            vocab_size,
+            d_model,
+            num_positions=num_positions,
+            num_token_types=num_token_types,
+            stddev=stddev,
+            padding_id=padding_id,
+            dtype=dtype,
+        )
+        self.scale = scale
+        self.padding_id = padding_id
+        self.padding_position = padding_position
+
+    def __check_init__(self):
+        # The options' own rules, without a computation.
+        one = jax.ShapeDtypeStruct((1,), np.int32)
+        types = None if self.params.token_types is None else one
+        needs_positions = self.padding_position is not None
+        call = lambda ids, types, positions: self(
+            ids, token_type_ids=types, positions=positions
+        )
+        jax.eval_shape(call, one, types, one if needs_positions else None)
+
+    @jax.named_scope("attnax.nn.TextEmbedding")
+    def __call__(
+        self,
+        token_ids: Integer[Array | np.ndarray, "*batch seq_len"],
+        *,
+        token_type_ids: Integer[Array | np.ndarray, "*batch seq_len"] | None = None,
+        positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+        dtype: DTypeLike | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "*batch seq_len d_model"]:
+        """Adds up the rows of `token_ids`, their types and their positions."""
+        return F.apply_text_embedding(
+            self.params,
+            token_ids,
+            token_type_ids=token_type_ids,
+            positions=positions,
+            dtype=dtype,
+            scale=self.scale,
+            padding_id=self.padding_id,
+            padding_position=self.padding_position,
+        )

@@ -1,0 +1,142 @@
+"""The embedding of a vision transformer as an Equinox module."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
+
+from .. import functional as F
+from ..functional._patch_sizes import as_size, patch_grid
+
+
+class VisionEmbedding(eqx.Module):
+    """Patches, positions and extra tokens; see `apply_vision_embedding`.
+
+    Args:
+        image_size: Side of the images that the positions are made for, in pixels,
+            `(height, width)`, or for video `(frames, height, width)`.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
+        num_channels: Channels of the images. Positive.
+        d_model: Width of the embedding. Positive.
+        num_tokens_before: Tokens in front that have positions: class, distillation.
+        num_tokens_after: Tokens between these and the patches that have none:
+            registers.
+        positions: Whether there is a table of positions.
+        mask_token: Whether there is a token for masked patches.
+        use_bias: Whether the projection of the patches has a bias.
+        init_std: Standard deviation of the normal before it is cut at two of them.
+        resize: How positions are resized for images of another grid: the keyword
+            arguments of `resize_positions`. `None` refuses such images.
+        dtype: Of the parameters; `None` is JAX's default float.
+        key: A JAX random key.
+
+    Raises:
+        ValueError: As `init_vision_embedding` does, if `image_size` is not a multiple
+            of `patch_size`, or `resize` is not what `resize_positions` takes.
+
+    Example:
+        >>> sizes = dict(image_size=(8, 12), patch_size=4, num_channels=3, d_model=16)
+        >>> resize = dict(method="bicubic", antialias=True)
+        >>> embedding = VisionEmbedding(**sizes, resize=resize, key=jax.random.key(0))
+        >>> [embedding(jnp.ones((n, 12, 3))).shape for n in (8, 16)]
+        [(7, 16), (13, 16)]
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1 and section 3.2.
+        https://arxiv.org/abs/2010.11929
+    """
+
+    params: F.VisionEmbeddingParams
+    patch_size: tuple[int, ...] = eqx.field(static=True)
+    grid: tuple[int, ...] = eqx.field(static=True)
+    resize: tuple[tuple[str, Any], ...] | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        *,
+        image_size: int | tuple[int, ...],
+        patch_size: int | tuple[int, ...],
+        num_channels: int,
+        d_model: int,
+        num_tokens_before: int = 1,
+        num_tokens_after: int = 0,
+        positions: bool = True,
+        mask_token: bool = False,
+        use_bias: bool = True,
+        init_std: float = 0.02,
+        resize: Mapping[str, Any] | None = None,
+        dtype: DTypeLike | None = None,
+        key: PRNGKeyArray,
+    ):
+        name = "VisionEmbedding"
+        self.grid = patch_grid(name, image_size, patch_size)
+        self.patch_size = as_size(name, "patch_size", patch_size)
+        # Pairs, since settings are hashed.
+        self.resize = None if resize is None else tuple(sorted(resize.items()))
+        self.params = F.init_vision_embedding(
+            key,
+            patch_size=self.patch_size,
+            num_channels=num_channels,
+            d_model=d_model,
+            grid=self.grid,
+            num_tokens_before=num_tokens_before,
+            num_tokens_after=num_tokens_after,
+            positions=positions,
+            mask_token=mask_token,
+            use_bias=use_bias,
+            init_std=init_std,
+            dtype=dtype,
+        )
+
+    def __check_init__(self):
+        # The rules of resizing, without a computation: for a grid that is another.
+        if self.resize is None or len(self.grid) != 2:
+            return
+        rows, columns = self.grid
+        height, width = self.patch_size
+        patch_dim = self.params.patch.weight.shape[0]
+        size = (rows * height, (columns + 1) * width, patch_dim // (height * width))
+        image = jax.ShapeDtypeStruct(size, self.params.patch.weight.dtype)
+        jax.eval_shape(self.__call__, image)
+
+    @jax.named_scope("attnax.nn.VisionEmbedding")
+    def __call__(
+        self,
+        image: Float[Array, "*batch_and_frames height width channels"],
+        *,
+        masked: Bool[Array | np.ndarray, "*#batch num_patches"] | None = None,
+        key: PRNGKeyArray | None = None,
+    ) -> Float[Array, "*batch seq_len d_model"]:
+        """Embeds images; the mask token stands for patches that are `masked`."""
+        return F.apply_vision_embedding(
+            self.params,
+            image,
+            patch_size=self.patch_size,
+            grid=self.grid,
+            resize=None if self.resize is None else dict(self.resize),
+            masked=masked,
+        )
+
+    @jax.named_scope("attnax.nn.VisionEmbedding.packed")
+    def packed(
+        self,
+        patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
+        coordinates: Integer[Array | np.ndarray, "*batch num_patches 2"],
+        mask: Bool[Array | np.ndarray, "*batch num_patches"],
+        grids: Integer[Array | np.ndarray, "*batch 2"],
+    ) -> Float[Array, "*batch seq_len d_model"]:
+        """Embeds a packed batch, see `apply_packed_vision_embedding`."""
+        return F.apply_packed_vision_embedding(
+            self.params,
+            patches,
+            coordinates,
+            mask,
+            grids,
+            grid=self.grid,
+            resize=None if self.resize is None else dict(self.resize),
+        )

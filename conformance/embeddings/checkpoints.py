@@ -1,0 +1,129 @@
+"""Embeddings of tiny models, from their state dicts alone: what their own code makes.
+
+Every parameter is drawn anew, since many start as zeros. Images are of other sizes than
+the positions were made for, with coprime sides.
+"""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import attnax.functional as F
+from attnax import interop
+
+from .checkpoint_images import images
+from .checkpoint_models import PATCH
+from .checkpoint_texts import texts
+from .checkpoint_timm import big_vision, timm
+
+RESIZED = {
+    "clip_vision": "clip",
+    "siglip_vision": "siglip",
+    "siglip2_vision": "siglip2",
+    "timm_naflex": "timm",
+}
+
+
+def records():
+    """Texts, then images, then models of timm."""
+    for part in (texts, images, timm, big_vision):
+        yield from part()
+
+
+def ours(record):
+    """Loads the tensors and embeds the inputs."""
+    options, arrays = record.options, record.arrays
+    tensors = {
+        name.removeprefix("state "): array
+        for name, array in arrays.items()
+        if name.startswith("state ")
+    }
+    given = {"grid": tuple(options["grid"])} if "grid" in options else {}
+    checkpoint = interop.params_from_checkpoint(tensors, options["family"], **given)
+    if isinstance(checkpoint.params, F.VisionEmbeddingParams):
+        return _embed_image(checkpoint, arrays)
+    return _embed_text(checkpoint, options, arrays)
+
+
+def tolerance(record):
+    """Roundings as likely up as down, so that their number counts by its root.
+
+    Parameters have the deviation 1/4, and pixels are below 1: the magnitudes of a
+    product of 48 terms sum to 12 at most, and of 12 terms of a head to 6. Beside it
+    stand ten roundings of results below 4, and where positions are resized the error of
+    their weights: see `resizing`, whose tables are four times as large.
+    """
+    image = "image" in record.arrays or "patches" in record.arrays
+    sums = 48**0.5 * 12 * image + 12**0.5 * 6 * record.options.get("head", False)
+    resized = (6 * 16 + 10 * 4) / 4 * image
+    return (2 * sums + 10 * 4 + resized) * 2.0**-24
+
+
+def _embed_text(checkpoint, options, arrays):
+    ids, call = jnp.asarray(arrays["token_ids"]), {}
+    params, rest = checkpoint.params, checkpoint.rest
+    if "padding" in options:
+        kept = dict(options["padding"])
+        mask = ids != kept.pop("padding_id")
+        call["positions"] = F.padded_positions(mask, **kept)
+    if isinstance(params, F.TokenEmbeddingParams):
+        x = F.apply_token_embedding(params, ids)
+    elif any(name.endswith("project_in.weight") for name in rest):
+        x = F.apply_token_embedding(params.token, ids)
+        (weight,) = (w for n, w in rest.items() if n.endswith("project_in.weight"))
+        x = jnp.einsum("...i,oi->...o", x, weight)
+        x = F.apply_learned_positional_embedding(
+            params.positions, x, call.pop("positions")
+        )
+    else:
+        if params.token_types is not None:
+            types = arrays.get("token_type_ids", np.zeros(ids.shape, np.int32))
+            call["token_type_ids"] = types
+        x = F.apply_text_embedding(params, ids, **call)
+    if "eps" in options:
+        weight, bias = (
+            next(a for n, a in rest.items() if re.search(rf"[Nn]orm\.{end}$", n))
+            for end in ("weight", "bias")
+        )
+        centered = x - x.mean(-1, keepdims=True)
+        variance = (centered**2).mean(-1, keepdims=True)
+        x = centered * jax.lax.rsqrt(variance + options["eps"])
+        x = x * weight.reshape(1, 1, -1) + bias.reshape(1, 1, -1)
+    if options.get("head"):
+        table = params if checkpoint.head is None else checkpoint.head
+        x = F.apply_token_unembedding(table, x)
+        for name, bias in rest.items():
+            x = x + bias.reshape(1, 1, -1) if name == "lm_head.bias" else x
+    return x
+
+
+def _embed_image(checkpoint, arrays):
+    family, params = checkpoint.family, checkpoint.params
+    resize = None
+    if params.positions is not None:
+        resize = interop.resize_options(RESIZED.get(family, family))
+    if "spatial_shapes" in arrays:
+        patches, grids = jnp.asarray(arrays["patches"]), arrays["spatial_shapes"]
+        index = np.arange(patches.shape[1])
+        mask = index < grids.prod(-1)[:, None]
+        rows, columns = np.divmod(index, grids[:, 1:])
+        coordinates = np.stack([rows, columns], -1) * mask[..., None]
+        return F.apply_packed_vision_embedding(
+            params,
+            patches,
+            jnp.asarray(coordinates, jnp.int32),
+            mask,
+            jnp.asarray(grids, jnp.int32),
+            grid=checkpoint.grid,
+            resize=resize,
+        )
+    return F.apply_vision_embedding(
+        params,
+        jnp.asarray(arrays["image"]).transpose(0, 2, 3, 1),
+        patch_size=checkpoint.patch_size or PATCH,
+        grid=checkpoint.grid,
+        resize=resize,
+        masked=arrays.get("masked"),
+    )

@@ -1,0 +1,579 @@
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+import strategies as ax
+from helpers import assert_close, assert_same_bits, refused
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import attnax.functional as F
+
+D_MODEL = 5
+BICUBIC = {"method": "bicubic", "antialias": False}
+BILINEAR = {"method": "bilinear", "antialias": True}
+# Tokens before and after the patches, and whether there are positions.
+FAMILIES = {
+    "ViT, CLIP": (1, 0, True),
+    "DeiT": (2, 0, True),
+    "SigLIP": (0, 0, True),
+    "DINOv2 with registers": (1, 4, True),
+    "timm, no_embed_class": (0, 3, True),
+    "DINOv3": (1, 4, False),
+    "patches alone": (0, 0, False),
+}
+families = pytest.mark.parametrize("family", FAMILIES)
+drawn_families = st.sampled_from(tuple(FAMILIES))
+
+
+def draw_params(data, patch_dim, rows, family, dtype=jnp.float32):
+    """Parameters of a family for a table of `rows` patches."""
+    before, after, positions = FAMILIES[family]
+    table = lambda n: data.draw(ax.floats((n, D_MODEL), dtype))
+    learned = F.LearnedPositionalEmbeddingParams(table(before + rows))
+    return F.VisionEmbeddingParams(
+        patch=F.PatchEmbeddingParams(table(patch_dim), table(1)[0]),
+        positions=learned if positions else None,
+        tokens_before=table(before) if before else None,
+        tokens_after=table(after) if after else None,
+        mask_token=table(1)[0],
+    )
+
+
+def draw_image(data, family, dtype=jnp.float32, batch=None):
+    """An image, its params and the keyword arguments that go with them."""
+    image, size, patch_size = data.draw(ax.images(dtype, batch))
+    grid = tuple(s // p for s, p in zip(size, patch_size, strict=True))
+    patch_dim = image.shape[-1] * patch_size[0] * patch_size[1]
+    params = draw_params(data, patch_dim, grid[0] * grid[1], family, dtype)
+    return params, image, {"patch_size": patch_size, "grid": grid}
+
+
+def sequence(params, patches, rows=None, masked=None):
+    """Token by token in float64; `rows` are the positions of these very patches."""
+    patch, learned, before, after, mask_token = (
+        jax.tree.map(lambda t: np.asarray(t, np.float64), part) for part in params
+    )
+    out = np.asarray(patches, np.float64) @ patch.weight + patch.bias
+    if masked is not None:
+        out[np.broadcast_to(masked, out.shape[:-1])] = mask_token
+    if rows is not None:
+        out = out + np.asarray(rows, np.float64)
+    front = []
+    for index, token in enumerate(() if before is None else before):
+        front.append(token if learned is None else token + learned.weight[index])
+    front.extend(() if after is None else after)
+    tokens = [np.broadcast_to(t, (*out.shape[:-2], 1, D_MODEL)) for t in front]
+    return np.concatenate([*tokens, out], axis=-2)
+
+
+def rows_of_patches(params):
+    """The table without the rows of the tokens in front."""
+    if params.positions is None:
+        return None
+    before = 0 if params.tokens_before is None else params.tokens_before.shape[0]
+    return params.positions.weight[before:]
+
+
+def size_of_sums(params):
+    """Bounds the sum of magnitudes of a token, of values of size at most 8."""
+    return 64.0 * params.patch.weight.shape[0] + 16.0
+
+
+@families
+@given(data=st.data(), dtype=ax.dtypes, with_mask=st.booleans())
+def test_tokens_are_those_of_the_family(data, family, dtype, with_mask):
+    params, image, sizes = draw_image(data, family, dtype, batch=(2,))
+    patches = oracles.patches(np.asarray(image, np.float64), *sizes["patch_size"])
+    masked = None
+    if with_mask:
+        masked = data.draw(ax.integers(patches.shape[:-1], 0, 1)).astype(bool)
+    embed = jax.jit(F.apply_vision_embedding, static_argnames=tuple(sizes))
+    actual = embed(params, image, masked=masked, **sizes)
+    assert actual.dtype == dtype
+    assert_close(
+        actual,
+        sequence(params, patches, rows_of_patches(params), masked),
+        magnitude=size_of_sums(params),
+        roundings=params.patch.weight.shape[0] + 4,
+    )
+
+
+@pytest.mark.parametrize("new_grid", ((3, 5), (7, 2), (1, 1), (2, 6)))
+@pytest.mark.parametrize("resize", (BICUBIC, BILINEAR, {**BICUBIC, "offset": 0.1}))
+@given(data=st.data(), family=st.sampled_from(("ViT, CLIP", "DINOv2 with registers")))
+def test_images_of_another_grid_have_resized_positions(data, new_grid, resize, family):
+    params = draw_params(data, 2 * 3 * 2, 4 * 3, family)
+    image = data.draw(ax.floats((2, 2 * new_grid[0], 3 * new_grid[1], 2)))
+    rows = F.resize_positions(rows_of_patches(params), (4, 3), new_grid, **resize)
+    assert_close(
+        F.apply_vision_embedding(
+            params, image, patch_size=(2, 3), grid=(4, 3), resize=resize
+        ),
+        sequence(params, oracles.patches(np.asarray(image), 2, 3), rows),
+        magnitude=size_of_sums(params),
+        roundings=32,
+    )
+
+
+def test_positions_of_a_larger_image_lie_between_those_trained():
+    """Bilinear by hand: a row of two patches becomes a row of four."""
+    params = F.VisionEmbeddingParams(
+        patch=F.PatchEmbeddingParams(jnp.zeros((1, 1)), None),
+        positions=F.LearnedPositionalEmbeddingParams(jnp.array([[50.0], [0.0], [8.0]])),
+        tokens_before=jnp.array([[100.0]]),
+        tokens_after=jnp.array([[-3.0], [-4.0]]),
+    )
+    tokens = F.apply_vision_embedding(
+        params,
+        jnp.ones((1, 4, 1)),
+        patch_size=1,
+        grid=(1, 2),
+        resize={"method": "bilinear", "antialias": False},
+    )
+    np.testing.assert_array_equal(tokens[:, 0], [150, -3, -4, 0, 2, 6, 8])
+
+
+def test_the_trained_grid_takes_the_table_as_it_is():
+    """Whatever `resize` says: a kernel with an offset would change it."""
+    key = jax.random.key(0)
+    sizes = {"patch_size": (2, 3), "grid": (4, 5)}
+    params = F.init_vision_embedding(key, **sizes, num_channels=3, d_model=D_MODEL)
+    image = jax.random.normal(key, (8, 15, 3))
+    assert_same_bits(
+        F.apply_vision_embedding(
+            params, image, **sizes, resize={**BICUBIC, "offset": 0.1}
+        ),
+        F.apply_vision_embedding(params, image, **sizes),
+    )
+
+
+def test_videos():
+    key, sizes = jax.random.key(0), {"patch_size": (2, 3, 1), "grid": (3, 2, 5)}
+    params = F.init_vision_embedding(
+        key, **sizes, num_channels=2, d_model=D_MODEL, num_tokens_after=2
+    )
+    video = jax.random.normal(key, (4, 6, 6, 5, 2))  # batch, frames, height, width
+    patches = [
+        np.asarray(video)[:, f : f + 2, h : h + 3, w : w + 1].reshape(4, -1)
+        for f in (0, 2, 4)
+        for h in (0, 3)
+        for w in range(5)
+    ]
+    assert_close(
+        F.apply_vision_embedding(params, video, **sizes),
+        sequence(params, np.stack(patches, 1), rows_of_patches(params)),
+        magnitude=size_of_sums(params),
+    )
+
+
+@given(data=st.data(), family=drawn_families)
+def test_batch_equals_vmap(data, family):
+    params, image, sizes = draw_image(data, family, batch=(2, 3))
+    embed = lambda image: F.apply_vision_embedding(params, image, **sizes)
+    assert_close(
+        jax.vmap(jax.vmap(embed))(image),
+        np.asarray(embed(image)),
+        magnitude=size_of_sums(params),
+        roundings=2 * params.patch.weight.shape[0],
+    )
+
+
+@given(data=st.data(), family=drawn_families, dtype=ax.narrow_dtypes)
+def test_low_precision_is_the_wide_embedding_of_the_same_values(data, family, dtype):
+    params, image, sizes = draw_image(data, family, dtype)
+    actual = F.apply_vision_embedding(params, image, **sizes)
+    wide = jax.tree.map(lambda t: t.astype(jnp.float32), (params, image))
+    expected = np.asarray(F.apply_vision_embedding(*wide, **sizes))
+    # One unit in the last place, or the order of float32 sums, whichever is larger.
+    unit = np.abs(expected) * float(jnp.finfo(dtype).eps)
+    sums = size_of_sums(params) * params.patch.weight.shape[0] * 2.0**-23
+    assert (np.abs(np.asarray(actual, np.float32) - expected) <= unit + sums).all()
+
+
+def test_there_is_one_rounding():
+    """256 + 1 is 256 in bfloat16, and 256 + 1 + 1 is 258, if nothing is rounded."""
+    ones = jnp.ones((1, 1), jnp.bfloat16)
+    params = F.VisionEmbeddingParams(
+        patch=F.PatchEmbeddingParams(256 * ones, ones[0]),
+        positions=F.LearnedPositionalEmbeddingParams(jnp.ones((4, 1), jnp.bfloat16)),
+        tokens_before=None,
+        tokens_after=ones,
+    )
+    image = jnp.ones((2, 2, 1), jnp.bfloat16)
+    tokens = F.apply_vision_embedding(params, image, patch_size=1, grid=(2, 2))
+    np.testing.assert_array_equal(tokens.astype(jnp.float32)[:, 0], [1.0] + 4 * [258.0])
+    packed = pack([np.ones((2, 2, 1), np.float32)], 1, 4)
+    packed = (jnp.asarray(packed[0], jnp.bfloat16), *packed[1:])
+    options = {"grid": (2, 2), "resize": BILINEAR}
+    tokens = F.apply_packed_vision_embedding(params, *packed, **options)
+    expected = [[1.0] + 4 * [258.0]]
+    np.testing.assert_array_equal(tokens.astype(jnp.float32)[..., 0], expected)
+
+
+@pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
+def test_gradients(dtype):
+    sizes = {"patch_size": (2, 3), "grid": (4, 3)}
+    init = {"num_channels": 2, "d_model": D_MODEL, "dtype": dtype}
+    params = F.init_vision_embedding(
+        jax.random.key(0), **sizes, **init, num_tokens_after=2, mask_token=True
+    )
+    image = jax.random.normal(jax.random.key(1), (3, 8, 9, 2), dtype)
+    masked = np.zeros((3, 12), bool)
+    masked[:, [0, 5]] = masked[1, 7] = True
+    embed = lambda *args: F.apply_vision_embedding(*args, masked=masked, **sizes)
+    tokens, pullback = jax.vjp(embed, params, image)
+    cotangent = jax.random.normal(jax.random.key(2), tokens.shape, dtype)
+    of_params, of_image = pullback(cotangent)
+    wide = np.asarray(cotangent, np.float64)
+    close = {"magnitude": 16.0}  # sums of at most 36 normals
+    assert_close(of_params.tokens_before, wide[:, :1].sum(0), **close)
+    assert_close(of_params.tokens_after, wide[:, 1:3].sum(0), **close)
+    table = np.concatenate([wide[:, :1], wide[:, 3:]], axis=1).sum(0)
+    assert_close(of_params.positions.weight, table, **close)
+    assert_close(of_params.mask_token, wide[:, 3:][masked].sum(0), **close)
+    assert_close(of_params.patch.bias, wide[:, 3:][~masked].sum(0), **close)
+    pixels = F.patchify(of_image, (2, 3)).astype(jnp.float32)
+    assert (np.abs(pixels).max(-1) == 0).tolist() == masked.tolist()
+
+
+def test_gradients_pass_through_resized_positions():
+    params = F.init_vision_embedding(
+        jax.random.key(0), patch_size=1, num_channels=1, d_model=1, grid=(2, 3)
+    )
+    image = jnp.zeros((5, 4, 1))
+    loss = lambda p: jnp.sum(
+        F.apply_vision_embedding(p, image, patch_size=1, grid=(2, 3), resize=BICUBIC)
+    )
+    gradient = jax.grad(loss)(params)
+    # Weights of a patch sum to one: 20 patches in all, and the class token.
+    np.testing.assert_allclose(gradient.positions.weight.sum(), 21.0, rtol=1e-6)
+    np.testing.assert_array_equal(gradient.positions.weight[0], 1.0)
+
+
+def pack(images, patch_size, max_patches, order=None):
+    """Packed by hand: patches, coordinates, mask and grids."""
+    batch = len(images)
+    channels = images[0].shape[-1]
+    patches = np.zeros((batch, max_patches, patch_size**2 * channels), np.float32)
+    coordinates = np.zeros((batch, max_patches, 2), np.int32)
+    mask = np.zeros((batch, max_patches), bool)
+    grids = np.array([[s // patch_size for s in i.shape[:2]] for i in images], np.int32)
+    for index, image in enumerate(images):
+        cut = oracles.patches(image, patch_size, patch_size)
+        where = F.positions_from_grid(grids[index].tolist())
+        chosen = np.arange(len(cut)) if order is None else order(len(cut))
+        patches[index, : len(cut)] = cut[chosen]
+        coordinates[index, : len(cut)] = where[chosen]
+        mask[index, : len(cut)] = True
+    return patches, coordinates, mask, grids
+
+
+def images_of(sizes, channels=2):
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=(*s, channels)).astype(np.float32) for s in sizes]
+
+
+@families
+@pytest.mark.parametrize("resize", (BICUBIC, BILINEAR))
+def test_packed_images_are_embedded_as_each_alone_is(family, resize):
+    before, after, positions = FAMILIES[family]
+    options = {"grid": (3, 4), "resize": resize}
+    params = F.init_vision_embedding(
+        jax.random.key(0),
+        patch_size=2,
+        num_channels=2,
+        d_model=D_MODEL,
+        grid=(3, 4),
+        num_tokens_before=before,
+        num_tokens_after=after,
+        positions=positions,
+    )
+    embed = jax.jit(lambda *packed: F.apply_packed_vision_embedding(*packed, **options))
+    for sizes in (((6, 8), (10, 4)), ((2, 2), (4, 12))):  # traced: one compilation
+        images = images_of(sizes)
+        flip = lambda n: np.arange(n)[::-1]
+        patches, coordinates, mask, grids = pack(images, 2, 13, order=flip)
+        patches[~mask] = 7.0  # padding, whatever it holds
+        coordinates[~mask] = 99
+        tokens = np.asarray(embed(params, patches, coordinates, mask, grids))
+        for image, embedded, real in zip(images, tokens, mask, strict=True):
+            alone = F.apply_vision_embedding(
+                params, jnp.asarray(image), patch_size=2, **options
+            )
+            front = before + after
+            flipped = np.concatenate([alone[:front], alone[front:][::-1]])
+            got = embedded[: front + real.sum()]
+            np.testing.assert_allclose(got, flipped, rtol=0, atol=4e-6)
+            np.testing.assert_array_equal(embedded[front + real.sum() :], 0.0)
+    assert embed._cache_size() == 1
+
+
+def test_packed_patches_are_what_it_takes():
+    params = F.init_vision_embedding(
+        jax.random.key(0), patch_size=2, num_channels=2, d_model=D_MODEL, grid=(3, 4)
+    )
+    options = {"grid": (3, 4), "resize": BILINEAR}
+    images = images_of(((6, 8), (10, 4)))
+    by_hand = pack(images, 2, 13)
+    by_hand[1][~by_hand[2]] = 99  # no patch of any image: padding is not looked at
+    assert_same_bits(
+        F.apply_packed_vision_embedding(
+            params, *F.pack_patches(images, 2, 13), **options
+        ),
+        F.apply_packed_vision_embedding(params, *map(jnp.asarray, by_hand), **options),
+    )
+
+
+def test_padding_of_packed_images_has_no_gradient():
+    params = F.init_vision_embedding(
+        jax.random.key(0), patch_size=2, num_channels=2, d_model=D_MODEL, grid=(3, 4)
+    )
+    patches, coordinates, mask, grids = pack(images_of(((6, 8), (2, 4))), 2, 13)
+    coordinates[~mask] = 99
+    options = {"grid": (3, 4), "resize": BILINEAR}
+    loss = jax.jit(
+        lambda params, patches, coordinates: jnp.sum(
+            F.apply_packed_vision_embedding(
+                params, patches, coordinates, mask, grids, **options
+            )
+            ** 2
+        )
+    )
+    gradients = jax.grad(loss, (0, 1))(params, jnp.asarray(patches), coordinates)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+    assert (np.abs(gradients[1]).max(-1) == 0).tolist() == (~mask).tolist()
+
+
+def test_packed_batches_agree_with_vmap():
+    params = F.init_vision_embedding(
+        jax.random.key(0), patch_size=2, num_channels=2, d_model=D_MODEL, grid=(3, 4)
+    )
+    packed = [jnp.asarray(a) for a in pack(images_of(((6, 8), (2, 4))), 2, 13)]
+    options = {"grid": (3, 4), "resize": BILINEAR}
+    embed = lambda *packed: F.apply_packed_vision_embedding(params, *packed, **options)
+    assert_close(
+        jax.vmap(embed)(*packed),
+        np.asarray(embed(*packed)),
+        magnitude=size_of_sums(params),
+    )
+
+
+def test_packed_coordinates_outside_their_grid_are_nan():
+    params = F.init_vision_embedding(
+        jax.random.key(0), patch_size=2, num_channels=2, d_model=D_MODEL, grid=(3, 4)
+    )
+    patches, coordinates, mask, grids = pack(images_of(((6, 8),)), 2, 12)
+    coordinates[0, 5] = 3, 0  # the fourth of three rows
+    options = {"grid": (3, 4), "resize": BILINEAR}
+    embed = lambda *packed: F.apply_packed_vision_embedding(params, *packed, **options)
+    rows = np.isnan(jax.jit(embed)(patches, coordinates, mask, grids)).all(-1)
+    assert np.flatnonzero(rows[0]).tolist() == [6]  # the class token is in front
+    with pytest.raises(ValueError, match=r"coordinates.*=3 must lie in"):
+        embed(jnp.asarray(patches), coordinates, mask, grids)
+
+
+@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+def test_sharded_batch(axis_type):
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
+    image = jax.random.normal(jax.random.key(0), (4, 4, 6, 3))
+    sizes = {"patch_size": (2, 3), "grid": (3, 2)}
+    params = F.init_vision_embedding(
+        jax.random.key(1), **sizes, num_channels=3, d_model=D_MODEL, num_tokens_after=2
+    )
+    embed = lambda p, x: F.apply_vision_embedding(p, x, **sizes, resize=BICUBIC)
+    plain = np.asarray(embed(params, image))
+    with jax.set_mesh(mesh):
+        image = jax.device_put(image, NamedSharding(mesh, P("a")))
+        params = jax.device_put(params, NamedSharding(mesh, P()))
+        actual = jax.jit(embed)(params, image)
+        assert_close(actual, plain, magnitude=64.0)
+        spread = NamedSharding(mesh, P("a", None, None))
+        assert actual.sharding.is_equivalent_to(spread, 3)
+
+
+def test_init_draws_what_is_asked_for():
+    init = lambda **options: F.init_vision_embedding(
+        jax.random.key(0), patch_size=(3, 2), num_channels=5, d_model=200, **options
+    )
+    params = init(grid=(7, 4), num_tokens_before=2, num_tokens_after=3, mask_token=True)
+    expected = F.init_patch_embedding(
+        jax.random.split(jax.random.key(0), 5)[0],
+        patch_size=(3, 2),
+        num_channels=5,
+        d_model=200,
+    )
+    assert_same_bits(params.patch.weight, expected.weight)
+    shapes = jax.tree.map(lambda leaf: leaf.shape, params[1:])
+    assert shapes == (((30, 200),), (2, 200), (3, 200), (200,))
+    rows = [params.positions.weight, *params[2:4], params.mask_token[None]]
+    flat = np.concatenate([np.asarray(r, np.float64) for r in rows])
+    assert len(np.unique(flat[:, 0])) == 36  # no row is drawn twice
+    # The normal cut at two deviations has 0.88 of the deviation.
+    assert abs(flat.std() - 0.88 * 0.02) < 0.02 * 6 / (2 * flat.size) ** 0.5
+    bare = init(
+        grid=None,
+        num_tokens_before=0,
+        positions=False,
+        use_bias=False,
+        dtype="bfloat16",
+    )
+    assert [leaf.dtype for leaf in jax.tree.leaves(bare)] == [jnp.bfloat16]
+    assert bare.patch.bias is None and bare[1:] == (None, None, None, None)
+
+
+def test_mixed_dtypes_are_widened_and_the_result_is_that_of_the_image():
+    sizes = {"patch_size": (2, 3), "grid": (1, 2)}
+    params = F.init_vision_embedding(
+        jax.random.key(1), **sizes, num_channels=3, d_model=D_MODEL, dtype=jnp.bfloat16
+    )
+    tokens = jnp.full((1, D_MODEL), 1 + 2.0**-20, jnp.float32)
+    params = params._replace(tokens_before=tokens)
+    image = jnp.zeros((2, 6, 3), jnp.float32)
+    tokens = F.apply_vision_embedding(params, image, **sizes)
+    assert tokens.dtype == jnp.float32
+    row = params.positions.weight[0].astype(jnp.float32)
+    assert_same_bits(tokens[0], params.tokens_before[0] + row)
+    narrow = F.apply_vision_embedding(params, image.astype(jnp.bfloat16), **sizes)
+    assert_same_bits(narrow, tokens.astype(jnp.bfloat16))
+
+
+@given(data=st.data(), batch=ax.batches, index=st.integers(0, 3), dtype=ax.dtypes)
+def test_inserted_tokens(data, batch, index, dtype):
+    x = data.draw(ax.floats((*batch, 3, D_MODEL), dtype))
+    tokens = data.draw(ax.floats((2, D_MODEL)))
+    insert = lambda x, tokens: F.insert_tokens(x, tokens, index=index)
+    actual = jax.jit(insert)(x, tokens)
+    assert actual.shape == (*batch, 5, D_MODEL)
+    assert_same_bits(np.delete(actual, [index, index + 1], axis=-2), x)
+    for place in (0, 1):
+        row = np.broadcast_to(tokens[place].astype(dtype), (*batch, D_MODEL))
+        assert_same_bits(actual[..., index + place, :], row)
+
+
+def small(**changes):
+    params = F.init_vision_embedding(
+        jax.random.key(0), patch_size=2, num_channels=3, d_model=4, grid=(2, 3)
+    )
+    return params._replace(**changes)
+
+
+def embed(params, image=None, **options):
+    options = {"patch_size": 2, "grid": (2, 3), **options}
+    image = jnp.ones((4, 6, 3)) if image is None else image
+    return F.apply_vision_embedding(params, image, **options)
+
+
+def one_packed():
+    patches, *rest = pack([np.ones((4, 6, 3), np.float32)], 2, 8)
+    return jnp.asarray(patches), *rest
+
+
+def packed(params, **options):
+    options = {"grid": (2, 3), "resize": BILINEAR, **options}
+    return F.apply_packed_vision_embedding(params, *one_packed(), **options)
+
+
+@pytest.mark.errors
+def test_another_grid_must_come_with_a_way_to_resize():
+    message = r"image of new_grid=\(3, 2\) and positions of grid=\(2, 3\), resize=None "
+    with pytest.raises(ValueError, match=f"{message}must say how .*resize_options"):
+        embed(small(), jnp.ones((6, 4, 3)))
+    with pytest.raises(ValueError, match=r"resize=None must say how .*resize_options"):
+        packed(small(), resize=None)
+    video = F.init_vision_embedding(
+        jax.random.key(0),
+        patch_size=(1, 2, 2),
+        num_channels=3,
+        d_model=4,
+        grid=(1, 2, 3),
+    )
+    message = r"new_grid=\(2, 2, 3\) must be grid=\(1, 2, 3\).* not resized over time"
+    with pytest.raises(ValueError, match=message):
+        embed(
+            video,
+            jnp.ones((2, 4, 6, 3)),
+            patch_size=(1, 2, 2),
+            grid=(1, 2, 3),
+            resize=BILINEAR,
+        )
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("apply", (embed, packed))
+def test_tables_must_fit(apply):
+    message = r"shape \(7, 4\) must have 1 \+ 8 rows: .* of grid=\(2, 4\)"
+    with pytest.raises(ValueError, match=message):
+        apply(small(), grid=(2, 4))
+    message = r"shape \(7, 4\) must have 0 \+ 6 rows"
+    with pytest.raises(ValueError, match=message):
+        apply(small(tokens_before=None))
+    for name in ("tokens_before", "tokens_after"):
+        message = (
+            rf"params.{name} of shape \(1, 5\) must have .* params.patch.weight, 4"
+        )
+        with pytest.raises(ValueError, match=message):
+            apply(small(**{name: jnp.ones((1, 5))}))
+    with pytest.raises(ValueError, match=r"params.mask_token of shape \(1, 3\)"):
+        apply(small(mask_token=jnp.ones(3)))
+    for grid in (None, (6,), (1, 2, 3), (-2, -3)):
+        message = re.escape(f"{grid=} must be 2 positive numbers of patches")
+        with refused(message):
+            apply(small(), grid=grid)
+
+
+@pytest.mark.errors
+def test_masks_must_fit():
+    with pytest.raises(ValueError, match=r"masked must come with params.mask_token"):
+        embed(small(), masked=np.ones(6, bool))
+    with_token = small(mask_token=jnp.ones(4))
+    for shape in ((5,), (1,), (2, 6)):
+        message = rf"masked.shape={re.escape(str(shape))} must broadcast to \(6,\)"
+        with refused(message):
+            embed(with_token, masked=np.ones(shape, bool))
+    patches, coordinates, _, grids = one_packed()
+    arrays = patches, coordinates, np.ones((1, 7), bool), grids
+    with refused(r"mask.shape=\(1, 7\) must be that of the patches"):
+        F.apply_packed_vision_embedding(small(), *arrays, grid=(2, 3), resize=BILINEAR)
+
+
+@pytest.mark.errors
+def test_images_must_be_real_floats():
+    with refused("image.dtype=uint8 must be a real float dtype"):
+        embed(small(), jnp.ones((4, 6, 3), jnp.uint8))
+    arrays = jnp.ones((1, 8, 12), jnp.int32), *one_packed()[1:]
+    with refused("patches.dtype=int32 must be a real float dtype"):
+        F.apply_packed_vision_embedding(small(), *arrays, grid=(2, 3), resize=BILINEAR)
+
+
+@pytest.mark.errors
+def test_sizes_are_checked_when_drawn():
+    init = lambda **options: F.init_vision_embedding(
+        jax.random.key(0),
+        **{"patch_size": 2, "num_channels": 3, "d_model": 4, "grid": (2, 3), **options},
+    )
+    for name in ("num_tokens_before", "num_tokens_after"):
+        with pytest.raises(ValueError, match=f"{name}=-1 must not be negative"):
+            init(**{name: -1})
+    with pytest.raises(ValueError, match=r"grid=\(2, 0\) must be 2 positive numbers"):
+        init(grid=(2, 0))
+    with pytest.raises(ValueError, match=r"grid=None must be 2 positive numbers"):
+        init(grid=None)
+    with pytest.raises(ValueError, match="d_model=0 must be positive"):
+        init(d_model=0)
+    with pytest.raises(ValueError, match=r"init_std=-1.0 must not be negative"):
+        init(init_std=-1.0)
+
+
+@pytest.mark.errors
+def test_tokens_must_fit_where_they_are_inserted():
+    with refused(r"x.shape=\(3, 4\) must be .* tokens.shape=\(2, 5\)"):
+        F.insert_tokens(jnp.ones((3, 4)), jnp.ones((2, 5)))
+    for index in (-1, 4):
+        with pytest.raises(ValueError, match=rf"index={index} must lie in \[0, 3\]"):
+            F.insert_tokens(jnp.ones((3, 4)), jnp.ones((2, 4)), index=index)

@@ -1,0 +1,132 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_same_bits
+
+import attnax.functional as F
+from attnax import nn
+
+KEY = jax.random.key(0)
+RESIZE = {"method": "bicubic", "antialias": False}
+IMAGES = jax.random.normal(jax.random.key(1), (2, 4, 9, 3), jnp.float32)
+WIDER = jax.random.normal(jax.random.key(2), (2, 6, 15, 3), jnp.float32)
+
+
+def make(**options):
+    sizes = {"image_size": (4, 9), "patch_size": (2, 3), "num_channels": 3}
+    options = {"d_model": 8, "resize": RESIZE, "dtype": jnp.float32, **options}
+    return nn.VisionEmbedding(**sizes, **options, key=KEY)
+
+
+SIZES = {"patch_size": (2, 3), "grid": (2, 3)}
+
+
+def test_params_are_what_init_draws():
+    options = {
+        "num_tokens_before": 2,
+        "num_tokens_after": 4,
+        "mask_token": True,
+        "use_bias": False,
+        "init_std": 0.5,
+        "dtype": jnp.bfloat16,
+    }
+    module = make(**options)
+    params = F.init_vision_embedding(KEY, **SIZES, num_channels=3, d_model=8, **options)
+    assert jax.tree.structure(module.params) == jax.tree.structure(params)
+    jax.tree.map(assert_same_bits, module.params, params)
+    bare = make(positions=False, num_tokens_before=0)
+    assert len(jax.tree.leaves(bare)) == 2
+    assert module.grid == (2, 3)
+
+
+def test_calls_are_the_functions():
+    module = make(mask_token=True, num_tokens_after=2)
+    masked = np.arange(6) % 2 == 0
+    apply = lambda image, **options: F.apply_vision_embedding(
+        module.params, image, **SIZES, **options
+    )
+    assert_same_bits(module(IMAGES), apply(IMAGES))
+    assert_same_bits(module(IMAGES, key=KEY), apply(IMAGES))
+    assert_same_bits(module(IMAGES[0]), apply(IMAGES[0]))
+    assert_same_bits(module(IMAGES, masked=masked), apply(IMAGES, masked=masked))
+    assert_same_bits(module(WIDER), apply(WIDER, resize=RESIZE))
+    packed = F.pack_patches([np.asarray(IMAGES[0]), np.asarray(WIDER[0])], (2, 3), 17)
+    expected = F.apply_packed_vision_embedding(
+        module.params, *packed, grid=(2, 3), resize=RESIZE
+    )
+    assert_same_bits(module.packed(*packed), expected)
+
+
+def test_videos():
+    module = nn.VisionEmbedding(
+        image_size=(4, 6, 5),
+        patch_size=(2, 3, 1),
+        num_channels=2,
+        d_model=8,
+        resize=RESIZE,
+        key=KEY,
+    )
+    assert module.grid == (2, 2, 5)
+    assert module(jnp.ones((3, 4, 6, 5, 2), jnp.float32)).shape == (3, 21, 8)
+
+
+def test_leaves_are_exactly_the_params():
+    module = make(mask_token=True, num_tokens_after=2)
+    leaves, expected = jax.tree.leaves(module), jax.tree.leaves(module.params)
+    assert [id(leaf) for leaf in leaves] == [id(leaf) for leaf in expected]
+    assert len(leaves) == 6
+
+
+def test_settings_are_hashed_and_compile_once():
+    traces = []
+
+    @eqx.filter_jit
+    def call(module, image):
+        traces.append(module)
+        return module(image)
+
+    for module in (make(), make(), make(resize={"antialias": False, **RESIZE})):
+        call(module, IMAGES)
+    assert len(traces) == 1
+    call(make(resize={**RESIZE, "antialias": True}), IMAGES)
+    assert len(traces) == 2
+
+
+def test_modules_of_other_settings_share_nothing():
+    bicubic = make()
+    first = np.asarray(bicubic(WIDER))
+    other = make(resize={"method": "bilinear", "antialias": False})
+    assert_same_bits(other(IMAGES), bicubic(IMAGES))
+    assert not np.array_equal(other(WIDER), first)
+    assert_same_bits(bicubic(WIDER), first)
+
+
+def test_saved_and_loaded(tmp_path):
+    module = make(num_tokens_after=2)
+    eqx.tree_serialise_leaves(tmp_path / "module.eqx", module)
+    fresh = jax.tree.map(jnp.zeros_like, module)
+    loaded = eqx.tree_deserialise_leaves(tmp_path / "module.eqx", fresh)
+    assert_same_bits(loaded(WIDER), module(WIDER))
+
+
+@pytest.mark.errors
+def test_settings_are_checked_when_built():
+    for options, message in (
+        ({"resize": {**RESIZE, "method": "nearest"}}, "method='nearest' must be"),
+        ({"num_tokens_before": -1}, "num_tokens_before=-1 must not be negative"),
+        ({"d_model": 0}, "d_model=0 must be positive"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(**options)
+    sizes = {"num_channels": 3, "d_model": 8, "key": KEY}
+    message = r"VisionEmbedding: image_size=\(4, 7\) must be a multiple"
+    with pytest.raises(ValueError, match=message):
+        nn.VisionEmbedding(image_size=(4, 7), patch_size=(2, 3), **sizes)
+
+
+@pytest.mark.errors
+def test_images_of_another_grid_are_refused_without_a_way_to_resize():
+    with pytest.raises(ValueError, match=r"resize=None must say how"):
+        make(resize=None)(WIDER)
