@@ -8,6 +8,11 @@ from jax.core import Tracer
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
 
+def is_integer(value) -> bool:
+    """Whether a static setting is an integer: no float, however round, and no bool."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
 def int32_in_range(
     function: str,
     name: str,

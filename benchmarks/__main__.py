@@ -54,16 +54,16 @@ def main():
 
     keep_pages()
     groups = [
-        group
+        (name, group)
         for name, benchmark in TIMINGS.items()
         if name in args.only
         for group in benchmark.groups(args.quick)
     ]
     records = []
     with tqdm(groups, unit="case") as bar:
-        for group in bar:
+        for name, group in bar:
             bar.set_postfix_str(group.case)
-            records += measure(group, rounds)
+            records += [{"suite": name, **r} for r in measure(group, rounds)]
     for name, benchmark in FACTS.items():
         if name in args.only:
             records += benchmark.records(args.quick)

@@ -133,10 +133,12 @@ def _cpu_name():
 
 
 def report(records: list[dict]) -> str:
-    """Markdown: what was timed, then what was counted otherwise."""
-    timed = [record for record in records if "rival" in record]
-    rest = [record for record in records if "rival" not in record]
-    return "\n\n".join([*([_timings(timed)] if timed else []), *_facts(rest)])
+    """Markdown: a table for each suite that was timed, then what was counted."""
+    suites, rest = {}, []
+    for record in records:
+        where = suites.setdefault(record["suite"], []) if "rival" in record else rest
+        where.append(record)
+    return "\n\n".join([*map(_timings, suites.values()), *_facts(rest)])
 
 
 def _timings(records):

@@ -13,6 +13,7 @@ CONVENTIONS = (
     {"method": "bicubic", "antialias": False, "align_corners": True},
     {"method": "bicubic", "antialias": False, "offset": 0.1},
     {"method": "bicubic", "antialias": True, "offset": 0.125},
+    {"method": "bilinear", "antialias": False, "offset": 0.1},
 )
 BILINEAR = CONVENTIONS[0]
 # The absolute weights of a row sum to at most 1.6 for either cubic kernel, for each
@@ -33,6 +34,9 @@ def keys(distance, a):
 def weights_of_row(i, old, new, method, antialias, align_corners=False, offset=0.0):
     """How much row `i` of `new` takes of each of the `old` rows."""
     out = np.zeros(old)
+    if old == new and (antialias or method == "bilinear"):
+        out[i] = 1.0  # PyTorch copies such an axis, whatever the scale
+        return out
     if antialias:
         scale = old / (new + offset)
         widened = max(scale, 1.0)

@@ -6,6 +6,8 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
+from .._dtypes import compute_dtype
+
 
 def insert_tokens(
     x: Float[Array, "*batch seq_len d_model"],
@@ -50,5 +52,7 @@ def insert_tokens(
     sharding, out = jax.typeof(x).sharding, None
     if sharding.mesh.explicit_axes:  # where JAX asks to be told
         out = NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec))
-    tokens = lax.broadcast_in_dim(tokens.astype(x.dtype), shape, axes, out_sharding=out)
+    # Wide until it is spread, so that gradients of the copies are added up in float32.
+    tokens = tokens.astype(compute_dtype(x.dtype, tokens.dtype))
+    tokens = lax.broadcast_in_dim(tokens, shape, axes, out_sharding=out).astype(x.dtype)
     return jnp.concatenate([x[..., :index, :], tokens, x[..., index:, :]], axis=-2)

@@ -155,7 +155,8 @@ def apply_patch_projection(
 
     Raises:
         ValueError: If a dtype is not a real float (scale integers first), or the
-            patches are of another width than `weight` has rows.
+            patches are of another width than `weight` has rows, or `bias` of another
+            than it has columns.
 
     Example:
         >>> params = PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
@@ -174,6 +175,10 @@ def apply_patch_projection(
         raise ValueError(
             f"{name}: {patches.shape=} must end in {weight.shape[0]}, the number of "
             f"rows of {weight.shape=}."
+        )
+    if params.bias is not None and params.bias.shape != weight.shape[1:]:
+        raise ValueError(
+            f"{name}: {params.bias.shape=} must be that of a row of {weight.shape=}."
         )
     wide = compute_dtype(patches.dtype, weight.dtype)
     operand = patches.dtype if patches.dtype == weight.dtype else wide

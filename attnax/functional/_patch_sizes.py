@@ -1,27 +1,37 @@
 """Sizes of patches and images, and the order of the features of a patch."""
 
+from .._bounds import is_integer
+
 ORDERS = {2: ("HWC", "CHW"), 3: ("THWC", "CTHW")}  # by the number of axes of a patch
 
 
 def as_pair(function, name, size) -> tuple[int, int]:
     """`(height, width)` of a size that may be one number; both positive."""
-    pair = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(pair) != 2 or min(pair) <= 0:
+    pair = _sides(size)
+    if len(pair) != 2:
         raise ValueError(
-            f"{function}: {name}={size} must be positive: a number or (height, width)."
+            f"{function}: {name}={size} must be a positive integer or (height, width)."
         )
     return pair[0], pair[1]
 
 
 def as_size(function, name, size) -> tuple[int, ...]:
     """`(height, width)` as `as_pair`, or `(frames, height, width)`; all positive."""
-    axes = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
-    if len(axes) not in ORDERS or min(axes) <= 0:
+    axes = _sides(size)
+    if len(axes) not in ORDERS:
         raise ValueError(
-            f"{function}: {name}={size} must be positive: a number or (height, width), "
+            f"{function}: {name}={size} must be a positive integer or (height, width), "
             "or for video (frames, height, width)."
         )
     return axes
+
+
+def _sides(size) -> tuple[int, ...]:
+    """One number as two; nothing if one is not a positive integer."""
+    sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if not sides or not all(map(is_integer, sides)) or min(sides) <= 0:
+        return ()
+    return tuple(int(side) for side in sides)
 
 
 def image_axes(function, image, num_axes) -> tuple[int, ...]:

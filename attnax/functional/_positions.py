@@ -7,7 +7,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int32, Integer
 
-from .._bounds import INT32_MAX, int32_in_range
+from .._bounds import INT32_MAX, int32_in_range, is_integer
 
 
 def positions_from_mask(
@@ -198,9 +198,10 @@ def padded_positions(
     name = "padded_positions"
     static = {"first_position": first_position, "padding_position": padding_position}
     for position_name, position in static.items():
-        if not 0 <= position <= INT32_MAX:
+        if not is_integer(position) or not 0 <= position <= INT32_MAX:
             raise ValueError(
-                f"{name}: {position_name}={position} must be in int32 and not negative."
+                f"{name}: {position_name}={position} must be an integer in int32, and "
+                "not negative."
             )
     past, valid = int32_in_range(name, "past", past, 0)
     batch = mask.shape[:-1]

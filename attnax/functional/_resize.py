@@ -1,10 +1,13 @@
 """Learned positions of a grid, resized for images of another size."""
 
+import math
+
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from .._bounds import is_integer
 from .._dtypes import compute_dtype, float_dtype
 from ._resize_axis import axis_size, dense_weights, resizing
 
@@ -43,7 +46,8 @@ def resize_positions(
             distillation). They pass unchanged.
 
     Returns:
-        The rows of the prefix and `new_grid`, in the dtype of `table`.
+        The rows of the prefix and `new_grid`, in the dtype of `table`. A row of the
+        grid that is NaN or infinite makes all new ones so: they are matrix products.
 
     Raises:
         ValueError: If the grid and the prefix do not fill `table`, a size is not
@@ -65,14 +69,15 @@ def resize_positions(
     how = resizing(name, method, antialias, align_corners, offset)
     old_grid = grid_pair(name, "old_grid", old_grid)
     new_grid = grid_pair(name, "new_grid", new_grid)
+    table = jnp.asarray(table)
     check_table(name, table, old_grid, num_prefix_tokens)
     if new_grid == old_grid:
         return table
     wide = compute_dtype(table.dtype)
-    grid = table[num_prefix_tokens:].astype(wide).reshape(*old_grid, -1)
+    grid = table[num_prefix_tokens:].astype(wide).reshape(*old_grid, table.shape[1])
     for axis, subscripts in enumerate(("ri,icd->rcd", "cj,rjd->rcd")):
         old, new = old_grid[axis], new_grid[axis]
-        # With an offset, an axis that keeps its size is sampled beside its rows too.
+        # With an offset, an axis that keeps its size may be sampled beside its rows.
         if new != old or offset:
             weights = dense_weights(np, np.float64, np.arange(new), new, old, how)
             weights = jnp.asarray(weights, wide)
@@ -80,7 +85,7 @@ def resize_positions(
             grid = jnp.einsum(
                 subscripts, weights, grid, precision=lax.Precision.HIGHEST
             )
-    resized = grid.reshape(-1, grid.shape[-1]).astype(table.dtype)
+    resized = grid.reshape(math.prod(new_grid), table.shape[1]).astype(table.dtype)
     if num_prefix_tokens == 0:
         return resized
     return jnp.concatenate([table[:num_prefix_tokens], resized])
@@ -98,8 +103,10 @@ def check_table(function, table, grid, num_prefix_tokens=0):
     """The rows of a table are those of its prefix and its grid."""
     float_dtype(function, "table.dtype", table.dtype)
     rows, columns = grid
-    if isinstance(num_prefix_tokens, bool) or num_prefix_tokens < 0:
-        raise ValueError(f"{function}: {num_prefix_tokens=} must not be negative.")
+    if not is_integer(num_prefix_tokens) or num_prefix_tokens < 0:
+        raise ValueError(
+            f"{function}: {num_prefix_tokens=} must be an integer and not negative."
+        )
     if table.ndim != 2 or table.shape[0] != num_prefix_tokens + rows * columns:
         prefix = f"{num_prefix_tokens} + " if num_prefix_tokens else ""
         raise ValueError(

@@ -15,7 +15,7 @@ from ._resize_rows import resized_rows
 def resized_positions_at(
     table: Float[Array, "old_rows d_model"],
     old_grid: tuple[int, int],
-    new_grids: Integer[Array | np.ndarray, "*batch 2"],
+    new_grids: Integer[Array | np.ndarray, "*sizes 2"],
     coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"],
     *,
     method: str,
@@ -33,7 +33,8 @@ def resized_positions_at(
     Args:
         table: One vector per position of the old grid, row by row, without a prefix.
         old_grid: `(rows, columns)` of the table.
-        new_grids: `(rows, columns)` of each image.
+        new_grids: `(rows, columns)` of each image, `(*batch, 2)`; or of the image of
+            each patch, `(*batch, num_tokens, 2)`, where a sequence holds several.
         coordinates: `(row, column)` of each patch in the grid of its image.
         method: As in `resize_positions`, like the next three.
         antialias: See there.
@@ -68,6 +69,7 @@ def resized_positions_at(
     name = "resized_positions_at"
     how = resizing(name, method, antialias, align_corners, offset)
     old_grid = grid_pair(name, "old_grid", old_grid)
+    table = jnp.asarray(table)
     check_table(name, table, old_grid)
     dtype = float_dtype(name, "dtype", table.dtype if dtype is None else dtype)
     _check_shapes(name, new_grids, coordinates, mask)
@@ -88,41 +90,47 @@ def resized_positions_at(
 
 
 def _check_shapes(name, new_grids, coordinates, mask):
-    batch = new_grids.shape[:-1]
-    if new_grids.shape[-1:] != (2,):
-        raise ValueError(f"{name}: {new_grids.shape=} must be (*batch, 2).")
-    if coordinates.shape[:-2] != batch or coordinates.shape[-1:] != (2,):
+    shape = coordinates.shape
+    if shape[-1:] != (2,) or len(shape) < 2:
+        raise ValueError(f"{name}: {coordinates.shape=} must be (*batch, tokens, 2).")
+    if new_grids.shape not in ((*shape[:-2], 2), shape):
         raise ValueError(
-            f"{name}: {coordinates.shape=} must be (*batch, num_tokens, 2) with the "
-            f"batch of {new_grids.shape=}."
+            f"{name}: {new_grids.shape=} must be {(*shape[:-2], 2)}, a size for each "
+            f"image, or {shape}, for each patch."
         )
-    if mask is not None and mask.shape != coordinates.shape[:-1]:
-        raise ValueError(
-            f"{name}: {mask.shape=} must be that of {coordinates.shape=} without the "
-            "last axis."
-        )
+    if mask is None:
+        return
+    if mask.shape != shape[:-1]:
+        raise ValueError(f"{name}: {mask.shape=} must be {shape[:-1]}.")
+    if mask.dtype != np.bool_:
+        raise ValueError(f"{name}: {mask.dtype=} must be bool; compare it first.")
 
 
 def _in_grids(name, new_grids, coordinates, mask, old_grid, how):
-    """Sizes `(*batch, 1, 2)` and coordinates, all in range, and which of them were."""
+    """Sizes and coordinates, all in range and alike in axes, and which of them were."""
+    per_patch = new_grids.ndim == coordinates.ndim
     arrays = [t for t in (new_grids, coordinates, mask) if t is not None]
     known = all(is_known(t) for t in arrays)
     if known:  # as NumPy arrays, else operations on them are traced inside `jit`
         new_grids, coordinates, *masks = (np.asarray(t) for t in arrays)
         mask = masks[0] if masks else None
     if mask is not None:
-        new_grids = _or(mask.any(-1, keepdims=True), new_grids, 1, known)
+        real = mask[..., None] if per_patch else mask.any(-1, keepdims=True)
+        new_grids = _or(real, new_grids, 1, known)
         coordinates = _or(mask[..., None], coordinates, 0, known)
     upper = min(largest_size(size, how) for size in old_grid)
     sizes, sizes_valid = int32_in_range(name, "new_grids", new_grids, 1, upper + 1)
     index, index_valid = int32_in_range(name, "coordinates", coordinates, 0, upper)
-    sizes = sizes[..., None, :]
+    if not per_patch:
+        sizes, new_grids = (t[..., None, :] for t in (sizes, new_grids))
+        if sizes_valid is not None:
+            sizes_valid = sizes_valid[..., None, :]
     if known:
-        _check_inside(name, coordinates, new_grids)
+        _check_inside(name, coordinates, np.broadcast_to(new_grids, coordinates.shape))
         return sizes, index, None
     inside = index < sizes
     if sizes_valid is not None:
-        inside &= sizes_valid[..., None, :]
+        inside &= sizes_valid
     if index_valid is not None:
         inside &= index_valid
     ones = jnp.ones_like(sizes)
@@ -141,11 +149,11 @@ def _or(mask, values, other, known):
 
 
 def _check_inside(name, coordinates, new_grids):
-    outside = np.argwhere(coordinates >= new_grids[..., None, :])
+    outside = np.argwhere(coordinates >= new_grids)
     if outside.size:
-        *batch, token, axis = outside[0].tolist()
-        where, grid = [*batch, token, axis], new_grids[tuple(batch)]
+        where = tuple(outside[0].tolist())
+        grid = tuple(new_grids[where[:-1]].tolist())
         raise ValueError(
-            f"{name}: coordinates{where}={coordinates[tuple(where)]} must lie in the "
-            f"grid {tuple(grid.tolist())}; pass a mask for padding."
+            f"{name}: coordinates{list(where)}={coordinates[where]} must lie in the "
+            f"grid {grid}; pass a mask for padding."
         )

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._bounds import INT32_MAX
+from .._bounds import INT32_MAX, is_integer
 
 
 class Resizing(NamedTuple):
@@ -30,22 +30,26 @@ def resizing(function, method, antialias, align_corners, offset):
     """The conventions, or a `ValueError` of `function`."""
     if method not in ("bilinear", "bicubic"):
         raise ValueError(f"{function}: {method=} must be 'bilinear' or 'bicubic'.")
+    for name, flag in (("antialias", antialias), ("align_corners", align_corners)):
+        if not isinstance(flag, bool | np.bool_):
+            raise ValueError(f"{function}: {name}={flag!r} must be True or False.")
     if align_corners and antialias:
         raise ValueError(
             f"{function}: {align_corners=} must come with antialias=False."
         )
     if align_corners and offset:
         raise ValueError(f"{function}: {offset=} must be 0 with {align_corners=}.")
-    if not 0 <= offset < 1 or Fraction(str(offset)).denominator > 1000:
+    real = isinstance(offset, int | float | np.integer | np.floating)
+    if not real or not 0 <= offset < 1 or Fraction(str(offset)).denominator > 1000:
         raise ValueError(
             f"{function}: {offset=} must lie in [0, 1) and have three decimals at most."
         )
-    return Resizing(method, antialias, align_corners, Fraction(str(offset)))
+    return Resizing(method, bool(antialias), bool(align_corners), Fraction(str(offset)))
 
 
-def axis_size(function, name, size, *, least=1):
+def axis_size(function, name, size):
     """`size` as an int of one axis."""
-    if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < least:
+    if not is_integer(size) or size <= 0:
         raise ValueError(f"{function}: {name}={size} must be a positive integer.")
     return int(size)
 
@@ -72,7 +76,7 @@ def tap_weights(xp, dtype, index, new_size, old_size, how):
     if how.align_corners:
         over, under = index * (old_size - 1), xp.maximum(new_size - 1, 1)
     else:
-        new, old = _in_units(new_size, old_size, how)
+        new, old = _in_units(xp, new_size, old_size, how)
         over, under = (2 * index + 1) * old - new, 2 * xp.maximum(new, 1)
     first = over // under
     part = (over - first * under).astype(dtype) / _as(xp, under, dtype)
@@ -95,7 +99,7 @@ def dense_weights(xp, dtype, index, new_size, old_size, how):
             hit = taps[..., tap, None] == _lift(xp, rows, index)
             total = total + xp.where(hit, weights[..., tap, None], 0)
         return total
-    new, old = _in_units(new_size, old_size, how)
+    new, old = _in_units(xp, new_size, old_size, how)
     # The kernel is as wide as a pixel of the coarser grid.
     over = (2 * _lift(xp, rows, index) + 1) * _last(new) - _last((2 * index + 1) * old)
     distance = over.astype(dtype) / _last(_as(xp, 2 * xp.maximum(new, old), dtype))
@@ -106,9 +110,12 @@ def dense_weights(xp, dtype, index, new_size, old_size, how):
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _in_units(new_size, old_size, how):
+def _in_units(xp, new_size, old_size, how):
     """The sizes in units in which the offset, added to the new one, is an integer."""
     over, under = how.offset.numerator, how.offset.denominator
+    if over and (how.antialias or how.method == "bilinear"):
+        # Where an axis keeps its size PyTorch copies it, but not for the plain cubic.
+        over = xp.where(new_size == old_size, 0, over)
     return new_size * under + over, old_size * under
 
 

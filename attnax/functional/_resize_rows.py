@@ -48,7 +48,7 @@ def _from_all(table, index, sizes, old_grid, how):
         for axis in (0, 1)
     )
     weights = by_row[..., :, None] * by_column[..., None, :]
-    weights = weights.reshape(*weights.shape[:-2], -1)
+    weights = weights.reshape(*weights.shape[:-2], math.prod(old_grid))
     return jnp.einsum("...p,pd->...d", weights, table, precision=lax.Precision.HIGHEST)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
+from .._bounds import is_integer
 from .._dtypes import compute_dtype, float_dtype
 from ._add import add_rows
 from ._learned import (
@@ -191,7 +192,9 @@ def _check_tables(name, params, ids, type_ids, positions, padding_position):
         raise ValueError(f"{name}: positions must come with a table params.positions.")
     if padding_position is not None:
         num_positions = 0 if positions is None else learned.weight.shape[0]
-        if not 0 <= padding_position < num_positions:
+        if not is_integer(padding_position) or not (
+            0 <= padding_position < num_positions
+        ):
             raise ValueError(
                 f"{name}: {padding_position=} must lie in [0, {num_positions}), and "
                 "come with positions."

@@ -12,6 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
+from .._bounds import is_integer
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype
 from ._lookup import lookup_rows, row_indices
 
@@ -242,5 +243,9 @@ def check_token_embedding(function, vocab_size, d_model, padding_id):
     for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
         if size <= 0:
             raise ValueError(f"{function}: {name}={size} must be positive.")
-    if padding_id is not None and not 0 <= padding_id < vocab_size:
-        raise ValueError(f"{function}: {padding_id=} must lie in [0, {vocab_size}).")
+    if padding_id is None:
+        return
+    if not is_integer(padding_id) or not 0 <= padding_id < vocab_size:
+        raise ValueError(
+            f"{function}: {padding_id=} must be an integer in [0, {vocab_size})."
+        )

@@ -28,17 +28,19 @@ RESIZE_OPTIONS: dict[str, tuple[str, bool, bool, float]] = {
             "flava",
             "git",
             "glm4v",
+            "granite_docling",
             "groupvit",
             "ijepa",
             "instructblip",
+            "instructblipvideo",
+            "internvl",
             "janus",
             "kimi_k25",
             "kosmos2",
             "metaclip_2",
-            "mlcd",
             "owlv2",
             "owlvit",
-            "phi4_multimodal",
+            "qianfan_ocr",
             "siglip",
             "vit",
             "vit_mae",
@@ -77,8 +79,9 @@ def resize_options(family: str) -> dict[str, Any]:
     """How models of a family resize learned positions, as keyword arguments.
 
     Args:
-        family: A name of the table in `docs/resize.md`: a `model_type` of Hugging Face,
-            `"timm"`, `"dinov2_hub"`, `"big_vision"` and its kin.
+        family: A name of the table in `docs/resize.md`: the folder of a model in
+            transformers (its `model_type`, with `_` for `-` in most), `"timm"`,
+            `"dinov2_hub"`, `"big_vision"` and its kin.
 
     Returns:
         `method`, `antialias`, `align_corners` and `offset`, for `resize_positions`,

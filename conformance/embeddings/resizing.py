@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import itertools
 import re
 import types
 
@@ -60,10 +61,19 @@ def _reference(family):
     module = _module(family)
     by = f"transformers {transformers.__version__}, {module.__name__.split('.')[-2]} "
     for name, cls in vars(module).items():
-        if inspect.isclass(cls) and "interpolate_pos_encoding" in vars(cls):
+        if inspect.isclass(cls) and _resizes(cls):
             found = f"{by}{name}.interpolate_pos_encoding"
             return found, lambda table, grid, cls=cls: _of_class(cls, table, grid)
     return f"{by}get_vision_interpolation_indices_and_weights", _of_taps(module)
+
+
+def _resizes(cls):
+    """Whether a class has the method, a table, and calls the one on the other."""
+    if "interpolate_pos_encoding" not in vars(cls):
+        return False
+    text = inspect.getsource(cls)
+    table = "self.position_embedding =" in text or "self.position_embeddings =" in text
+    return table and ".interpolate_pos_encoding(" in text
 
 
 def _module(family):
@@ -82,7 +92,7 @@ def _of_class(cls, table, grid):
     import torch
 
     pixels, errors = 4, []
-    for prefix in (0, 1, 2):
+    for prefix, patch_size in itertools.product((0, 1, 2), (pixels, (pixels, pixels))):
         rows = torch.cat([torch.zeros(prefix, WIDTH), torch.tensor(table)])[None]
         model = types.SimpleNamespace(
             position_embeddings=rows,
@@ -91,7 +101,7 @@ def _of_class(cls, table, grid):
             num_positions=rows.shape[1],
             num_patches=SIDE * SIDE,
             embed_dim=WIDTH,
-            patch_size=pixels,
+            patch_size=patch_size,
             patch_embeddings=types.SimpleNamespace(patch_size=(pixels, pixels)),
             config=types.SimpleNamespace(patch_size=pixels, image_size=SIDE * pixels),
         )
@@ -100,7 +110,7 @@ def _of_class(cls, table, grid):
             made = cls.interpolate_pos_encoding(
                 model, embeddings, grid[0] * pixels, grid[1] * pixels
             )
-        except (RuntimeError, AttributeError) as error:
+        except (RuntimeError, AttributeError, TypeError) as error:
             errors.append(error)
             continue
         made = made.reshape(-1, WIDTH)

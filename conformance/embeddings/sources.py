@@ -1,6 +1,7 @@
 """Other people's files, of packages that are not installed whole."""
 
 import importlib
+import importlib.machinery
 import importlib.util
 import sys
 import types
@@ -16,4 +17,6 @@ def file_of_timm(name):
         for package, folder in (("timm", root), ("timm.layers", f"{root}/layers")):
             module = sys.modules[package] = types.ModuleType(package)
             module.__path__ = [folder]
+            # Others ask whether timm is there.
+            module.__spec__ = importlib.machinery.ModuleSpec(package, None)
     return importlib.import_module(f"timm.{name}")

@@ -165,7 +165,7 @@ def test_images_must_fit_the_batch():
         (
             pictures,
             ((1, 2, 3), 9),
-            r"patch_size=\(1, 2, 3\) must be positive: a number",
+            r"patch_size=\(1, 2, 3\) must be a positive integer",
         ),
         ([], (PATCH, 9), r"images=\[\] must hold an image at least"),
         (

@@ -290,7 +290,7 @@ def test_images_must_be_divisible():
 @pytest.mark.parametrize("size", (0, -2, (2, 0)))
 def test_sizes_must_be_positive(size):
     key = jax.random.key(0)
-    message = "patch_size=.* must be positive: a number or"
+    message = "patch_size=.* must be a positive integer or"
     sizes = {"num_channels": 3, "d_model": 4}
     with pytest.raises(ValueError, match=message):
         F.init_patch_embedding(key, patch_size=size, **sizes)

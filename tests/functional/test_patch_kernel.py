@@ -195,7 +195,7 @@ def test_kernels_must_fit_their_layout():
 @pytest.mark.errors
 @pytest.mark.parametrize("size", (0, -2, (2, 0), (1, 2, 0)))
 def test_sizes_must_be_positive(size):
-    message = r"patch_size=.* must be positive: a number or"
+    message = r"patch_size=.* must be a positive integer or"
     with pytest.raises(ValueError, match=message):
         F.patch_kernel_from_weight(jnp.ones((4, 1)), size, "HWIO")
     with pytest.raises(ValueError, match=message):

@@ -206,7 +206,7 @@ def test_videos_must_fit_their_patches():
     message = r"must be 8 patches of 2 x 2 x 3 pixels for image_size=\(4, 4, 6\)"
     with pytest.raises(ValueError, match=message):
         F.unpatchify(patches, (4, 4, 6), (2, 2, 3))
-    with pytest.raises(ValueError, match="must be positive: a number or"):
+    with pytest.raises(ValueError, match="must be a positive integer or"):
         F.patchify(jnp.ones((2, 2, 2, 2, 1)), (1, 1, 1, 1))
     with pytest.raises(ValueError, match=r"patch_size=\(0, 2, 2\) must be positive"):
         F.patchify(jnp.ones((2, 2, 2, 1)), (0, 2, 2))
@@ -226,7 +226,7 @@ def test_images_must_be_divisible():
 @pytest.mark.parametrize("size", (0, -2, (2, 0)))
 def test_sizes_must_be_positive(size):
     with pytest.raises(
-        ValueError, match=r"patch_size=.* must be positive: a number or"
+        ValueError, match=r"patch_size=.* must be a positive integer or"
     ):
         F.patchify(jnp.ones((4, 4, 1)), size)
     for shape in ((0, 4, 1), (4, 0, 1)):

@@ -174,13 +174,17 @@ def test_golden_grids_tell_the_conventions_apart():
         ({"method": "cubic"}, "method='cubic' must be 'bilinear' or 'bicubic'"),
         ({"old_grid": (3, 5)}, r"table.shape=\(12, 2\) must be \(3 \* 5, d_model\)"),
         ({"num_prefix_tokens": 1}, r"table.shape=\(12, 2\) must be \(1 \+ 3 \* 4"),
-        ({"num_prefix_tokens": -1}, "num_prefix_tokens=-1 must not be negative"),
+        ({"num_prefix_tokens": -1}, "num_prefix_tokens=-1 must be an integer and not"),
         ({"new_grid": (0, 4)}, "new_grid=0 must be a positive integer"),
         ({"new_grid": (3, 4, 5)}, r"new_grid=\(3, 4, 5\) must be \(rows, columns\)"),
         ({"new_grid": (3.0, 4)}, "new_grid=3.0 must be a positive integer"),
         ({"offset": -0.1}, r"offset=-0.1 must lie in \[0, 1\)"),
         ({"offset": 0.1234}, "offset=0.1234 must lie in .* three decimals"),
         ({"offset": float("nan")}, "offset=nan must lie in"),
+        ({"offset": "0.1"}, "offset='0.1' must lie in"),
+        ({"antialias": "False"}, "antialias='False' must be True or False"),
+        ({"antialias": None}, "antialias=None must be True or False"),
+        ({"num_prefix_tokens": 1.0}, "num_prefix_tokens=1.0 must be an integer"),
         (
             {"align_corners": True, "antialias": True},
             "align_corners=True must come with antialias=False",
@@ -192,6 +196,13 @@ def test_what_cannot_be_resized_is_refused(changed, message):
     arguments = {"old_grid": (3, 4), "new_grid": (5, 7), **BILINEAR, **changed}
     with refused(f"resize_positions: {message}"):
         F.resize_positions(jnp.zeros((12, 2)), **arguments)
+
+
+def test_a_table_without_features():
+    assert F.resize_positions(jnp.ones((12, 0)), (3, 4), (5, 2), **BILINEAR).shape == (
+        10,
+        0,
+    )
 
 
 @pytest.mark.errors

@@ -90,6 +90,35 @@ def test_one_program_serves_every_size(options):
     assert compiles == 1
 
 
+@pytest.mark.parametrize("options", CONVENTIONS)
+def test_a_sequence_of_several_images_has_a_size_for_each_patch(options):
+    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
+    grids, coordinates, mask = packed()
+    each = np.broadcast_to(grids[:, None], coordinates.shape)
+    settings = {"mask": mask, **options}
+    expected = F.resized_positions_at(table, OLD, grids, coordinates, **settings)
+    joined = [t.reshape(-1, *t.shape[2:]) for t in (each, coordinates, mask)]
+    apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **options)
+    for run in (apply, jax.jit(apply)):
+        assert_close(
+            run(table, *joined),
+            np.asarray(expected).reshape(-1, 3),
+            magnitude=SIZE,
+            roundings=40,
+        )
+
+
+@pytest.mark.parametrize("antialias", (False, True))
+def test_no_images_and_no_patches(antialias):
+    settings = {"method": "bilinear", "antialias": antialias}
+    table = np.ones((20, 3), np.float32)  # NumPy tables as well
+    for shape in ((0, 7), (2, 0)):
+        grids = np.ones((shape[0], 2), int)
+        where, mask = np.zeros((*shape, 2), int), np.ones(shape, bool)
+        rows = F.resized_positions_at(table, OLD, grids, where, mask=mask, **settings)
+        assert rows.shape == (*shape, 3)
+
+
 def test_known_arrays_are_checked_inside_jit_as_well():
     table, (grids, coordinates, mask) = jnp.ones((20, 3)), packed()
     arrays = [jnp.asarray(t) for t in (grids, coordinates)]
@@ -275,9 +304,11 @@ def test_integers_of_every_width(dtype):
         ({"new_grids": np.array([3, 7, 1])}, r"new_grids.shape=\(3,\) must be"),
         (
             {"coordinates": np.zeros((2, 2, 2), int)},
-            r"coordinates.shape=\(2, 2, 2\) must be .* batch of new_grids.shape=\(2,\)",
+            r"new_grids.shape=\(2,\) must be \(2, 2\), a size for each image, or",
         ),
-        ({"mask": np.ones(3, bool)}, r"mask.shape=\(3,\) must be that of"),
+        ({"mask": np.ones(3, bool)}, r"mask.shape=\(3,\) must be \(2,\)"),
+        ({"mask": np.ones(2, int)}, "mask.dtype=dtype.'int64'. must be bool"),
+        ({"coordinates": np.zeros(2, int)}, r"coordinates.shape=\(2,\) must be"),
         ({"method": "lanczos"}, "method='lanczos' must be"),
         ({"dtype": jnp.int32}, "dtype=int32 must be a real float dtype"),
     ),
