@@ -171,8 +171,11 @@ def cogvideox(grid, width, scales=(1, 1, 1)):
     return evaluate(grid, columns)
 
 
-def detr(mask, width, *, scale=2 * np.pi):
-    """Pixel by pixel, in float64; `scale` None counts without normalizing."""
+def detr(mask, width, *, scale=2 * np.pi, back=0):
+    """Pixel by pixel, in float64; `scale` None counts without normalizing.
+
+    `back` is 1/2 in Deformable DETR, which counts to the centers of pixels.
+    """
     mask = np.asarray(mask)
     out = np.zeros((*mask.shape, width))
     features = width // 2
@@ -182,7 +185,7 @@ def detr(mask, width, *, scale=2 * np.pi):
         for block, (line, place) in enumerate(((of_column, row), (of_row, column))):
             count = line[: place + 1].sum()
             if scale is not None:
-                count = count / (line.sum() + 1e-6) * scale
+                count = (count - back) / (line.sum() + 1e-6) * scale
             for j in range(features):
                 angle = count / 10_000.0 ** (2 * (j // 2) / features)
                 value = np.sin(angle) if j % 2 == 0 else np.cos(angle)

@@ -2,6 +2,7 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -16,7 +17,9 @@ def gaussian_fourier_features(
     """Sines, then cosines, of `2 pi * coordinates @ matrix`.
 
     The sum over the axes is taken in turns, one product after another, and reduced to
-    half a turn before `2 pi` enters.
+    half a turn before `2 pi` enters. In float32 the error is at most `3.8e-7 * num_axes
+    * turns + 5e-7`, where `turns` is the sum of the magnitudes of the products: 5e-6
+    for 6 turns, as SAM has them, and 5e-3 for 6000.
 
     Args:
         coordinates: Points, from -1 to 1 in SAM: `2 * point / size - 1`, of x and then
@@ -25,7 +28,8 @@ def gaussian_fourier_features(
             stored with the model; SAM's `positional_embedding`. It may be trained.
 
     Returns:
-        float32, or float64 if an argument is.
+        float32, or float64 if an argument is (in 64-bit mode). The same bits in and
+        outside `jit`.
 
     Raises:
         ValueError: If `coordinates` do not end in an axis as long as the first of
@@ -45,13 +49,21 @@ def gaussian_fourier_features(
         raise ValueError(
             f"{name}: {coordinates.shape=} must end in the axes of {matrix.shape=}."
         )
+    # First, as NumPy's float64 is JAX's float32 unless in 64-bit mode.
+    coordinates, matrix = jnp.asarray(coordinates), jnp.asarray(matrix)
     dtype = compute_dtype(
         float_dtype(name, "coordinates.dtype", coordinates.dtype),
         float_dtype(name, "matrix.dtype", matrix.dtype),
     )
-    coordinates, matrix = (jnp.asarray(t, dtype) for t in (coordinates, matrix))
+    return _fourier_features(coordinates.astype(dtype), matrix.astype(dtype))
+
+
+# One program, so that a product and a sum that XLA fuses into one rounding are fused
+# outside `jit` too; the difference is in the angle, which entries multiply.
+@jax.jit
+def _fourier_features(coordinates, matrix):
     # Not a dot product: its precision is a setting on accelerators.
     batched = matrix.reshape((1,) * (coordinates.ndim - 1) + matrix.shape)
     turns = jnp.sum(coordinates[..., None] * batched, axis=-2)
-    angle = (turns - jnp.round(turns)) * jnp.asarray(2 * math.pi, dtype)
+    angle = (turns - jnp.round(turns)) * jnp.asarray(2 * math.pi, turns.dtype)
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)

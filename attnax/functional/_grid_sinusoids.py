@@ -14,6 +14,7 @@ from ._sinusoids import (
     FRACTIONAL,
     arrange,
     check_layout,
+    check_numerics,
     checked_positions,
     geometric_inv_freq,
 )
@@ -48,14 +49,14 @@ def grid_sinusoids(
             first, `(1, 0)`, and no square grid shows the difference in its shape.
         axis_shares: Parts of the width that each axis of coordinates gets, every one
             even. `None` is equal parts.
-        base: Base of the frequencies. At least 1 and finite.
+        base: Base of the frequencies. At least 1 and a finite float64.
         frequency_shift: With 0 the last frequency is one step short of `1 / base`;
             with 1 it is `1 / base`. Below half the width of every axis. A single
             frequency is 1 whatever the shift.
         position_scale: Multiplies the frequencies, in float64: a number, or one for
-            each axis of coordinates. Positive and finite. It keeps integer coordinates
-            exact where a model divides them: for one trained on 16 x 16 patches and run
-            on `rows` x `columns`, `(16 / rows, 16 / columns)`.
+            each axis of coordinates, in the range that `sinusoids` has for it. It keeps
+            integer coordinates exact where a model divides them: for one trained on
+            16 x 16 patches and run on `rows` x `columns`, `(16 / rows, 16 / columns)`.
         layout: Within a block, `"sin_cos"` (all sines, then all cosines), `"cos_sin"`
             or `"interleaved"`.
         per_axis: False makes one block of all axes, with the sines of every axis before
@@ -71,8 +72,8 @@ def grid_sinusoids(
     Raises:
         ValueError: If `d_model` does not divide into even shares, `axis_order` does not
             name every axis once, an option is unknown or out of its range,
-            `coordinates` are not integers for exact numerics, or a known one lies
-            outside int32.
+            `coordinates` are neither integers nor, for `"float32"`, real floats, or a
+            known integer lies outside int32.
 
     Example:
         >>> grid = positions_from_grid((2, 3))
@@ -107,6 +108,7 @@ def detr_sinusoids(
     *,
     base: float = 10_000.0,
     scale: float | None = 2 * math.pi,
+    pixel_centers: bool = False,
 ) -> Float[Array, "*batch rows columns {d_model}"]:
     """Sinusoids of rows and columns counted within the mask of a padded image.
 
@@ -117,17 +119,23 @@ def detr_sinusoids(
     Args:
         mask: True (or non-zero) at the image, False at its padding.
         d_model: Width. A positive multiple of 4.
-        base: Base of the frequencies. At least 1 and finite.
-        scale: What the last row and the last column become. Positive and finite. `None`
-            leaves the counts as they are, and their phases exact.
+        base: Base of the frequencies. At least 1 and a finite float64.
+        scale: What the last row and the last column become. From 1.2e-38 to 3.4e38, the
+            range of float32. `None` leaves the counts as they are, and their phases
+            exact.
+        pixel_centers: True places a pixel half a count before its lower edge,
+            `(y - 1 / 2) / (y_last + 1e-6) * scale`, as Deformable DETR does. Needs a
+            `scale`.
 
     Returns:
-        float32, `(*batch, rows, columns, d_model)`, within 2e-6 at the default scale.
-        Padding gets finite features, which attention is expected to mask.
+        float32, `(*batch, rows, columns, d_model)`, within 2e-6 at the default scale
+        (with `pixel_centers`, at the image). Padding gets finite features, which
+        attention is expected to mask.
 
     Raises:
-        ValueError: If `d_model` is no positive multiple of 4, or `base` or `scale` is
-            out of its range.
+        ValueError: If `mask` is neither boolean nor integer, `d_model` is no positive
+            multiple of 4, `base` or `scale` is out of its range, or there are pixel
+            centers without a `scale`.
 
     Example:
         >>> mask = jnp.ones((2, 3), bool)
@@ -137,19 +145,30 @@ def detr_sinusoids(
     Reference:
         Carion et al., End-to-End Object Detection with Transformers, 2020,
         https://arxiv.org/abs/2005.12872; modeling_detr.py of transformers 5.23.0,
-        `DetrSinePositionEmbedding` with `normalize`.
+        `DetrSinePositionEmbedding` with `normalize`, and `pixel_centers` in
+        modeling_deformable_detr.py.
     """
     name = "detr_sinusoids"
     if mask.ndim < 2:
         raise ValueError(f"{name}: {mask.shape=} must be (..., rows, columns).")
-    if scale is not None and not 0 < scale < math.inf:
-        raise ValueError(f"{name}: {scale=} must be positive and finite, or None.")
+    # Of floats, additive masks would be read inside out.
+    if not any(jnp.issubdtype(mask.dtype, t) for t in (jnp.bool_, jnp.integer)):
+        raise ValueError(
+            f"{name}: {mask.dtype=!s} must be boolean or integer; compare an additive "
+            "mask with 0."
+        )
+    if pixel_centers and scale is None:
+        raise ValueError(f"{name}: {pixel_centers=} must come with a scale.")
     # To bool before JAX takes it: a 64-bit value may wrap to 0 there.
     mask = jnp.asarray(mask.astype(bool))
     counts = [jnp.cumsum(mask, axis=axis, dtype=jnp.int32) for axis in (-2, -1)]
     if scale is not None:
         y, x = (count.astype(jnp.float32) for count in counts)
-        counts = [y / (y[..., -1:, :] + 1e-6), x / (x[..., -1:] + 1e-6)]
+        back = 0.5 if pixel_centers else 0.0
+        counts = [
+            (y - back) / (y[..., -1:, :] + 1e-6),
+            (x - back) / (x[..., -1:] + 1e-6),
+        ]
     return _make_grid_sinusoids(
         name,
         jnp.stack(counts, axis=-1),
@@ -158,6 +177,7 @@ def detr_sinusoids(
         position_scale=1.0 if scale is None else scale,
         layout="interleaved",
         numerics="exact" if scale is None else "float32",
+        scale_name="scale",
     )
 
 
@@ -175,6 +195,7 @@ def _make_grid_sinusoids(
     per_axis=True,
     num_prefix_tokens=0,
     numerics="exact",
+    scale_name="position_scale",
 ):
     if coordinates.ndim < 2 or coordinates.shape[-1] == 0:
         raise ValueError(
@@ -187,8 +208,17 @@ def _make_grid_sinusoids(
     order = _axis_order(function, axis_order, num_axes)
     pairs = _pairs_of_axes(function, d_model, axis_shares, num_axes)
     scales = _scales_of_axes(function, position_scale, num_axes)
+    check_numerics(function, numerics)
     inv_freq = [
-        geometric_inv_freq(function, pairs[axis], base, frequency_shift, scales[axis])
+        geometric_inv_freq(
+            function,
+            pairs[axis],
+            base,
+            frequency_shift,
+            scales[axis],
+            numerics,
+            scale_name,
+        )
         for axis in order
     ]
     blocks = [block.size for block in inv_freq]
@@ -197,7 +227,7 @@ def _make_grid_sinusoids(
     )
     cos, sin = make_cos_sin(
         function,
-        coordinates,
+        jnp.asarray(coordinates),
         np.concatenate(inv_freq),
         axis_of_pair=np.repeat(order, blocks),
         num_axes=num_axes,

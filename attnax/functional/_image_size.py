@@ -2,7 +2,7 @@
 
 import math
 
-from ._patch_sizes import as_pair
+from ._patch_sizes import as_pair, positive_integer
 
 
 def image_size_for_max_patches(
@@ -25,7 +25,7 @@ def image_size_for_max_patches(
         `(height, width)`, multiples of the patch.
 
     Raises:
-        ValueError: If a size is not positive.
+        ValueError: If a size or `max_patches` is not a positive integer.
 
     Example:
         >>> image_size_for_max_patches((480, 640), 16, 256)
@@ -39,8 +39,7 @@ def image_size_for_max_patches(
     name = "image_size_for_max_patches"
     image = as_pair(name, "image_size", image_size)
     patch = as_pair(name, "patch_size", patch_size)
-    if max_patches <= 0:
-        raise ValueError(f"{name}: {max_patches=} must be positive.")
+    max_patches = positive_integer(name, "max_patches", max_patches)
 
     def grid(scale):
         # Scaled first, as there: the order decides where a ceiling jumps.

@@ -9,8 +9,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int32, Shaped
 
+from .._bounds import is_known
 from ._patch_blocks import cut, join
-from ._patch_sizes import as_pair, image_axes
+from ._patch_sizes import as_pair, image_axes, positive_integer
 
 
 class PackedPatches(NamedTuple):
@@ -50,12 +51,13 @@ def pack_patches(
 
     Returns:
         Patches for `apply_patch_projection`, coordinates, mask and grids: NumPy arrays
-        if all images are, else JAX arrays.
+        if all images are, else JAX arrays. The dtype of the images: `jax.device_put`
+        of the whole makes JAX arrays of it, float32 of float64 outside 64-bit mode.
 
     Raises:
         ValueError: If there is no image, one has more patches than fit, is not a
             multiple of the patch, or has other channels or another dtype than the
-            first, or a size is not positive.
+            first, or a size is not a positive integer.
 
     Example:
         >>> packed = pack_patches([jnp.ones((4, 6, 3)), jnp.ones((2, 4, 3))], 2, 8)
@@ -69,8 +71,7 @@ def pack_patches(
     """
     name = "pack_patches"
     patch = as_pair(name, "patch_size", patch_size)
-    if max_patches <= 0:
-        raise ValueError(f"{name}: {max_patches=} must be positive.")
+    max_patches = positive_integer(name, "max_patches", max_patches)
     if len(images) == 0:
         raise ValueError(f"{name}: {images=} must hold an image at least.")
     xp = np if all(isinstance(image, np.ndarray) for image in images) else jnp
@@ -83,7 +84,7 @@ def pack_patches(
         grids.append(grid)
     grids = np.array(grids, np.int32)
     index = np.arange(max_patches, dtype=np.int32)
-    mask = index < grids.prod(1, keepdims=True)
+    mask = _mask(grids, max_patches)
     coordinates = np.stack(np.divmod(index, grids[:, 1:]), -1) * mask[..., None]
     arrays = (coordinates, mask, grids)
     return PackedPatches(xp.stack(rows), *map(xp.asarray, arrays))
@@ -104,11 +105,11 @@ def unpack_patches(
         patch_order: As it was given to `pack_patches`.
 
     Returns:
-        The images, NumPy arrays if `packed.patches` is one.
+        The images, NumPy arrays if `packed.patches` is one, never views.
 
     Raises:
-        ValueError: If `packed.grids` is traced, or it or `patch_size` does not fit
-            `packed.patches`.
+        ValueError: If `packed.grids` is traced, it or `patch_size` does not fit
+            `packed.patches`, or `packed.mask`, where known, is of other grids.
 
     Example:
         >>> images = [jnp.ones((4, 6, 3)), jnp.ones((2, 4, 3))]
@@ -123,23 +124,46 @@ def unpack_patches(
     patch = as_pair(name, "patch_size", patch_size)
     if isinstance(packed.grids, Tracer):
         raise ValueError(f"{name}: packed.grids must not be traced; pass NumPy grids.")
-    batch, max_patches, patch_dim = packed.patches.shape
-    if patch_dim % math.prod(patch) != 0:
+    shape = packed.patches.shape
+    if len(shape) != 3 or shape[-1] % math.prod(patch) != 0:
         raise ValueError(
-            f"{name}: {packed.patches.shape=} must end in a multiple of "
-            f"{patch[0]} x {patch[1]}."
+            f"{name}: {packed.patches.shape=} must be (batch, max_patches, a multiple "
+            f"of {patch[0]} x {patch[1]})."
         )
-    grids = np.asarray(packed.grids)
-    bad = (grids <= 0).any(1) | (grids.prod(1) > max_patches)
-    if bad.any() or len(grids) != batch:
-        raise ValueError(
-            f"{name}: packed.grids={grids.tolist()} must be of at most {max_patches} "
-            f"patches each, for {batch} images."
-        )
+    grids = _known_grids(name, packed)
     return [
         join(name, row[: math.prod(grid)], tuple(grid), patch, patch_order)
         for row, grid in zip(packed.patches, grids.tolist(), strict=True)
     ]
+
+
+def _known_grids(function, packed):
+    """The grids on the host; a `ValueError` unless patches and mask are of them."""
+    grids = np.asarray(packed.grids)
+    batch, max_patches, _ = packed.patches.shape
+    if grids.shape != (batch, 2) or not np.issubdtype(grids.dtype, np.integer):
+        raise ValueError(
+            f"{function}: packed.grids={grids.tolist()} must be ({batch}, 2) integers."
+        )
+    # Each side alone first: their product could wrap.
+    fits = (grids > 0).all() and (grids <= max_patches).all()
+    if not fits or (grids.prod(1) > max_patches).any():
+        raise ValueError(
+            f"{function}: packed.grids={grids.tolist()} must be of at most "
+            f"{max_patches} patches each."
+        )
+    mask = packed.mask
+    if is_known(mask) and not np.array_equal(mask, _mask(grids, max_patches)):
+        raise ValueError(
+            f"{function}: packed.grids={grids.tolist()} must have their patches where "
+            f"packed.mask has them; it has {np.asarray(mask).sum(-1).tolist()}."
+        )
+    return grids
+
+
+def _mask(grids, max_patches):
+    """Which patches of each row are real: the first of it, as many as its grid has."""
+    return np.arange(max_patches) < grids.prod(1, keepdims=True)
 
 
 def _grid(function, index, image, first, patch, max_patches):

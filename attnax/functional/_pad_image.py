@@ -43,12 +43,12 @@ def pad_image(
             mean a few compilations. `None` is the next multiple of `patch_size`.
 
     Returns:
-        The padded image and its masks: the same kind of arrays. An image that is full
-        already comes back as it is.
+        The padded image and its masks: the same kind of arrays, never a view. A JAX
+        image that is full already comes back as it is.
 
     Raises:
-        ValueError: If a size is not positive, or `padded_size` is below that of the
-            image or not a multiple of `patch_size`.
+        ValueError: If a size is not a positive integer, or `padded_size` is below that
+            of the image or not a multiple of `patch_size`.
 
     Example:
         >>> padded = pad_image(jnp.ones((2, 3, 1)), 2, padded_size=(2, 6))
@@ -66,7 +66,7 @@ def pad_image(
     padded = _padded_size(name, size, patch, padded_size)
     width = [(0, 0)] * (image.ndim - len(size) - 1)
     width += [(0, new - old) for old, new in zip(size, padded, strict=True)]
-    if size != padded:
+    if xp is np or size != padded:  # a NumPy array that came back could be written to
         image = xp.pad(image, [*width, (0, 0)])
     pixels = _box(size, padded)
     starts = tuple(slice(None, None, side) for side in patch)

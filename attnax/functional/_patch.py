@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype
+from ._patch_product import patch_product
 from ._patch_sizes import as_size
 from ._patchify import patchify
 
@@ -120,15 +121,10 @@ def apply_patch_embedding(
         https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
         3.2. https://arxiv.org/abs/2103.15691
     """
-    name, weight = "apply_patch_embedding", params.weight
-    float_dtype(name, "image.dtype", image.dtype)
-    patches = patchify(image, patch_size)
-    if patches.shape[-1] != weight.shape[0]:
-        raise ValueError(
-            f"{name}: {weight.shape=} must have {patches.shape[-1]} rows for "
-            f"{patch_size=} and {image.shape[-1]} channels."
-        )
-    return apply_patch_projection(params, patches, dtype=dtype, precision=precision)
+    name, image = "apply_patch_embedding", jnp.asarray(image)
+    dtype = float_dtype(name, "dtype", image.dtype if dtype is None else dtype)
+    x = embedded_image(name, params, image, patch_size, dtype, precision)
+    return x.astype(dtype)
 
 
 def apply_patch_projection(
@@ -168,28 +164,43 @@ def apply_patch_projection(
         https://arxiv.org/abs/2010.11929; for packed batches, Dehghani et al., Patch n'
         Pack: NaViT, 2023, section 2.1. https://arxiv.org/abs/2307.06304
     """
-    name, weight = "apply_patch_projection", params.weight
-    float_dtype(name, "patches.dtype", patches.dtype)
+    name, patches = "apply_patch_projection", jnp.asarray(patches)
     dtype = float_dtype(name, "dtype", patches.dtype if dtype is None else dtype)
-    if patches.shape[-1] != weight.shape[0]:
+    return embedded_patches(name, params, patches, dtype, precision).astype(dtype)
+
+
+def embedded_image(function, params, image, patch_size, rounded_to, precision):
+    """As `embedded_patches`, of an image."""
+    float_dtype(function, "image.dtype", image.dtype)
+    patches, weight = patchify(image, patch_size), params.weight
+    if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
-            f"{name}: {patches.shape=} must end in {weight.shape[0]}, the number of "
-            f"rows of {weight.shape=}."
+            f"{function}: {weight.shape=} must have {patches.shape[-1]} rows for "
+            f"{patch_size=} and {image.shape[-1]} channels."
         )
-    if params.bias is not None and params.bias.shape != weight.shape[1:]:
+    return embedded_patches(function, params, patches, rounded_to, precision)
+
+
+def embedded_patches(function, params, patches, rounded_to, precision):
+    """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
+    weight, bias = params
+    for name, array in (("patches", patches), ("weight", weight), ("bias", bias)):
+        if array is not None:
+            float_dtype(function, f"{name}.dtype", array.dtype)
+    if weight.ndim != 2:
+        raise ValueError(f"{function}: {weight.shape=} must have two axes.")
+    if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
-            f"{name}: {params.bias.shape=} must be that of a row of {weight.shape=}."
+            f"{function}: {patches.shape=} must end in {weight.shape[0]}, the number "
+            f"of rows of {weight.shape=}."
         )
-    wide = compute_dtype(patches.dtype, weight.dtype)
-    operand = patches.dtype if patches.dtype == weight.dtype else wide
-    embedded = jnp.einsum(
-        "...p,pd->...d",
-        patches.astype(operand),
-        weight.astype(operand),
-        preferred_element_type=wide,
-        precision=precision,
-    )
-    if params.bias is not None:
-        bias = params.bias.astype(wide)
-        embedded = embedded + bias.reshape((1,) * (embedded.ndim - 1) + bias.shape)
-    return embedded.astype(dtype)
+    embedded = patch_product(patches, weight, rounded_to, precision)
+    if bias is None:
+        return embedded
+    if bias.shape != weight.shape[1:]:
+        raise ValueError(
+            f"{function}: {bias.shape=} must be that of a row of {weight.shape=}."
+        )
+    wide = compute_dtype(embedded.dtype, bias.dtype)
+    bias = bias.astype(wide).reshape((1,) * (embedded.ndim - 1) + bias.shape)
+    return embedded.astype(wide) + bias

@@ -21,7 +21,7 @@ def cut(function, image, patch_size, patch_order) -> Any:
     blocks = _reshape(image, num_axes + 1, shape)
     blocks = _transpose(blocks, axes)
     flat = (math.prod(grid), math.prod(patch) * channels)
-    return _reshape(blocks, len(axes), flat)
+    return own(_reshape(blocks, len(axes), flat), image)
 
 
 def join(function, patches, grid, patch, patch_order) -> Any:
@@ -31,7 +31,14 @@ def join(function, patches, grid, patch, patch_order) -> Any:
     blocks = _reshape(patches, 2, tuple(shape[axis] for axis in axes))
     blocks = _transpose(blocks, np.argsort(axes).tolist())
     pixels = (count * side for count, side in zip(grid, patch, strict=True))
-    return _reshape(blocks, len(axes), (*pixels, channels))
+    return own(_reshape(blocks, len(axes), (*pixels, channels)), patches)
+
+
+def own(array, source) -> Any:
+    """`array`, of NumPy in row order and without memory of `source`."""
+    if isinstance(array, np.ndarray) and np.may_share_memory(array, source):
+        return array.copy()
+    return array
 
 
 def _blocks(function, grid, patch, channels, patch_order):

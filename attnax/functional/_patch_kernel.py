@@ -5,6 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Array, Float
 
+from ._patch_blocks import own
 from ._patch_sizes import as_size
 
 # Axes as letters, flattened ones in parentheses.
@@ -34,11 +35,11 @@ def patch_weight_from_kernel(
 
     Returns:
         `(product of the patch's sides * channels, d_model)`, for
-        `PatchEmbeddingParams`: the same kind of array with the same bits.
+        `PatchEmbeddingParams`: the same kind of array with the same bits, never a view.
 
     Raises:
-        ValueError: If `layout` is unknown, or the kernel does not fit it or
-            `patch_size`.
+        ValueError: If `layout` is unknown, a size is not a positive integer, or the
+            kernel does not fit `layout` or `patch_size`.
 
     Example:
         >>> patch_weight_from_kernel(jnp.ones((8, 3, 4, 4)), "OIHW").shape
@@ -52,12 +53,14 @@ def patch_weight_from_kernel(
     name = "patch_weight_from_kernel"
     size = kernel_patch_size(name, "patch_size", kernel, layout, patch_size)
     axes, order = _axes(name, layout)
+    blocks = kernel
     if "(" in layout:
         lengths = dict(zip("THW"[-len(size) :], size, strict=True))
         lengths["O"], lengths["I"] = kernel.shape[0], kernel.shape[1] // math.prod(size)
-        kernel = kernel.reshape([lengths[axis] for axis in axes])
-    weight = kernel.transpose([axes.index(axis) for axis in order])
-    return _contiguous(weight.reshape(-1, weight.shape[-1]))
+        blocks = kernel.reshape([lengths[axis] for axis in axes])
+    weight = blocks.transpose([axes.index(axis) for axis in order])
+    *features, d_model = weight.shape
+    return own(weight.reshape(math.prod(features), d_model), kernel)
 
 
 def patch_kernel_from_weight(
@@ -74,11 +77,12 @@ def patch_kernel_from_weight(
         layout: As for `patch_weight_from_kernel`.
 
     Returns:
-        A kernel with the axes of `layout`: the same kind of array with the same bits.
+        A kernel with the axes of `layout`: the same kind of array with the same bits,
+        never a view.
 
     Raises:
-        ValueError: If `layout` is unknown, or the weight or `patch_size` does not fit
-            it.
+        ValueError: If `layout` is unknown, a size is not a positive integer, or the
+            weight or `patch_size` does not fit `layout`.
 
     Example:
         >>> patch_kernel_from_weight(jnp.ones((48, 8)), 4, "OIHW").shape
@@ -99,7 +103,9 @@ def patch_kernel_from_weight(
     channels, d_model = weight.shape[0] // math.prod(size), weight.shape[1]
     kernel = weight.reshape(*size, channels, d_model)
     kernel = kernel.transpose([order.index(axis) for axis in axes])
-    return _contiguous(kernel.reshape(d_model, -1) if "(" in layout else kernel)
+    if "(" in layout:
+        kernel = kernel.reshape(d_model, weight.shape[0])
+    return own(kernel, weight)
 
 
 def kernel_patch_size(function, name, kernel, layout, patch_size) -> tuple[int, ...]:
@@ -120,6 +126,8 @@ def kernel_patch_size(function, name, kernel, layout, patch_size) -> tuple[int, 
     if kernel.ndim != len(axes):
         raise ValueError(f"{function}: {kernel.shape=} must have {len(axes)} axes.")
     sides = tuple(kernel.shape[axes.index(axis)] for axis in "THW"[5 - len(axes) :])
+    if 0 in sides:
+        raise ValueError(f"{function}: {kernel.shape=} must have sides of 1 at least.")
     if size not in (None, sides):
         raise ValueError(
             f"{function}: {kernel.shape=} must have the sides of {name}={patch_size} "
@@ -145,8 +153,3 @@ def _size(function, name, patch_size, layout, axes):
             f"{layout=}."
         )
     return size
-
-
-def _contiguous(array):
-    """A NumPy array in row order, which writers of files take the bytes of."""
-    return np.ascontiguousarray(array) if isinstance(array, np.ndarray) else array

@@ -33,7 +33,7 @@ class ResizedPatchWeight(NamedTuple):
 
 
 def resize_patch_weight(
-    weight: Float[Array, "old_patch_dim d_model"],
+    weight: Float[Array | np.ndarray, "old_patch_dim d_model"],
     old_patch_size: int | tuple[int, ...],
     new_patch_size: int | tuple[int, ...],
     *,
@@ -52,7 +52,7 @@ def resize_patch_weight(
 
     Args:
         weight: Of a patch embedding, rows in (row, column, channel) order; of a video
-            in (frame, row, column, channel) order.
+            in (frame, row, column, channel) order. A JAX or a NumPy array.
         old_patch_size: Side of its patches in pixels, `(height, width)`, or for video
             `(frames, height, width)`.
         new_patch_size: Likewise, for the new weight.
@@ -63,13 +63,13 @@ def resize_patch_weight(
 
     Returns:
         The new weight, in float32 arithmetic and rounded once to the dtype of `weight`,
-        and the residual of each feature, not rounded. The weight itself if the sizes
-        are equal.
+        and the residual of each feature, not rounded: JAX arrays. The weight itself if
+        the sizes are equal. Where XLA takes subnormal numbers for zeros, so does this.
 
     Raises:
-        ValueError: If a size is not positive, the sizes have different axes, the weight
-            does not fit the old one or is not of a real float dtype, or `method` is
-            unknown.
+        ValueError: If a size is not a positive integer, the sizes have different axes,
+            the weight does not fit the old one or is not of a real float dtype,
+            `method` is unknown, or `antialias` is not a bool.
 
     Example:
         >>> weight = jnp.ones((4 * 4 * 3, 8))
@@ -82,17 +82,19 @@ def resize_patch_weight(
         to 4. https://arxiv.org/abs/2212.08013
     """
     name = "resize_patch_weight"
+    weight = jnp.asarray(weight)
     old = as_size(name, "old_patch_size", old_patch_size)
     if weight.ndim != 2 or weight.shape[0] % math.prod(old) != 0:
         raise ValueError(
             f"{name}: {weight.shape=} must have a multiple of "
             f"{' x '.join(map(str, old))} rows for {old_patch_size=}."
         )
+    float_dtype(name, "weight.dtype", weight.dtype)
     return _resize(name, weight, old, new_patch_size, method, antialias)
 
 
 def resize_patch_kernel(
-    kernel: Float[Array, "*old_kernel"],
+    kernel: Float[Array | np.ndarray, "*old_kernel"],
     new_patch_size: int | tuple[int, ...],
     *,
     layout: str,
@@ -115,8 +117,9 @@ def resize_patch_kernel(
         The new kernel, in the same layout and dtype, and the residual of each feature.
 
     Raises:
-        ValueError: If `layout` or `method` is unknown, or the kernel or a size does not
-            fit the layout.
+        ValueError: If `layout` or `method` is unknown, `antialias` is not a bool, a
+            size is not a positive integer, the kernel or a size does not fit the
+            layout, or the kernel is not of a real float dtype.
 
     Example:
         >>> options = dict(layout="OIHW", method="bicubic", antialias=True)
@@ -128,6 +131,8 @@ def resize_patch_kernel(
         https://arxiv.org/abs/2212.08013
     """
     name = "resize_patch_kernel"
+    kernel = jnp.asarray(kernel)
+    float_dtype(name, "kernel.dtype", kernel.dtype)
     old = kernel_patch_size(name, "old_patch_size", kernel, layout, old_patch_size)
     weight = patch_weight_from_kernel(kernel, layout, old)
     resized = _resize(name, weight, old, new_patch_size, method, antialias)
@@ -139,8 +144,8 @@ def _resize(function, weight, old, new_patch_size, method, antialias):
     new = as_size(function, "new_patch_size", new_patch_size)
     if len(old) != len(new):
         raise ValueError(f"{function}: {new_patch_size=} must have {len(old)} axes.")
+    # Here, or `axis_matrix` would report a mistake under its own name.
     resizing(function, method, antialias, align_corners=False, offset=0.0)
-    float_dtype(function, "weight.dtype", weight.dtype)
     dtype, d_model = compute_dtype(weight.dtype), weight.shape[1]
     matrices = {
         axis: axis_matrix(*sizes, method=method, antialias=antialias)
@@ -149,11 +154,12 @@ def _resize(function, weight, old, new_patch_size, method, antialias):
     }
     if not matrices:
         return ResizedPatchWeight(weight, jnp.zeros((d_model,), dtype))
-    wide = weight.astype(dtype).reshape(*old, -1, d_model)
+    channels = weight.shape[0] // math.prod(old)
+    wide = weight.astype(dtype).reshape(*old, channels, d_model)
     resized = wide
     for axis, matrix in matrices.items():
         resized = _along(np.linalg.pinv(matrix.T), resized, axis)
-    resized = resized.reshape(-1, d_model).astype(weight.dtype)
+    resized = resized.reshape(math.prod(new) * channels, d_model).astype(weight.dtype)
     return ResizedPatchWeight(resized, _residual(wide, matrices))
 
 
@@ -184,6 +190,13 @@ def _residual(weight, matrices):
 
 
 def _scaled(weight, axes):
-    """Each feature to 1 at most, so that no square under- or overflows."""
-    largest = lax.stop_gradient(jnp.abs(weight).max(axes, keepdims=True))
-    return weight / jnp.where(largest > 0, largest, 1)
+    """Each feature over a power of two, to below 2: no square over- or underflows.
+
+    XLA may multiply by the reciprocal of the power, which must not be subnormal either.
+    """
+    largest = jnp.abs(weight).max(axes, keepdims=True, initial=0)
+    largest = lax.stop_gradient(largest)
+    shrink = jnp.where(largest > 1, jnp.asarray(0.25, weight.dtype), 1)
+    weight, largest = weight * shrink, largest * shrink
+    mantissa = jnp.where(largest > 0, 2 * jnp.frexp(largest)[0], 1)
+    return weight / jnp.where(largest > 0, largest / mantissa, 1)

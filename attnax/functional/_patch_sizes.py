@@ -10,9 +10,17 @@ def as_pair(function, name, size) -> tuple[int, int]:
     pair = _sides(size)
     if len(pair) != 2:
         raise ValueError(
-            f"{function}: {name}={size} must be a positive integer or (height, width)."
+            f"{function}: {name}={size!r} must be a positive integer or (height, "
+            "width)."
         )
     return pair[0], pair[1]
+
+
+def positive_integer(function, name, size) -> int:
+    """A count as an int, however it is typed."""
+    if not is_integer(size) or size <= 0:
+        raise ValueError(f"{function}: {name}={size!r} must be a positive integer.")
+    return int(size)
 
 
 def as_size(function, name, size) -> tuple[int, ...]:
@@ -20,8 +28,8 @@ def as_size(function, name, size) -> tuple[int, ...]:
     axes = _sides(size)
     if len(axes) not in ORDERS:
         raise ValueError(
-            f"{function}: {name}={size} must be a positive integer or (height, width), "
-            "or for video (frames, height, width)."
+            f"{function}: {name}={size!r} must be a positive integer or (height, "
+            "width), or for video (frames, height, width)."
         )
     return axes
 

@@ -3,23 +3,25 @@
 import math
 
 import jax
+import numpy as np
 from jaxtyping import Array, Shaped
 
+from .._bounds import is_integer
 from ._patch_blocks import cut, join
 from ._patch_sizes import as_size, image_axes, patch_grid
 
 
 def patchify(
-    image: Shaped[Array, "*batch_and_frames height width channels"],
+    image: Shaped[Array | np.ndarray, "*batch_and_frames height width channels"],
     patch_size: int | tuple[int, ...],
     *,
     patch_order: str | None = None,
-) -> Shaped[Array, "*batch num_patches patch_dim"]:
+) -> Shaped[Array | np.ndarray, "*batch num_patches patch_dim"]:
     """Cuts an image into patches, row by row; `unpatchify` is its exact inverse.
 
     Args:
         image: Channels last: `(*batch, height, width, channels)`, or a video
-            `(*batch, frames, height, width, channels)`.
+            `(*batch, frames, height, width, channels)`. A JAX or a NumPy array.
         patch_size: Side of a patch in pixels, `(height, width)`, or for a video
             `(frames, height, width)`.
         patch_order: How a patch is flattened: `"HWC"`, by row, column, channel, or
@@ -27,12 +29,12 @@ def patchify(
 
     Returns:
         Patches from left to right, top to bottom and first to last frame, each
-        flattened. The dtype of `image`.
+        flattened. The same kind of array with the same dtype, never a view.
 
     Raises:
-        ValueError: If a size is not positive, the image is not a multiple of the patch,
-            `patch_order` is not one of patches with these axes, or pixels or channels
-            are sharded.
+        ValueError: If a size is not a positive integer, the image is not a multiple of
+            the patch, `patch_order` is not one of patches with these axes, or pixels
+            or channels are sharded.
 
     Example:
         >>> patchify(jnp.arange(8).reshape(2, 4, 1), 2)
@@ -51,12 +53,12 @@ def patchify(
 
 
 def unpatchify(
-    patches: Shaped[Array, "*batch num_patches patch_dim"],
-    image_size: int | tuple[int, ...],
+    patches: Shaped[Array | np.ndarray, "*batch num_patches patch_dim"],
+    image_size: int | tuple[int, ...] | list[int],
     patch_size: int | tuple[int, ...] | None = None,
     *,
     patch_order: str | None = None,
-) -> Shaped[Array, "*batch_and_frames height width channels"]:
+) -> Shaped[Array | np.ndarray, "*batch_and_frames height width channels"]:
     """Puts the patches of `patchify` together again.
 
     Args:
@@ -69,7 +71,8 @@ def unpatchify(
         patch_order: As it was given to `patchify`.
 
     Returns:
-        The image or video, channels last.
+        The image or video, channels last: the same kind of array with the same dtype,
+        never a view.
 
     Raises:
         ValueError: If the sizes do not fit the patches, `patch_order` is not one of
@@ -91,7 +94,10 @@ def unpatchify(
     num_patches, patch_dim = patches.shape[-2:]
     num_axes = 2 if patch_size is None else len(as_size(name, "patch_size", patch_size))
     channels = None
-    if isinstance(image_size, tuple) and len(image_size) > num_axes:
+    if isinstance(image_size, tuple | list) and len(image_size) > num_axes:
+        image_size = tuple(image_size)
+        if not all(map(is_integer, image_size)):
+            raise ValueError(f"{name}: {image_size=} must be integers.")
         wanted, channels = image_size[: -num_axes - 1], image_size[-1]
         if wanted != patches.shape[:-2]:
             raise ValueError(
@@ -116,6 +122,8 @@ def unpatchify(
 
 def _check_sharding(function, name, array, num_axes):
     """A `ValueError` if one of the last `num_axes` is sharded."""
+    if isinstance(array, np.ndarray):
+        return
     spec = jax.typeof(array).sharding.spec
     if any(axis is not None for axis in spec[-num_axes:]):
         raise ValueError(
@@ -125,8 +133,8 @@ def _check_sharding(function, name, array, num_axes):
 
 
 def _square_patch(patch_dim, channels):
-    side = math.isqrt(patch_dim // channels) if channels else 0
-    if channels is None or side * side * channels != patch_dim:
+    side = math.isqrt(patch_dim // channels) if channels and channels > 0 else 0
+    if not side or side * side * (channels or 0) != patch_dim:
         raise ValueError(
             f"unpatchify: patch_size must be given for {patch_dim=} and {channels=}."
         )

@@ -2,9 +2,11 @@
 
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from .._bounds import is_integer
@@ -13,7 +15,7 @@ from ._resize_axis import axis_size, dense_weights, resizing
 
 
 def resize_positions(
-    table: Float[Array, "old_rows d_model"],
+    table: Float[Array | np.ndarray, "old_rows d_model"],
     old_grid: tuple[int, int],
     new_grid: tuple[int, int],
     *,
@@ -73,6 +75,9 @@ def resize_positions(
     check_table(name, table, old_grid, num_prefix_tokens)
     if new_grid == old_grid:
         return table
+    sharding = jax.typeof(table).sharding
+    if sharding.mesh.explicit_axes:  # the new rows are those of no device alone
+        table = jax.reshard(table, PartitionSpec(None, sharding.spec[1]))
     wide = compute_dtype(table.dtype)
     grid = table[num_prefix_tokens:].astype(wide).reshape(*old_grid, table.shape[1])
     for axis, subscripts in enumerate(("ri,icd->rcd", "cj,rjd->rcd")):

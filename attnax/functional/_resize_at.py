@@ -13,7 +13,7 @@ from ._resize_rows import resized_rows
 
 
 def resized_positions_at(
-    table: Float[Array, "old_rows d_model"],
+    table: Float[Array | np.ndarray, "old_rows d_model"],
     old_grid: tuple[int, int],
     new_grids: Integer[Array | np.ndarray, "*sizes 2"],
     coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"],

@@ -3,14 +3,17 @@
 import math
 import operator
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
 from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, nan_where_invalid
+from .._dtypes import compute_dtype
 from ._rope_cos_sin import make_cos_sin
 
 FRACTIONAL = "pass numerics='float32' for fractional positions"
+FLOAT32 = jnp.finfo(jnp.float32)
 
 
 def sinusoids(
@@ -39,11 +42,12 @@ def sinusoids(
     Args:
         positions: Positions, any shape; integers unless `numerics` is `"float32"`.
         d_model: Width. Positive; at least 2 unless `odd_width` is `"sine"`.
-        base: Base of the frequencies. At least 1 and finite.
+        base: Base of the frequencies. At least 1 and a finite float64.
         frequency_shift: With 0 the last frequency is one step short of `1 / base`;
             with 1 it is `1 / base` (tensor2tensor, Whisper). Below half the width. A
             single frequency is 1 whatever the shift.
-        position_scale: Multiplies every frequency, in float64. Positive and finite.
+        position_scale: Multiplies every frequency, in float64. Positive and below
+            2**64; from 1.2e-38 to 3.4e38, the range of float32, for `"float32"`.
         position_offset: Added to positions, which must then still be int32.
         padding_position: A position, before the offset, whose row is zeros.
         layout: `"interleaved"` (sine and cosine of each angle side by side),
@@ -51,11 +55,12 @@ def sinusoids(
         odd_width: What becomes of an odd `d_model`: one more sine than cosines
             (`"sine"`), a last column of zeros (`"zero"`), a result one feature
             narrower (`"drop"`), or an error (`"refuse"`).
-        scale: Multiplies the result. Finite, or `"unit"`: `sqrt(2 / d_model)`, which
-            makes rows of an even width unit vectors. A learned scale is the caller's
-            product.
+        scale: Multiplies the result. 0, from 1.2e-38 to 3.4e38 in magnitude, or
+            `"unit"`: `sqrt(2 / d_model)`, which makes rows of an even width unit
+            vectors. A learned scale is the caller's product.
         numerics: `"exact"`, or `"float32"` for fractional positions: a float32 product
-            that differentiates, whose error is 2**-23 of the angle.
+            that differentiates, whose error is 2**-23 of the angle. Positions are
+            compared and offset before they are rounded to float32.
 
     Returns:
         float32, the shape of `positions` and then `d_model` features, or one less where
@@ -63,8 +68,8 @@ def sinusoids(
         offset, give rows of NaN.
 
     Raises:
-        ValueError: If an option is unknown or out of its range, `positions` are not
-            integers for exact numerics, or a known one leaves int32.
+        ValueError: If an option is unknown or out of its range, `positions` are neither
+            integers nor, for `"float32"`, real floats, or a known integer leaves int32.
 
     Example:
         >>> sinusoids(jnp.array([0]), 5, layout="sin_cos", odd_width="zero")
@@ -112,7 +117,10 @@ def make_sinusoids(
     half = _half_width(function, d_model, odd_width)
     check_layout(function, layout)
     factor = _factor(function, scale, d_model)
-    inv_freq = geometric_inv_freq(function, half, base, frequency_shift, position_scale)
+    check_numerics(function, numerics)
+    inv_freq = geometric_inv_freq(
+        function, half, base, frequency_shift, position_scale, numerics
+    )
     padding = None
     if padding_position is not None:
         padding = _int32(function, "padding_position", padding_position)
@@ -122,12 +130,12 @@ def make_sinusoids(
     )
     # Past int32 the sum wraps: `valid` tells where.
     shifted = positions + np.asarray(offset, positions.dtype) if offset else positions
-    cos, sin = make_cos_sin(function, shifted, inv_freq, numerics=numerics)
+    cos, sin = make_cos_sin(function, jnp.asarray(shifted), inv_freq, numerics=numerics)
     rows = arrange(sin, cos, layout, d_model)
     if factor != 1.0:
         rows = np.float32(factor) * rows
     if padding is not None:
-        is_padding = positions == np.asarray(padding, positions.dtype)
+        is_padding = _equal(positions, padding)
         rows = jnp.where(is_padding[..., None], jnp.zeros_like(rows), rows)
     if odd_width == "zero" and d_model % 2 == 1:
         rows = jnp.pad(rows, [(0, 0)] * positions.ndim + [(0, 1)])
@@ -135,37 +143,83 @@ def make_sinusoids(
 
 
 def checked_positions(function, name, positions, numerics, fractional, offset=0):
-    """int32 positions that stay int32 with the offset and where, or float32 ones."""
-    if numerics not in ("exact", "float32"):
-        raise ValueError(f"{function}: {numerics=} must be 'exact' or 'float32'.")
-    if numerics == "float32":
-        return jnp.asarray(positions, jnp.float32), None
-    dtype = jnp.result_type(positions)
+    """int32 positions that stay int32 with the offset and where, or wide float ones.
+
+    Floats of NumPy are float64 on the host, which holds every int32.
+    """
+    if not isinstance(positions, jax.Array):
+        positions = np.asarray(positions)
+    dtype = positions.dtype
+    if numerics == "float32" and jnp.issubdtype(dtype, jnp.floating):
+        if isinstance(positions, np.ndarray):
+            return positions.astype(np.float64), None
+        return positions.astype(compute_dtype(dtype)), None
     if not jnp.issubdtype(dtype, jnp.integer):
-        raise ValueError(
-            f"{function}: {name}.{dtype=!s} must be integer; {fractional}."
-        )
+        rule = "integer or a real float"
+        if numerics == "exact":
+            rule = f"integer; {fractional}"
+        raise ValueError(f"{function}: {name}.{dtype=!s} must be {rule}.")
     bounds = INT32_MIN - min(offset, 0), INT32_MAX + 1 - max(offset, 0)
     hint = f" for position_offset={offset}" if offset else ""
     return int32_in_range(function, name, positions, *bounds, hint)
 
 
-def geometric_inv_freq(function, half, base, frequency_shift, position_scale):
-    """`position_scale * base ** (-k / (half - frequency_shift))`, in float64."""
-    if not 1 <= base < math.inf:
+def check_numerics(function, numerics):
+    """The kinds of arithmetic."""
+    if numerics not in ("exact", "float32"):
+        raise ValueError(f"{function}: {numerics=} must be 'exact' or 'float32'.")
+
+
+def geometric_inv_freq(
+    function,
+    half,
+    base,
+    frequency_shift,
+    position_scale,
+    numerics,
+    name="position_scale",
+):
+    """`position_scale * base ** (-k / (half - frequency_shift))`, in float64.
+
+    `name` is what the caller's own signature calls `position_scale`.
+    """
+    step, shift, scale = (as_float(t) for t in (base, frequency_shift, position_scale))
+    if not 1 <= step < math.inf:
         raise ValueError(f"{function}: {base=} must be at least 1 and finite.")
-    if not 0 < position_scale < math.inf:
-        raise ValueError(f"{function}: {position_scale=} must be positive and finite.")
-    if not math.isfinite(frequency_shift):
+    if not 0 < scale < math.inf:
+        raise ValueError(
+            f"{function}: {name}={position_scale} must be positive and finite."
+        )
+    if numerics == "exact" and scale >= 2.0**64:
+        raise ValueError(f"{function}: {name}={position_scale} must be below 2**64.")
+    if numerics == "float32" and not is_normal(scale):
+        raise ValueError(
+            f"{function}: {name}={position_scale} must lie in the range of float32, "
+            "1.2e-38 to 3.4e38."
+        )
+    if not math.isfinite(shift):
         raise ValueError(f"{function}: {frequency_shift=} must be finite.")
     pairs = math.ceil(half)
     if pairs == 1:  # where the exponent would be 0 / 0 for a shift of 1
-        return np.array([float(position_scale)])
-    if not frequency_shift < half:
+        return np.array([scale])
+    if not shift < half:
         raise ValueError(f"{function}: {frequency_shift=} must be below {half}.")
     # Python's power, one at a time: NumPy's vector form is allowed to be less exact.
-    exponents = [-k / (half - frequency_shift) for k in range(pairs)]
-    return float(position_scale) * np.array([float(base) ** e for e in exponents])
+    exponents = [-k / (half - shift) for k in range(pairs)]
+    return scale * np.array([step**e for e in exponents])
+
+
+def as_float(value):
+    """Python's float of a static number; infinity past its range."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def is_normal(value):
+    """Whether float32 has a normal number for it: no infinity, no flush to zero."""
+    return float(FLOAT32.tiny) <= abs(value) <= float(FLOAT32.max)
 
 
 def check_layout(function, layout):
@@ -180,7 +234,8 @@ def arrange(sin, cos, layout, width):
     """At most `width` features of sines and cosines in the order of `layout`."""
     if layout == "interleaved":
         pairs = jnp.stack([sin, cos], axis=-1)
-        return pairs.reshape(*sin.shape[:-1], -1)[..., :width]
+        # Not -1: nothing can be inferred where an axis is empty.
+        return pairs.reshape(*sin.shape[:-1], 2 * sin.shape[-1])[..., :width]
     cos = cos[..., : width // 2]
     parts = [sin, cos] if layout == "sin_cos" else [cos, sin]
     return jnp.concatenate(parts, axis=-1)
@@ -205,9 +260,19 @@ def _half_width(function, d_model, odd_width):
 def _factor(function, scale, d_model):
     if scale == "unit":
         return math.sqrt(2 / d_model)
-    if isinstance(scale, str) or not math.isfinite(scale):
-        raise ValueError(f"{function}: {scale=} must be finite, or 'unit'.")
-    return scale
+    factor = math.inf if isinstance(scale, str) else as_float(scale)
+    if factor != 0 and not is_normal(factor):
+        raise ValueError(
+            f"{function}: {scale=} must be 0, from 1.2e-38 to 3.4e38 in magnitude, as "
+            "float32 is, or 'unit'."
+        )
+    return factor
+
+
+def _equal(positions, value):
+    """Where checked positions are an int32, which a float32 may not hold."""
+    typed = np.asarray(value, positions.dtype)
+    return jnp.asarray((positions == typed) & (float(typed) == value))
 
 
 def _int32(function, name, value):

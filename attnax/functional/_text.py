@@ -171,6 +171,8 @@ def apply_text_embedding(
 def _check_tables(name, params, ids, type_ids, positions, padding_position):
     """What goes with which table, and that their sizes fit."""
     token, learned, types = params
+    if not ids.shape:
+        raise ValueError(f"{name}: token_ids.shape=() must be (*batch, seq_len).")
     for table_name, table in (("positions", learned), ("token_types", types)):
         if table is not None and table.weight.shape[1] != token.weight.shape[1]:
             raise ValueError(

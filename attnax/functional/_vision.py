@@ -11,6 +11,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from .._bounds import is_integer
 from .._dtypes import compute_dtype, float_dtype
 from ._add import add_rows
 from ._extra_tokens import insert_tokens
@@ -20,12 +21,13 @@ from ._learned import (
 )
 from ._patch import (
     PatchEmbeddingParams,
-    apply_patch_embedding,
+    embedded_image,
     init_patch_embedding,
 )
 from ._patch_sizes import as_size, patch_grid
 from ._positions import broadcasts_to
 from ._resize import resize_positions
+from ._resize_axis import resizing
 
 
 class VisionEmbeddingParams(NamedTuple):
@@ -114,7 +116,7 @@ def init_vision_embedding(
             raise ValueError(f"{name}: {count_name}={count} must not be negative.")
     num_rows = 0
     if positions:
-        num_rows = num_tokens_before + math.prod(_check_grid(name, grid, patch_size))
+        num_rows = num_tokens_before + _num_patches(name, grid, patch_size)
     patch_key, *keys = jax.random.split(key, 5)
     patch = init_patch_embedding(
         patch_key,
@@ -170,8 +172,9 @@ def apply_vision_embedding(
         grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the table
             of positions was made for; not read without one.
         resize: How positions are resized if the image has another grid: the keyword
-            arguments of `resize_positions`. There is no default, since released models
-            differ. Videos have the grid of the table.
+            arguments of `resize_positions`, checked whenever they are given. There is
+            no default, since released models differ; `attnax.interop.resize_options`
+            has theirs. Videos have the grid of the table.
         masked: True at patches that `mask_token` stands for; batch axes broadcast.
         precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
 
@@ -182,8 +185,9 @@ def apply_vision_embedding(
     Raises:
         ValueError: If the image is not of a real float dtype or not a multiple of the
             patch, the parameters do not fit each other, the patch or `grid`, the image
-            has another grid and `resize` is `None` or the image a video, or `masked`
-            does not fit or comes without a `mask_token`.
+            has another grid and `resize` is `None` or the image a video, `resize` is
+            not what `resize_positions` takes, or `masked` is not bool, does not fit or
+            comes without a `mask_token`.
 
     Example:
         >>> sizes = dict(patch_size=4, grid=(2, 3))
@@ -201,10 +205,11 @@ def apply_vision_embedding(
     name = "apply_vision_embedding"
     float_dtype(name, "image.dtype", image.dtype)
     wide, num_before = check_vision_params(name, params, grid, patch_size, image.dtype)
-    # Wide already, so that patches are not rounded before positions are added.
-    x = apply_patch_embedding(
-        params.patch, image, patch_size=patch_size, dtype=wide, precision=precision
-    )
+    if resize is not None:
+        check_resize(name, resize)
+    # Patches are not rounded before positions are added.
+    x = embedded_image(name, params.patch, image, patch_size, image.dtype, precision)
+    x = x.astype(wide)
     if masked is not None:
         x = _replace_masked(name, x, masked, params.mask_token)
     if params.tokens_before is not None:
@@ -222,9 +227,17 @@ def apply_vision_embedding(
 
 
 HOW_TO_RESIZE = (
-    "must say how positions are resized: the keyword arguments of resize_positions, "
-    "as attnax.interop.resize_options has them for released models."
+    "must say how positions are resized: method and antialias, and align_corners and "
+    'offset where a model has them; as attnax.interop.resize_options("vit") does.'
 )
+
+
+def check_resize(name, resize):
+    """A `ValueError` unless `resize_positions` takes `resize`, for any image."""
+    needed, more = {"method", "antialias"}, {"align_corners": False, "offset": 0.0}
+    if not isinstance(resize, Mapping) or not needed <= {*resize} <= {*needed, *more}:
+        raise ValueError(f"{name}: {resize=} {HOW_TO_RESIZE}")
+    resizing(name, **{**more, **resize})
 
 
 def _resized(name, table, grid, new_grid, resize, num_before):
@@ -250,6 +263,10 @@ def _replace_masked(name, x, masked, mask_token):
     if mask_token is None:
         raise ValueError(f"{name}: masked must come with params.mask_token.")
     shape = x.shape[:-1]
+    if masked.dtype != np.bool_:
+        raise ValueError(
+            f"{name}: masked.dtype={masked.dtype} must be bool; compare it first."
+        )
     if masked.shape[-1:] != shape[-1:] or not broadcasts_to(masked.shape, shape):
         raise ValueError(f"{name}: {masked.shape=} must broadcast to {shape}.")
     masked = jnp.asarray(masked)
@@ -258,19 +275,25 @@ def _replace_masked(name, x, masked, mask_token):
     return jnp.where(masked, mask_token, x)
 
 
-def _check_grid(name, grid, patch_size):
-    """`grid`; a `ValueError` unless it has the axes of `patch_size`."""
-    num_axes = len(as_size(name, "patch_size", patch_size))
-    if grid is None or len(grid) != num_axes or min(grid) <= 0:
+def _num_patches(name, grid, patch_size):
+    """Of `grid`, which has the axes of `patch_size`; that is `None` if packed."""
+    num_axes, reason = 2, ": packed batches are of images"
+    if patch_size is not None:
+        num_axes = len(as_size(name, "patch_size", patch_size))
+        reason = f" for {patch_size=}"
+    fits = isinstance(grid, tuple | list) and len(grid) == num_axes
+    if not fits or not all(is_integer(size) and size > 0 for size in grid):
         raise ValueError(
-            f"{name}: {grid=} must be {num_axes} positive numbers of patches for "
-            f"{patch_size=}."
+            f"{name}: {grid=} must be {num_axes} positive numbers of patches{reason}."
         )
-    return grid
+    return math.prod(grid)
 
 
 def check_vision_params(name, params, grid, patch_size, dtype):
-    """The dtype of the arithmetic, and the number of tokens that have positions."""
+    """The dtype of the arithmetic, and the number of tokens that have positions.
+
+    `patch_size` is `None` where patches come packed.
+    """
     patch, positions, before, after, mask_token = params
     d_model = patch.weight.shape[-1]
     table = None if positions is None else positions.weight
@@ -285,7 +308,7 @@ def check_vision_params(name, params, grid, patch_size, dtype):
             )
     num_before = 0 if before is None else before.shape[0]
     if table is not None:
-        num_patches = math.prod(_check_grid(name, grid, patch_size))
+        num_patches = _num_patches(name, grid, patch_size)
         if table.shape[0] != num_before + num_patches:
             raise ValueError(
                 f"{name}: params.positions.weight of shape {table.shape} must have "

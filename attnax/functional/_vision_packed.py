@@ -10,9 +10,14 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from .._dtypes import float_dtype
 from ._extra_tokens import insert_tokens
-from ._patch import apply_patch_projection
+from ._patch import embedded_patches
 from ._resize_at import resized_positions_at
-from ._vision import HOW_TO_RESIZE, VisionEmbeddingParams, check_vision_params
+from ._vision import (
+    HOW_TO_RESIZE,
+    VisionEmbeddingParams,
+    check_resize,
+    check_vision_params,
+)
 
 
 def apply_packed_vision_embedding(
@@ -30,7 +35,8 @@ def apply_packed_vision_embedding(
 
     As `apply_vision_embedding` embeds each image, with zeros at padding. The sizes may
     be traced: one compiled step serves batches of any images. `*packed` are the four
-    arrays that `pack_patches` returns.
+    arrays that `pack_patches` returns. `grids` are of the images, one for each; `grid`
+    is of the table of positions, one for all.
 
     Args:
         params: As `init_vision_embedding` draws them.
@@ -38,22 +44,24 @@ def apply_packed_vision_embedding(
             `params.patch.weight`; anything finite at padding.
         coordinates: `(row, column)` of each patch in the grid of its image.
         mask: True at patches, False at padding.
-        grids: `(rows, columns)` of each image.
-        grid: `(rows, columns)` that the table of positions was made for; not read
-            without one.
-        resize: How positions are resized: the keyword arguments of `resize_positions`
-            (SigLIP 2: bilinear, antialiased). Not read without positions.
+        grids: Of the images: `(rows, columns)` of patches of each, an array.
+        grid: Of the table: `(rows, columns)` that its positions were made for, two
+            numbers; not read without one.
+        resize: How positions are resized: the keyword arguments of `resize_positions`,
+            checked whenever they are given; `attnax.interop.resize_options` has those
+            of released models. May be `None` without positions.
         precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
 
     Returns:
         The tokens before, those after and the patches as they came, in the dtype of
         `patches`. Coordinates and sizes that are traced and out of range give rows of
-        NaN, as in `resized_positions_at`.
+        NaN, as in `resized_positions_at`; without positions their values are not read.
 
     Raises:
         ValueError: If the patches are not of a real float dtype, the parameters do not
-            fit each other, the patches or `grid`, `resize` is `None` though there are
-            positions, or as `resized_positions_at` does.
+            fit each other, the patches or `grid`, `coordinates`, `mask` or `grids` do
+            not fit the patches or have another dtype, `resize` is `None` though there
+            are positions, or as `resized_positions_at` does.
 
     Example:
         >>> key, sizes = jax.random.key(0), dict(patch_size=2, num_channels=1)
@@ -72,10 +80,12 @@ def apply_packed_vision_embedding(
     name = "apply_packed_vision_embedding"
     patches = jnp.asarray(patches)
     float_dtype(name, "patches.dtype", patches.dtype)
-    wide, num_before = check_vision_params(name, params, grid, 1, patches.dtype)
-    if mask.shape != patches.shape[:-1]:
-        raise ValueError(f"{name}: {mask.shape=} must be that of the patches.")
-    x = apply_patch_projection(params.patch, patches, dtype=wide, precision=precision)
+    wide, num_before = check_vision_params(name, params, grid, None, patches.dtype)
+    _check_arrays(name, patches, coordinates, mask, grids)
+    if resize is not None:
+        check_resize(name, resize)
+    x = embedded_patches(name, params.patch, patches, patches.dtype, precision)
+    x = x.astype(wide)
     before = params.tokens_before
     if params.positions is not None and grid is not None:
         if resize is None:
@@ -93,3 +103,27 @@ def apply_packed_vision_embedding(
     if params.tokens_after is not None:
         x = insert_tokens(x, params.tokens_after, index=num_before)
     return x.astype(patches.dtype)
+
+
+def _check_arrays(name, patches, coordinates, mask, grids):
+    """Shapes and dtypes, with positions or without."""
+    shape = patches.shape[:-1]
+    if mask.shape != shape:
+        raise ValueError(f"{name}: {mask.shape=} must be that of the patches.")
+    if mask.dtype != np.bool_:
+        raise ValueError(
+            f"{name}: mask.dtype={mask.dtype} must be bool; compare it first."
+        )
+    for array_name, array, wanted in (
+        ("coordinates", coordinates, (*shape, 2)),
+        ("grids", grids, (*shape[:-1], 2)),
+    ):
+        if array.shape != wanted:
+            raise ValueError(
+                f"{name}: {array_name}.shape={array.shape} must be {wanted} for "
+                f"{patches.shape=}."
+            )
+        if not jnp.issubdtype(array.dtype, jnp.integer):
+            raise ValueError(
+                f"{name}: {array_name}.dtype={array.dtype} must be integer."
+            )

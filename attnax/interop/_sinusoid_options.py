@@ -5,7 +5,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+from .._bounds import INT32_MAX, INT32_MIN, is_integer
+
+_ONE_AXIS, _GRID = "sinusoid_options", "grid_sinusoid_options"
 
 
 def sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
@@ -23,7 +25,8 @@ def sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
         A new dict, to be unpacked into the call.
 
     Raises:
-        ValueError: If the family, or a setting of it, is not known.
+        ValueError: If the family, or a setting of it, is not known, or one is out of
+            its range.
 
     Example:
         >>> options = sinusoid_options("whisper")
@@ -39,7 +42,7 @@ def sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
         `sinusoidal_positional_embeddings`; x-transformers x_transformers.py
         `ScaledSinusoidalEmbedding`.
     """
-    return _options("sinusoid_options", SINUSOIDS, family, settings)
+    return _options(_ONE_AXIS, SINUSOIDS, family, settings)
 
 
 def grid_sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
@@ -55,7 +58,8 @@ def grid_sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
         A new dict, to be unpacked into the call.
 
     Raises:
-        ValueError: If the family, or a setting of it, is not known, or one is missing.
+        ValueError: If the family, or a setting of it, is not known, or one is missing
+            or out of its range.
 
     Example:
         >>> options = grid_sinusoid_options("vit_mae", cls_token=False)
@@ -70,7 +74,7 @@ def grid_sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
         `build_sincos2d_pos_embed`; diffusers 0.42.1 embeddings.py
         `get_2d_sincos_pos_embed`, `get_3d_sincos_pos_embed`.
     """
-    return _options("grid_sinusoid_options", GRID_SINUSOIDS, family, settings)
+    return _options(_GRID, GRID_SINUSOIDS, family, settings)
 
 
 def _options(function, families, family, settings):
@@ -89,6 +93,18 @@ def _options(function, families, family, settings):
     return families[family](**settings)
 
 
+def _base(function, name, value):
+    if not 1 <= value < math.inf:
+        raise ValueError(f"{function}: {name}={value!r} must be at least 1 and finite.")
+    return float(value)
+
+
+def _positive(function, name, value):
+    if not 0 < value < math.inf:
+        raise ValueError(f"{function}: {name}={value!r} must be positive and finite.")
+    return float(value)
+
+
 def _paper():
     return {}
 
@@ -96,7 +112,7 @@ def _paper():
 def _tensor2tensor(max_timescale=10_000.0):
     """Both halves from 1 down to 1 / max_timescale, zeros at the end of odd widths."""
     return {
-        "base": float(max_timescale),
+        "base": _base(_ONE_AXIS, "max_timescale", max_timescale),
         "frequency_shift": 1.0,
         "layout": "sin_cos",
         "odd_width": "zero",
@@ -104,6 +120,11 @@ def _tensor2tensor(max_timescale=10_000.0):
 
 
 def _fairseq(padding_idx=1):
+    known = padding_idx is not None  # None is no padding, in fairseq too
+    if known and not (
+        is_integer(padding_idx) and INT32_MIN <= padding_idx <= INT32_MAX
+    ):
+        raise ValueError(f"{_ONE_AXIS}: {padding_idx=} must be an int32, or None.")
     return {**_tensor2tensor(), "padding_position": padding_idx}
 
 
@@ -116,7 +137,8 @@ def _whisper(max_timescale=10_000.0):
 
 
 def _maxtext(max_wavelength=10_000.0):
-    return {**_tensor2tensor(max_wavelength), "odd_width": "drop"}
+    base = _base(_ONE_AXIS, "max_wavelength", max_wavelength)
+    return {**_tensor2tensor(), "base": base, "odd_width": "drop"}
 
 
 def _gemma4_audio():
@@ -128,26 +150,38 @@ def _roformer():
 
 
 def _x_transformers(theta=10_000.0):
-    return {"base": float(theta), "layout": "sin_cos", "odd_width": "refuse"}
+    base = _base(_ONE_AXIS, "theta", theta)
+    return {"base": base, "layout": "sin_cos", "odd_width": "refuse"}
 
 
 def _diffusers(
     flip_sin_to_cos=False, downscale_freq_shift=1.0, scale=1.0, max_period=10_000.0
 ):
+    if not math.isfinite(downscale_freq_shift):
+        raise ValueError(f"{_ONE_AXIS}: {downscale_freq_shift=} must be finite.")
     return {
-        "base": float(max_period),
+        "base": _base(_ONE_AXIS, "max_period", max_period),
         "frequency_shift": float(downscale_freq_shift),
-        "position_scale": float(scale),
+        "position_scale": _positive(_ONE_AXIS, "scale", scale),
         "layout": "cos_sin" if flip_sin_to_cos else "sin_cos",
         "odd_width": "zero",
     }
 
 
 def _mlx(min_freq=1e-4, max_freq=1.0, scale=None, cos_first=False, full_turns=False):
+    low = _positive(_ONE_AXIS, "min_freq", min_freq)
+    high = _positive(_ONE_AXIS, "max_freq", max_freq)
+    if not 1 <= high / low < math.inf:
+        raise ValueError(
+            f"{_ONE_AXIS}: {min_freq=} must be at most {max_freq=}, and their quotient "
+            "finite."
+        )
+    if scale is not None and not math.isfinite(scale):
+        raise ValueError(f"{_ONE_AXIS}: {scale=} must be finite, or None.")
     return {
-        "base": max_freq / min_freq,
+        "base": high / low,
         "frequency_shift": 1.0,
-        "position_scale": max_freq * (2 * math.pi if full_turns else 1.0),
+        "position_scale": high * (2 * math.pi if full_turns else 1.0),
         "layout": "cos_sin" if cos_first else "sin_cos",
         "odd_width": "refuse",
         "scale": "unit" if scale is None else float(scale),
@@ -187,7 +221,8 @@ def _columns_first(cls_token=False):
 
 
 def _rows_first(temperature=10_000.0, cls_token=False):
-    return {"base": float(temperature), "num_prefix_tokens": int(cls_token)}
+    base = _base(_GRID, "temperature", temperature)
+    return {"base": base, "num_prefix_tokens": int(cls_token)}
 
 
 def _vit_mae(cls_token=True):
@@ -204,18 +239,29 @@ def _moco_v3(temperature=10_000.0):
 
 
 def _big_vision(temperature=10_000.0):
-    return {"axis_order": (1, 0), "base": float(temperature), "frequency_shift": 1.0}
+    base = _base(_GRID, "temperature", temperature)
+    return {"axis_order": (1, 0), "base": base, "frequency_shift": 1.0}
 
 
 def _timm(temperature=10_000.0, interleave_sin_cos=False):
-    return {"base": float(temperature), "per_axis": interleave_sin_cos}
+    base = _base(_GRID, "temperature", temperature)
+    return {"base": base, "per_axis": interleave_sin_cos}
 
 
 def _diffusers_2d(
     grid_size, base_size=16, interpolation_scale=1.0, cls_token=False, extra_tokens=0
 ):
-    sizes = np.broadcast_to(grid_size, 2).tolist()
-    scales = tuple(base_size / size / interpolation_scale for size in sizes)
+    sizes = (grid_size, grid_size) if is_integer(grid_size) else tuple(grid_size)
+    if len(sizes) != 2 or not all(is_integer(size) and size > 0 for size in sizes):
+        raise ValueError(
+            f"{_GRID}: {grid_size=} must be a positive integer or two, of rows and "
+            "columns."
+        )
+    if not is_integer(extra_tokens) or extra_tokens < 0:
+        raise ValueError(f"{_GRID}: {extra_tokens=} must be an integer from 0 on.")
+    spread = _positive(_GRID, "base_size", base_size)
+    shrink = _positive(_GRID, "interpolation_scale", interpolation_scale)
+    scales = tuple(spread / int(size) / shrink for size in sizes)
     return {
         "axis_order": (1, 0),
         "position_scale": scales,
@@ -224,11 +270,17 @@ def _diffusers_2d(
 
 
 def _cogvideox(spatial_interpolation_scale=1.0, temporal_interpolation_scale=1.0):
-    spatial = 1 / spatial_interpolation_scale
+    space, time = (
+        1 / _positive(_GRID, name, value)
+        for name, value in (
+            ("spatial_interpolation_scale", spatial_interpolation_scale),
+            ("temporal_interpolation_scale", temporal_interpolation_scale),
+        )
+    )
     return {
         "axis_order": (0, 2, 1),
         "axis_shares": (2, 3, 3),
-        "position_scale": (1 / temporal_interpolation_scale, spatial, spatial),
+        "position_scale": (time, space, space),
     }
 
 

@@ -12,8 +12,9 @@ from ..functional._patch_sizes import as_pair
 from ..functional._resize import grid_pair
 from ._weights_checkpoint import EmbeddingCheckpoint
 from ._weights_layout import complete_layout
-from ._weights_names import find_prefix, find_tensors
-from ._weights_source import open_source
+from ._weights_names import find_prefix, find_tensors, whole_prefix
+from ._weights_open import open_source
+from ._weights_source import Arrays, check_held
 from ._weights_tables import FAMILIES
 from ._weights_text import is_projected, read_text, write_text
 from ._weights_vision import read_vision, write_vision
@@ -61,8 +62,8 @@ def params_from_checkpoint(
             twice; a tensor is missing, is there beyond those of the family, has
             another shape than the family or the other tensors ask for (the error names
             it with both shapes), or a dtype that JAX would not hold as it is (float64
-            needs `jax_enable_x64`, quantized ones are refused); or a copy of the token
-            table differs from it.
+            needs `jax_enable_x64`, quantized ones are refused); a copy of the token
+            table differs from it; or a file does not exist or is not whole.
         ImportError: If the file needs safetensors, which is not installed.
 
     Example:
@@ -77,16 +78,20 @@ def params_from_checkpoint(
     """
     name = "params_from_checkpoint"
     table = _family(name, family)
-    sizes = _given_sizes(name, family, table, patch_size, grid, tied)
-    tensors = open_source(name, source)
-    prefix = find_prefix(name, table, tensors.names, prefix)
-    layout = find_tensors(name, table, tensors, prefix, sizes)
-    rest = {s.name: tensors.read(s.name) for s in layout if s.role == "rest"}
-    if table.kind == "vision":
-        params, grid = read_vision(name, table, tensors, layout, sizes, grid)
-        head = None
-    else:
-        params, head, layout = read_text(name, table, tensors, layout, tied)
+    _check_options(name, family, table, patch_size, grid, tied)
+    patch_size, grid = _as_pairs(name, patch_size, grid)
+    sizes = _sizes_of(patch_size, grid)
+    with open_source(name, source) as tensors:
+        prefix = find_prefix(name, table, tensors.names, prefix)
+        layout = find_tensors(name, table, tensors, prefix, sizes)
+        for stored in layout:
+            check_held(name, stored.name, tensors.describe(stored.name)[1])
+        rest = {s.name: tensors.read_own(s.name) for s in layout if s.role == "rest"}
+        if table.kind == "vision":
+            params, grid = read_vision(name, table, tensors, layout, sizes, grid)
+            head = None
+        else:
+            params, head, layout = read_text(name, table, tensors, layout, tied)
     sides = "patch_height", "patch_width"
     return EmbeddingCheckpoint(
         family=family,
@@ -116,9 +121,10 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
         them.
 
     Raises:
-        ValueError: If the family is not known or has no tensor for what the parameters
-            hold, an array does not fit the others or the grid, or `patch_size` or
-            `grid` is needed and missing.
+        ValueError: If the family is not known, has no tensor for what the parameters
+            hold, or needs one that neither they nor `rest` have; an array, those of
+            `rest` included, does not fit the others or the grid; a name is in both; or
+            `patch_size` or `grid` is needed and missing.
 
     Example:
         >>> weights = {"wte.weight": jnp.ones((9, 4)), "wpe.weight": jnp.ones((5, 4))}
@@ -136,30 +142,34 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
             f"{name}: params of type {type(params).__name__} must be {kind.__name__} "
             f"for {family=}."
         )
-    layout = complete_layout(name, table, checkpoint)
+    prefix = whole_prefix(table, checkpoint.prefix)
+    layout = complete_layout(name, table, checkpoint._replace(prefix=prefix))
+    rest = Arrays(name, checkpoint.rest)
+    pairs = _as_pairs(name, checkpoint.patch_size, checkpoint.grid)
     if table.kind != "vision":
-        tensors = write_text(
-            name,
-            params,
-            checkpoint.head,
-            layout,
-            projected=is_projected(checkpoint.rest),
-        )
+        projected = is_projected(name, rest.names)
+        tensors = write_text(name, params, checkpoint.head, layout, projected=projected)
     else:
-        sizes = checkpoint.patch_size, checkpoint.grid
-        tensors = write_vision(name, table, params, layout, *sizes)
-    tensors |= checkpoint.rest
+        tensors = write_vision(name, table, params, layout, *pairs)
+    for twice in tensors.keys() & checkpoint.rest.keys():
+        raise ValueError(
+            f"{name}: {twice!r} must not be in rest, since it is in the parameters."
+        )
+    tensors |= {name: rest.read(name) for name in rest.names}
+    # What is written must be what `params_from_checkpoint` reads.
+    hint = "; put it in params or rest, or take another family"
+    sizes = _sizes_of(*pairs)
+    find_tensors(name, table, Arrays(name, tensors), prefix, sizes, hint)
     return {name: _in_row_order(tensor) for name, tensor in tensors.items()}
 
 
 def _family(function, family):
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise ValueError(f"{function}: {family=} must be one of {sorted(FAMILIES)}.")
     return FAMILIES[family]
 
 
-def _given_sizes(function, family, table, patch_size, grid, tied):
-    """What was said about axes, by their names."""
+def _check_options(function, family, table, patch_size, grid, tied):
     if table.kind != "vision" and (patch_size, grid) != (None, None):
         raise ValueError(
             f"{function}: {patch_size=} and {grid=} must be None for {family=}."
@@ -168,12 +178,24 @@ def _given_sizes(function, family, table, patch_size, grid, tied):
         raise ValueError(
             f"{function}: {tied=} must be None for {family=}, which has no head."
         )
+
+
+def _as_pairs(function, patch_size, grid):
+    """Both as pairs of ints, or `None`."""
+    if patch_size is not None:
+        patch_size = as_pair(function, "patch_size", patch_size)
+    if grid is not None:
+        grid = grid_pair(function, "grid", grid)
+    return patch_size, grid
+
+
+def _sizes_of(patch_size, grid):
+    """The axes that these tell, by their names."""
     sizes = {}
     if patch_size is not None:
-        sides = as_pair(function, "patch_size", patch_size)
-        sizes["patch_height"], sizes["patch_width"] = sides
+        sizes["patch_height"], sizes["patch_width"] = patch_size
     if grid is not None:
-        sizes["grid_rows"], sizes["grid_columns"] = grid_pair(function, "grid", grid)
+        sizes["grid_rows"], sizes["grid_columns"] = grid
     return sizes
 
 

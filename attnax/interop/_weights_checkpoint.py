@@ -38,3 +38,7 @@ class EmbeddingCheckpoint(NamedTuple):
     rest: Mapping[str, np.ndarray] = MappingProxyType({})
     prefix: str = ""
     layout: tuple[StoredTensor, ...] | None = None
+
+    def __reduce__(self):
+        """For pickle and copy, which take no mapping proxy."""
+        return type(self), tuple(self._replace(rest=dict(self.rest)))

@@ -40,6 +40,18 @@ class Family(NamedTuple):
 # Kept by old versions among the weights, and made again from nothing: not read.
 BUFFERS = ("position_ids", "token_type_ids", "inv_freq")
 
+# What any model calls a part of its embedding: next to that of a family, such a name
+# tells that the family is another, or has a part that would be missed.
+EMBEDDINGS = frozenset(
+    "class_embedding class_token cls_token dist_token distillation_token embed_in "
+    "embed_positions embed_tokens embed_tokens_per_layer embeddings embeddings_project "
+    "embeds layernorm_embedding mask_token norm_pre patch_embed patch_embedding "
+    "patch_embeddings pos_embed position_embedding position_embeddings "
+    "positional_embedding pre_layrnorm project_in project_out reg_token "
+    "register_tokens shared storage_tokens tok_embeddings token_embedding "
+    "token_type_embeddings word_embeddings word_embeddings_layernorm wpe wte".split()
+)
+
 TABLE, PATCH_OIHW = ("vocab_size d_model",), "d_model channels patch_height patch_width"
 ONE_TOKEN, TOKENS = ("1 1 d_model",), ("1 num_registers d_model",)
 
@@ -48,12 +60,18 @@ def token(*names, axes=TABLE, **options):
     return Tensor("token", names, axes, **options)
 
 
-def head(*names, axes=("head_size d_model",)):
-    return Tensor("head", names, axes, required=False, beside=True)
-
-
 def rest(*names, axes="d_model", required=True, **options):
     return Tensor("rest", names, (axes,), required=required, **options)
+
+
+def head(*stems, axes="head_size d_model"):
+    """A head by one of several names, and its bias."""
+    weights = tuple(f"{stem}.weight" for stem in stems)
+    biases = (f"{stem}.bias" for stem in stems)
+    return (
+        Tensor("head", weights, (axes,), required=False, beside=True),
+        rest(*biases, axes="head_size", required=False, beside=True),
+    )
 
 
 def norm(stem, *, required=True):
@@ -68,8 +86,9 @@ def positions(name, axes="num_positions d_model", *others, required=True):
     return Tensor("positions", (name, *others), (axes,), required=required)
 
 
-def bert(*heads):
-    names = [f"{name}{end}" for name in heads for end in ("decoder.bias", "bias")]
+def bert(whole):
+    """BERT and what descends from it; `whole` is where its head stands."""
+    project = "embeddings_project"  # of a small ELECTRA
     tensors = (
         token("embeddings.word_embeddings.weight"),
         positions("embeddings.position_embeddings.weight"),
@@ -79,8 +98,10 @@ def bert(*heads):
             ("num_token_types d_model",),
         ),
         *norm("embeddings.LayerNorm"),
-        head(*(f"{name}decoder.weight" for name in heads)),
-        *(rest(n, axes="vocab_size", required=False, beside=True) for n in names),
+        rest(f"{project}.weight", axes="projected_width d_model", required=False),
+        rest(f"{project}.bias", axes="projected_width", required=False),
+        *head(f"{whole}decoder"),
+        rest(f"{whole}bias", axes="head_size", required=False, beside=True),
     )
     return Family("text", ("embeddings.",), tensors, tied=True)
 
@@ -96,7 +117,7 @@ def tower():
 
 def decoder(name, *heads, extra=(), tied=None):
     """A model whose embedding is one table."""
-    tensors = (token(f"{name}.weight"), head(*(f"{h}.weight" for h in heads)), *extra)
+    tensors = (token(f"{name}.weight"), *head(*heads), *extra)
     return Family("token", (f"{name}.",), tensors, tied=tied)
 
 
@@ -124,8 +145,8 @@ def siglip(axes):
     return Family("vision", ("embeddings.",), tensors)
 
 
-def mask(axes):
-    return Tensor("mask", ("embeddings.mask_token",), (axes,), required=False)
+def mask(axes, name="embeddings.mask_token"):
+    return Tensor("mask", (name,), (axes,), required=False)
 
 
 VIT_POSITIONS = positions("embeddings.position_embeddings", "1 num_positions d_model")

@@ -8,6 +8,7 @@ from ._weights_vision import TOKENS
 
 def complete_layout(function, family, checkpoint):
     """`checkpoint.layout` without what is not held, and with the usual for what is."""
+    _check_names(function, family, checkpoint)
     held = _roles_held(checkpoint, family)
     kept = tuple(s for s in checkpoint.layout or () if s.role in held)
     added = held - {s.role for s in kept}
@@ -27,6 +28,29 @@ def complete_layout(function, family, checkpoint):
             f"is held, but has none for {sorted(unknown)}."
         )
     return kept + usual
+
+
+def _check_names(function, family, checkpoint):
+    """A layout is that of its family and prefix: neither is replaced alone."""
+    prefix = checkpoint.prefix
+    for stored in checkpoint.layout or ():
+        known = any(
+            stored.name == prefix + name
+            or (tensor.beside and _stands_beside(stored.name, name, prefix))
+            for tensor in family.tensors
+            for name in tensor.names
+        )
+        if not known:
+            raise ValueError(
+                f"{function}: layout has {stored.name!r}, which must be a name of "
+                f"family={checkpoint.family!r} with {prefix=}; set layout=None to "
+                "write the usual names."
+            )
+
+
+def _stands_beside(stored, name, prefix):
+    """Whether `name` stands under `prefix` or a part of it."""
+    return stored.endswith(name) and prefix.startswith(stored[: -len(name)])
 
 
 def _roles_held(checkpoint, family):

@@ -2,8 +2,11 @@
 
 from typing import NamedTuple
 
-from ._weights_families import BUFFERS, Family
-from ._weights_source import check_dtype
+from ._weights_families import BUFFERS, EMBEDDINGS, Family
+from ._weights_source import check_float
+
+# A model may have none of them, and its file holds an array of no rows all the same.
+MAY_BE_ZERO = "num_registers"
 
 
 class StoredTensor(NamedTuple):
@@ -18,8 +21,7 @@ def find_prefix(function, family: Family, names, prefix):
     """What stands in front of the names of the family, with its separator."""
     separator = family.separator
     if prefix is not None:
-        whole = prefix == "" or prefix.endswith(separator)
-        return prefix if whole else prefix + separator
+        return whole_prefix(family, prefix)
     anchors = family.tensors[0].names
     found = {
         name.removesuffix(anchor)
@@ -41,8 +43,17 @@ def find_prefix(function, family: Family, names, prefix):
     )
 
 
-def find_tensors(function, family: Family, source, prefix, sizes):
-    """The tensors of the embedding, in the order of the family; fills in `sizes`."""
+def whole_prefix(family: Family, prefix):
+    """`prefix` with the separator that it may have been given without."""
+    whole = prefix == "" or prefix.endswith(family.separator)
+    return prefix if whole else prefix + family.separator
+
+
+def find_tensors(function, family: Family, source, prefix, sizes, hint=""):
+    """The tensors of the embedding, in the order of the family; fills in `sizes`.
+
+    `hint` is the way out where one is missing.
+    """
     names, layout = set(source.names), []
     for tensor in family.tensors:
         places = _parts(prefix, family.separator) if tensor.beside else [prefix]
@@ -52,16 +63,18 @@ def find_tensors(function, family: Family, source, prefix, sizes):
             shape = shape_of(tensor.axes[0], sizes)
             raise ValueError(
                 f"{function}: {' or '.join(map(repr, wanted))} must be there, of shape "
-                f"{shape}."
+                f"{shape}{hint}."
             )
         if len(found) > 1 and not tensor.copies:
             raise ValueError(f"{function}: only one of {found} must be there.")
         for name in found:
             shape, dtype = source.describe(name)
-            check_dtype(function, name, dtype)
+            check_float(function, name, dtype)
             axes = axes_of(tensor.axes, shape)
             bind(function, name, shape, axes, sizes)
             layout.append(StoredTensor(tensor.role, name, axes))
+        if tensor.role == "head":  # a tied one has the rows of the table
+            sizes.setdefault("head_size", sizes["vocab_size"])
     known = {stored.name for stored in layout}
     _check_nothing_else(function, family, source, prefix, known)
     return tuple(layout)
@@ -78,8 +91,13 @@ def bind(function, name, shape, axes, sizes):
             f"{function}: {name!r} of shape {tuple(shape)} must have shape "
             f"{shape_of(axes, sizes)}."
         )
-    pairs = zip(names, shape, strict=True)
-    sizes.update((n, size) for n, size in pairs if not n.isdigit())
+    pairs = list(zip(names, shape, strict=True))
+    if any(size == 0 and axis != MAY_BE_ZERO for axis, size in pairs):
+        raise ValueError(
+            f"{function}: {name!r} of shape {tuple(shape)} must have no axis of length "
+            "0."
+        )
+    sizes.update((axis, size) for axis, size in pairs if not axis.isdigit())
 
 
 def shape_of(axes, sizes):
@@ -104,10 +122,13 @@ def _parts(prefix, separator):
 
 
 def _check_nothing_else(function, family, source, prefix, known):
-    spaces = tuple(prefix + space for space in family.namespaces)
     for name in source.names:
-        last = name.rpartition(family.separator)[2]
-        if name.startswith(spaces) and name not in known and last not in BUFFERS:
+        own = name.removeprefix(prefix)
+        if name in known or not name.startswith(prefix):
+            continue
+        parts = own.split(family.separator)
+        embeds = own.startswith(family.namespaces) or parts[0] in EMBEDDINGS
+        if embeds and parts[-1] not in BUFFERS:
             shape, _ = source.describe(name)
             raise ValueError(
                 f"{function}: {name!r} of shape {shape} must not be there; the family "

@@ -1,7 +1,5 @@
 """Tensors by name, read one at a time: from a mapping, a file or several."""
 
-import json
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,17 +10,17 @@ import numpy as np
 from .._dtypes import default_float_dtype
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
-INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 # Of a tensor that is compared and not kept, so much is in memory at a time.
 CHUNK_BYTES = 2**24
 _DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 
 
-class _Arrays(NamedTuple):
-    """A mapping of arrays, which may be made when they are asked for."""
+class Arrays(NamedTuple):
+    """A mapping of arrays, or the `.npz` file at `path`, made when asked for."""
 
     function: str
     arrays: Mapping
+    path: pathlib.Path | None = None
 
     @property
     def names(self):
@@ -35,7 +33,11 @@ class _Arrays(NamedTuple):
         return array.shape, dtype
 
     def read(self, name):
-        array = self.arrays[name]
+        array = self.arrays[name] if self.path is None else self._unzip(name)
+        if isinstance(array, np.ma.MaskedArray):
+            raise ValueError(
+                f"{self.function}: {name!r} must be an array without a mask; fill it."
+            )
         if not isinstance(array, np.ndarray | jax.Array):
             raise ValueError(
                 f"{self.function}: {name!r} of type {type(array).__qualname__} must be "
@@ -46,8 +48,21 @@ class _Arrays(NamedTuple):
     def read_rows(self, name, start, stop):
         return self.read(name)[start:stop]
 
+    def read_own(self, name):
+        """In memory that is nobody else's: the owner may go on writing to it."""
+        return self.read(name).copy()
 
-class _Files(NamedTuple):
+    def _unzip(self, name):
+        try:
+            return self.arrays[name]
+        except Exception as error:  # of the many that zipfile and NumPy raise
+            raise ValueError(
+                f"{self.function}: {name!r} of {str(self.path)!r} must be an array, "
+                f"but cannot be read: {error}"
+            ) from error
+
+
+class Files(NamedTuple):
     """Safetensors files: `paths` tells where each tensor is."""
 
     function: str
@@ -76,44 +91,25 @@ class _Files(NamedTuple):
         with self._open(name) as file:
             return file.get_slice(name)[start:stop]
 
+    def read_own(self, name):
+        return self.read(name)
+
     def _open(self, name):
         # Opened for each tensor: a file that stays open keeps the pages that were read.
-        return _safe_open(self.function)(self.paths[name], framework="np")
+        return open_safetensors(self.function, self.paths[name])
 
 
-def open_source(function, source) -> _Arrays | _Files:
-    """The tensors of `source` by name, none of them read yet."""
-    if isinstance(source, Mapping):
-        return _Arrays(function, source)
-    if not isinstance(source, str | os.PathLike):
-        raise ValueError(
-            f"{function}: source={type(source).__qualname__} must be a mapping of "
-            "arrays or a path."
-        )
-    path = pathlib.Path(source)
-    if path.is_dir():
-        path = next((path / n for n in (SINGLE, INDEX) if (path / n).exists()), path)
-    if path.suffix == ".npz":
-        return _Arrays(function, np.load(path, allow_pickle=False))
-    if path.suffix == ".json":
-        shards = json.loads(path.read_text())["weight_map"]
-        return _Files(function, {name: path.parent / shards[name] for name in shards})
-    if path.suffix == ".safetensors":
-        with _safe_open(function)(path, framework="np") as file:
-            return _Files(function, dict.fromkeys(file.keys(), path))
-    raise ValueError(
-        f"{function}: source={os.fspath(source)!r} must be a .safetensors or .npz "
-        f"file, an {INDEX}, or a folder with {SINGLE} or that."
-    )
-
-
-def check_dtype(function, name, dtype):
-    """A dtype that JAX holds as it is, else an error: nothing is cast."""
+def check_float(function, name, dtype):
+    """A dtype of the parameters of embeddings."""
     if dtype not in FLOATS:
         raise ValueError(
             f"{function}: {name!r} of dtype {dtype} must be one of {FLOATS}; "
             "dequantize or convert it first."
         )
+
+
+def check_held(function, name, dtype):
+    """A dtype that JAX holds as it is, else an error: nothing is cast."""
     if dtype == "float64" and default_float_dtype() != np.float64:
         raise ValueError(
             f"{function}: {name!r} of dtype {dtype} must come with jax_enable_x64, "
@@ -123,7 +119,7 @@ def check_dtype(function, name, dtype):
 
 def to_jax(source, array):
     """A JAX array of the same bits, in memory that is nobody else's."""
-    if isinstance(source, _Arrays):
+    if isinstance(source, Arrays):
         # JAX may take memory over as it is, and its owner go on writing to it.
         array = array.copy()
     made = jax.device_put(array).block_until_ready()
@@ -150,11 +146,18 @@ def _as_bytes(array):
     return np.ascontiguousarray(array).view(np.uint8)
 
 
-def _safe_open(function):
+def open_safetensors(function, path):
     try:
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise ImportError(
             f'{function}: safetensors files need `pip install "attnax[interop]"`.'
         ) from error
-    return safe_open
+    try:
+        return safe_open(path, framework="np")
+    except FileNotFoundError as error:
+        raise ValueError(f"{function}: {str(path)!r} does not exist.") from error
+    except (SafetensorError, OSError) as error:
+        raise ValueError(
+            f"{function}: {str(path)!r} must be a whole safetensors file: {error}."
+        ) from error

@@ -29,18 +29,18 @@ TEXT = {
     "gpt2": Family(
         "text",
         ("wte.", "wpe."),
-        (token("wte.weight"), positions("wpe.weight"), head("lm_head.weight")),
+        (token("wte.weight"), positions("wpe.weight"), *head("lm_head")),
         tied=True,
     ),
     "opt": Family(
         "text",
-        ("embed_tokens.", "embed_positions.", "project_in."),
+        ("embed_tokens.", "embed_positions.", "project_in.", "project_out."),
         (
             token("embed_tokens.weight", axes=("vocab_size token_width",)),
             positions("embed_positions.weight"),
             rest("project_in.weight", axes="d_model token_width", required=False),
             rest("project_out.weight", axes="token_width d_model", required=False),
-            head("lm_head.weight", axes=("head_size token_width",)),
+            *head("lm_head", axes="head_size token_width"),
         ),
         tied=True,
     ),
@@ -59,15 +59,12 @@ TOKEN = {
     "decoder": decoder("embed_tokens", "lm_head"),
     "falcon": decoder("word_embeddings", "lm_head"),
     "gpt_neox": decoder("embed_in", "lm_head", "embed_out"),
-    "gptj": decoder(
-        "wte",
-        "lm_head",
-        extra=(rest("lm_head.bias", axes="vocab_size", required=False, beside=True),),
-    ),
+    "gptj": decoder("wte", "lm_head"),
     "meta_llama": decoder("tok_embeddings", "output"),
     "t5": Family(
         "token",
-        ("shared.", "encoder.embed_tokens.", "decoder.embed_tokens."),
+        # Longer than its tensors: the towers of BART and OPT have `embed_positions`.
+        ("shared.", "encoder.embed_", "decoder.embed_"),
         (
             token(
                 "shared.weight",
@@ -76,7 +73,7 @@ TOKEN = {
                 axes=TABLE,
                 copies=True,
             ),
-            head("lm_head.weight"),
+            *head("lm_head"),
         ),
     ),
 }
@@ -128,6 +125,18 @@ VISION = {
         mask("1 1 d_model"),
     ),
     "dinov2": vit(VIT_POSITIONS, mask("1 d_model")),
+    "dinov2_hub": Family(
+        "vision",
+        ("patch_embed.",),
+        (
+            *patches("patch_embed.proj.weight", "patch_embed.proj.bias", (PATCH_OIHW,)),
+            Tensor("class", ("cls_token",), ONE_TOKEN),
+            Tensor("registers", ("register_tokens",), TOKENS, required=False),
+            positions("pos_embed", "1 num_positions d_model"),
+            mask("1 d_model", "mask_token"),
+        ),
+        without_position=("registers",),
+    ),
     "dinov2_with_registers": vit(
         REGISTERS, VIT_POSITIONS, mask("1 d_model"), without_position=("registers",)
     ),

@@ -11,19 +11,20 @@ from ._weights_source import same_bits, to_jax
 def read_text(function, family, source, layout, tied):
     """Parameters, an untied head or `None`, and the layout with tied tensors marked."""
     shapes = {s.name: source.describe(s.name)[0] for s in layout}
-    _check_width(function, layout, shapes, is_projected(shapes))
+    _check_width(function, layout, shapes, is_projected(function, shapes))
     first, *others = (s for s in layout if s.role == "token")
     table = source.read(first.name)
     for copy in others:
         if not same_bits(source, copy.name, table):
             raise ValueError(
-                f"{function}: {copy.name!r} of shape {source.describe(copy.name)[0]} "
-                f"must equal {first.name!r} of shape {table.shape}, bit for bit."
+                f"{function}: {_words(source, copy.name)} must equal "
+                f"{_words(source, first.name)}, bit for bit."
             )
     stored = next((s for s in layout if s.role == "head"), None)
     if stored is None and tied is False:
         raise ValueError(f"{function}: a head must be there for {tied=}.")
-    if stored is not None and _is_tied(function, family, source, stored, table, tied):
+    tie = family.tied if tied is None else tied
+    if stored is not None and _is_tied(function, source, stored, first, table, tie):
         marked = stored._replace(role="token")
         layout = tuple(marked if s is stored else s for s in layout)
     token = F.TokenEmbeddingParams(to_jax(source, table))
@@ -41,17 +42,22 @@ def read_text(function, family, source, layout, tied):
     return F.TextEmbeddingParams(token, positions, types), head, layout
 
 
-def _is_tied(function, family, source, stored, table, tied):
+def _is_tied(function, source, stored, first, table, tied):
     if tied is False:
         return False
     equal = same_bits(source, stored.name, table)
-    if not equal and (tied or family.tied):
+    if not equal and tied:
         raise ValueError(
-            f"{function}: {stored.name!r} of shape {source.describe(stored.name)[0]} "
-            f"must equal the token table of shape {table.shape}, bit for bit, for a "
-            "tied head; pass tied=False if the model has a head of its own."
+            f"{function}: {_words(source, stored.name)} must equal the token table "
+            f"{_words(source, first.name)}, bit for bit, for a tied head; pass "
+            "tied=False if the model has a head of its own."
         )
     return equal
+
+
+def _words(source, name):
+    shape, dtype = source.describe(name)
+    return f"{name!r} of shape {shape} and dtype {dtype}"
 
 
 def write_text(function, params, head, layout, *, projected):
@@ -69,9 +75,16 @@ def write_text(function, params, head, layout, *, projected):
     return tensors
 
 
-def is_projected(names):
+def is_projected(function, names):
     """Whether the tokens are projected before positions are added (a small OPT)."""
-    return any(name.endswith("project_in.weight") for name in names)
+    ends = "project_in.weight", "project_out.weight"
+    both = [next((n for n in names if n.endswith(end)), None) for end in ends]
+    if both.count(None) == 1:
+        one = both[0] or both[1]
+        raise ValueError(
+            f"{function}: {one!r} must come with a {ends[both.index(None)]}."
+        )
+    return None not in both
 
 
 def _check_width(function, layout, shapes, projected):

@@ -58,7 +58,7 @@ def write_vision(function, family, params, layout, patch_size, grid):
         "bias": params.patch.bias,
         "positions": None if positions is None else positions.weight,
         "mask": params.mask_token,
-        **_split(family, params, counts),
+        **_split(function, family, params, counts),
     }
     sizes = {} if grid is None else {"grid_rows": grid[0], "grid_columns": grid[1]}
     tensors = {}
@@ -130,7 +130,7 @@ def _counted(function, params, roles):
     return counts
 
 
-def _split(family, params, counts):
+def _split(function, family, params, counts):
     """The tokens by role, from where they stand: `check_grid` has seen to that."""
     after = family.without_position
     if after is None:
@@ -138,7 +138,13 @@ def _split(family, params, counts):
     tokens, starts = {}, {True: 0, False: 0}
     for role, count in counts.items():
         behind = role in after
-        rows = params.tokens_after if behind else params.tokens_before
+        side = "tokens_after" if behind else "tokens_before"
+        rows = getattr(params, side)
+        if rows is None:
+            raise ValueError(
+                f"{function}: {side}=None must hold the {role}; an array of 0 rows if "
+                "there are none."
+            )
         tokens[role] = np.asarray(rows)[starts[behind] :][:count]
         starts[behind] += count
     return tokens

@@ -25,7 +25,7 @@ class PatchEmbedding(eqx.Module):
 
     Raises:
         ValueError: If `image_size` is not a multiple of `patch_size` or has other axes,
-            or a size is not positive.
+            or a size is not a positive integer.
 
     Example:
         >>> sizes = dict(image_size=(8, 12), patch_size=4, num_channels=3, d_model=16)
@@ -54,16 +54,16 @@ class PatchEmbedding(eqx.Module):
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ):
+        self.image_size = as_size("PatchEmbedding", "image_size", image_size)
+        self.patch_size = as_size("PatchEmbedding", "patch_size", patch_size)
         self.params = F.init_patch_embedding(
             key,
-            patch_size=patch_size,
+            patch_size=self.patch_size,
             num_channels=num_channels,
             d_model=d_model,
             use_bias=use_bias,
             dtype=dtype,
         )
-        self.image_size = as_size("PatchEmbedding", "image_size", image_size)
-        self.patch_size = as_size("PatchEmbedding", "patch_size", patch_size)
         self.num_channels = num_channels
 
     def __check_init__(self):

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from ..functional._patch_sizes import as_size, patch_grid
+from ..functional._vision import check_resize
 
 
 class VisionEmbedding(eqx.Module):
@@ -31,7 +32,8 @@ class VisionEmbedding(eqx.Module):
         use_bias: Whether the projection of the patches has a bias.
         init_std: Standard deviation of the normal before it is cut at two of them.
         resize: How positions are resized for images of another grid: the keyword
-            arguments of `resize_positions`. `None` refuses such images.
+            arguments of `resize_positions`, as `attnax.interop.resize_options` has
+            them. `None` refuses such images.
         dtype: Of the parameters; `None` is JAX's default float.
         key: A JAX random key.
 
@@ -76,6 +78,8 @@ class VisionEmbedding(eqx.Module):
         name = "VisionEmbedding"
         self.grid = patch_grid(name, image_size, patch_size)
         self.patch_size = as_size(name, "patch_size", patch_size)
+        if resize is not None:
+            check_resize(name, resize)
         # Pairs, since settings are hashed.
         self.resize = None if resize is None else tuple(sorted(resize.items()))
         self.params = F.init_vision_embedding(
@@ -92,17 +96,6 @@ class VisionEmbedding(eqx.Module):
             init_std=init_std,
             dtype=dtype,
         )
-
-    def __check_init__(self):
-        # The rules of resizing, without a computation: for a grid that is another.
-        if self.resize is None or len(self.grid) != 2:
-            return
-        rows, columns = self.grid
-        height, width = self.patch_size
-        patch_dim = self.params.patch.weight.shape[0]
-        size = (rows * height, (columns + 1) * width, patch_dim // (height * width))
-        image = jax.ShapeDtypeStruct(size, self.params.patch.weight.dtype)
-        jax.eval_shape(self.__call__, image)
 
     @jax.named_scope("attnax.nn.VisionEmbedding")
     def __call__(
@@ -130,7 +123,7 @@ class VisionEmbedding(eqx.Module):
         mask: Bool[Array | np.ndarray, "*batch num_patches"],
         grids: Integer[Array | np.ndarray, "*batch 2"],
     ) -> Float[Array, "*batch seq_len d_model"]:
-        """Embeds a packed batch, see `apply_packed_vision_embedding`."""
+        """Embeds a packed batch of images, see `apply_packed_vision_embedding`."""
         return F.apply_packed_vision_embedding(
             self.params,
             patches,

@@ -65,6 +65,7 @@ def texts():
     for family, name, extra in (
         ("decoder", "LlamaForCausalLM", {"tie_word_embeddings": False}),
         ("decoder", "Qwen3ForCausalLM", {"tie_word_embeddings": True}),
+        ("decoder", "PhiForCausalLM", {}),
         ("gpt_neox", "GPTNeoXForCausalLM", {}),
         ("gptj", "GPTJForCausalLM", {"rotary_dim": 4}),
         ("falcon", "FalconForCausalLM", {}),

@@ -69,6 +69,44 @@ def timm():
         yield record(title, by, "timm_naflex", model, arrays, expected)
 
 
+def dinov2_hub():
+    """Names and arrays as DINOv2's own files have them, read and run by timm."""
+    version, models = models_of_timm()
+    module = models("vision_transformer")
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: rng.normal(size=shape).astype(np.float32) / 4
+    sizes = {"img_size": SQUARE[0] * PATCH, "patch_size": PATCH, "embed_dim": WIDTH}
+    sizes |= {"depth": 0, "num_heads": 2, "num_classes": 0}
+    for title, count in (("dinov2_hub", 0), ("dinov2_hub: registers", 2)):
+        state = {
+            "cls_token": draw(1, 1, WIDTH),
+            "pos_embed": draw(1, 1 + SQUARE[0] * SQUARE[1], WIDTH),
+            "mask_token": draw(1, WIDTH),
+            "patch_embed.proj.weight": draw(WIDTH, 3, PATCH, PATCH),
+            "patch_embed.proj.bias": draw(WIDTH),
+        }
+        if count:
+            state["register_tokens"] = draw(1, count, WIDTH)
+        model = module.VisionTransformer(
+            **sizes, reg_tokens=count, no_embed_class=count > 0
+        )
+        _load_dinov2(module, model, state)
+        image = picture(SQUARE)
+        expected = model._pos_embed(model.patch_embed(image))
+        by = f"timm {version}, VisionTransformer and checkpoint_filter_fn"
+        yield record(title, by, "dinov2_hub", state, {"image": image}, expected)
+
+
+def _load_dinov2(module, model, state):
+    import torch
+
+    tensors = {name: torch.tensor(array) for name, array in state.items()}
+    converted = module.checkpoint_filter_fn(tensors, model)
+    missing, unexpected = model.load_state_dict(converted, strict=False)
+    assert not unexpected and set(missing) == {"norm.weight", "norm.bias"}, missing
+    model.eval()
+
+
 def big_vision():
     """Names and arrays as big_vision saves them, read and run by timm."""
     version, models = models_of_timm()

@@ -8,6 +8,7 @@ import re
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 
 import attnax.functional as F
@@ -15,8 +16,9 @@ from attnax import interop
 
 from .checkpoint_images import images
 from .checkpoint_models import PATCH
+from .checkpoint_scales import scaled_texts
 from .checkpoint_texts import texts
-from .checkpoint_timm import big_vision, timm
+from .checkpoint_timm import big_vision, dinov2_hub, timm
 
 RESIZED = {
     "clip_vision": "clip",
@@ -28,7 +30,7 @@ RESIZED = {
 
 def records():
     """Texts, then images, then models of timm."""
-    for part in (texts, images, timm, big_vision):
+    for part in (texts, scaled_texts, images, timm, dinov2_hub, big_vision):
         yield from part()
 
 
@@ -40,6 +42,9 @@ def ours(record):
         for name, array in arrays.items()
         if name.startswith("state ")
     }
+    if "dtype" in options:
+        dtype = ml_dtypes.bfloat16
+        tensors = {name: array.astype(dtype) for name, array in tensors.items()}
     given = {"grid": tuple(options["grid"])} if "grid" in options else {}
     checkpoint = interop.params_from_checkpoint(tensors, options["family"], **given)
     if isinstance(checkpoint.params, F.VisionEmbeddingParams):
@@ -62,14 +67,19 @@ def tolerance(record):
 
 
 def _embed_text(checkpoint, options, arrays):
-    ids, call = jnp.asarray(arrays["token_ids"]), {}
-    params, rest = checkpoint.params, checkpoint.rest
+    params, rest, call = checkpoint.params, checkpoint.rest, {}
+    if "hidden" in arrays:
+        x = jnp.asarray(arrays["hidden"]) * options["head_scale"]
+        return _logits(checkpoint, x)
+    ids = jnp.asarray(arrays["token_ids"])
     if "padding" in options:
         kept = dict(options["padding"])
         mask = ids != kept.pop("padding_id")
         call["positions"] = F.padded_positions(mask, **kept)
     if isinstance(params, F.TokenEmbeddingParams):
-        x = F.apply_token_embedding(params, ids)
+        if "scale" in options:
+            call = {"scale": options["scale"], "scale_dtype": params.weight.dtype}
+        x = F.apply_token_embedding(params, ids, **call).astype(jnp.float32)
     elif any(name.endswith("project_in.weight") for name in rest):
         x = F.apply_token_embedding(params.token, ids)
         (weight,) = (w for n, w in rest.items() if n.endswith("project_in.weight"))
@@ -91,11 +101,14 @@ def _embed_text(checkpoint, options, arrays):
         variance = (centered**2).mean(-1, keepdims=True)
         x = centered * jax.lax.rsqrt(variance + options["eps"])
         x = x * weight.reshape(1, 1, -1) + bias.reshape(1, 1, -1)
-    if options.get("head"):
-        table = params if checkpoint.head is None else checkpoint.head
-        x = F.apply_token_unembedding(table, x)
-        for name, bias in rest.items():
-            x = x + bias.reshape(1, 1, -1) if name == "lm_head.bias" else x
+    return _logits(checkpoint, x) if options.get("head") else x
+
+
+def _logits(checkpoint, x):
+    table = checkpoint.params if checkpoint.head is None else checkpoint.head
+    x = F.apply_token_unembedding(table, x)
+    for name, bias in checkpoint.rest.items():
+        x = x + bias.reshape(1, 1, -1) if name == "lm_head.bias" else x
     return x
 
 

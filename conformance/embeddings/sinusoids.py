@@ -12,7 +12,9 @@ from attnax import interop
 
 from .records import Record
 
-GRIDS = ((3, 5), (7, 4), (1, 2))  # rows and columns, coprime and not square
+# Rows and columns, coprime and not square; frames before them.
+GRIDS = ((3, 5), (7, 4), (1, 2), (2, 9), (8, 3), (5, 1))
+VIDEOS = ((2, 3, 5), (4, 5, 3), (1, 1, 2), (3, 7, 4), (5, 2, 9), (2, 8, 3))
 
 
 def records():
@@ -20,6 +22,7 @@ def records():
     yield from _diffusers_1d()
     yield from _mlx()
     yield from _transformers_2d()
+    yield from _aimv2()
     yield from _timm()
     yield from _diffusers_grids()
     yield from _detr()
@@ -31,7 +34,8 @@ def ours(record):
     options, arrays = record.options, record.arrays
     settings = options["settings"]
     if options["function"] == "detr_sinusoids":
-        return F.detr_sinusoids(arrays["mask"], options["d_model"], **settings)
+        features = F.detr_sinusoids(arrays["mask"], options["d_model"], **settings)
+        return features[arrays["mask"]] if options["at_mask"] else features
     if options["function"] == "gaussian_fourier_features":
         return F.gaussian_fourier_features(arrays["coordinates"], arrays["matrix"])
     numerics = options.get("numerics", "exact")
@@ -251,6 +255,7 @@ def _transformers_2d():
                     settings={"cls_token": cls_token},
                     float64=True,
                 )
+    # Square, as its code takes the root of the number of patches for either side.
     config = modeling_vit_mae.ViTMAEConfig(
         hidden_size=12,
         num_attention_heads=1,
@@ -273,6 +278,33 @@ def _transformers_2d():
         family="vit_mae",
         float64=True,
     )
+
+
+def _aimv2():
+    import torch
+    from transformers.models.aimv2 import modeling_aimv2
+
+    source = f"transformers {version('transformers')} modeling_aimv2."
+    for rows, columns in GRIDS:
+        for width in (4, 12):
+            config = modeling_aimv2.Aimv2VisionConfig(
+                hidden_size=width, patch_size=2, num_channels=1, is_native=True
+            )
+            embeddings = modeling_aimv2.Aimv2VisionEmbeddings(config)
+            for parameter in embeddings.parameters():
+                parameter.data.zero_()  # which leaves the positions
+            table = embeddings(torch.zeros(1, 1, 2 * rows, 2 * columns))[0]
+            yield _record(
+                f"aimv2 {rows} x {columns}: width {width}",
+                source + "Aimv2VisionEmbeddings",
+                "grid_sinusoids",
+                width,
+                table.detach(),
+                {"positions": F.positions_from_grid((rows, columns))},
+                angle=max(rows, columns),
+                family="aimv2",
+                float64=True,
+            )
 
 
 def _timm():
@@ -335,7 +367,7 @@ def _diffusers_grids():
                     family="diffusers",
                     settings=settings,
                 )
-    for frames, rows, columns in ((2, 3, 5), (4, 5, 3), (1, 1, 2)):
+    for frames, rows, columns in VIDEOS:
         for spatial, temporal in ((1.0, 1.0), (1.875, 0.75)):
             # CogVideoX gives the width first.
             table = get_3d_sincos_pos_embed(
@@ -359,25 +391,43 @@ def _diffusers_grids():
 
 def _detr():
     import torch
-    from transformers.models.detr.modeling_detr import DetrSinePositionEmbedding
+    from transformers.models.deformable_detr import modeling_deformable_detr
+    from transformers.models.detr import modeling_detr
+    from transformers.models.mask2former import modeling_mask2former
 
-    source = f"transformers {version('transformers')} modeling_detr."
     mask = np.zeros((2, 5, 7), bool)
     mask[0, :3, :4], mask[1] = True, True
-    for normalize in (True, False):
+    centers = {"pixel_centers": True}
+    for model, name, options in (
+        (modeling_detr, "Detr", {}),
+        (modeling_detr, "Detr", {"scale": None}),
+        (modeling_mask2former, "Mask2Former", {}),
+        (modeling_deformable_detr, "DeformableDetr", centers),
+        (modeling_deformable_detr, "DeformableDetr", {"scale": 1.5, **centers}),
+    ):
+        module = model.__name__.rpartition(".")[2]
+        normalize = options.get("scale", 1.0) is not None
+        scale = options.get("scale", 2 * math.pi)
         for width in (4, 12):
-            module = DetrSinePositionEmbedding(width // 2, normalize=normalize)
-            table = module((2, width, 5, 7), "cpu", torch.float32, torch.tensor(mask))
+            make = getattr(model, f"{name}SinePositionEmbedding")(
+                width // 2, normalize=normalize, scale=options.get("scale")
+            )
+            table = make((2, width, 5, 7), "cpu", torch.float32, torch.tensor(mask))
+            table = table.permute(0, 2, 3, 1).numpy()
+            # Where a whole column is padding, a center is half a pixel over 1e-6.
+            at_mask = "pixel_centers" in options
             yield _record(
-                f"detr normalize {normalize}: width {width}",
-                source + "DetrSinePositionEmbedding",
+                f"{module[9:]} scale {scale}: width {width}",
+                f"transformers {version('transformers')} {module}.{name}"
+                "SinePositionEmbedding",
                 "detr_sinusoids",
                 width,
-                table.permute(0, 2, 3, 1),
+                table[mask] if at_mask else table,
                 {"mask": mask},
                 # Both sides normalize in float32: four roundings more.
-                angle=2 * 2 * math.pi if normalize else 7,
-                settings={} if normalize else {"scale": None},
+                angle=2 * scale if normalize else 7,
+                settings=options,
+                at_mask=at_mask,
             )
 
 

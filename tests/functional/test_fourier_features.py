@@ -14,11 +14,15 @@ num_axes = st.sampled_from((1, 2, 3))
 
 
 def turns_error(coordinates, matrix):
-    """Each product and each partial sum is rounded once, in turns; then 2 pi."""
+    """The bound that the docstring states, a little below it.
+
+    As many roundings of 2**-24 as there are axes, one of a product and the others of
+    partial sums; then half a turn times 2 pi, both rounded, and the sine.
+    """
     size = np.abs(np.asarray(coordinates, np.float64)) @ np.abs(
         np.asarray(matrix, np.float64)
     )
-    return 2 * np.pi * (size * 2 * matrix.shape[0] * 2.0**-24).max() + 2.0**-21
+    return 2 * np.pi * matrix.shape[0] * 2.0**-24 * size.max() + 2.0**-21
 
 
 @given(data=st.data(), batch=ax.batches, axes=num_axes)
@@ -67,10 +71,43 @@ def test_batch_equals_vmap_and_jit_equals_eager(data):
     matrix = data.draw(ax.floats((2, 5)))
     make = lambda c: F.gaussian_fourier_features(c, matrix)
     eager = np.asarray(make(coordinates))
-    # A product and a sum may be fused into one rounding, or not.
-    close = {"rtol": 0, "atol": turns_error(coordinates, matrix)}
+    # A batch is another program, where a product and a sum may be rounded as one.
+    close = {"rtol": 0, "atol": 2 * turns_error(coordinates, matrix)}
     np.testing.assert_allclose(jax.vmap(jax.vmap(make))(coordinates), eager, **close)
-    np.testing.assert_allclose(jax.jit(make)(coordinates), eager, **close)
+    assert_same_bits(jax.jit(make)(coordinates), eager)
+
+
+@pytest.mark.parametrize("axes", (1, 2, 3))
+def test_large_entries_have_the_stated_bound_and_the_bits_of_jit(axes):
+    rng = np.random.default_rng(axes)
+    coordinates = rng.uniform(-1, 1, (50, axes)).astype(np.float32)
+    matrix = rng.normal(scale=1000, size=(axes, 64)).astype(np.float32)
+    eager = F.gaussian_fourier_features(coordinates, matrix)
+    assert_same_bits(jax.jit(F.gaussian_fourier_features)(coordinates, matrix), eager)
+    turns = np.abs(coordinates.astype(float)) @ np.abs(matrix.astype(float))
+    bound = np.tile(3.8e-7 * axes * turns + 5e-7, 2)
+    error = np.abs(np.asarray(eager, np.float64) - so.fourier(coordinates, matrix))
+    assert (error <= bound).all()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("which", (0, 1))
+def test_float64_of_numpy_is_that_of_the_mode(which):
+    arguments = [np.full((3, 2), 0.3, np.float32), np.ones((2, 5), np.float32)]
+    expected = F.gaussian_fourier_features(*arguments)
+    arguments[which] = arguments[which].astype(np.float64)
+    actual = F.gaussian_fourier_features(*arguments)
+    if jax.config.jax_enable_x64:
+        assert actual.dtype == jnp.float64
+    else:
+        assert_same_bits(actual, expected)
+
+
+@pytest.mark.parametrize("shape", ((0, 2), (3, 0, 2)))
+def test_no_points_are_no_features(shape):
+    coordinates, matrix = np.zeros(shape, np.float32), np.ones((2, 5), np.float32)
+    actual = F.gaussian_fourier_features(coordinates, matrix)
+    assert actual.shape == (*shape[:-1], 10)
 
 
 def test_gradients():

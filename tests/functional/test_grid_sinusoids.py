@@ -1,4 +1,5 @@
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +18,9 @@ from attnax.interop import grid_sinusoid_options
 
 NEAR, FAR = 1.2e-7, 6e-7
 # Coprime, so that no exchange of rows and columns goes unseen; the smallest too.
-GRIDS = ((3, 5), (7, 4), (1, 2), (1, 1))
+GRIDS = ((3, 5), (7, 4), (1, 2), (2, 9), (8, 3), (5, 1), (1, 1))
 WIDTHS = (4, 12, 64)
-VIDEOS = ((2, 3, 5), (4, 5, 3), (1, 1, 2))
+VIDEOS = ((2, 3, 5), (4, 5, 3), (1, 1, 2), (3, 7, 4), (5, 2, 9), (2, 8, 3))
 grids, widths = st.sampled_from(GRIDS), st.sampled_from(WIDTHS)
 
 FAMILIES = (
@@ -172,6 +173,36 @@ def test_batch_equals_vmap_and_jit_equals_eager(data):
     assert_same_bits(jax.jit(make)(coordinates), eager)
 
 
+@pytest.mark.parametrize("layout", ("interleaved", "sin_cos", "cos_sin"))
+@pytest.mark.parametrize("numerics", ("exact", "float32"))
+def test_no_patches_are_no_rows(layout, numerics):
+    options = {"layout": layout, "numerics": numerics, "axis_order": (1, 0)}
+    for shape in ((0, 2), (3, 0, 2), (0, 5, 2)):
+        coordinates = np.zeros(shape, np.int32)
+        assert F.grid_sinusoids(coordinates, 8, **options).shape == (*shape[:-1], 8)
+        rows = F.grid_sinusoids(coordinates, 8, num_prefix_tokens=1, **options)
+        assert rows.shape == (*shape[:-2], shape[-2] + 1, 8)
+
+
+@pytest.mark.parametrize("shape", ((0, 3, 2), (4, 0, 3), (4, 3, 0)))
+def test_no_pixels_are_no_features(shape):
+    for options in ({}, {"scale": None}, {"pixel_centers": True}):
+        assert F.detr_sinusoids(np.zeros(shape, bool), 8, **options).shape == (
+            *shape,
+            8,
+        )
+
+
+def test_float32_of_integers_that_leave_int32():
+    make = lambda c: F.grid_sinusoids(c, 8, numerics="float32")
+    grid = F.positions_from_grid((3, 5))
+    assert_same_bits(make(grid), make(grid.astype(np.float32)))
+    coordinates = np.array([[1, 2**31], [2**31 - 1, 5], [2**31, 0]], np.uint32)
+    rows = np.asarray(jax.jit(make)(jnp.asarray(coordinates)))
+    np.testing.assert_array_equal(np.isnan(rows).all(-1), [True, False, True])
+    np.testing.assert_array_equal(np.isnan(rows).any(-1), [True, False, True])
+
+
 def test_ragged_grids_of_traced_sizes():
     # Packed: 2 x 3 patches of one image, then 4 x 1 of another, each spread over 16.
     sizes = np.array([[2, 3]] * 6 + [[4, 1]] * 4, np.float32)
@@ -241,6 +272,19 @@ def test_detr_counts_within_the_mask(scale, width, dtype):
     assert np.isfinite(np.asarray(actual)).all()
 
 
+@pytest.mark.parametrize("scale", (2 * math.pi, 1.5))
+@pytest.mark.parametrize("width", (4, 12))
+def test_detr_counts_to_pixel_centers(scale, width):
+    mask = np.zeros((3, 5, 7), bool)
+    mask[0, :3, :4], mask[1], mask[2, :1, :2] = True, True, True
+    actual = F.detr_sinusoids(mask, width, scale=scale, pixel_centers=True)
+    expected = so.detr(mask, width, scale=scale, back=0.5)
+    assert np.isfinite(np.asarray(actual)).all()
+    # As without centers, as the half is taken away exactly.
+    tolerance = scale * 4 * 2.0**-24 + NEAR + 2.0**-23
+    assert error(actual[mask], expected[mask]) <= tolerance
+
+
 def test_detr_batch_equals_vmap():
     mask = jax.random.bernoulli(jax.random.key(0), 0.7, (2, 3, 4, 5))
     make = lambda m: F.detr_sinusoids(m, 8)
@@ -303,8 +347,12 @@ def test_coordinates_are_checked():
     with pytest.raises(ValueError, match=message):
         F.grid_sinusoids(np.ones((3, 2), np.float32), 8)
     message = r"coordinates\[0, 1\]=2147483648 must lie in"
-    with pytest.raises(ValueError, match=message):
-        F.grid_sinusoids(np.array([[0, 2**31]]), 8)
+    for numerics in ("exact", "float32"):
+        with pytest.raises(ValueError, match=message):
+            F.grid_sinusoids(np.array([[0, 2**31]]), 8, numerics=numerics)
+    for dtype in ("bool", "complex64"):
+        with refused(f"coordinates.dtype={dtype} must be integer or a real float"):
+            F.grid_sinusoids(np.ones((3, 2), dtype), 8, numerics="float32")
 
 
 @pytest.mark.errors
@@ -321,5 +369,15 @@ def test_detr_arguments_are_checked():
         message = f"detr_sinusoids: scale={scale} must be positive and finite"
         with pytest.raises(ValueError, match=message):
             F.detr_sinusoids(mask, 8, scale=scale)
+    for scale in (1e39, 1e-39):
+        message = f"detr_sinusoids: scale={re.escape(str(scale))} must lie in the range"
+        with pytest.raises(ValueError, match=message):
+            F.detr_sinusoids(mask, 8, scale=scale)
+    message = "detr_sinusoids: pixel_centers=True must come with a scale"
+    with pytest.raises(ValueError, match=message):
+        F.detr_sinusoids(mask, 8, scale=None, pixel_centers=True)
+    for dtype in ("float32", "complex64"):
+        with refused(f"mask.dtype={dtype} must be boolean or integer; compare"):
+            F.detr_sinusoids(mask.astype(dtype), 8)
     with refused(r"mask.shape=\(5,\) must be \(..., rows, columns\)"):
         F.detr_sinusoids(np.ones((5,), bool), 8)

@@ -58,6 +58,8 @@ def test_rows_are_the_patches_of_each_image(kind, dtype, order, max_patches):
     for actual, wanted in zip(back, pictures, strict=True):
         assert type(actual) is type(wanted)
         assert_same_bits(actual, wanted)
+        if kind is np.asarray:
+            assert not np.shares_memory(actual, packed.patches)
 
 
 def test_one_image_of_one_patch_and_mixed_kinds():
@@ -106,6 +108,38 @@ def test_projection_of_a_packed_batch_is_that_of_its_images():
         assert_close(row[: len(expected)], expected, magnitude=16.0)
         padding = np.broadcast_to(params.bias, (7 - len(expected), 5))
         np.testing.assert_array_equal(row[~np.asarray(mask)], padding)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_batches_packed_on_the_host_are_embedded(dtype):
+    # Warnings are errors here: nothing may be cut to float32 with one.
+    packed = jax.device_put(F.pack_patches(images(dtype), PATCH, 7))
+    assert isinstance(packed, F.PackedPatches)
+    params = F.init_patch_embedding(
+        jax.random.key(0), patch_size=PATCH, num_channels=2, d_model=5
+    )
+    expected = jnp.stack([jnp.asarray(p) for p in packed_by_loops(images(dtype), 7)[0]])
+    assert_same_bits(packed.patches, expected)
+    embedded = F.apply_patch_projection(params, packed.patches)
+    assert embedded.dtype == jnp.asarray(np.ones(1, dtype)).dtype
+    assert_same_bits(embedded, F.apply_patch_projection(params, expected))
+
+
+def test_images_of_one_row_or_column_share_no_memory():
+    # Their patches lie as they lay.
+    picture = np.ones((2, 3, 2), np.float32)
+    packed = F.pack_patches([picture], PATCH, 1)
+    assert not np.shares_memory(packed.patches, picture)
+    (back,) = F.unpack_patches(packed, PATCH)
+    assert not np.shares_memory(back, packed.patches)
+    assert_same_bits(back, picture)
+
+
+def test_masks_may_be_traced_where_grids_are_known():
+    packed = F.pack_patches([jnp.asarray(image) for image in images()], PATCH, 9)
+    unpack = lambda mask: F.unpack_patches(packed._replace(mask=mask), PATCH)
+    for actual, wanted in zip(jax.jit(unpack)(packed.mask), images(), strict=True):
+        assert_same_bits(actual, wanted)
 
 
 def largest_scale_by_counting(size, patch, max_patches):
@@ -160,8 +194,11 @@ def test_images_must_fit_the_batch():
     pictures = images()
     for given_images, options, message in (
         (pictures, (PATCH, 5), r"images\[0\] has 6 patches, 1 more than max_patches=5"),
-        (pictures, (PATCH, 0), "max_patches=0 must be positive"),
-        (pictures, (0, 9), "patch_size=0 must be positive"),
+        (pictures, (PATCH, 0), "max_patches=0 must be a positive integer"),
+        (pictures, (PATCH, 6.0), "max_patches=6.0 must be a positive integer"),
+        (pictures, (PATCH, True), "max_patches=True must be a positive integer"),
+        (pictures, (2.0, 9), "patch_size=2.0 must be a positive integer or"),
+        (pictures, (0, 9), "patch_size=0 must be a positive integer or"),
         (
             pictures,
             ((1, 2, 3), 9),
@@ -198,28 +235,73 @@ def test_packed_patches_must_fit_their_grids():
         ValueError, match=r"packed.grids must not be traced; pass NumPy"
     ):
         jax.jit(lambda packed: F.unpack_patches(packed, PATCH))(packed)
-    with pytest.raises(ValueError, match="must end in a multiple of 5 x 3"):
+    with pytest.raises(ValueError, match=r"must be \(batch, .* a multiple of 5 x 3\)"):
         F.unpack_patches(packed, (5, 3))
+    flat = packed._replace(patches=packed.patches[0])
+    with pytest.raises(ValueError, match=r"shape=\(6, 12\) must be \(batch, max_pat"):
+        F.unpack_patches(flat, PATCH)
     for grids in ([[2, 3], [1, 1], [3, 2], [1, 7]], [[2, 3], [0, 1], [3, 2], [1, 6]]):
         wrong = packed._replace(grids=np.array(grids, np.int32))
-        with pytest.raises(
-            ValueError, match="must be of at most 6 patches each, for 4"
-        ):
+        with pytest.raises(ValueError, match="must be of at most 6 patches each"):
             F.unpack_patches(wrong, PATCH)
-    short = packed._replace(grids=packed.grids[:2])
-    with pytest.raises(
-        ValueError, match=r"packed.grids=\[\[2, 3\], \[1, 1\]\] must be"
+    # Sides whose product would wrap to zero.
+    huge = packed._replace(grids=np.full((4, 2), 2**32))
+    with pytest.raises(ValueError, match="must be of at most 6 patches each"):
+        F.unpack_patches(huge, PATCH)
+    for grids, said in (
+        (packed.grids[:2], r"\[\[2, 3\], \[1, 1\]\]"),
+        (packed.grids[0], r"\[2, 3\]"),
+        (packed.grids[:, :1], r"\[\[2\], .*\]"),
+        (np.ones((4, 3), np.int32), r"\[\[1, 1, 1\], .*\]"),
+        (packed.grids.astype(np.float32), r"\[\[2.0, 3.0\], .*\]"),
+        (packed.grids > 0, r"\[\[True, True\], .*\]"),
     ):
+        wrong = packed._replace(grids=grids)
+        message = rf"packed.grids={said} must be \(4, 2\) integers"
+        with pytest.raises(ValueError, match=message):
+            F.unpack_patches(wrong, PATCH)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("kind", (np.asarray, jnp.asarray))
+def test_grids_must_be_those_of_the_mask(kind):
+    packed = F.pack_patches([kind(image) for image in images()], PATCH, 7)
+    larger = packed._replace(grids=np.array([[2, 3], [1, 2], [3, 2], [1, 6]]))
+    smaller = packed._replace(grids=np.array([[2, 2], [1, 1], [3, 2], [1, 6]]))
+    shifted = packed._replace(mask=np.roll(packed.mask, 1, axis=1))
+    message = (
+        r"must have their patches where packed.mask has them; it has \[6, 1, 6, 6\]"
+    )
+    for wrong in (larger, smaller, shifted):
+        with pytest.raises(ValueError, match=f"unpack_patches: .*{message}"):
+            F.unpack_patches(wrong, PATCH)
+    short = packed._replace(mask=packed.mask[:, :6])
+    with pytest.raises(ValueError, match="must have their patches where"):
         F.unpack_patches(short, PATCH)
 
 
 @pytest.mark.errors
 def test_sizes_must_be_positive():
     for arguments, message in (
-        ((0, 16, 256), "image_size=0 must be positive"),
-        (((32, -1), 16, 256), r"image_size=\(32, -1\) must be positive"),
-        ((32, 0, 256), "patch_size=0 must be positive"),
-        ((32, 16, 0), "max_patches=0 must be positive"),
+        ((0, 16, 256), "image_size=0 must be a positive"),
+        (((32, -1), 16, 256), r"image_size=\(32, -1\) must be a positive"),
+        ((32, 0, 256), "patch_size=0 must be a positive"),
+        ((32, 16, 0), "max_patches=0 must be a positive"),
+        ((True, 16, 256), "image_size=True must be a positive"),
+        ((32, 16, True), "max_patches=True must be a positive"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=f"image_size_for_max_patches: {message}"):
+            F.image_size_for_max_patches(*arguments)
+
+
+@pytest.mark.errors
+def test_sizes_must_be_integers():
+    for arguments, message in (
+        (((480, 640), 16.5, 256), "patch_size=16.5 must be a positive integer or"),
+        (((480, 640), 16.0, 256), "patch_size=16.0 must be a positive integer or"),
+        (((480, 640.5), 16, 256), r"image_size=\(480, 640.5\) must be a positive int"),
+        (((480, 640), 16, 256.5), "max_patches=256.5 must be a positive integer"),
+        ((np.array([480, 640]), 16, 256), r"image_size=array\(\[480, 640\]\) must be"),
+    ):
+        with refused(f"image_size_for_max_patches: {message}"):
             F.image_size_for_max_patches(*arguments)

@@ -71,6 +71,16 @@ def test_arrays_of_numpy_stay_on_the_host(dtype):
         assert_same_bits(actual, wanted)
 
 
+def test_full_arrays_of_numpy_share_no_memory():
+    image = np.ones((4, 9, 3), np.float32)
+    for padded in (
+        F.pad_image(image, (2, 3)),
+        F.pad_image(image, 1, padded_size=(4, 9)),
+    ):
+        assert_same_bits(padded.image, image)
+        assert not np.shares_memory(padded.image, image)
+
+
 def test_images_that_are_full_come_back_as_they_are():
     image = jnp.ones((4, 9, 3))
     padded = F.pad_image(image, (2, 3))
@@ -127,12 +137,17 @@ def test_sizes_are_checked():
         ((2, 3), 6, r"padded_size=6 must be at least \(5, 7\)"),
         ((2, 3), (8, 10), r"padded_size=\(8, 10\) must be a multiple of patch_size=\("),
         ((2, 3), (2, 6, 9), r"padded_size=\(2, 6, 9\) must be at least \(5, 7\)"),
-        ((2, 3), (0, 9), r"padded_size=\(0, 9\) must be positive"),
-        ((2, 0), None, r"patch_size=\(2, 0\) must be positive"),
+        ((2, 3), (0, 9), r"padded_size=\(0, 9\) must be a positive"),
+        ((2, 0), None, r"patch_size=\(2, 0\) must be a positive"),
     ):
         with pytest.raises(ValueError, match=f"pad_image: {message}"):
             F.pad_image(image, patch, padded_size=padded)
+    for size, said in ((2.0, "2.0"), ((2, True), r"\(2, True\)")):
+        with refused(f"pad_image: patch_size={said} must be a positive integer"):
+            F.pad_image(image, size)
+        with refused(f"pad_image: padded_size={said} must be a positive integer"):
+            F.pad_image(image, 1, padded_size=size)
     with refused(r"image.shape=\(5, 7\) must be \(..., height, width, channels\)"):
         F.pad_image(jnp.ones((5, 7)), 2)
-    with pytest.raises(ValueError, match=r"image_size=\(0, 7\) must be positive"):
+    with pytest.raises(ValueError, match=r"image_size=\(0, 7\) must be a positive"):
         F.pad_image(jnp.ones((0, 7, 3)), 2)

@@ -128,9 +128,9 @@ def test_traced_negative_past_is_outside_every_table():
 @pytest.mark.parametrize("name", ("first_position", "padding_position"))
 def test_positions_must_not_be_negative(name):
     names = {"first_position": 2, "padding_position": 1}
-    for value in (-1, 2**31):
-        message = f"{name}={value} must be in int32 and not negative"
-        with pytest.raises(ValueError, match=message):
+    for value in (-1, 2**31, 1.5, True):
+        message = f"{name}={value} must be an integer in int32, and not negative"
+        with refused(message):
             F.padded_positions(MASK, **{**names, name: value})
 
 

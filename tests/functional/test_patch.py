@@ -327,6 +327,77 @@ def test_weights_must_fit_the_patches():
 
 
 @pytest.mark.errors
+def test_parameters_must_fit_each_other():
+    weight, patches = jnp.ones((4, 3)), jnp.ones((2, 4))
+    embed = lambda weight, bias: F.apply_patch_projection(
+        F.PatchEmbeddingParams(weight=weight, bias=bias), patches
+    )
+    for shape in ((1,), (2, 3), ()):
+        with refused(r"bias.shape=.* must be that of a row of weight.shape=\(4, 3\)"):
+            embed(weight, jnp.ones(shape))
+    with refused(r"weight.shape=\(4, 3, 1\) must have two axes"):
+        embed(weight[..., None], None)
+    for dtype in (jnp.complex64, jnp.int32):
+        with refused(f"weight.dtype={jnp.dtype(dtype).name} must be a real float"):
+            embed(weight.astype(dtype), None)
+        with refused(f"bias.dtype={jnp.dtype(dtype).name} must be a real float"):
+            embed(weight, jnp.ones(3, dtype))
+
+
+@pytest.mark.parametrize("argument", (0, 1))
+def test_gradients_of_bfloat16_are_products_of_bfloat16(argument):
+    weight, patches = (jnp.ones(s, jnp.bfloat16) for s in ((8, 5), (2, 6, 8)))
+    embed = lambda weight, patches: F.apply_patch_projection(
+        F.PatchEmbeddingParams(weight=weight, bias=jnp.ones(5, jnp.bfloat16)), patches
+    )
+    out, pullback = jax.vjp(embed, weight, patches)
+    program = jax.jit(lambda g: pullback(g)[argument]).lower(out).as_text()
+    products = [line for line in program.splitlines() if "dot_general" in line]
+    assert len(products) == 1
+    assert "f32" not in products[0]
+
+
+def test_gradient_of_bfloat16_weights_is_added_up_in_float32():
+    count = 65_536
+    params = F.PatchEmbeddingParams(
+        weight=jnp.ones((1, 2), jnp.bfloat16), bias=jnp.ones(2, jnp.bfloat16)
+    )
+    loss = lambda params, patches: (
+        0.01 * F.apply_patch_projection(params, patches).astype(jnp.float32)
+    ).sum()
+    gradient = jax.jit(jax.grad(loss))(params, jnp.ones((count, 1), jnp.bfloat16))
+    expected = count * float(jnp.bfloat16(0.01))
+    for leaf in gradient:
+        assert (np.asarray(leaf, np.float64) == expected).all()
+
+
+@pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float32))
+def test_forward_mode_is_linear_in_patches_and_weight(dtype):
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), dtype)
+    primals = draw(4, 3), draw(2, 4)
+    tangents = draw(4, 3), draw(2, 4)
+    embed = lambda weight, patches: F.apply_patch_projection(
+        F.PatchEmbeddingParams(weight=weight, bias=None), patches
+    )
+    out, tangent = jax.jvp(embed, primals, tangents)
+    (w, p), (dw, dp) = (
+        tuple(np.asarray(t, np.float64) for t in pair) for pair in (primals, tangents)
+    )
+    assert_close(out, p @ w, magnitude=64.0)
+    # Each of two products is rounded before they are added.
+    eps = float(jnp.finfo(dtype).eps)
+    expected = dp @ w + p @ dw
+    np.testing.assert_allclose(
+        np.asarray(tangent, np.float64), expected, rtol=0, atol=3 * eps * 32
+    )
+    one = jax.jvp(lambda w: embed(w, primals[1]), primals[:1], tangents[:1])[1]
+    np.testing.assert_allclose(
+        np.asarray(one, np.float64), p @ dw, rtol=0, atol=3 * eps * 32
+    )
+
+
+@pytest.mark.errors
 def test_a_dtype_that_is_no_float_is_refused():
     params = F.PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
     with refused("apply_patch_projection: dtype=int32 must be a real float dtype"):

@@ -69,12 +69,29 @@ def test_arrays_of_numpy_stay_what_they_are(layout, dtype):
     kernel.flat[:3] = np.nan, np.inf, -0.0
     weight = F.patch_weight_from_kernel(kernel, layout, pixels(layout))
     back = F.patch_kernel_from_weight(weight, pixels(layout), layout)
-    for array in (weight, back):
+    for array, source in ((weight, kernel), (back, weight)):
         assert type(array) is np.ndarray
         # Writers of files take the bytes as they lie.
         assert array.flags.c_contiguous
+        # Whoever changes one must not change the other.
+        assert not np.shares_memory(array, source)
     assert_same_bits(weight, weight_by_loops(kernel, layout))
     assert_same_bits(back, kernel)
+
+
+@pytest.mark.parametrize("kind", (np.asarray, jnp.asarray))
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("empty", "IO")
+def test_channels_and_features_may_be_none(kind, layout, empty):
+    lengths = {**LENGTHS, empty: 0}
+    shape = [lengths[axis] for axis in letters(layout)]
+    rows = int(np.prod(pixels(layout))) * lengths["I"]
+    shape = (lengths["O"], rows) if "(" in layout else tuple(shape)
+    kernel = kind(np.ones(shape, np.float32))
+    weight = F.patch_weight_from_kernel(kernel, layout, pixels(layout))
+    assert weight.shape == (rows, lengths["O"])
+    back = F.patch_kernel_from_weight(weight, pixels(layout), layout)
+    assert back.shape == shape
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -170,6 +187,10 @@ def test_kernels_must_fit_their_layout():
             "layout='HWIO'",
         ),
         (
+            lambda: there(jnp.ones((0, 2, 3, 4)), "HWIO"),
+            r"kernel.shape=\(0, 2, 3, 4\) must have sides of 1 at least",
+        ),
+        (
             lambda: there(jnp.ones((4, 12)), "O(HWI)"),
             r"patch_size must be given for layout='O\(HWI\)'",
         ),
@@ -200,3 +221,14 @@ def test_sizes_must_be_positive(size):
         F.patch_kernel_from_weight(jnp.ones((4, 1)), size, "HWIO")
     with pytest.raises(ValueError, match=message):
         F.patch_weight_from_kernel(jnp.ones((4, 4)), "O(HWI)", size)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("size", (4.5, 2.0, True, (2, 2.0), np.array([2, 2])))
+def test_sizes_must_be_integers(size):
+    said = re.escape(f"patch_size={size!r} must be a positive integer or (height")
+    with refused(f"patch_kernel_from_weight: {said}"):
+        F.patch_kernel_from_weight(jnp.ones((4, 1)), size, "HWIO")
+    for kernel, layout in (((4, 4), "O(HWI)"), ((2, 2, 1, 4), "HWIO")):
+        with refused(f"patch_weight_from_kernel: {said}"):
+            F.patch_weight_from_kernel(jnp.ones(kernel), layout, size)

@@ -1,3 +1,5 @@
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -192,12 +194,89 @@ def test_gradients_of_the_residual_are_finite(pair):
         assert np.isfinite(loss(weight))
 
 
-@pytest.mark.parametrize("scale", (2.0**-100, 2.0**100))
-def test_residual_does_not_depend_on_the_scale(scale):
-    weight = normal((7, 5))
+# The largest weight is between 1/4 and 1/2 before, the others between it and 2**-4.
+@pytest.mark.parametrize("exponent", (-122, -100, 100, 127, 128, 129))
+@pytest.mark.parametrize("compiled", (False, True))
+def test_residual_does_not_depend_on_the_scale(exponent, compiled):
+    weight = jnp.clip(jnp.abs(normal((7, 5))), 0.5, 3.9) / 8
     resize = lambda w: F.resize_patch_weight(w, (7, 5), (4, 3), **TIMM)
-    assert_same_bits(resize(weight * scale).residual, resize(weight).residual)
-    assert_same_bits(resize(weight * scale).weight, resize(weight).weight * scale)
+    resize = jax.jit(resize) if compiled else resize
+    scaled = np.ldexp(np.asarray(weight), exponent)
+    expected = resize(weight)
+    assert 0.25 < np.abs(weight).max() < 0.5 and np.all(expected.residual > 0)
+    assert_same_bits(resize(scaled).residual, expected.residual)
+    if abs(exponent) == 100:  # so that no new weight leaves the normal numbers
+        assert_same_bits(
+            resize(scaled).weight, np.ldexp(np.asarray(expected.weight), exponent)
+        )
+
+
+@pytest.mark.parametrize("largest", (1.0e38, 1.75e38, 1.9e38, 3.4e38, 1.2e-38, 3e-38))
+def test_residual_at_the_ends_of_float32(largest):
+    # Of two numbers, opposite or alike: an average keeps all or nothing of them.
+    rows = np.array([[1, 1, 1], [-1, 1, 0]]) * np.float64(largest)
+    options = {"method": "bilinear", "antialias": True}
+    resize = lambda w: F.resize_patch_weight(w, (2, 1), (1, 1), **options).residual
+    expected = np.array([1, 0, np.sqrt(0.5)])
+    for residual in (resize, jax.jit(resize)):
+        actual = residual(jnp.asarray(rows, jnp.float32))
+        np.testing.assert_allclose(actual, expected, atol=2.0**-22)
+
+
+def test_gradient_of_the_residual():
+    # It falls along no direction in which the weight only grows, and is what
+    # differences of float64 give.
+    weight = normal((7, 5))
+    loss = lambda w: F.resize_patch_weight(w, (7, 5), (4, 3), **TIMM).residual.sum()
+    gradient = np.asarray(jax.grad(loss)(weight), np.float64)
+    wide, step = np.asarray(weight, np.float64), 1e-6
+    assert abs((gradient * wide).sum(0)).max() < 2.0**-20
+    # The largest of each feature, which the scale is taken from, and some others.
+    largest = np.abs(wide).argmax(0)
+    for row, column in [*zip(largest, range(WIDTH), strict=True), (0, 0), (33, 2)]:
+        sides = []
+        for sign in (1, -1):
+            moved = wide.copy()
+            moved[row, column] += sign * step
+            sides.append(solved(moved, (7, 5), (4, 3), **TIMM)[1].sum())
+        slope = (sides[0] - sides[1]) / (2 * step)
+        # Float32 roundings of terms below 1, float64 ones over the step.
+        np.testing.assert_allclose(gradient[row, column], slope, atol=2.0**-19)
+
+
+@pytest.mark.parametrize("shape", ((32, 0), (0, 3), (0, 0)))
+@pytest.mark.parametrize("new", (3, 4, 5))
+def test_weights_may_be_empty(shape, new):
+    weight = jnp.ones(shape)
+    resized = F.resize_patch_weight(weight, 4, new, **TIMM)
+    assert resized.weight.shape == (shape[0] // 16 * new**2, shape[1])
+    assert_same_bits(resized.residual, jnp.zeros(shape[1]))
+
+
+def test_kernels_may_be_empty():
+    options = {"layout": "OIHW", **TIMM}
+    for shape in ((0, 3, 4, 6), (7, 0, 4, 6), (0, 0, 4, 6)):
+        resized = F.resize_patch_kernel(jnp.ones(shape), (3, 7), **options)
+        assert resized.weight.shape == (*shape[:2], 3, 7)
+        assert_same_bits(resized.residual, jnp.zeros(shape[0]))
+    options |= {"layout": "O(HWI)", "old_patch_size": (4, 6)}
+    resized = F.resize_patch_kernel(jnp.ones((0, 48)), (3, 7), **options)
+    assert resized.weight.shape == (0, 42)
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float64, jnp.bfloat16))
+@pytest.mark.parametrize("new", ((4, 3), (3, 5)))
+def test_arrays_of_numpy_become_those_of_jax(dtype, new):
+    weight = np.asarray(normal((4, 3))).astype(dtype)
+    expected = F.resize_patch_weight(jnp.asarray(weight), (4, 3), new, **TIMM)
+    kernel = F.patch_kernel_from_weight(weight, (4, 3), "OIHW")
+    of_kernel = F.resize_patch_kernel(kernel, new, layout="OIHW", **TIMM)
+    resized = F.resize_patch_weight(weight, (4, 3), new, **TIMM)
+    again = F.patch_weight_from_kernel(of_kernel.weight, "OIHW")
+    for actual in (resized, of_kernel._replace(weight=again)):
+        for array, wanted in zip(actual, expected, strict=True):
+            assert isinstance(array, jax.Array)
+            assert_same_bits(array, wanted)
 
 
 def test_what_is_not_a_number_shows():
@@ -304,19 +383,51 @@ def test_weights_and_sizes_are_checked():
             TIMM,
             r"weight.shape=\(24, 3\) must have a multiple of 5",
         ),
-        ((weight, (4, 0), 2), TIMM, r"old_patch_size=\(4, 0\) must be positive"),
-        ((weight, (4, 3), -1), TIMM, "new_patch_size=-1 must be positive"),
+        ((weight, (4, 0), 2), TIMM, r"old_patch_size=\(4, 0\) must be a pos"),
+        ((weight, (4, 3), -1), TIMM, "new_patch_size=-1 must be a positive"),
         ((weight, (4, 3), (1, 2, 2)), TIMM, r"new_patch_size=\(1, 2, 2\) must have 2"),
         (
             (weight, (4, 3), 2),
             {"method": "lanczos", "antialias": True},
             "method='lanczos' must be 'bilinear' or 'bicubic'",
         ),
+        ((weight, (4, 3), True), TIMM, "new_patch_size=True must be a positive int"),
     ):
         with pytest.raises(ValueError, match=f"resize_patch_weight: {message}"):
             F.resize_patch_weight(*arguments, **options)
     with refused("resize_patch_weight: weight.dtype=int32 must be a real float"):
         F.resize_patch_weight(weight.astype(jnp.int32), (4, 3), 2, **TIMM)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("size", (4.5, 5.5, 6.0, True, "6", (6, 5.0), np.array([6, 5])))
+def test_sizes_must_be_integers(size):
+    said = re.escape(f"patch_size={size!r} must be a positive integer or (height")
+    weight, kernel = jnp.ones((48, 3)), jnp.ones((3, 48))
+    for arguments, name in (((size, 6), "old_"), ((4, size), "new_")):
+        with refused(f"resize_patch_weight: {name}{said}"):
+            F.resize_patch_weight(weight, *arguments, **TIMM)
+    options = {"layout": "O(HWI)", **TIMM}
+    for old, new, name in ((size, 6, "old_"), (4, size, "new_")):
+        with refused(f"resize_patch_kernel: {name}{said}"):
+            F.resize_patch_kernel(kernel, new, old_patch_size=old, **options)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("new", (4, 5))
+def test_conventions_are_checked_whatever_the_sizes(new):
+    weight, kernel = jnp.ones((48, 3)), jnp.ones((4, 4, 3, 3))
+    for wrong, message in (
+        ({"antialias": 1}, "antialias=1 must be True or False"),
+        ({"antialias": "no"}, "antialias='no' must be True or False"),
+        ({"method": "cubic"}, "method='cubic' must be 'bilinear' or 'bicubic'"),
+        ({"method": None}, "method=None must be 'bilinear' or 'bicubic'"),
+    ):
+        options = {**TIMM, **wrong}
+        with refused(f"resize_patch_weight: {message}"):
+            F.resize_patch_weight(weight, 4, new, **options)
+        with refused(f"resize_patch_kernel: {message}"):
+            F.resize_patch_kernel(kernel, new, layout="HWIO", **options)
 
 
 @pytest.mark.errors
@@ -342,3 +453,9 @@ def test_kernels_are_checked():
         ValueError, match=r"new_patch_size=\(5, 5, 5\) must have 2 axes"
     ):
         F.resize_patch_kernel(jnp.ones((4, 3, 2, 7)), (5, 5, 5), layout="HWIO", **TIMM)
+    kernel = jnp.ones((4, 3, 2, 7), jnp.int32)
+    with refused("resize_patch_kernel: kernel.dtype=int32 must be a real float"):
+        F.resize_patch_kernel(kernel, 5, layout="HWIO", **TIMM)
+    message = r"resize_patch_kernel: kernel.shape=\(4, 0, 2, 7\) must have sides of 1"
+    with pytest.raises(ValueError, match=message):
+        F.resize_patch_kernel(jnp.ones((4, 0, 2, 7)), 5, layout="HWIO", **TIMM)

@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -127,6 +128,39 @@ def test_square_sizes_as_numbers():
         assert_same_bits(F.unpatchify(patches, *arguments), image)
 
 
+def test_a_whole_shape_may_be_a_list():
+    image = jnp.arange(4 * 6 * 3).reshape(4, 6, 3)
+    patches = F.patchify(image, 2)
+    assert_same_bits(F.unpatchify(patches, [4, 6, 3], 2), image)
+    assert_same_bits(F.unpatchify(patches, [4, 6], 2), image)
+    stack = jnp.stack([image, image + 1])
+    assert_same_bits(F.unpatchify(F.patchify(stack, 2), [2, 4, 6, 3]), stack)
+
+
+# The last two are laid out as their patches are, one of all and one row by row.
+@pytest.mark.parametrize("dtype", (np.uint8, np.float64, jnp.bfloat16))
+@pytest.mark.parametrize("patch_size", ((2, 3), (1, 2, 3), (4, 6), (1, 6)))
+def test_arrays_of_numpy_stay_on_the_host_and_share_no_memory(dtype, patch_size):
+    image = np.arange(5 * 4 * 6 * 3).reshape(5, 4, 6, 3).astype(dtype)
+    order = ORDERS[len(patch_size)][0]
+    patches = F.patchify(image, patch_size)
+    back = F.unpatchify(patches, image.shape, patch_size)
+    assert_same_bits(patches, blocks(image, patch_size, order))
+    assert_same_bits(back, image)
+    for array, source in ((patches, image), (back, patches)):
+        assert type(array) is np.ndarray and array.flags.c_contiguous
+        assert not np.shares_memory(array, source)
+
+
+@pytest.mark.parametrize("kind", (np.asarray, jnp.asarray))
+def test_batches_and_channels_may_be_empty(kind):
+    for shape in ((0, 4, 6, 3), (2, 4, 6, 0)):
+        image = kind(np.ones(shape, np.float32))
+        patches = F.patchify(image, (2, 3))
+        assert patches.shape == (shape[0], 4, 6 * shape[-1])
+        assert_same_bits(F.unpatchify(patches, shape, (2, 3)), image)
+
+
 @given(data=st.data())
 def test_batch_equals_vmap(data):
     image, size, patch_size = data.draw(ax.images(batch=(2, 3)))
@@ -208,7 +242,7 @@ def test_videos_must_fit_their_patches():
         F.unpatchify(patches, (4, 4, 6), (2, 2, 3))
     with pytest.raises(ValueError, match="must be a positive integer or"):
         F.patchify(jnp.ones((2, 2, 2, 2, 1)), (1, 1, 1, 1))
-    with pytest.raises(ValueError, match=r"patch_size=\(0, 2, 2\) must be positive"):
+    with pytest.raises(ValueError, match=r"patch_size=\(0, 2, 2\) must be a pos"):
         F.patchify(jnp.ones((2, 2, 2, 1)), (0, 2, 2))
 
 
@@ -230,8 +264,27 @@ def test_sizes_must_be_positive(size):
     ):
         F.patchify(jnp.ones((4, 4, 1)), size)
     for shape in ((0, 4, 1), (4, 0, 1)):
-        with pytest.raises(ValueError, match=r"image_size=.* must be positive"):
+        with pytest.raises(ValueError, match=r"image_size=.* must be a positive"):
             F.patchify(jnp.ones(shape), 2)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("size", (4.5, 4.0, True, "4", (2, 2.0), (2, True)))
+def test_sizes_must_be_integers(size):
+    said = re.escape(f"patch_size={size!r} must be a positive integer or (height")
+    with refused(f"patchify: {said}"):
+        F.patchify(jnp.ones((4, 4, 1)), size)
+    with refused(f"unpatchify: {said}"):
+        F.unpatchify(jnp.ones((4, 4)), 4, size)
+
+
+@pytest.mark.errors
+def test_arrays_are_no_sizes():
+    said = r"patch_size=array\(\[2, 2\]\) must be a positive integer or \(height"
+    with refused(f"patchify: {said}"):
+        F.patchify(jnp.ones((4, 4, 1)), np.array([2, 2]))
+    with refused(r"unpatchify: image_size=array\(\[4, 4, 1\]\) must be a positive"):
+        F.unpatchify(jnp.ones((4, 4)), np.array([4, 4, 1]), 2)
 
 
 @pytest.mark.errors
@@ -268,6 +321,12 @@ def test_patches_must_fit_the_image():
         (((5, 6), 2), "must be a multiple of patch_size=2"),
         (((4, 6),), "patch_size must be given for patch_dim=12 and channels=None"),
         (((4, 6, 5),), "patch_size must be given for patch_dim=12 and channels=5"),
+        (((4, 6, 0),), "patch_size must be given for patch_dim=12 and channels=0"),
+        (((4, 6, -3),), "patch_size must be given for patch_dim=12 and channels=-3"),
+        (((4, 6, True), 2), r"image_size=\(4, 6, True\) must be integers"),
     ):
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=f"unpatchify: .*{message}"):
             F.unpatchify(patches, *arguments)
+    for size in ((4, 6, 3.0), [4, 6, 3.0]):
+        with refused(r"unpatchify: image_size=\(4, 6, 3.0\) must be integers"):
+            F.unpatchify(patches, size, 2)

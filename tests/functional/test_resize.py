@@ -7,6 +7,8 @@ import strategies as ax
 from helpers import assert_close, assert_same_bits, refused
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 from resize_oracles import BILINEAR, CONVENTIONS, SIZE
 
 import attnax.functional as F
@@ -130,6 +132,19 @@ def test_vmap_takes_a_batch_of_tables(options):
     actual = jax.vmap(resize)(tables)
     expected = np.stack([resize(t) for t in tables])
     assert_close(actual, expected, magnitude=SIZE, roundings=40)
+
+
+@pytest.mark.parametrize("spec", (P(), P("a", None), P(None, "b")))
+def test_sharded_tables_under_an_explicit_mesh(spec):
+    table = jnp.asarray(np.random.default_rng(0).normal(size=(14, 4)), jnp.float32)
+    settings = {"num_prefix_tokens": 2, **BILINEAR}
+    resize = lambda t: F.resize_positions(t, (3, 4), (5, 7), **settings)
+    expected = np.asarray(resize(table))
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        table = jax.device_put(table, NamedSharding(mesh, spec))
+        assert_close(jax.jit(resize)(table), expected, magnitude=SIZE)
+        assert_close(resize(table), expected, magnitude=SIZE)
 
 
 def test_every_size_of_dinov2_with_its_offset():

@@ -162,6 +162,12 @@ def test_sharded_batch(axis_type):
             assert actual.sharding.is_equivalent_to(x.sharding, 3)
 
 
+def test_no_tokens_are_no_rows():
+    assert F.positional_encoding(np.zeros((2, 0), np.int32), 8).shape == (2, 0, 8)
+    for shape in ((2, 0, 8), (0, 3, 8)):
+        assert F.apply_positional_encoding(jnp.zeros(shape)).shape == shape
+
+
 def test_float64_x():
     with jax.enable_x64(True):
         x = jnp.zeros((3, 4), jnp.float64)

@@ -1,4 +1,5 @@
 import math
+import os
 
 import jax
 import jax.numpy as jnp
@@ -288,6 +289,96 @@ def test_sharded_positions(axis_type, layout):
         assert actual.sharding.is_equivalent_to(wanted, 3)
 
 
+@pytest.mark.parametrize("shape", ((0,), (2, 0), (0, 3)))
+@pytest.mark.parametrize("layout", ("interleaved", "sin_cos", "cos_sin"))
+@pytest.mark.parametrize("odd_width", ("sine", "zero"))
+def test_no_positions_are_no_rows(shape, layout, odd_width):
+    options = {"layout": layout, "odd_width": odd_width, "padding_position": 1}
+    for positions, numerics in (
+        (np.zeros(shape, np.int32), "exact"),
+        (np.zeros(shape, np.int32), "float32"),
+        (np.zeros(shape, np.float32), "float32"),
+    ):
+        make = lambda p, n=numerics: F.sinusoids(p, 7, **options, numerics=n)
+        assert make(positions).shape == (*shape, 7)
+        assert jax.jit(make)(positions).shape == (*shape, 7)
+
+
+@given(data=st.data())
+def test_float32_of_integers_is_that_of_floats_where_they_hold_them(data):
+    positions = data.draw(ax.integers((5,), -(2**24) + 9, 2**24 - 9))
+    options = {"numerics": "float32", "position_offset": 7, "padding_position": 3}
+    actual = F.sinusoids(positions, 6, **options)
+    assert_same_bits(actual, F.sinusoids(positions.astype(np.float32), 6, **options))
+
+
+def test_float32_offsets_integers_before_they_are_rounded():
+    # 2**24 + 1 is no float32, and its sum with 3 is one.
+    options = {"numerics": "float32", "position_offset": 3}
+    for positions in (np.array([2**24 + 1]), np.array([2**24 + 1.0])):
+        actual = F.sinusoids(positions, 6, **options)
+        expected = F.sinusoids(np.array([2**24 + 4]), 6, numerics="float32")
+        assert_same_bits(actual, expected)
+
+
+@pytest.mark.parametrize("padding", (2**24, 2**24 + 1, 2**31 - 1))
+def test_float32_compares_padding_before_positions_are_rounded(padding):
+    positions = np.array([2**24, 2**24 + 1, 2**31 - 1])
+    make = lambda p: F.sinusoids(p, 4, numerics="float32", padding_position=padding)
+    is_zero = lambda rows: ~np.asarray(rows).any(-1)
+    for exact in (positions, positions.astype(np.float64)):
+        np.testing.assert_array_equal(is_zero(make(exact)), positions == padding)
+    for dtype in (jnp.float32, jnp.bfloat16):  # hold 2**24, and 2**31 for the last
+        rows = make(jnp.asarray(positions, jnp.float32).astype(dtype))
+        np.testing.assert_array_equal(is_zero(rows), [padding == 2**24] * 2 + [False])
+
+
+def test_float32_traced_integers_that_leave_int32_are_nan():
+    for offset in (0, 5):
+        make = jax.jit(
+            lambda p, o=offset: F.sinusoids(
+                p, 5, numerics="float32", position_offset=o, padding_position=2
+            )
+        )
+        rows = make(jnp.asarray(np.array([2, 2**31 - 1 - offset, 2**32 - 1], "u4")))
+        np.testing.assert_array_equal(np.isnan(rows).all(-1), [False, False, True])
+        np.testing.assert_array_equal(np.isnan(rows).any(-1), [False, False, True])
+    assert np.isnan(make(jnp.asarray([2**31 - 1], jnp.int32))).all()
+
+
+@pytest.mark.errors
+@pytest.mark.skipif(
+    os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "1",
+    reason="annotations are of Python's numbers",
+)
+@pytest.mark.parametrize("option", ("base", "frequency_shift", "position_scale"))
+@pytest.mark.parametrize("number", (np.float32, np.int64, np.asarray, int))
+def test_numbers_of_numpy_are_numbers(option, number):
+    positions = np.array([3, 10**6])
+    actual = F.sinusoids(positions, 12, **{option: number(2)})
+    assert_same_bits(actual, F.sinusoids(positions, 12, **{option: 2.0}))
+
+
+@pytest.mark.filterwarnings("error")
+def test_float64_of_numpy_is_taken_without_a_warning():
+    times = np.array([0.3, 7.1])
+    actual = F.sinusoids(times, 6, numerics="float32", padding_position=1)
+    assert_same_bits(
+        actual, F.sinusoids(times.astype(np.float32), 6, numerics="float32")
+    )
+
+
+@pytest.mark.parametrize("scale", (2.0**-126, -(2.0**126)))
+def test_the_ends_of_float32_are_scales(scale):
+    plain = np.asarray(F.sinusoids(np.array([0]), 4))
+    assert_same_bits(
+        F.sinusoids(np.array([0]), 4, scale=scale), np.float32(scale) * plain
+    )
+    if scale > 0:
+        rows = F.sinusoids(np.array([1]), 4, position_scale=scale, numerics="float32")
+        np.testing.assert_allclose(rows, plain, rtol=0, atol=NEAR)
+
+
 def test_float32_in_64_bit_mode():
     with jax.enable_x64(True):
         for positions in (np.arange(3), np.array([2**31 - 1])):
@@ -338,14 +429,35 @@ def test_traced_positions_that_leave_int32_are_nan(offset):
         (6, {"position_scale": -1.0}, "position_scale=-1.0 must be positive"),
         (6, {"position_offset": 2**31}, "position_offset=2147483648 must be an int32"),
         (6, {"padding_position": -(2**31) - 1}, "padding_position=-2147483649 must be"),
-        (6, {"scale": math.inf}, "scale=inf must be finite, or 'unit'"),
-        (6, {"scale": "norm"}, "scale='norm' must be finite, or 'unit'"),
+        (6, {"position_scale": 2.0**64}, "position_scale=1.8.*e.19 must be below 2"),
+        (
+            6,
+            {"position_scale": 1e39, "numerics": "float32"},
+            r"position_scale=1e\+39 must lie in the range of float32",
+        ),
+        (
+            6,
+            {"position_scale": 1e-39, "numerics": "float32"},
+            "position_scale=1e-39 must lie in the range of float32",
+        ),
+        (6, {"scale": math.inf}, "scale=inf must be 0, from 1.2e-38 to 3.4e38"),
+        (6, {"scale": math.nan}, "scale=nan must be 0, from 1.2e-38 to 3.4e38"),
+        (6, {"scale": 1e39}, r"scale=1e\+39 must be 0, from 1.2e-38 to 3.4e38"),
+        (6, {"scale": 1e-50}, "scale=1e-50 must be 0, from 1.2e-38 to 3.4e38"),
+        (6, {"scale": "norm"}, "scale='norm' must be 0, from .* or 'unit'"),
         (6, {"numerics": "float64"}, "numerics='float64' must be 'exact' or 'float32'"),
     ),
 )
 def test_options_are_checked(d_model, options, message):
     with pytest.raises(ValueError, match=f"^sinusoids: {message}"):
         F.sinusoids(np.arange(3, dtype=np.int32), d_model, **options)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("option", ("base", "position_scale", "scale"))
+def test_integers_past_every_float_are_refused(option):
+    with refused(f"sinusoids: {option}=1000.* must be"):
+        F.sinusoids(np.arange(3), 6, **{option: 10**400})
 
 
 @pytest.mark.errors
@@ -364,3 +476,11 @@ def test_positions_are_checked():
             F.sinusoids(np.array([position]), 4, position_offset=offset)
     with refused("positions.dtype=float32 must be integer; fractions of a position"):
         F.positional_encoding(jnp.array([0.5]), 4)
+    with pytest.raises(ValueError, match=r"positions\[1\]=1099511627776 must lie in"):
+        F.sinusoids(np.array([0, 2**40]), 4, numerics="float32")
+    message = rf"positions\[0\]={2**31 - 1} must lie in .* for position_offset=1"
+    with pytest.raises(ValueError, match=message):
+        F.sinusoids(np.array([2**31 - 1]), 4, numerics="float32", position_offset=1)
+    for dtype in ("bool", "complex64"):
+        with refused(f"positions.dtype={dtype} must be integer or a real float"):
+            F.sinusoids(np.ones(2, dtype), 4, numerics="float32")

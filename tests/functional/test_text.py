@@ -244,6 +244,9 @@ def test_what_goes_with_which_table():
 @pytest.mark.errors
 def test_sizes_must_fit():
     params = params_of()._replace(token_types=None)
+    for bare in (params, params._replace(positions=None)):
+        with refused(r"token_ids.shape=\(\) must be \(\*batch, seq_len\)"):
+            F.apply_text_embedding(bare, np.array(3))
     long = np.zeros((2, 10), np.int32)
     with pytest.raises(ValueError, match="seq_len=10 must be at most num_positions=9"):
         F.apply_text_embedding(params, long)
@@ -263,11 +266,13 @@ def test_sizes_must_fit():
 @pytest.mark.errors
 def test_paddings_must_be_rows():
     params = params_of()._replace(token_types=None)
-    with pytest.raises(ValueError, match=r"padding_id=11 must lie in \[0, 11\)"):
+    with pytest.raises(
+        ValueError, match=r"padding_id=11 must be an integer in \[0, 11\)"
+    ):
         F.apply_text_embedding(params, IDS, padding_id=11)
-    for position in (-1, 9):
+    for position in (-1, 9, 1.5):
         message = rf"padding_position={position} must lie in \[0, 9\)"
-        with pytest.raises(ValueError, match=message):
+        with refused(message):
             F.apply_text_embedding(
                 params, IDS, positions=TYPES, padding_position=position
             )

@@ -345,7 +345,7 @@ def test_options_of_init_are_checked():
     with pytest.raises(ValueError, match="dtype=int32 must be a real float"):
         F.init_token_embedding(key, 4, 4, dtype=jnp.int32)
     for padding_id in (-1, 4):
-        message = rf"padding_id={padding_id} must lie in \[0, 4\)"
+        message = rf"padding_id={padding_id} must be an integer in \[0, 4\)"
         with pytest.raises(ValueError, match=message):
             F.init_token_embedding(key, 4, 4, padding_id=padding_id)
 
@@ -353,7 +353,8 @@ def test_options_of_init_are_checked():
 @pytest.mark.errors
 def test_options_of_lookup_are_checked():
     params, ids = F.TokenEmbeddingParams(weight=jnp.ones((4, 2))), np.array([1])
-    with pytest.raises(ValueError, match=r"padding_id=4 must lie in \[0, 4\)"):
+    message = r"padding_id=4 must be an integer in \[0, 4\)"
+    with pytest.raises(ValueError, match=message):
         F.apply_token_embedding(params, ids, padding_id=4)
     with pytest.raises(ValueError, match="mask_padding=True must come with a padding"):
         F.apply_token_embedding(params, ids, mask_padding=True)

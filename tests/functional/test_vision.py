@@ -456,6 +456,13 @@ def test_inserted_tokens(data, batch, index, dtype):
         assert_same_bits(actual[..., index + place, :], row)
 
 
+@pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float32))
+def test_gradients_of_inserted_tokens_are_added_up_in_float32(dtype):
+    x, tokens = jnp.zeros((65_536, 1, 2), jnp.bfloat16), jnp.zeros((1, 2), dtype)
+    insert = lambda t: F.insert_tokens(x, t).astype(jnp.float32).sum()
+    assert jax.jit(jax.grad(insert))(tokens).astype(float).tolist() == [[65_536.0] * 2]
+
+
 def small(**changes):
     params = F.init_vision_embedding(
         jax.random.key(0), patch_size=2, num_channels=3, d_model=4, grid=(2, 3)
@@ -506,6 +513,27 @@ def test_another_grid_must_come_with_a_way_to_resize():
 
 @pytest.mark.errors
 @pytest.mark.parametrize("apply", (embed, packed))
+@pytest.mark.parametrize("positions", (True, False))
+def test_ways_to_resize_are_checked_before_they_are_needed(apply, positions):
+    """The grid of the image is that of the table, or there is no table at all."""
+    params = small() if positions else small(positions=None)
+    ways = {**BICUBIC, "foo": 1}, {"method": "bicubic"}, {"antialias": True}, {}, "vit"
+    for resize in ways:
+        message = re.escape(f"{resize=} must say how") + r'.*resize_options\("vit"\)'
+        with refused(message):
+            apply(params, resize=resize)
+    for change, message in (
+        ({"method": "cubic"}, "method='cubic' must be 'bilinear' or 'bicubic'"),
+        ({"antialias": 1}, "antialias=1 must be True or False"),
+        ({"align_corners": None}, "align_corners=None must be True or False"),
+        ({"offset": -0.5}, r"offset=-0.5 must lie in \[0, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=f"vision_embedding: {message}"):
+            apply(params, resize={**BICUBIC, **change})
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("apply", (embed, packed))
 def test_tables_must_fit(apply):
     message = r"shape \(7, 4\) must have 1 \+ 8 rows: .* of grid=\(2, 4\)"
     with pytest.raises(ValueError, match=message):
@@ -521,9 +549,10 @@ def test_tables_must_fit(apply):
             apply(small(**{name: jnp.ones((1, 5))}))
     with pytest.raises(ValueError, match=r"params.mask_token of shape \(1, 3\)"):
         apply(small(mask_token=jnp.ones(3)))
-    for grid in (None, (6,), (1, 2, 3), (-2, -3)):
-        message = re.escape(f"{grid=} must be 2 positive numbers of patches")
-        with refused(message):
+    reason = {embed: " for patch_size=2", packed: ": packed batches are of images"}
+    for grid in (None, 14, (6,), (1, 2, 3), (-2, -3), (2.0, 3.0)):
+        message = f"{grid=} must be 2 positive numbers of patches{reason[apply]}."
+        with refused(re.escape(message)):
             apply(small(), grid=grid)
 
 
@@ -536,10 +565,44 @@ def test_masks_must_fit():
         message = rf"masked.shape={re.escape(str(shape))} must broadcast to \(6,\)"
         with refused(message):
             embed(with_token, masked=np.ones(shape, bool))
+    for dtype in ("int32", "float32"):
+        with refused(f"masked.dtype={dtype} must be bool"):
+            embed(with_token, masked=np.ones(6, dtype))
     patches, coordinates, _, grids = one_packed()
     arrays = patches, coordinates, np.ones((1, 7), bool), grids
     with refused(r"mask.shape=\(1, 7\) must be that of the patches"):
         F.apply_packed_vision_embedding(small(), *arrays, grid=(2, 3), resize=BILINEAR)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("positions", (True, False))
+def test_what_comes_with_packed_patches_must_fit(positions):
+    """With a table of positions or without: the arrays of a loader are the same."""
+    params = small() if positions else small(positions=None)
+    patches, *arrays = one_packed()
+    names = "coordinates", "mask", "grids"
+
+    def embed(**changes):
+        more = {**dict(zip(names, arrays, strict=True)), **changes}
+        F.apply_packed_vision_embedding(
+            params, patches, **more, grid=(2, 3), resize=BILINEAR
+        )
+
+    embed()
+    for name, shape, wanted in (
+        ("coordinates", (1, 7, 2), (1, 8, 2)),
+        ("coordinates", (1, 8, 3), (1, 8, 2)),
+        ("coordinates", (8, 2), (1, 8, 2)),
+        ("grids", (1, 3), (1, 2)),
+        ("grids", (2, 2), (1, 2)),
+        ("grids", (2,), (1, 2)),
+    ):
+        with refused(re.escape(f"{name}.shape={shape} must be {wanted}")):
+            embed(**{name: np.ones(shape, np.int32)})
+    for name, array in zip(names, arrays, strict=True):
+        kind = "bool" if name == "mask" else "integer"
+        with refused(f"{name}.dtype=float32 must be {kind}"):
+            embed(**{name: array.astype(np.float32)})
 
 
 @pytest.mark.errors
@@ -562,8 +625,9 @@ def test_sizes_are_checked_when_drawn():
             init(**{name: -1})
     with pytest.raises(ValueError, match=r"grid=\(2, 0\) must be 2 positive numbers"):
         init(grid=(2, 0))
-    with pytest.raises(ValueError, match=r"grid=None must be 2 positive numbers"):
-        init(grid=None)
+    for grid in (None, 14):
+        with refused(rf"grid={grid} must be 2 positive numbers"):
+            init(grid=grid)
     with pytest.raises(ValueError, match="d_model=0 must be positive"):
         init(d_model=0)
     with pytest.raises(ValueError, match=r"init_std=-1.0 must not be negative"):

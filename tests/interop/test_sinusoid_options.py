@@ -1,4 +1,5 @@
 import inspect
+import math
 import pathlib
 import re
 
@@ -31,8 +32,22 @@ def test_golden_values_of_the_families_own_code(record):
 def test_golden_values_cover_the_families_that_can_be_installed():
     recorded = {record.options.get("family") for record in GOLDEN}
     written = {"axlearn", "fairseq", "maxtext", "paper", "tensor2tensor"}
-    written |= {"x_transformers", "aimv2", "big_vision", "mae", "moco_v3"}
+    written |= {"x_transformers", "big_vision", "mae", "moco_v3"}
     assert recorded - {None} == {*SINUSOIDS, *GRID_SINUSOIDS} - written
+
+
+def test_golden_values_of_grids_are_of_six_sizes_none_of_them_square():
+    sizes = {}
+    for record in GOLDEN:
+        if record.options["function"] == "grid_sinusoids":
+            last = record.arrays["positions"][-1] + 1
+            sizes.setdefault(record.options["family"], set()).add(tuple(last.tolist()))
+    # Its own code makes none but square grids, of the function under "rt_detr".
+    assert sizes.pop("vit_mae") == {(5, 5)}
+    for of_family in sizes.values():
+        oblong = {s for s in of_family if s[-2] != s[-1]}
+        assert len(oblong) >= 6
+        assert any(s[-2:] == (1, 2) for s in oblong)
 
 
 @pytest.mark.parametrize("options_of, families, function", FUNCTIONS)
@@ -70,6 +85,12 @@ def test_options_are_those_of_the_function_and_new_each_time(
         (sinusoid_options, "maxtext", {"max_wavelength": 50}, {"base": 50.0}),
         (sinusoid_options, "x_transformers", {"theta": 50}, {"base": 50.0}),
         (sinusoid_options, "fairseq", {"padding_idx": 7}, {"padding_position": 7}),
+        (
+            sinusoid_options,
+            "m2m_100",
+            {"padding_idx": None},
+            {"padding_position": None},
+        ),
         (grid_sinusoid_options, "rt_detr", {"temperature": 20}, {"base": 20.0}),
         (grid_sinusoid_options, "moco_v3", {"temperature": 20}, {"base": 20.0}),
         (grid_sinusoid_options, "big_vision", {"temperature": 20}, {"base": 20.0}),
@@ -125,3 +146,92 @@ def test_missing_settings_are_refused():
     message = "grid_sinusoid_options: grid_size must be given for family='diffusers'"
     with pytest.raises(ValueError, match=message):
         grid_sinusoid_options("diffusers")
+
+
+PERIODS = (
+    (sinusoid_options, "tensor2tensor", "max_timescale"),
+    (sinusoid_options, "whisper", "max_timescale"),
+    (sinusoid_options, "maxtext", "max_wavelength"),
+    (sinusoid_options, "x_transformers", "theta"),
+    (sinusoid_options, "diffusers", "max_period"),
+    (grid_sinusoid_options, "rt_detr", "temperature"),
+    (grid_sinusoid_options, "moco_v3", "temperature"),
+    (grid_sinusoid_options, "big_vision", "temperature"),
+    (grid_sinusoid_options, "timm", "temperature"),
+)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("value", (0, 0.5, -3.0, math.inf, math.nan))
+@pytest.mark.parametrize("options_of, family, name", PERIODS)
+def test_periods_are_checked_under_their_own_name(options_of, family, name, value):
+    message = f"{options_of.__name__}: {name}={value} must be at least 1 and finite"
+    with pytest.raises(ValueError, match=message):
+        options_of(family, **{name: value})
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "family, settings, message",
+    (
+        ("fairseq", {"padding_idx": 1.0}, "padding_idx=1.0 must be an int32, or None"),
+        ("m2m_100", {"padding_idx": 2**31}, "padding_idx=2147483648 must be an int32"),
+        ("fairseq", {"padding_idx": -(2**31) - 1}, "padding_idx=-2147483649 must be"),
+        ("diffusers", {"scale": 0}, "scale=0 must be positive and finite"),
+        ("diffusers", {"downscale_freq_shift": math.inf}, "downscale_freq_shift=inf"),
+        ("mlx", {"min_freq": 0.0}, "min_freq=0.0 must be positive and finite"),
+        ("mlx", {"max_freq": math.inf}, "max_freq=inf must be positive and finite"),
+        ("mlx", {"min_freq": 2.0}, "min_freq=2.0 must be at most max_freq=1.0"),
+        (
+            "mlx",
+            {"min_freq": 1e-300, "max_freq": 1e300},
+            r"min_freq=1e-300 must be .* max_freq=1e\+300, and their quotient finite",
+        ),
+        ("mlx", {"scale": math.nan}, "scale=nan must be finite, or None"),
+    ),
+)
+def test_settings_are_checked(family, settings, message):
+    with pytest.raises(ValueError, match=f"^sinusoid_options: {message}"):
+        sinusoid_options(family, **settings)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "family, settings, message",
+    (
+        ("diffusers", {"grid_size": 0}, "grid_size=0 must be a positive integer or"),
+        (
+            "diffusers",
+            {"grid_size": (-3, 5)},
+            r"grid_size=\(-3, 5\) must be a positive",
+        ),
+        ("diffusers", {"grid_size": (3, 0)}, r"grid_size=\(3, 0\) must be a positive"),
+        ("diffusers", {"grid_size": (3, 5, 7)}, r"grid_size=\(3, 5, 7\) must be a"),
+        ("diffusers", {"grid_size": (3,)}, r"grid_size=\(3,\) must be a positive"),
+        ("diffusers", {"grid_size": (3.0, 5)}, r"grid_size=\(3.0, 5\) must be a"),
+        ("diffusers", {"grid_size": 3, "base_size": 0}, "base_size=0 must be positive"),
+        (
+            "diffusers",
+            {"grid_size": 3, "interpolation_scale": -1.0},
+            "interpolation_scale=-1.0 must be positive and finite",
+        ),
+        (
+            "diffusers",
+            {"grid_size": 3, "extra_tokens": -1},
+            "extra_tokens=-1 must be an integer from 0 on",
+        ),
+        (
+            "cogvideox",
+            {"spatial_interpolation_scale": 0},
+            "spatial_interpolation_scale=0 must be positive and finite",
+        ),
+        (
+            "cogvideox",
+            {"temporal_interpolation_scale": math.inf},
+            "temporal_interpolation_scale=inf must be positive and finite",
+        ),
+    ),
+)
+def test_settings_of_grids_are_checked(family, settings, message):
+    with pytest.raises(ValueError, match=f"^grid_sinusoid_options: {message}"):
+        grid_sinusoid_options(family, **settings)

@@ -4,7 +4,10 @@ Names and shapes are written out here as the models of transformers 5.23, timm 1
 big_vision have them, apart from the tables of the library.
 """
 
+import copy
+import os
 import pathlib
+import pickle
 import re
 
 import jax
@@ -18,6 +21,7 @@ from hypothesis import strategies as st
 
 import attnax.functional as F
 from attnax import interop
+from attnax.interop._weights_families import EMBEDDINGS
 from attnax.interop._weights_tables import FAMILIES
 
 V, D, P = 11, 6, 9  # tokens, width, positions
@@ -75,6 +79,20 @@ CASES = {
         | {"cls.predictions.bias": (V,)},
         (),
     ),
+    "bert, bias of no head": (
+        "bert",
+        after("bert.", BERT) | {"cls.predictions.bias": (V,)},
+        (),
+    ),
+    "bert, of a small ELECTRA": (
+        "bert",
+        after(
+            "electra.",
+            BERT
+            | {"embeddings_project.weight": (8, D), "embeddings_project.bias": (8,)},
+        ),
+        (),
+    ),
     "roberta": (
         "roberta",
         after("roberta.", BERT)
@@ -128,10 +146,16 @@ CASES = {
         {"model.embed_tokens.weight": (V, D), "lm_head.weight": (V, D)},
         (),
     ),
+    "decoder, biased": (
+        "decoder",
+        {"model.embed_tokens.weight": (V, D), "lm_head.weight": (V, D)}
+        | {"lm_head.bias": (V,)},
+        (),
+    ),
     "decoder, of a multimodal model": (
         "decoder",
         {"model.language_model.embed_tokens.weight": (V + 8, D)}
-        | {"lm_head.weight": (V, D)},
+        | {"lm_head.weight": (V, D), "lm_head.bias": (V,)},
         (),
     ),
     "gpt_neox": (
@@ -193,6 +217,29 @@ CASES = {
             | {"embeddings.position_embeddings": (1, 10, D)}
             | {"embeddings.mask_token": (1, D)},
         ),
+        (),
+    ),
+    "dinov2_hub": (
+        "dinov2_hub",
+        {
+            "patch_embed.proj.weight": (D, 3, 4, 4),
+            "patch_embed.proj.bias": (D,),
+            "cls_token": (1, 1, D),
+            "pos_embed": (1, 10, D),
+            "mask_token": (1, D),
+        },
+        (),
+    ),
+    "dinov2_hub, registers": (
+        "dinov2_hub",
+        {
+            "patch_embed.proj.weight": (D, 3, 4, 4),
+            "patch_embed.proj.bias": (D,),
+            "cls_token": (1, 1, D),
+            "register_tokens": (1, 4, D),
+            "pos_embed": (1, 10, D),
+            "mask_token": (1, D),
+        },
         (),
     ),
     "dinov2_with_registers": (
@@ -388,8 +435,11 @@ def test_layout_is_the_family_s_own_without_a_file(case):
     family, shapes, same = CASES[case]
     tensors = state(shapes, same)
     checkpoint = interop.params_from_checkpoint(tensors, family)
-    written = interop.checkpoint_from_params(checkpoint._replace(layout=None))
+    prefix = checkpoint.prefix.rstrip("./")  # read with or without its separator
+    made = checkpoint._replace(layout=None, prefix=prefix)
+    written = interop.checkpoint_from_params(made)
     again = interop.params_from_checkpoint(written, family)
+    assert again.prefix == checkpoint.prefix
     for a, b in zip(
         jax.tree.leaves((checkpoint.params, checkpoint.head)),
         jax.tree.leaves((again.params, again.head)),
@@ -481,6 +531,14 @@ def test_tied_families_insist_on_it(case, extra):
         interop.params_from_checkpoint(state(shapes | extra), family)
 
 
+def test_biases_are_those_of_the_head():
+    shapes = after("bert.", BERT) | {"cls.predictions.decoder.weight": (V + 2, D)}
+    shapes |= {"cls.predictions.bias": (V + 2,)}
+    tensors = state(shapes)
+    own = interop.params_from_checkpoint(tensors, "bert", tied=False)
+    assert_same_tensors(interop.checkpoint_from_params(own), tensors)
+
+
 def test_a_tied_family_may_be_told_not_to_be():
     shapes = CASES["gpt2, whole"][1]
     tensors = state(shapes)
@@ -505,6 +563,8 @@ def test_a_tied_family_may_be_told_not_to_be():
             ["embeddings.register_tokens"],
             (3, 3),
         ),
+        ("dinov2_hub", ["cls_token"], [], (3, 3)),
+        ("dinov2_hub, registers", ["cls_token"], ["register_tokens"], (3, 3)),
         ("dinov3", ["embeddings.cls_token"], ["embeddings.register_tokens"], None),
         ("clip_vision", ["vision_model.embeddings.class_embedding"], [], (3, 3)),
         ("siglip_vision", [], [], (3, 3)),
@@ -641,6 +701,85 @@ def test_arrays_of_the_mapping_are_copied():
     checkpoint = interop.params_from_checkpoint({"wte.weight": table}, "gptj")
     table[:] = 2.0
     assert float(checkpoint.params.weight.max()) == 1.0
+
+
+def test_what_is_the_caller_s_is_copied():
+    family, shapes, _ = CASES["bert, bare"]
+    tensors = state(shapes)
+    checkpoint = interop.params_from_checkpoint(tensors, family)
+    for name, array in checkpoint.rest.items():
+        assert not np.shares_memory(array, tensors[name])
+
+
+def test_what_is_the_caller_s_may_be_jax_arrays():
+    family, shapes, _ = CASES["bert, bare"]
+    tensors = state(shapes)
+    checkpoint = interop.params_from_checkpoint(tensors, family)
+    rest = {name: jnp.asarray(array) for name, array in checkpoint.rest.items()}
+    written = interop.checkpoint_from_params(checkpoint._replace(rest=rest))
+    assert_same_tensors(written, tensors)
+
+
+@pytest.mark.parametrize("case", ("bert, whole", "gpt2, bare", "dinov3"))
+def test_checkpoints_are_pickled_and_copied(case):
+    family, shapes, same = CASES[case]
+    tensors = state(shapes, same)
+    read = interop.params_from_checkpoint(tensors, family)
+    made = interop.EmbeddingCheckpoint("gptj", F.TokenEmbeddingParams(jnp.ones((V, D))))
+    for checkpoint in (read, made):
+        for again in (
+            pickle.loads(pickle.dumps(checkpoint)),
+            copy.copy(checkpoint),
+            copy.deepcopy(checkpoint),
+        ):
+            assert type(again) is interop.EmbeddingCheckpoint
+            assert again.layout == checkpoint.layout
+            assert_same_tensors(
+                interop.checkpoint_from_params(again),
+                interop.checkpoint_from_params(checkpoint),
+            )
+
+
+def test_names_of_all_embeddings_are_known():
+    names = {
+        part
+        for family in FAMILIES.values()
+        for tensor in family.tensors
+        if not tensor.beside and family.separator == "."
+        for name in tensor.names
+        for part in name.split(".")[:-1] or [name]
+    }
+    # Of a longer name, or what stands after one of the others.
+    inner = {"projection", "proj", "LayerNorm", "encoder", "decoder"}
+    assert names - inner <= EMBEDDINGS
+
+
+@pytest.mark.errors  # runs where no annotation refuses them first
+@pytest.mark.parametrize("grid", ([3, 3], (np.int64(3), 3)))
+def test_grids_are_tuples_of_ints(grid):
+    family, shapes, _ = CASES["vit"]
+    tensors = state(shapes)
+    if os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "0":
+        checkpoint = interop.params_from_checkpoint(tensors, family, grid=grid)
+        assert type(checkpoint.grid) is tuple and checkpoint.grid == (3, 3)
+        assert {type(side) for side in checkpoint.grid} == {int}
+    checkpoint = interop.params_from_checkpoint(tensors, family)
+    changed = checkpoint._replace(patch_size=4, grid=grid)
+    assert_same_tensors(interop.checkpoint_from_params(changed), tensors)
+
+
+def test_a_vocabulary_grows_with_all_that_goes_with_it():
+    family, shapes, same = CASES["bert, whole"]
+    checkpoint = interop.params_from_checkpoint(state(shapes, same), family)
+    table = F.TokenEmbeddingParams(jnp.ones((V + 2, D)))
+    params = checkpoint.params._replace(token=table)
+    rest = dict(checkpoint.rest)
+    for name in ("cls.predictions.bias", "cls.predictions.decoder.bias"):
+        rest[name] = np.zeros(V + 2, np.float32)
+    grown = checkpoint._replace(params=params, rest=rest)
+    written = interop.checkpoint_from_params(grown)
+    assert written["cls.predictions.decoder.weight"].shape == (V + 2, D)
+    interop.params_from_checkpoint(written, family)
 
 
 def test_any_array_of_numpy_or_jax_is_read():

@@ -50,6 +50,7 @@ def timm(num_positions, num_registers=4):
     )
 
 
+PER_LAYER = "embed_tokens_per_layer.weight"
 GPT2 = {"wte.weight": (11, 6), "wpe.weight": (9, 6)}
 
 
@@ -125,6 +126,40 @@ def test_all_of_a_vit_is_required(name):
         (zeros(**GPT2), "gpt2", "wpe.bias"),
         (timm(30), "timm", "patch_embed.norm.weight"),
         (timm(30), "timm", "pos_embed_win"),
+        # The embeddings of other families, which would be read without these.
+        (timm(30), "timm", "register_tokens"),
+        (timm(30), "timm", "mask_token"),
+        (
+            zeros(("model.embed_tokens.weight", (11, 6))),
+            "decoder",
+            f"model.{PER_LAYER}",
+        ),
+        (
+            zeros(("decoder.embed_tokens.weight", (11, 6))),
+            "decoder",
+            "decoder.embed_positions.weight",
+        ),
+        (
+            zeros(("decoder.embed_tokens.weight", (11, 6))),
+            "decoder",
+            "decoder.project_in.weight",
+        ),
+        (
+            zeros(("decoder.embed_tokens.weight", (11, 6))),
+            "t5",
+            "decoder.embed_positions.weight",
+        ),
+        (zeros(("h.wte.weight", (11, 6))), "gptj", "h.wpe.weight"),
+        (
+            zeros(("word_embeddings.weight", (11, 6))),
+            "falcon",
+            "word_embeddings_layernorm.weight",
+        ),
+        (
+            zeros(("bert.embeddings.word_embeddings.weight", (11, 6))),
+            "falcon",
+            "bert.embeddings.position_embeddings.weight",
+        ),
         (
             zeros(("img/embedding/kernel", (5, 4, 3, 6)), ("img/embedding/bias", (6,))),
             "big_vision",
@@ -184,6 +219,22 @@ def test_misshapen_tensors_are_named_with_both_shapes(
         load(tensors | zeros((name, got)), family)
 
 
+@pytest.mark.parametrize(
+    ("tensors", "family", "name", "shape"),
+    (
+        (vit(), "vit", "embeddings.patch_embeddings.projection.weight", (6, 3, 0, 4)),
+        (vit(), "vit", "embeddings.patch_embeddings.projection.weight", (6, 0, 5, 4)),
+        (vit(), "vit", "embeddings.position_embeddings", (1, 0, 6)),
+        (zeros(**GPT2), "gpt2", "wte.weight", (0, 6)),
+        ({}, "gptj", "wte.weight", (11, 0)),
+        ({}, "timm_naflex", "embeds.proj.weight", (6, 0)),
+    ),
+)
+def test_axes_must_not_be_empty(tensors, family, name, shape):
+    with fails(f"'{name}' of shape {shape} must have no axis of length 0."):
+        load(tensors | zeros((name, shape)), family)
+
+
 def test_mask_tokens_differ_between_vit_and_dinov2():
     for family, got, wanted in (
         ("vit", (1, 6), "(1, 1, 6)"),
@@ -229,11 +280,33 @@ def test_tensors_must_be_arrays():
         load({"wte.weight": [[1.0]]}, "gptj")
 
 
+def test_arrays_must_have_no_mask():
+    masked = np.ma.masked_array(np.ones((3, 2), np.float32), np.eye(3, 2))
+    with fails("'wte.weight' must be an array without a mask; fill it."):
+        load({"wte.weight": masked}, "gptj")
+
+
+def test_names_must_be_strings():
+    with refused("params_from_checkpoint: 3 must be a name, a string"):
+        load({3: np.ones(2)}, "gptj")
+
+
+@pytest.mark.parametrize("family", (["bert"], None, 3))
+def test_families_must_be_strings(family):
+    with refused(re.escape(f"family={family!r} must be one of")):
+        load({}, family)
+
+
 def test_sources_must_be_known(tmp_path):
     with fails(f"source='{tmp_path}' must be a .safetensors or .npz file"):
         load(tmp_path, "gpt2")
-    with fails("source='model.bin' must be a .safetensors or .npz file"):
-        load("model.bin", "gpt2")
+    model = tmp_path / "model.bin"
+    model.touch()
+    with fails(f"source='{model}' must be a .safetensors or .npz file"):
+        load(model, "gpt2")
+    for name in ("folder", "a.safetensors", "a.npz", "a.json"):
+        with fails(f"source='{tmp_path / name}' does not exist."):
+            load(str(tmp_path / name), "gpt2")
     with refused("source=list must be a mapping of arrays or a path"):
         load([1], "gpt2")
 
@@ -243,15 +316,15 @@ def test_copies_must_be_equal():
         ("shared.weight", (11, 6)), ("encoder.embed_tokens.weight", (11, 6))
     )
     message = (
-        "'encoder.embed_tokens.weight' of shape (11, 6) must equal 'shared.weight' of "
-        "shape (11, 6), bit for bit."
+        "'encoder.embed_tokens.weight' of shape (11, 6) and dtype float32 must equal "
+        "'shared.weight' of shape (11, 6) and dtype float32, bit for bit."
     )
     for value in (1.0, -0.0):
         tensors["encoder.embed_tokens.weight"][10, 5] = value
         with fails(message):
             load(tensors, "t5")
     tensors |= zeros(("encoder.embed_tokens.weight", (11, 6)), dtype=np.float16)
-    with fails(message):
+    with fails(message.replace("float32", "float16", 1)):
         load(tensors, "t5")
 
 
@@ -260,10 +333,11 @@ def test_copies_must_be_equal():
 )
 def test_tied_heads_must_be_equal(family, tied):
     names = GPT2 if family == "gpt2" else {"embed_tokens.weight": (11, 6)}
-    tensors = zeros(**names) | {"lm_head.weight": np.ones((12, 6), np.float32)}
+    tensors = zeros(**names) | {"lm_head.weight": np.ones((12, 6), np.float16)}
     message = (
-        "'lm_head.weight' of shape (12, 6) must equal the token table of shape (11, 6)"
-        ", bit for bit, for a tied head; pass tied=False"
+        "'lm_head.weight' of shape (12, 6) and dtype float16 must equal the token "
+        f"table '{next(iter(names))}' of shape (11, 6) and dtype float32, bit for bit, "
+        "for a tied head; pass tied=False"
     )
     with fails(message):
         load(tensors, family, tied=tied)
@@ -297,6 +371,15 @@ def test_narrow_tables_need_a_projection():
     message = "'project_in.weight' of shape (4, 6) must have shape (6, 4)."
     with fails(message):
         load(tensors | zeros(("project_in.weight", (4, 6))), "opt")
+    both = zeros(("project_in.weight", (6, 4)), ("project_out.weight", (4, 6)))
+    projected = load(tensors | both, "opt")
+    for name, other in (("in", "out"), ("out", "in")):
+        one = f"project_{name}.weight"
+        message = f"'{one}' must come with a project_{other}.weight."
+        with fails(f"params_from_checkpoint: {message}"):
+            load(tensors | {one: both[one]}, "opt")
+        with fails(f"checkpoint_from_params: {message}"):
+            write(projected._replace(rest={one: both[one]}))
 
 
 def test_texts_have_no_patches():
@@ -317,8 +400,9 @@ def test_patch_sizes_must_be_those_of_the_kernel():
     )
     with fails(message):
         load(linear, "timm_naflex", patch_size=4)
-    with fails("patch_size=0 must be positive"):
-        load(linear, "timm_naflex", patch_size=0)
+    for size in (0, 8.0, True, (1.5, 2), (2, 2, 2)):
+        with refused(re.escape(f"patch_size={size} must be")):
+            load(linear, "timm_naflex", patch_size=size)
     message = "'embeds.pos_embed' of shape (1, 2, 3, 6) must have shape (1, 3, 2, 6)."
     with fails(message):
         load(linear, "timm_naflex", grid=(3, 2))
@@ -342,6 +426,8 @@ def test_grids_must_fill_the_table():
         load(vit(1), "vit")
     with refused("grid=3 must be"):
         load(vit(10), "vit", grid=3)
+    with refused("grid=3.0 must be"):
+        load(vit(10), "vit", grid=(3.0, 3))
 
 
 def test_tokens_must_be_known_to_have_positions_or_not():
@@ -445,3 +531,149 @@ def test_widths_must_agree_when_written():
     params = F.TextEmbeddingParams(tables[0], wide, None)
     with fails("'embed_tokens.weight' of shape (11, 6) must have shape (11, 7)"):
         write(interop.EmbeddingCheckpoint("opt", params))
+
+
+def changed(checkpoint, **tables):
+    tables = {
+        name: type_of(jnp.zeros(shape)) for name, (type_of, shape) in tables.items()
+    }
+    return checkpoint._replace(params=checkpoint.params._replace(**tables))
+
+
+def test_what_is_in_rest_must_fit_what_is_written():
+    token, learned = F.TokenEmbeddingParams, F.LearnedPositionalEmbeddingParams
+    heads = {"cls.predictions.decoder.weight": (11, 6), "cls.predictions.bias": (11,)}
+    whole = load(bert("bert.") | zeros(**heads), "bert")
+    with fails("'cls.predictions.bias' of shape (11,) must have shape (13,)."):
+        write(changed(whole, token=(token, (13, 6))))
+    tables = {"token": (token, (11, 5)), "token_types": (token, (2, 5))}
+    narrow = changed(whole, positions=(learned, (9, 5)), **tables)
+    with fails("'bert.embeddings.LayerNorm.weight' of shape (6,) must have shape (5,)"):
+        write(narrow)
+    opt = zeros(
+        ("embed_tokens.weight", (11, 4)),
+        ("embed_positions.weight", (9, 6)),
+        ("project_in.weight", (6, 4)),
+        ("project_out.weight", (4, 6)),
+    )
+    with fails("'project_in.weight' of shape (6, 4) must have shape (6, 3)."):
+        write(changed(load(opt, "opt"), token=(token, (11, 3))))
+    heads = zeros(("lm_head.weight", (12, 6)), ("lm_head.bias", (12,)))
+    own = load(zeros(("wte.weight", (11, 6))) | heads, "gptj")
+    with fails("'lm_head.bias' of shape (12,) must have shape (13,)."):
+        write(own._replace(head=token(jnp.zeros((13, 6)))))
+    with fails("'lm_head.bias' of shape (12,) must have shape (11,)."):
+        write(own._replace(head=None))
+    with fails("'wte.bias' of shape (6,) must not be there"):
+        write(own._replace(rest=own.rest | zeros(("wte.bias", (6,)))))
+    with fails("'lm_head.bias' of type list must be a NumPy or JAX array"):
+        write(own._replace(rest={"lm_head.bias": [0.0] * 12}))
+
+
+def test_rest_must_not_replace_a_parameter():
+    checkpoint = load(zeros(**GPT2), "gpt2")
+    with fails("'wte.weight' must not be in rest, since it is in the parameters."):
+        write(checkpoint._replace(rest=zeros(("wte.weight", (11, 6)))))
+
+
+def made_of_nothing(family):
+    """Parameters of a family without what its files must have."""
+    token, learned = F.TokenEmbeddingParams, F.LearnedPositionalEmbeddingParams
+    tables = [token(jnp.ones((11, 6))), learned(jnp.ones((9, 6)))]
+    types = token(jnp.ones((2, 6)))
+    return {
+        "gpt2": F.TextEmbeddingParams(tables[0], None, None),
+        "bert": F.TextEmbeddingParams(*tables, types),
+        "roberta": F.TextEmbeddingParams(*tables, None),
+        "bloom": tables[0],
+    }[family]
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "shape"),
+    (
+        ("gpt2", "'a.wpe.weight'", "(num_positions, 6)"),
+        (
+            "bert",
+            "'a.embeddings.LayerNorm.weight' or 'a.embeddings.LayerNorm.gamma'",
+            "(6,)",
+        ),
+        (
+            "roberta",
+            "'a.embeddings.token_type_embeddings.weight'",
+            "(num_token_types, 6)",
+        ),
+        (
+            "bloom",
+            "'a.word_embeddings_layernorm.weight' or "
+            "'a.word_embeddings_layernorm.gamma'",
+            "(6,)",
+        ),
+    ),
+)
+def test_files_of_texts_are_written_whole(family, name, shape):
+    made = interop.EmbeddingCheckpoint(family, made_of_nothing(family), prefix="a")
+    message = (
+        f"checkpoint_from_params: {name} must be there, of shape {shape}; put it in "
+        "params or rest, or take another family."
+    )
+    with fails(message):
+        write(made)
+
+
+def test_files_of_images_are_written_whole():
+    made = vision()
+    patch = made.params.patch._replace(bias=None)
+    for params, name in (
+        (made.params._replace(patch=patch), "patch_embeddings.projection.bias"),
+        (made.params._replace(positions=None), "position_embeddings"),
+    ):
+        with fails(f"checkpoint_from_params: 'embeddings.{name}' must be there, of "):
+            write(made._replace(params=params))
+
+
+@pytest.mark.parametrize(
+    ("family", "before", "side", "role"),
+    (
+        ("dinov2_with_registers", 1, "tokens_after", "registers"),
+        ("dinov3", 1, "tokens_after", "registers"),
+    ),
+)
+def test_tokens_must_be_there(family, before, side, role):
+    made = vision(before=before, family=family)
+    if family == "dinov3":
+        made = made._replace(params=made.params._replace(positions=None))
+    message = f"{side}=None must hold the {role}; an array of 0 rows if there are none"
+    with fails(message):
+        write(made)
+    none = made.params._replace(tokens_after=jnp.ones((0, 6)))
+    written = write(made._replace(params=none))
+    assert written["embeddings.register_tokens"].shape == (1, 0, 6)
+
+
+def test_sizes_must_be_integers_when_written():
+    with refused("patch_size=8.0 must be"):
+        write(vision(patch_size=8.0))
+    with refused("grid=2.0 must be"):
+        write(vision(grid=(2.0, 3)))
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "changed", ({"family": "siglip_vision"}, {"family": "timm"}, {"prefix": "vit."})
+)
+def test_a_layout_is_of_its_family_and_prefix(changed):
+    weights = {
+        "embeddings.cls_token": jnp.ones((1, 1, 4)),
+        "embeddings.position_embeddings": jnp.ones((1, 5, 4)),
+        "embeddings.patch_embeddings.projection.weight": jnp.ones((4, 3, 2, 2)),
+        "embeddings.patch_embeddings.projection.bias": jnp.ones(4),
+    }
+    checkpoint = interop.params_from_checkpoint(weights, "vit")
+    message = "checkpoint_from_params: layout has 'embeddings.*set layout=None"
+    with pytest.raises(ValueError, match=message):
+        interop.checkpoint_from_params(checkpoint._replace(**changed))
+    if "prefix" in changed:
+        checkpoint = checkpoint._replace(layout=None, **changed)
+        names = interop.checkpoint_from_params(checkpoint)
+        assert set(names) == {f"vit.{name}" for name in weights}

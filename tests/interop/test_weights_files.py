@@ -96,6 +96,87 @@ def test_a_shard_must_hold_what_the_index_says(tmp_path):
         interop.params_from_checkpoint(index, "gpt2")
 
 
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    "text",
+    ("{}", "[]", "3", "no json", '{"weight_map": [1]}', '{"weight_map": {"a": 3}}'),
+)
+def test_an_index_must_be_one(tmp_path, text):
+    index = tmp_path / "config.json"
+    index.write_text(text)
+    message = f"^params_from_checkpoint: '{index}' must hold the index of shards"
+    with pytest.raises(ValueError, match=message):
+        interop.params_from_checkpoint(index, "gpt2")
+
+
+@pytest.mark.errors
+def test_an_index_must_name_all_of_its_shards(tmp_path):
+    table = {"embed_tokens.weight": np.ones((3, 2), "f4")}
+    safetensors.save_file(table, tmp_path / "a.safetensors")
+    head = {"lm_head.weight": np.zeros((3, 2), "f4")}
+    safetensors.save_file(head | OTHERS, tmp_path / "b.safetensors")
+    index = tmp_path / "model.safetensors.index.json"
+    shards = dict.fromkeys(table, "a.safetensors")
+    shards |= dict.fromkeys(OTHERS, "b.safetensors")
+    index.write_text(json.dumps({"weight_map": shards}))
+    message = (
+        f"'lm_head.weight' of 'b.safetensors' must be in '{index.name}', the index"
+    )
+    with pytest.raises(ValueError, match=message):
+        interop.params_from_checkpoint(tmp_path, "decoder")
+
+
+@pytest.mark.errors
+def test_shards_must_be_there(tmp_path):
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text('{"weight_map": {"wte.weight": "a.safetensors"}}')
+    message = f"^params_from_checkpoint: '{tmp_path / 'a.safetensors'}' does not exist"
+    with pytest.raises(ValueError, match=message):
+        interop.params_from_checkpoint(tmp_path, "gptj")
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("kept", (0, 4, 50, -3))
+def test_files_must_be_whole(tmp_path, kept):
+    path = tmp_path / "model.safetensors"
+    safetensors.save_file(gpt2(), path)
+    path.write_bytes(path.read_bytes()[:kept])
+    message = f"^params_from_checkpoint: '{path}' must be a whole safetensors file: "
+    with pytest.raises(ValueError, match=message):
+        interop.params_from_checkpoint(path, "gpt2")
+
+
+@pytest.mark.errors
+def test_archives_must_be_whole(tmp_path):
+    path = tmp_path / "gpt2.npz"
+    np.savez(path, **gpt2())
+    whole = path.read_bytes()
+    message = f"^params_from_checkpoint: '{path}' must be a whole .npz file: "
+    for content in (b"", b"xx", whole[: len(whole) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            interop.params_from_checkpoint(path, "gpt2")
+    np.save(tmp_path / "a.npy", np.ones(3))
+    (tmp_path / "a.npy").rename(path)
+    with pytest.raises(ValueError, match=message):
+        interop.params_from_checkpoint(path, "gpt2")
+
+
+@pytest.mark.errors
+def test_members_of_archives_must_be_arrays(tmp_path):
+    path = tmp_path / "gpt2.npz"
+    np.savez(path, **gpt2())
+    content = bytearray(path.read_bytes())
+    content[content.index(b"NUMPY") + 200] ^= 1  # a checksum is wrong
+    path.write_bytes(content)
+    message = f"^params_from_checkpoint: 'wte.weight' of '{path}' must be an array, but"
+    with pytest.raises(ValueError, match=message):
+        interop.params_from_checkpoint(path, "gpt2")
+    np.savez(path, **gpt2() | {"wte.weight": np.array([[None]])})
+    with pytest.raises(ValueError, match=message):
+        interop.params_from_checkpoint(path, "gpt2")
+
+
 def test_npz_there_and_back(tmp_path):
     rng = np.random.default_rng(0)
     draw = lambda *shape: rng.normal(size=shape).astype(np.float32)

@@ -266,7 +266,10 @@ def test_settings_are_checked_when_built():
     for build, message in (
         (lambda: attnax.TokenEmbedding(0, 8, key=KEY), "vocab_size=0 must be positive"),
         (lambda: attnax.TokenEmbedding(8, -1, key=KEY), "d_model=-1 must be positive"),
-        (lambda: token(padding_id=11), r"padding_id=11 must lie in \[0, 11\)"),
+        (
+            lambda: token(padding_id=11),
+            r"padding_id=11 must be an integer in \[0, 11\)",
+        ),
         (
             lambda: token(mask_padding=True),
             "mask_padding=True must come with a padding",

@@ -36,8 +36,13 @@ def test_videos_are_checked():
         ({"image_size": (5, 6, 9)}, r"image_size=\(5, 6, 9\) must be a multiple of"),
         ({"image_size": (6, 9)}, r"image_size=\(6, 9\) must have the axes of patch"),
         ({"patch_size": 3}, r"must have the axes of patch_size=\(3, 3\)"),
-        ({"patch_size": (1, 1, 1, 1)}, "must be a positive integer or"),
-        ({"patch_size": (1, 2, 0)}, r"patch_size=\(1, 2, 0\) must be positive: a num"),
+        ({"patch_size": (1, 1, 1, 1)}, "PatchEmbedding: .* must be a positive int"),
+        ({"patch_size": True}, "PatchEmbedding: patch_size=True must be a positive"),
+        ({"image_size": True}, "PatchEmbedding: image_size=True must be a positive"),
+        (
+            {"patch_size": (1, 2, 0)},
+            r"PatchEmbedding: patch_size=\(1, 2, 0\) must be a positive",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             tubelets(**options)

@@ -85,7 +85,7 @@ def test_settings_are_checked_when_built():
         ({"num_positions": 0}, "num_positions=0 must be positive"),
         ({"num_token_types": 0}, "vocab_size=0 must be positive"),
         ({"stddev": -1.0}, r"stddev=-1.0 must not be negative"),
-        ({"padding_id": 11}, r"padding_id=11 must lie in \[0, 11\)"),
+        ({"padding_id": 11}, r"padding_id=11 must be an integer in \[0, 11\)"),
         ({"padding_position": 9}, r"padding_position=9 must lie in \[0, 9\)"),
     ):
         with pytest.raises(ValueError, match=message):

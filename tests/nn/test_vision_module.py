@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_same_bits
+from helpers import assert_same_bits, refused
 
 import attnax.functional as F
 from attnax import nn
@@ -59,15 +59,14 @@ def test_calls_are_the_functions():
     assert_same_bits(module.packed(*packed), expected)
 
 
+def video(**options):
+    sizes = {"image_size": (4, 6, 5), "patch_size": (2, 3, 1), "num_channels": 2}
+    options = {"d_model": 8, "resize": RESIZE, **options}
+    return nn.VisionEmbedding(**sizes, **options, key=KEY)
+
+
 def test_videos():
-    module = nn.VisionEmbedding(
-        image_size=(4, 6, 5),
-        patch_size=(2, 3, 1),
-        num_channels=2,
-        d_model=8,
-        resize=RESIZE,
-        key=KEY,
-    )
+    module = video()
     assert module.grid == (2, 2, 5)
     assert module(jnp.ones((3, 4, 6, 5, 2), jnp.float32)).shape == (3, 21, 8)
 
@@ -124,6 +123,27 @@ def test_settings_are_checked_when_built():
     message = r"VisionEmbedding: image_size=\(4, 7\) must be a multiple"
     with pytest.raises(ValueError, match=message):
         nn.VisionEmbedding(image_size=(4, 7), patch_size=(2, 3), **sizes)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("positions", (True, False))
+def test_ways_to_resize_are_checked_when_built(positions):
+    for resize in ({**RESIZE, "bogus": 1}, {"method": "bicubic"}, {}, "vit"):
+        message = r"VisionEmbedding: resize=.* must say how .*resize_options\(\"vit\"\)"
+        with refused(message):
+            make(resize=resize, positions=positions)
+        with refused(message):
+            video(resize=resize, positions=positions)
+    with pytest.raises(ValueError, match="VisionEmbedding: method='cubic' must be"):
+        video(resize={**RESIZE, "method": "cubic"}, positions=positions)
+
+
+@pytest.mark.errors
+def test_packed_batches_are_of_images():
+    arrays = np.zeros((1, 7, 2), np.int32), np.ones((1, 7), bool), np.ones((1, 2), int)
+    message = r"grid=\(2, 2, 5\) must be 2 positive .*: packed batches are of images"
+    with pytest.raises(ValueError, match=message):
+        video().packed(np.ones((1, 7, 12), np.float32), *arrays)
 
 
 @pytest.mark.errors
