@@ -117,7 +117,7 @@ def ragged(quick):
 
 
 def large(quick):
-    """DINOv2-B/14 with registers, of 518 pixels, in a batch of images near that size."""
+    """DINOv2-B/14 with registers, of 518 pixels, in a batch of other sizes."""
     rows = 14 * 14 * 3
     side, new, width = (5, 6, 16) if quick else (37, 32, WIDTH)
     grids = np.array([[new, new], [new + 1, new - 1], [new - 4, new + 4]], np.int32)

@@ -19,9 +19,9 @@ def patch_product(patches, weight, rounded_to, precision):
     return _product(patches, weight, wide, precision)
 
 
-# Its cotangent is that of a bfloat16 result, made wide: back in bfloat16 it is the same,
-# and is multiplied as such, added up in float32. Autodiff of the wide product would
-# multiply float32 by float32. Not for float16, which XLA's CPU backend adds up narrowly.
+# Its cotangent is that of a bfloat16 result, made wide: back in bfloat16 it is the
+# same, and is multiplied so, and added up in float32. Autodiff of the wide product
+# would multiply float32. Not for float16: XLA's CPU backend adds that up less exactly.
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _narrow_product(patches, weight, precision):
     return _product(patches, weight, jnp.float32, precision)

@@ -71,10 +71,15 @@ def resize_positions(
     how = resizing(name, method, antialias, align_corners, offset)
     old_grid = grid_pair(name, "old_grid", old_grid)
     new_grid = grid_pair(name, "new_grid", new_grid)
-    table = jnp.asarray(table)
-    check_table(name, table, old_grid, num_prefix_tokens)
+    array = jnp.asarray(table)
+    check_table(name, array, old_grid, num_prefix_tokens)
     if new_grid == old_grid:
-        return table
+        return array
+    return _resized(array, old_grid, new_grid, how, num_prefix_tokens)
+
+
+def _resized(table, old_grid, new_grid, how, num_prefix_tokens):
+    """One product for each axis, beside the prefix."""
     sharding = jax.typeof(table).sharding
     if sharding.mesh.explicit_axes:  # the new rows are those of no device alone
         table = jax.reshard(table, PartitionSpec(None, sharding.spec[1]))
@@ -83,7 +88,7 @@ def resize_positions(
     for axis, subscripts in enumerate(("ri,icd->rcd", "cj,rjd->rcd")):
         old, new = old_grid[axis], new_grid[axis]
         # With an offset, an axis that keeps its size may be sampled beside its rows.
-        if new != old or offset:
+        if new != old or how.offset:
             weights = dense_weights(np, np.float64, np.arange(new), new, old, how)
             weights = jnp.asarray(weights, wide)
             # A position is a sum of a few; an accelerator's default would halve bits.
