@@ -19,10 +19,10 @@ def patch_product(patches, weight, rounded_to, precision):
     return _product(patches, weight, wide, precision)
 
 
-# The cotangent is that of a bfloat16 result, made wide. Back in bfloat16 it is the same,
-# and the gradient of the patches multiplies it so, which takes half the time where
-# bfloat16 is multiplied as it is; autodiff of the wide product multiplies float32. Not
-# for float16: XLA's CPU backend adds that up less exactly.
+# The cotangent is that of a bfloat16 result, made wide. Back in bfloat16 it is the
+# same, and the gradient of the patches multiplies it so, which takes half the time
+# where bfloat16 is multiplied as it is; autodiff of the wide product multiplies
+# float32. Not for float16: XLA's CPU backend adds that up less exactly.
 @partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _narrow_product(patches, weight, precision):
     return _product(patches, weight, jnp.float32, precision)
