@@ -124,7 +124,9 @@ def test_known_arrays_are_checked_inside_jit_as_well():
     arrays = [jnp.asarray(t) for t in (grids, coordinates)]
     apply = lambda t, m: F.resized_positions_at(t, OLD, *arrays, mask=m, **BILINEAR)
     known = jax.jit(lambda t: apply(t, jnp.asarray(mask)))(table)
-    assert_same_bits(jax.jit(apply)(table, mask), known)
+    # XLA computes what is known by itself, and may round it otherwise.
+    traced = np.asarray(jax.jit(apply)(table, mask))
+    assert_close(known, traced, magnitude=SIZE)
     with pytest.raises(ValueError, match=r"coordinates\[0, 21, 0\]=-1 must lie in"):
         jax.jit(lambda t: F.resized_positions_at(t, OLD, *arrays, **BILINEAR))(table)
 
