@@ -120,7 +120,10 @@ def test_layouts_differ_by_a_permutation(data):
     interleaved = rotate(
         x[..., to_interleaved], positions, rotary_dim, layout="interleaved"
     )
-    np.testing.assert_array_equal(interleaved, half[..., to_interleaved])
+    # Two kernels, in which XLA may fuse a product with the sum or not: a head of two
+    # features shows it. Each is within the roundings of the truth.
+    expected = np.asarray(half)[..., to_interleaved]
+    assert_close(interleaved, expected, magnitude=norm(x))
 
 
 @given(data=st.data(), dtype=ax.narrow_dtypes, layout=ax.layouts)
