@@ -122,7 +122,8 @@ def apply_patch_embedding(
         3.2. https://arxiv.org/abs/2103.15691
     """
     name, image = "apply_patch_embedding", jnp.asarray(image)
-    dtype = float_dtype(name, "dtype", image.dtype if dtype is None else dtype)
+    own = float_dtype(name, "image.dtype", image.dtype)
+    dtype = own if dtype is None else float_dtype(name, "dtype", dtype)
     x = embedded_image(name, params, image, patch_size, dtype, precision)
     return x.astype(dtype)
 
@@ -165,7 +166,8 @@ def apply_patch_projection(
         Pack: NaViT, 2023, section 2.1. https://arxiv.org/abs/2307.06304
     """
     name, patches = "apply_patch_projection", jnp.asarray(patches)
-    dtype = float_dtype(name, "dtype", patches.dtype if dtype is None else dtype)
+    own = float_dtype(name, "patches.dtype", patches.dtype)
+    dtype = own if dtype is None else float_dtype(name, "dtype", dtype)
     return embedded_patches(name, params, patches, dtype, precision).astype(dtype)
 
 

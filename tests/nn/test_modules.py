@@ -284,9 +284,9 @@ def test_settings_are_checked_when_built():
             lambda: patch(image_size=(4, 7)),
             r"image_size=\(4, 7\) must be a multiple of patch_size=\(2, 3\)",
         ),
-        (lambda: patch(patch_size=0), "patch_size=0 must be positive"),
-        (lambda: patch(image_size=0), "image_size=0 must be positive"),
-        (lambda: patch(image_size=-8), "image_size=-8 must be positive"),
+        (lambda: patch(patch_size=0), "patch_size=0 must be a positive integer"),
+        (lambda: patch(image_size=0), "image_size=0 must be a positive integer"),
+        (lambda: patch(image_size=-8), "image_size=-8 must be a positive integer"),
         (
             lambda: token(scale=1.9, scale_dtype=jnp.int32),
             "scale_dtype=int32 must be a real float",
