@@ -13,6 +13,13 @@ def is_integer(value) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def positive_integer(function: str, name: str, size) -> int:
+    """A static size as an int, however it is typed."""
+    if not is_integer(size) or size <= 0:
+        raise ValueError(f"{function}: {name}={size!r} must be a positive integer.")
+    return int(size)
+
+
 def int32_in_range(
     function: str,
     name: str,

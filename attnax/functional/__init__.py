@@ -16,11 +16,11 @@ checked and is a `ValueError` too; any other array gives rows of NaN, which add 
 to a gradient.
 """
 
+from ._detr_sinusoids import detr_sinusoids as detr_sinusoids
 from ._extra_tokens import insert_tokens as insert_tokens
 from ._fourier_features import (
     gaussian_fourier_features as gaussian_fourier_features,
 )
-from ._grid_sinusoids import detr_sinusoids as detr_sinusoids
 from ._grid_sinusoids import grid_sinusoids as grid_sinusoids
 from ._image_size import image_size_for_max_patches as image_size_for_max_patches
 from ._learned import (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer, Real
+from jaxtyping import Array, Float, Real
 
 from .._bounds import nan_where_invalid
 from ._rope_cos_sin import make_cos_sin
@@ -85,7 +85,7 @@ def grid_sinusoids(
         2021, section 3, https://arxiv.org/abs/2104.02057; the options are those of
         released code, named in `interop.grid_sinusoid_options`.
     """
-    return _make_grid_sinusoids(
+    return make_grid_sinusoids(
         "grid_sinusoids",
         coordinates,
         d_model,
@@ -101,87 +101,7 @@ def grid_sinusoids(
     )
 
 
-def detr_sinusoids(
-    mask: Bool[Array | np.ndarray, "*batch rows columns"]
-    | Integer[Array | np.ndarray, "*batch rows columns"],
-    d_model: int,
-    *,
-    base: float = 10_000.0,
-    scale: float | None = 2 * math.pi,
-    pixel_centers: bool = False,
-) -> Float[Array, "*batch rows columns {d_model}"]:
-    """Sinusoids of rows and columns counted within the mask of a padded image.
-
-    The row of a pixel is `y / (y_last + 1e-6) * scale`, where `y` counts the image's
-    pixels down to it in its column, and its column likewise. Rows have the first half
-    of the features, columns the second, with sine and cosine side by side.
-
-    Args:
-        mask: True (or non-zero) at the image, False at its padding.
-        d_model: Width. A positive multiple of 4.
-        base: Base of the frequencies. At least 1 and a finite float64.
-        scale: What the last row and the last column become. From 1.2e-38 to 3.4e38, the
-            range of float32. `None` leaves the counts as they are, and their phases
-            exact.
-        pixel_centers: True places a pixel half a count before its lower edge,
-            `(y - 1 / 2) / (y_last + 1e-6) * scale`, as Deformable DETR does. Needs a
-            `scale`.
-
-    Returns:
-        float32, `(*batch, rows, columns, d_model)`, within 2e-6 at the default scale
-        (with `pixel_centers`, at the image). Padding gets finite features, which
-        attention is expected to mask.
-
-    Raises:
-        ValueError: If `mask` is neither boolean nor integer, `d_model` is no positive
-            multiple of 4, `base` or `scale` is out of its range, or there are pixel
-            centers without a `scale`.
-
-    Example:
-        >>> mask = jnp.ones((2, 3), bool)
-        >>> detr_sinusoids(mask, 8).shape
-        (2, 3, 8)
-
-    Reference:
-        Carion et al., End-to-End Object Detection with Transformers, 2020,
-        https://arxiv.org/abs/2005.12872; modeling_detr.py of transformers 5.23.0,
-        `DetrSinePositionEmbedding` with `normalize`, and `pixel_centers` in
-        modeling_deformable_detr.py.
-    """
-    name = "detr_sinusoids"
-    if mask.ndim < 2:
-        raise ValueError(f"{name}: {mask.shape=} must be (..., rows, columns).")
-    # Of floats, additive masks would be read inside out.
-    if not any(jnp.issubdtype(mask.dtype, t) for t in (jnp.bool_, jnp.integer)):
-        raise ValueError(
-            f"{name}: {mask.dtype=!s} must be boolean or integer; compare an additive "
-            "mask with 0."
-        )
-    if pixel_centers and scale is None:
-        raise ValueError(f"{name}: {pixel_centers=} must come with a scale.")
-    # To bool before JAX takes it: a 64-bit value may wrap to 0 there.
-    mask = jnp.asarray(mask.astype(bool))
-    counts = [jnp.cumsum(mask, axis=axis, dtype=jnp.int32) for axis in (-2, -1)]
-    if scale is not None:
-        y, x = (count.astype(jnp.float32) for count in counts)
-        back = 0.5 if pixel_centers else 0.0
-        counts = [
-            (y - back) / (y[..., -1:, :] + 1e-6),
-            (x - back) / (x[..., -1:] + 1e-6),
-        ]
-    return _make_grid_sinusoids(
-        name,
-        jnp.stack(counts, axis=-1),
-        d_model,
-        base=base,
-        position_scale=1.0 if scale is None else scale,
-        layout="interleaved",
-        numerics="exact" if scale is None else "float32",
-        scale_name="scale",
-    )
-
-
-def _make_grid_sinusoids(
+def make_grid_sinusoids(
     function,
     coordinates,
     d_model,
@@ -197,6 +117,7 @@ def _make_grid_sinusoids(
     numerics="exact",
     scale_name="position_scale",
 ):
+    """`grid_sinusoids` for any function, whose errors then carry its name."""
     if coordinates.ndim < 2 or coordinates.shape[-1] == 0:
         raise ValueError(
             f"{function}: {coordinates.shape=} must be (..., num_patches, num_axes)."

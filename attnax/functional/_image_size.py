@@ -2,7 +2,8 @@
 
 import math
 
-from ._patch_sizes import as_pair, positive_integer
+from .._bounds import positive_integer
+from ._patch_sizes import as_pair
 
 
 def image_size_for_max_patches(

@@ -9,9 +9,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int32, Shaped
 
-from .._bounds import is_known
+from .._bounds import is_known, positive_integer
 from ._patch_blocks import cut, join
-from ._patch_sizes import as_pair, image_axes, positive_integer
+from ._patch_sizes import as_pair, image_axes
 
 
 class PackedPatches(NamedTuple):

@@ -173,7 +173,6 @@ def apply_patch_projection(
 
 def embedded_image(function, params, image, patch_size, rounded_to, precision):
     """As `embedded_patches`, of an image."""
-    float_dtype(function, "image.dtype", image.dtype)
     patches, weight = patchify(image, patch_size), params.weight
     if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
@@ -186,7 +185,7 @@ def embedded_image(function, params, image, patch_size, rounded_to, precision):
 def embedded_patches(function, params, patches, rounded_to, precision):
     """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
     weight, bias = params
-    for name, array in (("patches", patches), ("weight", weight), ("bias", bias)):
+    for name, array in (("weight", weight), ("bias", bias)):
         if array is not None:
             float_dtype(function, f"{name}.dtype", array.dtype)
     if weight.ndim != 2:

@@ -16,13 +16,6 @@ def as_pair(function, name, size) -> tuple[int, int]:
     return pair[0], pair[1]
 
 
-def positive_integer(function, name, size) -> int:
-    """A count as an int, however it is typed."""
-    if not is_integer(size) or size <= 0:
-        raise ValueError(f"{function}: {name}={size!r} must be a positive integer.")
-    return int(size)
-
-
 def as_size(function, name, size) -> tuple[int, ...]:
     """`(height, width)` as `as_pair`, or `(frames, height, width)`; all positive."""
     axes = _sides(size)

@@ -9,9 +9,9 @@ from jax import lax
 from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
-from .._bounds import is_integer
+from .._bounds import is_integer, positive_integer
 from .._dtypes import compute_dtype, float_dtype
-from ._resize_axis import axis_size, dense_weights, resizing
+from ._resize_axis import dense_weights, resizing
 
 
 def resize_positions(
@@ -105,7 +105,7 @@ def grid_pair(function, name, grid):
     """`(rows, columns)` as ints."""
     if not isinstance(grid, tuple | list) or len(grid) != 2:
         raise ValueError(f"{function}: {name}={grid} must be (rows, columns).")
-    rows, columns = (axis_size(function, name, size) for size in grid)
+    rows, columns = (positive_integer(function, name, size) for size in grid)
     return rows, columns
 
 

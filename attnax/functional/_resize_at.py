@@ -74,14 +74,11 @@ def resized_positions_at(
     dtype = float_dtype(name, "dtype", table.dtype if dtype is None else dtype)
     _check_shapes(name, new_grids, coordinates, mask)
     sizes, index, valid = _in_grids(name, new_grids, coordinates, mask, old_grid, how)
-    rows = resized_rows(
-        table.astype(compute_dtype(table.dtype)), index, sizes, old_grid, how
-    )
+    table = table.astype(compute_dtype(table.dtype))
+    rows = resized_rows(table, index, sizes, old_grid, how)
     if offset:  # the old grid itself is not resized
         same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
-        plain = resized_rows(
-            table.astype(rows.dtype), index, sizes, old_grid, how.plain()
-        )
+        plain = resized_rows(table, index, sizes, old_grid, how.plain())
         rows = jnp.where(same[..., None], plain, rows)
     rows = nan_where_invalid(valid, rows)
     if mask is not None:
@@ -131,10 +128,9 @@ def _in_grids(name, new_grids, coordinates, mask, old_grid, how):
     inside = index < sizes
     if sizes_valid is not None:
         inside &= sizes_valid
+        sizes = jnp.where(sizes_valid, sizes, jnp.ones_like(sizes))
     if index_valid is not None:
         inside &= index_valid
-    ones = jnp.ones_like(sizes)
-    sizes = jnp.where((sizes >= 1) & (sizes <= upper), sizes, ones)
     index = jnp.where(inside, index, jnp.zeros_like(index))
     return sizes, index, inside.all(-1)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._bounds import INT32_MAX, is_integer
+from .._bounds import INT32_MAX
 
 
 class Resizing(NamedTuple):
@@ -45,13 +45,6 @@ def resizing(function, method, antialias, align_corners, offset):
             f"{function}: {offset=} must lie in [0, 1) and have three decimals at most."
         )
     return Resizing(method, bool(antialias), bool(align_corners), Fraction(str(offset)))
-
-
-def axis_size(function, name, size):
-    """`size` as an int of one axis."""
-    if not is_integer(size) or size <= 0:
-        raise ValueError(f"{function}: {name}={size} must be a positive integer.")
-    return int(size)
 
 
 def largest_size(old_size, how):

@@ -41,12 +41,7 @@ def _product_is_faster(old_grid, how):
 
 def _from_all(table, index, sizes, old_grid, how):
     """One matrix product with the whole table: antialiasing may read all of it."""
-    by_row, by_column = (
-        dense_weights(
-            jnp, table.dtype, index[..., axis], sizes[..., axis], old_grid[axis], how
-        )
-        for axis in (0, 1)
-    )
+    by_row, by_column = _by_axis(dense_weights, table, index, sizes, old_grid, how)
     weights = by_row[..., :, None] * by_column[..., None, :]
     weights = weights.reshape(*weights.shape[:-2], math.prod(old_grid))
     return jnp.einsum("...p,pd->...d", weights, table, precision=lax.Precision.HIGHEST)
@@ -54,12 +49,8 @@ def _from_all(table, index, sizes, old_grid, how):
 
 def _from_taps(table, index, sizes, old_grid, how):
     """The two or four rows and columns that each patch reads, one at a time."""
-    (rows, by_row), (columns, by_column) = (
-        tap_weights(
-            jnp, table.dtype, index[..., axis], sizes[..., axis], old_grid[axis], how
-        )
-        for axis in (0, 1)
-    )
+    taps = _by_axis(tap_weights, table, index, sizes, old_grid, how)
+    (rows, by_row), (columns, by_column) = taps
     total = None
     for i, j in itertools.product(range(rows.shape[-1]), range(columns.shape[-1])):
         row = rows[..., i] * old_grid[1] + columns[..., j]
@@ -69,6 +60,14 @@ def _from_taps(table, index, sizes, old_grid, how):
         part = (by_row[..., i] * by_column[..., j])[..., None] * read
         total = part if total is None else total + part
     return total
+
+
+def _by_axis(weights_of, table, index, sizes, old_grid, how):
+    """What each axis takes of the table, by a function of `_resize_axis`."""
+    return [
+        weights_of(jnp, table.dtype, index[..., a], sizes[..., a], old_grid[a], how)
+        for a in (0, 1)
+    ]
 
 
 def _sharding_of_rows(table, index):

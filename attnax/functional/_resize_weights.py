@@ -4,9 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, Integer
 
-from .._bounds import int32_in_range, nan_where_invalid
+from .._bounds import int32_in_range, nan_where_invalid, positive_integer
 from ._resize_axis import (
-    axis_size,
     dense_weights,
     largest_size,
     resizing,
@@ -117,12 +116,15 @@ def resize_taps(
 
 def _rows(name, old_size, new_size, max_size, how):
     """Numbers of the rows, the sizes beside them, and which sizes are in range."""
-    old_size = axis_size(name, "old_size", old_size)
+    old_size = positive_integer(name, "old_size", old_size)
     if isinstance(new_size, int) and max_size is None:
-        max_size = axis_size(name, "new_size", new_size)
+        max_size = positive_integer(name, "new_size", new_size)
     if max_size is None:
         raise ValueError(f"{name}: {max_size=} must be given where new_size is data.")
-    max_size, limit = axis_size(name, "max_size", max_size), largest_size(old_size, how)
+    max_size, limit = (
+        positive_integer(name, "max_size", max_size),
+        largest_size(old_size, how),
+    )
     if max_size > limit:
         raise ValueError(f"{name}: {max_size=} must be at most {limit}.")
     size, valid = int32_in_range(name, "new_size", new_size, 1, max_size + 1)

@@ -1,6 +1,5 @@
 """What stands beside the patches of an image: positions, class tokens, registers."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -11,8 +10,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from .._bounds import is_integer
-from .._dtypes import compute_dtype, float_dtype
+from .._dtypes import float_dtype
 from ._add import add_rows
 from ._extra_tokens import insert_tokens
 from ._learned import (
@@ -27,7 +25,12 @@ from ._patch import (
 from ._patch_sizes import as_size, patch_grid
 from ._positions import broadcasts_to
 from ._resize import resize_positions
-from ._resize_axis import resizing
+from ._vision_checks import (
+    HOW_TO_RESIZE,
+    check_resize,
+    check_vision_params,
+    num_patches,
+)
 
 
 class VisionEmbeddingParams(NamedTuple):
@@ -116,7 +119,7 @@ def init_vision_embedding(
             raise ValueError(f"{name}: {count_name}={count} must not be negative.")
     num_rows = 0
     if positions:
-        num_rows = num_tokens_before + _num_patches(name, grid, patch_size)
+        num_rows = num_tokens_before + num_patches(name, grid, patch_size)
     patch_key, *keys = jax.random.split(key, 5)
     patch = init_patch_embedding(
         patch_key,
@@ -202,7 +205,7 @@ def apply_vision_embedding(
         https://arxiv.org/abs/2309.16588; masks: Bao et al., BEiT, 2021, section 2.3.
         https://arxiv.org/abs/2106.08254
     """
-    name = "apply_vision_embedding"
+    name, image = "apply_vision_embedding", jnp.asarray(image)
     float_dtype(name, "image.dtype", image.dtype)
     wide, num_before = check_vision_params(name, params, grid, patch_size, image.dtype)
     if resize is not None:
@@ -224,20 +227,6 @@ def apply_vision_embedding(
     if params.tokens_after is not None:
         x = insert_tokens(x, params.tokens_after, index=num_before)
     return x.astype(image.dtype)
-
-
-HOW_TO_RESIZE = (
-    "must say how positions are resized: method and antialias, and align_corners and "
-    'offset where a model has them; as attnax.interop.resize_options("vit") does.'
-)
-
-
-def check_resize(name, resize):
-    """A `ValueError` unless `resize_positions` takes `resize`, for any image."""
-    needed, more = {"method", "antialias"}, {"align_corners": False, "offset": 0.0}
-    if not isinstance(resize, Mapping) or not needed <= {*resize} <= {*needed, *more}:
-        raise ValueError(f"{name}: {resize=} {HOW_TO_RESIZE}")
-    resizing(name, **{**more, **resize})
 
 
 def _resized(name, table, grid, new_grid, resize, num_before):
@@ -273,46 +262,3 @@ def _replace_masked(name, x, masked, mask_token):
     masked = masked.reshape((1,) * (x.ndim - 1 - masked.ndim) + (*masked.shape, 1))
     mask_token = mask_token.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
     return jnp.where(masked, mask_token, x)
-
-
-def _num_patches(name, grid, patch_size):
-    """Of `grid`, which has the axes of `patch_size`; that is `None` if packed."""
-    num_axes, reason = 2, ": packed batches are of images"
-    if patch_size is not None:
-        num_axes = len(as_size(name, "patch_size", patch_size))
-        reason = f" for {patch_size=}"
-    fits = isinstance(grid, tuple | list) and len(grid) == num_axes
-    if not fits or not all(is_integer(size) and size > 0 for size in grid):
-        raise ValueError(
-            f"{name}: {grid=} must be {num_axes} positive numbers of patches{reason}."
-        )
-    return math.prod(grid)
-
-
-def check_vision_params(name, params, grid, patch_size, dtype):
-    """The dtype of the arithmetic, and the number of tokens that have positions.
-
-    `patch_size` is `None` where patches come packed.
-    """
-    patch, positions, before, after, mask_token = params
-    d_model = patch.weight.shape[-1]
-    table = None if positions is None else positions.weight
-    arrays = {"positions.weight": table, "tokens_before": before, "tokens_after": after}
-    if mask_token is not None:
-        arrays["mask_token"] = mask_token[None]
-    for array_name, array in arrays.items():
-        if array is not None and (array.ndim != 2 or array.shape[1] != d_model):
-            raise ValueError(
-                f"{name}: params.{array_name} of shape {array.shape} must have the "
-                f"width of params.patch.weight, {d_model}."
-            )
-    num_before = 0 if before is None else before.shape[0]
-    if table is not None:
-        num_patches = _num_patches(name, grid, patch_size)
-        if table.shape[0] != num_before + num_patches:
-            raise ValueError(
-                f"{name}: params.positions.weight of shape {table.shape} must have "
-                f"{num_before} + {num_patches} rows: one per token of tokens_before "
-                f"and one per patch of {grid=}."
-            )
-    return compute_dtype(dtype, *(a.dtype for a in jax.tree.leaves(params))), num_before

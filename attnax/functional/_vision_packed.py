@@ -12,12 +12,8 @@ from .._dtypes import float_dtype
 from ._extra_tokens import insert_tokens
 from ._patch import embedded_patches
 from ._resize_at import resized_positions_at
-from ._vision import (
-    HOW_TO_RESIZE,
-    VisionEmbeddingParams,
-    check_resize,
-    check_vision_params,
-)
+from ._vision import VisionEmbeddingParams
+from ._vision_checks import HOW_TO_RESIZE, check_resize, check_vision_params
 
 
 def apply_packed_vision_embedding(

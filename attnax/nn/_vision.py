@@ -11,7 +11,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from ..functional._patch_sizes import as_size, patch_grid
-from ..functional._vision import check_resize
+from ..functional._vision_checks import check_resize
 
 
 class VisionEmbedding(eqx.Module):
