@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -82,7 +83,7 @@ def init_patch_embedding(
 
 def apply_patch_embedding(
     params: PatchEmbeddingParams,
-    image: Float[Array, "*batch_and_frames height width channels"],
+    image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
     *,
     patch_size: int | tuple[int, ...],
     dtype: DTypeLike | None = None,
@@ -130,7 +131,7 @@ def apply_patch_embedding(
 
 def apply_patch_projection(
     params: PatchEmbeddingParams,
-    patches: Float[Array, "*batch num_patches patch_dim"],
+    patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
     *,
     dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,

@@ -151,7 +151,7 @@ def init_vision_embedding(
 
 def apply_vision_embedding(
     params: VisionEmbeddingParams,
-    image: Float[Array, "*batch_and_frames height width channels"],
+    image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
     *,
     patch_size: int | tuple[int, ...],
     grid: tuple[int, ...] | None,

@@ -326,6 +326,18 @@ def test_weights_must_fit_the_patches():
         )
 
 
+def test_numpy_images_are_taken_as_jax_has_them():
+    # float64 outside 64-bit mode as well, and without a warning.
+    image = np.random.default_rng(0).normal(size=(4, 6, 3))
+    params = F.init_patch_embedding(
+        jax.random.key(0), patch_size=2, num_channels=3, d_model=5
+    )
+    expected = F.apply_patch_embedding(params, jnp.asarray(image), patch_size=2)
+    assert_same_bits(F.apply_patch_embedding(params, image, patch_size=2), expected)
+    patches = F.patchify(image, 2)
+    assert_same_bits(F.apply_patch_projection(params, patches), expected)
+
+
 @pytest.mark.errors
 def test_parameters_must_fit_each_other():
     weight, patches = jnp.ones((4, 3)), jnp.ones((2, 4))

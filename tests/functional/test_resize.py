@@ -93,6 +93,19 @@ def test_rows_and_columns_are_alike(data, pair, options):
     assert_close(actual, np.asarray(expected), magnitude=SIZE, roundings=40)
 
 
+@pytest.mark.parametrize("options", CONVENTIONS)
+@pytest.mark.parametrize("old, new", (((3, 4), (3, 6)), ((3, 5), (2, 5))))
+def test_an_axis_that_keeps_its_size(old, new, options):
+    rng = np.random.default_rng(0)
+    table = jnp.asarray(rng.normal(size=(old[0] * old[1], 2)), jnp.float32)
+    expected = resize_oracles.resized(table, old, new, **options)
+    actual = F.resize_positions(table, old, new, **options)
+    assert_close(actual, expected, magnitude=SIZE, roundings=20)
+    where, grid = F.positions_from_grid(new), np.array(new)
+    at = F.resized_positions_at(table, old, grid, where, **options)
+    assert_close(at, expected, magnitude=SIZE, roundings=40)
+
+
 @given(pair=grids, options=conventions)
 def test_a_constant_stays_constant(pair, options):
     table = jnp.full((pair[0][0] * pair[0][1], 2), 3.0)

@@ -261,6 +261,17 @@ def test_wide_integers_do_not_wrap_into_the_grid():
     assert_same_bits(rows[1], np.ones(3, np.float32))
 
 
+@pytest.mark.parametrize("options", CONVENTIONS)
+@pytest.mark.parametrize("size", (0, -3, 2**30, 2**31 - 1))
+def test_sizes_out_of_range_give_nan_and_no_gradient(options, size):
+    table, where = jnp.ones((20, 3)), jnp.array([[0, 0]])
+    apply = jax.jit(lambda t, g: F.resized_positions_at(t, OLD, g, where, **options))
+    for grid in (jnp.array([size, 7]), jnp.array([3, size])):
+        assert bool(jnp.isnan(apply(table, grid)).all())
+        gradient = jax.grad(lambda t, g=grid: apply(t, g).sum())(table)
+        np.testing.assert_array_equal(gradient, 0.0)
+
+
 def test_rows_of_nan_add_nothing_to_the_gradient():
     apply = jax.jit(
         lambda t, c: F.resized_positions_at(t, OLD, np.array([3, 7]), c, **BILINEAR)

@@ -469,6 +469,11 @@ def test_gradients_of_inserted_tokens_are_added_up_in_float32(dtype):
     assert jax.jit(jax.grad(insert))(tokens).astype(float).tolist() == [[65_536.0] * 2]
 
 
+def test_numpy_images_are_taken_as_jax_has_them():
+    image, params = np.random.default_rng(0).normal(size=(4, 6, 3)), small()
+    assert_same_bits(embed(params, image), embed(params, jnp.asarray(image)))
+
+
 def small(**changes):
     params = F.init_vision_embedding(
         jax.random.key(0), patch_size=2, num_channels=3, d_model=4, grid=(2, 3)
