@@ -4,8 +4,11 @@
     python -m benchmarks --only rotation patch
     python -m benchmarks --quick               # tiny sizes: only that everything runs
     python -m benchmarks --json results.jsonl  # the lines behind the table
+    python -m benchmarks --plot results.png    # the ratios as a picture
+    python -m benchmarks --from results.jsonl --plot results.png  # of an earlier run
 
-Every timing is a multiple of a limit that was timed in the same rounds.
+Every timing is a multiple of a limit that was timed in the same rounds. Rivals that are
+not installed are left out; `pip install -e ".[benchmarks]"` brings them.
 """
 
 import argparse
@@ -23,7 +26,10 @@ from . import (
     bench_rotation,
     bench_whole_path,
 )
-from ._harness import keep_pages, machine, measure, report
+from ._harness import keep_pages, measure
+from ._machine import machine
+from ._report import report
+from ._rivals import left_out
 
 TIMINGS = {
     "rotation": bench_rotation,
@@ -46,32 +52,52 @@ def main():
     parser.add_argument("--only", nargs="+", choices=names, default=names)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, 3 rounds")
     parser.add_argument("--rounds", type=int, help="default 25, quick 3; at least 2")
-    parser.add_argument("--json", metavar="PATH", help="write one line per rival")
+    parser.add_argument("--json", metavar="FILE", help="write one line per rival")
+    parser.add_argument("--plot", metavar="FILE", help="draw the ratios: .png or .svg")
+    parser.add_argument(
+        "--from",
+        dest="earlier",
+        metavar="FILE",
+        help="report and draw the lines of an earlier --json, and run nothing",
+    )
     args = parser.parse_args()
     rounds = (3 if args.quick else 25) if args.rounds is None else args.rounds
     if rounds < 2:
         parser.error("--rounds must be at least 2")
 
-    keep_pages()
-    groups = [
-        (name, group)
-        for name, benchmark in TIMINGS.items()
-        if name in args.only
-        for group in benchmark.groups(args.quick)
-    ]
-    records = []
-    with tqdm(groups, unit="case") as bar:
-        for name, group in bar:
-            bar.set_postfix_str(group.case)
-            records += [{"suite": name, **r} for r in measure(group, rounds)]
-    for name, benchmark in FACTS.items():
-        if name in args.only:
-            records += benchmark.records(args.quick)
-    print(", ".join(f"{k} {v}" for k, v in machine().items()))
+    if args.earlier:
+        with open(args.earlier) as file:
+            records = [json.loads(line) for line in file]
+    else:
+        records = run(args.only, args.quick, rounds)
+        print(", ".join(f"{k} {v}" for k, v in machine().items()))
+        if missing := left_out():
+            print(f"left out, for not installed: {', '.join(missing)}")
     print(report(records))
     if args.json:
         with open(args.json, "w") as file:
             file.writelines(json.dumps(record) + "\n" for record in records)
+    if args.plot:
+        from ._plot import plot
+
+        plot(records, args.plot)
+
+
+def run(names, quick, rounds):
+    """The records of the benchmarks in `names`."""
+    keep_pages()
+    records = []
+    for name, benchmark in TIMINGS.items():
+        if name not in names:
+            continue
+        with tqdm(list(benchmark.groups(quick)), desc=name, unit="case") as bar:
+            for group in bar:
+                bar.set_postfix_str(group.case)
+                records += [{"suite": name, **r} for r in measure(group, rounds)]
+    for name, benchmark in FACTS.items():
+        if name in names:
+            records += benchmark.records(quick)
+    return records
 
 
 if __name__ == "__main__":

@@ -1,40 +1,35 @@
-"""Rivals of one question, timed in turns in the same rounds, and their table."""
+"""Rivals of one question, timed in turns in the same rounds."""
 
 import ctypes
-import os
 import platform
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import jax
-import numpy as np
+from ._machine import machine
+from ._programs import InTurn, Program, TorchProgram
 
 MIN_SAMPLE_SECONDS = 1e-3  # a shorter program is called several times per sample
-
-
-@dataclass(frozen=True)
-class Program:
-    """A function to compile. Inputs are arguments, so that XLA cannot fold them."""
-
-    function: Callable
-    args: tuple
+MAX_GROUP_SECONDS = 15.0  # a group of long programs gets fewer rounds
+MIN_ROUNDS = 7
 
 
 @dataclass(frozen=True)
 class Group:
     """One row of the table: rivals against a limit, `rivals["limit"]`.
 
-    A rival is one program, or several that run one after the other.
+    `meta` goes into every record; `bytes_moved` is what the limit has to read and write,
+    where memory is the limit.
     """
 
     case: str
     limit: str
-    rivals: dict[str, Program | tuple[Program, ...]]
+    rivals: dict[str, Program | TorchProgram | InTurn]
     target: float | None = None
     meta: dict = field(default_factory=dict)
+    bytes_moved: int | None = None
 
 
 def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
@@ -42,29 +37,35 @@ def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
 
     Machines drift: only what ran in the same round is compared.
     """
-    runners, compile_ms = {}, {}
-    for name, programs in group.rivals.items():
-        start = time.perf_counter()
-        runners[name] = _compile(programs)
-        compile_ms[name] = (time.perf_counter() - start) * 1e3
-    calls = {name: _calls_per_sample(runner) for name, runner in runners.items()}
-    order, samples = random.Random(seed), {name: [] for name in runners}
+    started = {name: program.start() for name, program in group.rivals.items()}
+    once = {name: _once(one.run) for name, one in started.items()}
+    calls = {name: max(1, round(MIN_SAMPLE_SECONDS / s)) for name, s in once.items()}
+    of_a_round = sum(calls[name] * once[name] for name in started)
+    affordable = max(MIN_ROUNDS, int(MAX_GROUP_SECONDS / of_a_round))
+    rounds = min(rounds, affordable)
+    order, samples = random.Random(seed), {name: [] for name in started}
     for _ in range(rounds):
-        for name in order.sample(list(runners), len(runners)):
-            samples[name].append(_seconds(runners[name], calls[name]) * 1e3)
+        for name in order.sample(list(started), len(started)):
+            samples[name].append(_seconds(started[name].run, calls[name]) * 1e3)
     for name, times in samples.items():
         ratios = [t / l for t, l in zip(times, samples["limit"], strict=True)]
-        lower, median, upper = statistics.quantiles(times, n=4)
+        moved = {}
+        if group.bytes_moved is not None:
+            moved = {
+                "gb_per_s": _rounded(group.bytes_moved / statistics.median(times) / 1e6)
+            }
         yield {
             "case": group.case,
             "rival": group.limit if name == "limit" else name,
             "is_limit": name == "limit",
-            "median_ms": round(median, 4),
-            "iqr_ms": round(upper - lower, 4),
+            "median_ms": _rounded(statistics.median(times)),
+            "iqr_ms": _rounded(_spread(times)),
             "ratio": round(statistics.median(ratios), 3),
+            "ratio_iqr": round(_spread(ratios), 3),
             "target": group.target if name == "attnax" else None,
-            "compile_ms": round(compile_ms[name], 1),
             "rounds": rounds,
+            **moved,
+            **started[name].facts,
             **group.meta,
             **machine(),
         }
@@ -84,97 +85,22 @@ def keep_pages():
         mallopt(m_arena_max, 1)
 
 
-def _compile(programs):
-    programs = (programs,) if isinstance(programs, Program) else programs
-    compiled = [
-        (jax.jit(p.function).lower(*p.args).compile(), p.args) for p in programs
-    ]
-
-    def run():
-        for program, args in compiled:
-            jax.block_until_ready(program(*args))
-
-    run()  # the first call warms caches
-    return run
+def _spread(values):
+    """The range that holds the middle half."""
+    lower, _, upper = statistics.quantiles(values, n=4)
+    return upper - lower
 
 
-def _seconds(runner, calls):
+def _rounded(value):
+    return float(f"{value:.4g}")
+
+
+def _seconds(run, calls):
     start = time.perf_counter()
     for _ in range(calls):
-        runner()
+        run()
     return (time.perf_counter() - start) / calls
 
 
-def _calls_per_sample(runner):
-    once = min(_seconds(runner, 1) for _ in range(3))
-    return max(1, round(MIN_SAMPLE_SECONDS / once))
-
-
-def machine():
-    """Where the figures come from."""
-    device = jax.devices()[0]
-    kind = _cpu_name() if device.platform == "cpu" else device.device_kind
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    return {
-        "device": kind,
-        "cores": cores,
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "numpy": np.__version__,
-    }
-
-
-def _cpu_name():
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(l.split(":")[1].strip() for l in lines if "model name" in l)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def report(records: list[dict]) -> str:
-    """Markdown: a table for each suite that was timed, then what was counted."""
-    suites, rest = {}, []
-    for record in records:
-        where = suites.setdefault(record["suite"], []) if "rival" in record else rest
-        where.append(record)
-    return "\n\n".join([*map(_timings, suites.values()), *_facts(rest)])
-
-
-def _timings(records):
-    """A row per case, a column per rival, as multiples of the limit."""
-    by_case, rivals = {}, []
-    for record in records:
-        by_case.setdefault(record["case"], []).append(record)
-        if not record["is_limit"] and record["rival"] not in (*rivals, "attnax"):
-            rivals.append(record["rival"])
-    head = ["case", "limit", "attnax", "target", *rivals]
-    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
-    for case, rows in by_case.items():
-        limit = next(r for r in rows if r["is_limit"])
-        ratio = {r["rival"]: f"{r['ratio']:.2f}" for r in rows if not r["is_limit"]}
-        target = next((r["target"] for r in rows if r["rival"] == "attnax"), None)
-        lines.append(
-            [
-                case,
-                f"{limit['rival']}, {limit['median_ms']:.3g} ms",
-                ratio.get("attnax", ""),
-                f"≤ {target:g}" if target else "",
-                *(ratio.get(rival, "") for rival in rivals),
-            ]
-        )
-    return _markdown(lines)
-
-
-def _facts(records):
-    """A table for each set of columns."""
-    by_columns = {}
-    for record in records:
-        row = {key: value for key, value in record.items() if key not in machine()}
-        by_columns.setdefault(tuple(row), []).append(list(row.values()))
-    for columns, rows in by_columns.items():
-        yield _markdown([list(columns), ["---"] * len(columns), *rows])
-
-
-def _markdown(lines):
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _once(run):
+    return min(_seconds(run, 1) for _ in range(3))

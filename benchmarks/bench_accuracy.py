@@ -5,7 +5,7 @@ import numpy as np
 
 import attnax.functional as F
 
-from ._harness import machine
+from ._machine import machine
 from .bench_cos_sin import of_a_product
 
 HEAD_DIM, WINDOW = 128, 1000

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 import attnax.functional as F
 
-from ._harness import Group, Program
+from ._harness import Group
+from ._programs import Program
 
 
 def of_a_product(positions, inv_freq):

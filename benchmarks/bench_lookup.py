@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import attnax.functional as F
 
 from . import cases
-from ._harness import Group, Program
+from ._harness import Group
+from ._programs import Program
 
 SIZES = (
     ("32k x 128", 32_000, 128),

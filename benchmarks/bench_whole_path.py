@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import attnax.functional as F
 
 from . import cases
-from ._harness import Group, Program
+from ._harness import Group
+from ._programs import InTurn, Program
 from .bench_cos_sin import of_a_product
 from .bench_rotation import concatenation
 
@@ -71,7 +72,7 @@ def groups(quick):
             ready = Program(layers(count, F.apply_rope), (x, cos, sin, weight))
             args = (positions, x, weight)
             rivals = {
-                "limit": (Program(make, (positions,)), ready),
+                "limit": InTurn((Program(make, (positions,)), ready)),
                 "attnax": Program(from_positions(count, make, F.apply_rope), args),
                 "concatenation": Program(from_positions(count, product, theirs), args),
             }

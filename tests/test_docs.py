@@ -9,7 +9,7 @@ import pytest
 
 from attnax.interop._hf_families import FAMILIES, REFUSED
 from attnax.interop._resize_options import RESIZE_OPTIONS
-from benchmarks._harness import report
+from benchmarks._report import report
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]

@@ -1,0 +1,85 @@
+"""PyTorch as a rival: on the device that JAX uses, out of JAX's way between its turns.
+
+Everything here may be called only if `installed()`.
+"""
+
+import importlib.metadata
+import importlib.util
+import os
+
+import jax
+import numpy as np
+
+# Its threads wait for work without spinning, else they would slow down whatever runs
+# in the next turn. Read when the library is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("KMP_BLOCKTIME", "0")
+
+
+def installed() -> bool:
+    """Whether PyTorch is there and can use the device that JAX uses."""
+    if importlib.util.find_spec("torch") is None:
+        return False
+    if jax.default_backend() == "cpu":
+        return True
+    import torch
+
+    return jax.default_backend() == "gpu" and torch.cuda.is_available()
+
+
+def tensor(array: jax.Array):
+    """A tensor of the same values and dtype, of PyTorch's own memory."""
+    import torch
+
+    dtype = getattr(torch, array.dtype.name)
+    wide = np.array(array.astype(np.float32) if array.dtype.kind == "V" else array)
+    device = "cpu" if jax.default_backend() == "cpu" else "cuda"
+    return torch.from_numpy(wide).to(device=device, dtype=dtype)
+
+
+def version() -> str:
+    """Of PyTorch, for the records."""
+    return importlib.metadata.version("torch")
+
+
+def compile(function):
+    """By `torch.compile`, for the shapes of its first call."""
+    import torch
+
+    torch._dynamo.reset()  # what was compiled for other cases counts towards a limit
+    # A backward pass that is run again and again may not give away its inputs.
+    torch._functorch.config.donated_buffer = False
+    return torch.compile(function, dynamic=False)
+
+
+def forward(function, args):
+    """What runs `function` without a trace of gradients."""
+    import torch
+
+    def run():
+        with torch.no_grad():
+            function(*args)
+        _synchronize()
+
+    return run
+
+
+def backward(function, args, gradient_of, cotangent):
+    """What runs the backward pass alone, of a forward pass that ran before."""
+    import torch
+
+    argument = args[gradient_of].requires_grad_()
+    out = function(*args)
+
+    def run():
+        torch.autograd.grad(out, argument, cotangent, retain_graph=True)
+        _synchronize()
+
+    return run
+
+
+def _synchronize():
+    if jax.default_backend() != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
