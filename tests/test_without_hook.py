@@ -24,7 +24,7 @@ def test_error_messages_without_type_checking():
             "no:cacheprovider",
         ],
         cwd=pathlib.Path(__file__).parent.parent,
-        env={**os.environ, "ATTNAX_TYPE_CHECKING": "0"},
+        env={**os.environ, "ATTNAX_TYPE_CHECKING": "0", "PYTEST_ADDOPTS": ""},
         capture_output=True,
         text=True,
     )

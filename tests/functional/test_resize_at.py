@@ -245,15 +245,17 @@ def test_an_image_of_padding_alone_needs_no_size(traced):
     grids, mask = np.array([OLD, (0, 0)]), np.array([[True], [False]])
     where = np.zeros((2, 1, 2), int)
     apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **BILINEAR)
-    rows = (jax.jit(apply) if traced else apply)(jnp.ones((20, 3)), grids, where, mask)
+    table = jnp.ones((20, 3), jnp.float32)
+    rows = (jax.jit(apply) if traced else apply)(table, grids, where, mask)
     assert_same_bits(rows, np.array([[[1.0] * 3], [[0.0] * 3]], np.float32))
 
 
 def test_wide_integers_do_not_wrap_into_the_grid():
     where = np.array([[2**32, 0], [0, 0]])  # 0 in 32 bits
+    table = jnp.ones((20, 3), jnp.float32)
     apply = jax.jit(
         lambda m: F.resized_positions_at(
-            jnp.ones((20, 3)), OLD, np.array(OLD), where, mask=m, **BILINEAR
+            table, OLD, np.array(OLD), where, mask=m, **BILINEAR
         )
     )
     rows = apply(jnp.array([True, True]))

@@ -475,7 +475,7 @@ def test_positions_are_checked():
         with pytest.raises(ValueError, match=message):
             F.sinusoids(np.array([position]), 4, position_offset=offset)
     with refused("positions.dtype=float32 must be integer; fractions of a position"):
-        F.positional_encoding(jnp.array([0.5]), 4)
+        F.positional_encoding(jnp.array([0.5], jnp.float32), 4)
     with pytest.raises(ValueError, match=r"positions\[1\]=1099511627776 must lie in"):
         F.sinusoids(np.array([0, 2**40]), 4, numerics="float32")
     message = rf"positions\[0\]={2**31 - 1} must lie in .* for position_offset=1"
