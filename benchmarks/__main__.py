@@ -6,6 +6,7 @@
     python -m benchmarks --json results.jsonl  # the lines behind the table
     python -m benchmarks --plot results.png    # the ratios as a picture
     python -m benchmarks --from results.jsonl --plot results.png  # of an earlier run
+    python -m benchmarks.pages                 # the pages of the documentation
 
 Every timing is a multiple of a limit that was timed in the same rounds. Rivals that are
 not installed are left out; `pip install -e ".[benchmarks]"` brings them.
@@ -18,9 +19,11 @@ from tqdm import tqdm
 
 from . import (
     bench_accuracy,
+    bench_attention,
     bench_cos_sin,
     bench_import,
     bench_lookup,
+    bench_model,
     bench_patch,
     bench_resize,
     bench_rotation,
@@ -35,6 +38,8 @@ TIMINGS = {
     "rotation": bench_rotation,
     "cos_sin": bench_cos_sin,
     "whole_path": bench_whole_path,
+    "attention": bench_attention,
+    "model": bench_model,
     "patch": bench_patch,
     "resize": bench_resize,
     "lookup": bench_lookup,
@@ -49,7 +54,7 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     names = (*TIMINGS, *FACTS)
-    parser.add_argument("--only", nargs="+", choices=names, default=names)
+    parser.add_argument("--only", nargs="+", choices=names, help="default: all")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, 3 rounds")
     parser.add_argument("--rounds", type=int, help="default 25, quick 3; at least 2")
     parser.add_argument("--json", metavar="FILE", help="write one line per rival")
@@ -68,8 +73,10 @@ def main():
     if args.earlier:
         with open(args.earlier) as file:
             records = [json.loads(line) for line in file]
+        if args.only:
+            records = [r for r in records if r.get("suite") in args.only]
     else:
-        records = run(args.only, args.quick, rounds)
+        records = run(args.only or names, args.quick, rounds)
         print(", ".join(f"{k} {v}" for k, v in machine().items()))
         if missing := left_out():
             print(f"left out, for not installed: {', '.join(missing)}")
@@ -96,7 +103,7 @@ def run(names, quick, rounds):
                 records += [{"suite": name, **r} for r in measure(group, rounds)]
     for name, benchmark in FACTS.items():
         if name in names:
-            records += benchmark.records(quick)
+            records += [{"suite": name, **r} for r in benchmark.records(quick)]
     return records
 
 

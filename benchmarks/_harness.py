@@ -20,8 +20,8 @@ MIN_ROUNDS = 7
 class Group:
     """One row of the table: rivals against a limit, `rivals["limit"]`.
 
-    `meta` goes into every record; `bytes_moved` is what the limit has to read and write,
-    where memory is the limit.
+    `meta` goes into every record; `bytes_moved` is what the limit has to read and
+    write, where memory is the limit.
     """
 
     case: str

@@ -1,51 +1,76 @@
 """Records as tables in Markdown, as the documentation shows them."""
 
+from collections.abc import Collection
+
 from ._machine import machine
+from ._rows import Row, by_suite, half_spread
 
 
 def report(records: list[dict]) -> str:
     """A table for each suite that was timed, then what was counted."""
-    suites, rest = {}, []
-    for record in records:
-        where = suites.setdefault(record["suite"], []) if "rival" in record else rest
-        where.append(record)
-    return "\n\n".join([*map(timings, suites.values()), *_facts(rest)])
+    counted = [record for record in records if "rival" not in record]
+    return "\n\n".join([*map(timings, by_suite(records).values()), *_facts(counted)])
 
 
-def timings(records: list[dict]) -> str:
-    """A row per case, a column per rival, as multiples of the limit."""
-    by_case, rivals = {}, []
-    for record in records:
-        by_case.setdefault(record["case"], []).append(record)
-        if not record["is_limit"] and record["rival"] not in (*rivals, "attnax"):
-            rivals.append(record["rival"])
-    head = ["case", "limit", "attnax", "target", *rivals]
-    lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
-    for case, rows in by_case.items():
-        limit = next(r for r in rows if r["is_limit"])
-        ratio = {r["rival"]: f"{r['ratio']:.2f}" for r in rows if not r["is_limit"]}
-        target = next((r["target"] for r in rows if r["rival"] == "attnax"), None)
+def timings(rows: list[Row], cases: Collection[str] | None = None) -> str:
+    """A line per case, a column per rival, as multiples of the limit.
+
+    Of `cases` alone if they are given; the columns stay those of all rows.
+    """
+    rivals = dict.fromkeys(name for row in rows for name in row.programs)
+    rivals.pop("attnax", None)
+    lines = head(["case", "limit"], ["attnax", "target", *rivals])
+    for row in rows:
+        if cases is not None and row.case not in cases:
+            continue
+        others = (row.programs.get(name) for name in rivals)
         lines.append(
             [
-                case,
-                f"{limit['rival']}, {limit['median_ms']:.3g} ms",
-                ratio.get("attnax", ""),
-                f"≤ {target:g}" if target else "",
-                *(ratio.get(rival, "") for rival in rivals),
+                row.case,
+                f"{row.limit['rival']}, {number(row.limit['median_ms'])} ms",
+                ratio(row.attnax) if row.attnax else "",
+                target(row),
+                *(f"{other['ratio']:.2f}" if other else "" for other in others),
             ]
         )
-    return _markdown(lines)
+    return markdown(lines)
+
+
+def ratio(record: dict) -> str:
+    """The median of the rounds, and half its interquartile range if that is known."""
+    text = f"{record['ratio']:.2f}"
+    if "ratio_iqr" in record:  # no line break between the two
+        text += f"\N{NO-BREAK SPACE}±{half_spread(record):.2f}"
+    return text
+
+
+def target(row: Row) -> str:
+    """As a bound, or nothing."""
+    return f"≤ {row.target:g}" if row.target else ""
+
+
+def number(value: float) -> str:
+    """Three digits, and all of those before the point."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def head(texts: list[str], numbers: list[str]) -> list[list[str]]:
+    """The first two lines of a table whose last columns are numbers."""
+    rule = ["---"] * len(texts) + ["---:"] * len(numbers)
+    return [[*texts, *numbers], rule]
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """A table of these cells, of which the first two lines are the head."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _facts(records):
     """A table for each set of columns."""
     by_columns = {}
     for record in records:
-        row = {key: value for key, value in record.items() if key not in machine()}
+        hidden = {"suite", *machine()}
+        row = {key: str(value) for key, value in record.items() if key not in hidden}
         by_columns.setdefault(tuple(row), []).append(list(row.values()))
-    for columns, rows in by_columns.items():
-        yield _markdown([list(columns), ["---"] * len(columns), *rows])
-
-
-def _markdown(lines):
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    for columns, cells in by_columns.items():
+        yield markdown([*head(list(columns), []), *cells])

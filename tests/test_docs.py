@@ -9,11 +9,10 @@ import pytest
 
 from attnax.interop._hf_families import FAMILIES, REFUSED
 from attnax.interop._resize_options import RESIZE_OPTIONS
-from benchmarks._report import report
+from benchmarks import pages
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-RESULTS = sorted((ROOT / "benchmarks" / "results").glob("cpu-*.jsonl"))
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
@@ -43,12 +42,26 @@ def test_every_page_is_in_the_index():
         assert page.stem == "README" or f"({page.name})" in index
 
 
-@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
-def test_benchmark_tables_are_those_of_the_results(path):
-    records = [json.loads(line) for line in path.read_text().splitlines()]
-    page = (ROOT / "docs" / "benchmarks.md").read_text()
-    assert report(records) in page
-    assert path.name in page
+@pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.stem)
+def test_measured_figures_are_those_of_the_results(page):
+    # If not: python -m benchmarks.pages
+    assert pages.written(page) == page.read_text()
+
+
+def test_every_run_and_every_suite_is_shown():
+    shown = {block for page in pages.PAGES for block in pages.blocks(page)}
+    for run in pages.RUNS:
+        for kind in ("tables", "misses", "ahead"):
+            assert (kind, run, None) in shown
+    pictured = {suite for kind, _, suite in shown if kind == "picture"}
+    for run in pages.RUNS:
+        assert pictured >= {r["suite"] for r in pages.load(run) if "rival" in r}
+
+
+def test_pictures_are_those_of_the_pages():
+    shown = {picture for page in pages.PAGES for picture in pages.pictures(page)}
+    drawn = set(pages.IMAGES.glob("performance-*.png"))
+    assert drawn == {pages.image(*picture) for picture in shown}
 
 
 def test_losses_of_the_example_are_those_recorded():

@@ -1,0 +1,74 @@
+"""What a reader asks of the records, as Markdown: what falls short, what it costs."""
+
+from ._report import head, markdown, number, ratio, target
+from ._rows import Row, half_spread, missed, rows
+
+MIB = 2**20
+COSTS = {  # field and unit by column
+    "ms": ("median_ms", 1),
+    "GB/s": ("gb_per_s", 1),
+    "compile ms": ("compile_ms", 1),
+    "temporary MiB": ("temporary_bytes", MIB),
+    "kernels": ("kernels", 1),
+}
+
+
+def misses(records: list[dict]) -> str:
+    """Every case whose ratio is above its target."""
+    lines = [
+        [row.case, row.limit["rival"], ratio(row.attnax), target(row)]
+        for row in rows(records)
+        if missed(row)
+    ]
+    return _table(head(["case", "limit"], ["attnax", "target"]), lines)
+
+
+def rivals_ahead(records: list[dict]) -> str:
+    """Every rival that is faster than attnax by more than the spread of both.
+
+    The middle halves of their ratios lie apart, then. Older records lack the spread:
+    of them, every rival that is faster at all.
+    """
+    lines = [
+        [row.case, name, ratio(row.attnax), ratio(rival)]
+        for row in rows(records)
+        for name, rival in row.rivals.items()
+        if row.attnax and _ahead(rival, row.attnax)
+    ]
+    return _table(head(["case", "rival"], ["attnax", "the rival"]), lines)
+
+
+def costs(rows: list[Row]) -> str:
+    """Time, compile time, temporary memory and kernels of every program.
+
+    A column of which no record knows anything is left out.
+    """
+    programs = [
+        (row.case if name is None else "", name or f"{record['rival']} (limit)", record)
+        for row in rows
+        for name, record in {None: row.limit, **row.programs}.items()
+    ]
+    columns = {
+        column: [_value(record, *field) for _, _, record in programs]
+        for column, field in COSTS.items()
+    }
+    columns = {column: values for column, values in columns.items() if any(values)}
+    lines = [
+        [case, name, *values]
+        for (case, name, _), *values in zip(programs, *columns.values(), strict=True)
+    ]
+    return _table(head(["case", "program"], list(columns)), lines)
+
+
+def _ahead(rival, attnax):
+    apart = half_spread(rival) + half_spread(attnax)
+    return rival["ratio"] + apart < attnax["ratio"]
+
+
+def _value(record, key, unit):
+    value = record.get(key)
+    return "" if value is None else number(value / unit)
+
+
+def _table(first, lines):
+    return markdown([*first, *lines]) if lines else "None."

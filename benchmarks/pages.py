@@ -1,0 +1,140 @@
+"""Brings every measured figure of the documentation up to date.
+
+    python -m benchmarks.pages
+
+In the README and in docs/, what stands between `<!-- kind: run -->` and `<!-- end -->`
+is written anew from the lines of benchmarks/results/<run>.jsonl:
+
+    tables: run            every case of the run
+    headline: run          the few that the README shows
+    costs: run             compile time, memory and kernels of those
+    misses: run            the cases above their target
+    ahead: run             the cases in which a rival is faster
+    picture: run suite     a link to the picture of a suite, or of `headline`
+
+and the pictures are drawn.
+"""
+
+import json
+import os
+import pathlib
+import re
+
+from ._headline import headline, headline_tables
+from ._report import report
+from ._rows import by_suite, origin
+from ._summary import costs, misses, rivals_ahead
+
+ROOT = pathlib.Path(__file__).parent.parent
+IMAGES = ROOT / "docs" / "images"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RUNS = {
+    path.stem: path
+    for path in sorted((ROOT / "benchmarks" / "results").glob("*-jax-*.jsonl"))
+}
+KINDS = {
+    "tables": report,
+    "headline": headline_tables,
+    "costs": lambda records: costs(headline(records)),
+    "misses": misses,
+    "ahead": rivals_ahead,
+}
+BLOCK = re.compile(
+    r"^(<!-- (\w+): (\S+)(?: (\w+))? -->\n).*?^<!-- end -->$", re.S | re.M
+)
+
+
+def main():
+    shown = set()
+    for page in PAGES:
+        page.write_text(written(page))
+        shown |= pictures(page)
+    for run, suite in sorted(shown):
+        draw(run, suite)
+    for old in set(IMAGES.glob("performance-*.png")) - {image(*s) for s in shown}:
+        old.unlink()
+
+
+def written(page: pathlib.Path) -> str:
+    """The text of a page with its blocks written anew."""
+    text = page.read_text()
+    marks = re.findall(r"^<!-- (?:\w+: .*|end) -->$", text, re.M)
+    if len(marks) != 2 * len(BLOCK.findall(text)):
+        raise ValueError(f"pages: a comment of {page.name} starts or ends no block.")
+
+    def block(match):
+        start, kind, run, suite = match.groups()
+        return f"{start}\n{_block(page, kind, run, suite)}\n\n<!-- end -->"
+
+    return BLOCK.sub(block, text)
+
+
+def blocks(page: pathlib.Path) -> list[tuple[str, str, str | None]]:
+    """Kind, run and suite of every block of a page."""
+    return [match.groups()[1:] for match in BLOCK.finditer(page.read_text())]
+
+
+def pictures(page: pathlib.Path) -> set[tuple[str, str]]:
+    """Run and suite of every picture of a page that can be drawn."""
+    return {
+        (run, suite)
+        for kind, run, suite in blocks(page)
+        if kind == "picture" and _measured(run, suite)
+    }
+
+
+def image(run: str, suite: str) -> pathlib.Path:
+    """Where a picture lies."""
+    return IMAGES / f"performance-{run}-{suite}.png"
+
+
+def draw(run: str, suite: str) -> None:
+    """Draws one picture, in the style of the whole run."""
+    from ._plot import plot, plot_rows, styles
+
+    records = load(run)
+    style, path = styles(records), image(run, suite)
+    if suite == "headline":
+        plot_rows(headline(records), records, path, style)
+    else:
+        plot([r for r in records if r.get("suite") == suite], path, style)
+
+
+def load(run: str) -> list[dict]:
+    """The records of a run."""
+    if run not in RUNS:
+        raise ValueError(f"pages: no {run}.jsonl among the results: {list(RUNS)}")
+    return [json.loads(line) for line in RUNS[run].read_text().splitlines()]
+
+
+def _block(page, kind, run, suite):
+    if kind == "picture":
+        return _link(page, run, suite)
+    if kind not in KINDS:
+        raise ValueError(f"pages: {kind=} must be 'picture' or one of {list(KINDS)}")
+    records = load(run)
+    text = KINDS[kind](records)
+    if kind in ("tables", "headline"):
+        text = f"{_source(run, records)}:\n\n{text}"
+    return text
+
+
+def _source(run, records):
+    rounds = sorted({r["rounds"] for r in records if "rounds" in r})
+    rounds = " to ".join(map(str, dict.fromkeys((rounds[0], rounds[-1]))))
+    return f"{origin(records)}, {rounds} rounds, `benchmarks/results/{run}.jsonl`"
+
+
+def _link(page, run, suite):
+    if not _measured(run, suite):
+        return "Not measured in this run."
+    path = pathlib.Path(os.path.relpath(image(run, suite), page.parent)).as_posix()
+    return f"![{suite}, as multiples of the limit: {origin(load(run))}]({path})"
+
+
+def _measured(run, suite):
+    return suite == "headline" or suite in by_suite(load(run))
+
+
+if __name__ == "__main__":
+    main()
