@@ -10,12 +10,14 @@ def made_once(function, never, *args):
     XLA's CPU backend pulls cheap elementwise code into every kernel that reads its
     result, per head and per layer. No fusion crosses a `cond`. A barrier on the result
     itself is removed too early on jax 0.10, but it hides the predicate long enough.
+    `args` pass the same barrier, so that a loop over positions keeps it: moved out of
+    the loop, once for every call, it would tell equal calls apart.
     `never(*args)` is the branch that is not taken: cheap, and of the type of the real
     result, its sharding and varying axes included.
     """
 
     def guarded(*args):
-        always = lax.optimization_barrier(jnp.asarray(True))
+        always, *args = lax.optimization_barrier((jnp.asarray(True), *args))
         return lax.cond(always, function, never, *args)
 
     def barrier(*args):
