@@ -1,6 +1,9 @@
-"""Are cos and sin made once, however many layers rotate by them?"""
+"""Are cos and sin made once, however many layers rotate queries and keys by them?
 
-import equinox as eqx
+The limit makes them in a program of its own, where no layer can make them again. Of
+transformers, the layers are those of Llama as it runs on PyTorch.
+"""
+
 import jax
 import jax.numpy as jnp
 
@@ -8,93 +11,128 @@ import attnax.functional as F
 
 from . import cases
 from ._harness import Group
-from ._programs import InTurn, Program
+from ._model_rotations import by_tables, equinox_turn
+from ._programs import InTurn, Program, TorchProgram
+from ._rivals import available
 from .bench_cos_sin import of_a_product
-from .bench_rotation import concatenation
+
+# Queries and keys of Llama-3-8B; queries of 16 MiB in float32.
+SEQ_LEN, NUM_HEADS, NUM_KV_HEADS, HEAD_DIM = 1024, 32, 8, 128
 
 
-def layers(count, rotate):
-    """`count` rotations with a matrix product after each."""
+def by_rotation(x, tables):
+    """By the kernel of attnax, with cos and sin as they are given."""
+    cos, sin = (t[:, None, :] for t in tables)
+    return F.apply_rope(x, cos, sin)
 
-    def function(x, cos, sin, weight):
+
+def layers(count, turn):
+    """`count` rotations of queries and keys, a matrix product after each."""
+
+    def function(where, q, k, weight):
         for _ in range(count):
-            x = rotate(x, cos, sin) @ weight
-        return x
+            q, k = turn(q, where) @ weight, turn(k, where) @ weight
+        return q, k
 
     return function
 
 
-def from_positions(count, make, rotate):
-    def function(positions, x, weight):
-        cos, sin = (t[:, None, :] for t in make(positions))
-        return layers(count, rotate)(x, cos, sin, weight)
-
-    return function
+def from_positions(count, make, turn):
+    """Cos and sin are made before the layers and handed on."""
+    return lambda positions, *args: layers(count, turn)(make(positions), *args)
 
 
-def rotating_layers(count, rope):
-    """Every layer turns positions into its rotation by itself."""
+def transformers_layers(count):
+    """As Llama does it there: cos and sin before the layers."""
+    from transformers import LlamaConfig
+    from transformers.models.llama import modeling_llama as llama
 
-    def function(positions, x, weight):
+    config = LlamaConfig(
+        hidden_size=NUM_HEADS * HEAD_DIM,
+        num_attention_heads=NUM_HEADS,
+        num_key_value_heads=NUM_KV_HEADS,
+        head_dim=HEAD_DIM,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+    )
+    embedding = llama.LlamaRotaryEmbedding(config)
+
+    def function(positions, q, k, weight):
+        cos, sin = embedding(q, positions[None])
         for _ in range(count):
-            x = F.rotate(rope, x, positions) @ weight
-        return x
+            q, k = llama.apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim=2)
+            q, k = q @ weight, k @ weight
+        return q, k
 
     return function
 
 
-def equinox_layers(count):
-    rope = eqx.nn.RotaryPositionalEmbedding(128)
-    per_head = jax.vmap(jax.vmap(rope, 1, 1))
+def with_gradients(function):
+    """A loss, and its gradients towards queries, keys and the weight."""
 
-    def function(positions, x, weight):
-        for _ in range(count):  # its positions are always 0, 1, ...
-            x = per_head(x) @ weight
-        return x
+    def loss(where, *args):
+        turned = (t.astype(jnp.float32) for t in function(where, *args))
+        return sum(jnp.mean(t**2) for t in turned)
 
-    return function
+    return jax.value_and_grad(loss, (1, 2, 3))
 
 
 def groups(quick):
-    inv_freq = F.default_inv_freq(128)
+    seq_len = 16 if quick else SEQ_LEN
+    for dtype in (jnp.float32, jnp.bfloat16):
+        q, k = (
+            cases.normal(seed, (1, seq_len, count, HEAD_DIM), dtype)
+            for seed, count in enumerate((NUM_HEADS, NUM_KV_HEADS))
+        )
+        weight = cases.normal(2, (HEAD_DIM, HEAD_DIM), dtype) / HEAD_DIM**0.5
+        for count in (1, 4):
+            yield from groups_of(count, jnp.arange(seq_len), (q, k, weight))
+
+
+def groups_of(count, positions, args):
+    inv_freq, rounded = F.default_inv_freq(HEAD_DIM), F.rope_inv_freq(HEAD_DIM)
     rope = F.Rope(inv_freq)
     make = lambda positions: F.rope_cos_sin(positions, inv_freq)
-    rounded = F.rope_inv_freq(128)
     product = lambda positions: of_a_product(positions, rounded)
-    for dtype in (jnp.float32, jnp.bfloat16):
-        positions = jnp.arange(16 if quick else 1024)
-        x = cases.normal(0, (1, positions.size, 32, 128), dtype)
-        weight = cases.normal(1, (128, 128), dtype) / 12
-        theirs = lambda x, cos, sin: concatenation(x, cos, sin, "half")
-        cos, sin = (t[:, None, :] for t in make(positions))
-        name = jnp.dtype(dtype).name
-        for count in (1, 4):
-            ready = Program(layers(count, F.apply_rope), (x, cos, sin, weight))
-            args = (positions, x, weight)
-            rivals = {
-                "limit": InTurn((Program(make, (positions,)), ready)),
-                "attnax": Program(from_positions(count, make, F.apply_rope), args),
-                "concatenation": Program(from_positions(count, product, theirs), args),
-            }
-            if dtype == jnp.float32:  # in bfloat16 it makes its tables anew
-                rivals["equinox.nn"] = Program(equinox_layers(count), args)
-            layer_count = f"{count} layer{'s' * (count > 1)}"
-            meta = {"shape": x.shape, "dtype": name}
-            limit = "ready cos/sin + one rope_cos_sin"
-            yield Group(
-                f"positions to rotated x, {name}, {layer_count}",
-                limit,
-                rivals,
-                1.2,
-                meta,
-            )
-            yield Group(
-                f"rotate in every layer, {name}, {layer_count}",
-                limit,
-                {
-                    "limit": rivals["limit"],
-                    "attnax": Program(rotating_layers(count, rope), args),
-                },
-                1.2,
-                meta,
-            )
+    made, ready = Program(make, (positions,)), layers(count, by_rotation)
+    tables, args = (make(positions), *args), (positions, *args)
+
+    limit = InTurn((made, Program(ready, tables)))
+    attnax = from_positions(count, make, by_rotation)
+    theirs = from_positions(count, product, by_tables)
+    rivals = {
+        "limit": limit,
+        "attnax": Program(attnax, args),
+        "concatenation": Program(theirs, args),
+    }
+    if args[1].dtype == jnp.float32:  # in bfloat16 it makes its tables anew
+        per_head = equinox_turn(HEAD_DIM)
+        rivals["equinox.nn"] = Program(layers(count, per_head), args)
+    if available("transformers"):
+        llama = transformers_layers(count)
+        rivals["transformers, eager"] = TorchProgram(llama, args)
+        if count > 1:
+            rivals["transformers, compiled"] = TorchProgram(llama, args, compiled=True)
+    yield group("positions to rotated q and k", count, args, rivals)
+
+    each = layers(count, lambda x, positions: F.rotate(rope, x, positions))
+    rivals = {"limit": limit, "attnax": Program(each, args)}
+    yield group("rotate in every layer", count, args, rivals)
+
+    if count > 1:
+        rivals = {
+            "limit": InTurn((made, Program(with_gradients(ready), tables))),
+            "attnax": Program(with_gradients(attnax), args),
+            "concatenation": Program(with_gradients(theirs), args),
+        }
+        yield group("positions to gradients", count, args, rivals)
+
+
+def group(name, count, args, rivals):
+    q = args[1]
+    return Group(
+        f"{name}, {q.dtype.name}, {count} layer{'s' * (count > 1)}",
+        "ready cos/sin + one rope_cos_sin",
+        rivals,
+        1.2,
+        {"shape": q.shape, "dtype": q.dtype.name},
+    )

@@ -21,10 +21,13 @@ _INV_TWO_PI = int(
 )
 _INV_TWO_PI_BITS = 320
 
+_RADIANS = np.float32(2 * math.pi / 2**32)  # of 2**-32 turns; 2.8e-8 of it too large
+
 # Minimax on |angle| <= pi / 4, leading coefficients fixed: sin(a) = a + a t P(t) and
-# cos(a) = 1 + t Q(t), with t = a * a, from the constant coefficient up.
+# cos(a / 1.0000000278) = 1 + t Q(t), with t = a * a, from the constant coefficient up.
+# Cosines, which have the larger error, make good for what `_RADIANS` is off.
 _SIN = (-0.166666368016, 0.00833158595401, -0.000194622321755)
-_COS = (-0.499999996154, 0.0416666167392, -0.00138866192102, 2.43799293685e-5)
+_COS = (-0.499999968326, 0.0416666121013, -0.00138866168916, 2.4379923941e-5)
 
 
 def phase_words(inv_freq: np.ndarray) -> np.ndarray:
@@ -67,7 +70,7 @@ def _cos_sin_of_phase(positions, words):
     turns = remainder.astype(jnp.float32) + fraction.astype(jnp.float32) * np.float32(
         2**-32
     )
-    angle = turns * np.float32(2 * math.pi / 2**32)
+    angle = turns * _RADIANS
 
     odd = (quadrant & 1) == 1
     cos_is_negative = (quadrant == 1) | (quadrant == 2)

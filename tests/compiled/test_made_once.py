@@ -1,0 +1,323 @@
+"""Cos and sin are made once: for all layers, heads, queries and keys, both ways."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax import lax
+from programs import compiled, cosines, phase_multiplications
+
+import attnax
+import attnax.functional as F
+
+
+def reorderings(function, *args):
+    """Gathers, which put the pairs of several axes in order, and what follows them."""
+    # Consumers would not take in the gather itself but the transposition after it.
+    return len(
+        re.findall(r" (?:gather|transpose)\(", compiled(function, *args).as_text())
+    )
+
+
+def layers(count, layout="half"):
+    def function(x, positions, weight):
+        cos, sin = F.rope_cos_sin(positions, F.default_inv_freq(x.shape[-1]))
+        cos, sin = cos[:, None, :], sin[:, None, :]
+        for _ in range(count):
+            x = F.apply_rope(x, cos, sin, layout=layout) @ weight
+        return x
+
+    return function
+
+
+@pytest.mark.parametrize("layout", ("half", "interleaved"))
+def test_cos_and_sin_are_made_once_for_all_layers_and_heads(layout):
+    positions, weight = jnp.arange(32), jnp.eye(64)
+    counts = {
+        phase_multiplications(
+            layers(count, layout), jnp.ones((32, heads, 64)), positions, weight
+        )
+        for count in (1, 4)
+        for heads in (1, 8)
+    }
+    alone = phase_multiplications(
+        lambda p: F.rope_cos_sin(p, F.default_inv_freq(64)), positions
+    )
+    assert counts == {alone}
+    assert alone > 0
+
+
+def test_made_once_under_vmap_and_in_the_backward_pass():
+    positions, weight = jnp.arange(64).reshape(2, 32), jnp.eye(64)
+    alone = phase_multiplications(
+        lambda p: F.rope_cos_sin(p, F.default_inv_freq(64)), positions
+    )
+    mapped = jax.vmap(layers(4), (0, 0, None))
+    x = jnp.ones((2, 32, 8, 64))
+    assert phase_multiplications(mapped, x, positions, weight) == alone
+    gradient = jax.grad(lambda *a: jnp.sum(mapped(*a) ** 2))
+    assert phase_multiplications(gradient, x, positions, weight) == alone
+
+
+# One axis; three, whose pairs are put in order; and two in blocks.
+ROPES = {
+    "one": F.Rope(F.default_inv_freq(64), attention_factor=1.25),
+    "three": F.Rope(
+        F.default_inv_freq(64),
+        "interleaved_to_half",
+        axis_of_pair=F.strided_axes((12, 10, 10), 32),
+    ),
+    "blocks": F.Rope(
+        F.default_inv_freq(64),
+        axis_of_pair=F.alternating_axes((8, 8, 16)),
+        num_blocks=2,
+    ),
+}
+
+
+def rotating_layers(rope, count):
+    """Layers that each rotate by the positions themselves."""
+
+    def function(x, positions, weight):
+        for _ in range(count):
+            x = F.rotate(rope, x, positions) @ weight
+        return x
+
+    return function
+
+
+@pytest.mark.parametrize("name", ROPES)
+def test_layers_that_rotate_by_positions_share_cos_and_sin(name):
+    """However many layers, heads and gradients: phases once, put in order once."""
+    rope = ROPES[name]
+    several = rope.axis_of_pair is not None
+    positions = jnp.zeros((32, 3) if several else (32,), jnp.int32)
+    rotation = lambda positions: F.rotation(rope, positions)
+    alone = phase_multiplications(rotation, positions)
+    in_order = reorderings(rotation, positions)
+    assert alone > 0
+    assert (in_order > 0) == several
+    gradient = jax.grad(lambda *args: jnp.sum(rotating_layers(rope, 3)(*args) ** 2))
+    for function, heads in (
+        (rotating_layers(rope, 1), 1),
+        (rotating_layers(rope, 4), 8),
+        (gradient, 3),
+    ):
+        args = jnp.ones((32, heads, 64)), positions, jnp.eye(64)
+        assert phase_multiplications(function, *args) == alone
+        assert reorderings(function, *args) == in_order
+
+
+def test_ropes_selected_by_layer_are_made_outside_the_scan():
+    ropes = ROPES["one"], F.Rope(F.default_inv_freq(64, 1e6))
+
+    def function(x, positions, kinds):
+        made = [F.rotation(rope, positions) for rope in ropes]
+        cos, sin = (jnp.stack(t) for t in zip(*made, strict=True))
+        layer = lambda x, kind: (F.apply_rotation(ropes[0], x, cos[kind], sin[kind]), 0)
+        return lax.scan(layer, x, kinds)[0]
+
+    positions = jnp.arange(32)
+    alone = phase_multiplications(lambda p: F.rotation(ropes[0], p), positions)
+    args = jnp.ones((32, 8, 64)), positions, jnp.array([0, 0, 1, 0, 0, 1])
+    assert phase_multiplications(function, *args) == 2 * alone
+
+
+def test_sinusoids_are_made_once_for_the_batch():
+    alone = phase_multiplications(
+        lambda p: F.positional_encoding(p, 64), jnp.arange(32)
+    )
+    batched = phase_multiplications(F.apply_positional_encoding, jnp.ones((8, 32, 64)))
+    assert batched == alone
+
+
+def test_learned_frequencies_are_not_made_again_either():
+    def function(x, frequencies):
+        cos, sin = F.rope_cos_sin(jnp.arange(32), frequencies, numerics="float32")
+        for _ in range(4):
+            x = F.apply_rope(x, cos[:, None], sin[:, None]) @ jnp.eye(64)
+        return x
+
+    assert cosines(function, jnp.ones((32, 8, 64)), jnp.ones(32)) == 1
+
+
+# Attention of two layers or more: queries of eight heads, keys of two.
+WEIGHT = jnp.eye(64)
+ATTENTION = jnp.ones((32, 8, 64)), jnp.ones((32, 2, 64)), WEIGHT
+ROPE = ROPES["one"]
+ALONE = phase_multiplications(lambda p: F.rotation(ROPE, p), jnp.arange(32))
+
+
+def loss(rotate, count, wrap=lambda layer: layer):
+    """Of `count` layers, each wrapped; `rotate(x, *args)` gets what comes last."""
+
+    def layer(q, k, weight, *args):
+        return tuple(jnp.tanh(rotate(x, *args) @ weight) for x in (q, k))
+
+    def function(q, k, weight, *args):
+        for _ in range(count):
+            q, k = wrap(layer)(q, k, weight, *args)
+        return jnp.sum(q**2) + jnp.sum(k**2)
+
+    return function
+
+
+def above(function):
+    """Makes cos and sin of positions once, above all layers of `function`."""
+    return lambda q, k, weight, positions: function(
+        q, k, weight, *F.rotation(ROPE, positions)
+    )
+
+
+def by_cos_sin(x, cos, sin):
+    return F.apply_rotation(ROPE, x, cos, sin)
+
+
+def by_positions(x, positions):
+    return F.rotate(ROPE, x, positions)
+
+
+def gradient(function):
+    return jax.grad(function, argnums=(0, 1, 2))
+
+
+REMAT = {
+    "all": jax.checkpoint,
+    "dots": lambda f: jax.checkpoint(f, policy=jax.checkpoint_policies.dots_saveable),
+}
+
+
+@pytest.mark.parametrize("name", REMAT)
+def test_layers_made_again_do_not_make_cos_and_sin_again(name):
+    """What is made above `jax.checkpoint` is kept, whatever is made again below."""
+    for count in (1, 3):
+        function = above(loss(by_cos_sin, count, REMAT[name]))
+        args = *ATTENTION, jnp.arange(32)
+        assert phase_multiplications(function, *args) == ALONE
+        assert phase_multiplications(gradient(function), *args) == ALONE
+
+
+@pytest.mark.parametrize("name", REMAT)
+def test_layers_that_make_cos_and_sin_make_them_again_in_the_backward_pass(name):
+    """Once forward for all layers; backward at most once for each array rotated.
+
+    Jax 0.10 makes them once more for all; 0.12 does not see that layers are alike.
+    """
+    for count in (1, 3):
+        function = loss(by_positions, count, REMAT[name])
+        args = *ATTENTION, jnp.arange(32)
+        assert phase_multiplications(function, *args) == ALONE
+        again = phase_multiplications(gradient(function), *args) - ALONE
+        assert ALONE <= again <= 2 * count * ALONE
+
+
+def in_loops(function, *args):
+    """Multiplications of the phase: all of them, and those inside of loops."""
+    text = compiled(function, *args).as_text()
+    lines = re.findall(r"= u32\[[^\]]*\]\S* multiply\(.*", text)
+    return len(lines), sum("while/body" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", (None, *REMAT))
+def test_a_scan_over_layers_makes_none(name):
+    """Above the scan they are made before it, and not by each layer."""
+    wrap = REMAT.get(name, lambda layer: layer)
+
+    def function(q, k, weights, positions):
+        cos, sin = F.rotation(ROPE, positions)
+
+        def layer(qk, weight):
+            return tuple(jnp.tanh(by_cos_sin(x, cos, sin) @ weight) for x in qk), None
+
+        q, k = lax.scan(wrap(layer), (q, k), weights)[0]
+        return jnp.sum(q**2) + jnp.sum(k**2)
+
+    args = *ATTENTION[:2], jnp.stack([WEIGHT] * 5), jnp.arange(32)
+    assert in_loops(function, *args) == (ALONE, 0)
+    assert in_loops(gradient(function), *args) == (ALONE, 0)
+
+
+def test_stacked_ropes_make_them_once_in_each_layer():
+    """Words differ by layer: they are made in the scan, once for queries and keys."""
+    stack = F.stack_ropes([ROPE, F.Rope(F.default_inv_freq(64, 1e6)), ROPE])
+
+    def function(q, k, weight, positions):
+        def layer(qk, rope):
+            return tuple(F.rotate(rope, x, positions) @ weight for x in qk), None
+
+        return lax.scan(layer, (q, k), stack)[0]
+
+    assert in_loops(function, *ATTENTION, jnp.arange(32)) == (ALONE, ALONE)
+
+
+@pytest.mark.parametrize("count", (1, 4))
+def test_a_decode_step_makes_them_once_for_all_layers(count):
+    q, k, position = jnp.ones((4, 1, 8, 64)), jnp.ones((4, 1, 2, 64)), jnp.asarray(9)
+    alone = phase_multiplications(lambda p: F.rotation(ROPE, p[None]), position)
+
+    def step(rotate, q, k, *args):
+        for _ in range(count):
+            q, k = (rotate(x, *args) @ WEIGHT for x in (q, k))
+        return q, k
+
+    by_table = lambda q, k, i: step(by_cos_sin, q, k, *F.rotation(ROPE, i[None]))
+    by_position = lambda q, k, i: step(by_positions, q, k, i[None])
+    for function in (by_table, by_position):
+        assert phase_multiplications(function, q, k, position) == alone
+
+    def loop(function):
+        body = lambda carry, _: ((*function(*carry), carry[2] + 1), None)
+        return lambda *args: lax.scan(body, args, length=7)[0]
+
+    assert in_loops(loop(by_table), q, k, position) == (alone, alone)
+    assert in_loops(loop(by_position), q, k, position) == (alone, alone)
+
+
+@pytest.mark.parametrize("given", (False, True))
+def test_modules_of_layers_share_cos_and_sin(given):
+    """Each layer has a module of its own, and calls it for queries and for keys."""
+    modules = [attnax.RotaryEmbedding(64, 4096) for _ in range(3)]
+
+    def function(q, k, weight, positions):
+        for module in modules:
+            q, k = (
+                jnp.tanh(module(x, positions if given else None) @ weight)
+                for x in (q, k)
+            )
+        return jnp.sum(q**2) + jnp.sum(k**2)
+
+    args = *ATTENTION, jnp.arange(32)
+    assert phase_multiplications(function, *args) == ALONE
+    assert phase_multiplications(gradient(function), *args) == ALONE
+
+
+def test_modules_of_two_stacks_share_their_sinusoids():
+    """An encoder and a decoder of one length; forward, backward and one token."""
+    first, second = (attnax.PositionalEncoding(4096, 64) for _ in range(2))
+
+    def function(x, y, weight, start):
+        x, y = first(x, start) @ weight, second(y, start) @ weight
+        return jnp.sum(x**2) + jnp.sum(y**2)
+
+    for seq_len in (32, 1):
+        alone = phase_multiplications(
+            lambda p: F.positional_encoding(p, 64), jnp.arange(seq_len)
+        )
+        args = *(jnp.ones((b, seq_len, 64)) for b in (8, 2)), WEIGHT, jnp.asarray(3)
+        assert phase_multiplications(function, *args) == alone
+        assert phase_multiplications(gradient(function), *args) == alone
+
+
+@pytest.mark.parametrize("wrap", (lambda layer: layer, jax.checkpoint))
+def test_gradients_of_learned_frequencies_make_none_again(wrap):
+    """The gradient of a cosine is the sine that is there."""
+    for count in (1, 3):
+
+        def function(q, k, weight, frequencies, count=count):
+            made = F.rope_cos_sin(jnp.arange(32), frequencies, numerics="float32")
+            return loss(by_cos_sin, count, wrap)(q, k, weight, *made)
+
+        args = *ATTENTION, jnp.ones(32)
+        assert cosines(function, *args) == 1
+        assert cosines(jax.grad(function, argnums=(0, 1, 2, 3)), *args) == 1

@@ -1,0 +1,129 @@
+"""Position vectors are added in one kernel; resized, they cost two small products."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+from programs import pullback, put_out, wide
+
+import attnax.functional as F
+
+BATCH, SEQ_LEN, D_MODEL, ROWS = 4, 32, 64, 500
+X = BATCH, SEQ_LEN, D_MODEL
+HLO = {jnp.float32: "f32", jnp.bfloat16: "bf16"}
+dtypes = pytest.mark.parametrize("dtype", HLO)
+POSITIONS = jax.ShapeDtypeStruct((BATCH, SEQ_LEN), jnp.int32)
+
+
+def learned(weight, x, *positions):
+    params = F.LearnedPositionalEmbeddingParams(weight=weight)
+    return F.apply_learned_positional_embedding(params, x, *positions)
+
+
+@dtypes
+def test_learned_positions_are_one_kernel(dtype):
+    """A second one would convert the table or `x`."""
+    x = jax.ShapeDtypeStruct(X, dtype)
+    for of_table in HLO:
+        weight = jax.ShapeDtypeStruct((ROWS, D_MODEL), of_table)
+        for extra in ((), (POSITIONS,)):
+            assert put_out(learned, weight, x, *extra) == [(HLO[dtype], X)]
+
+
+@dtypes
+def test_gradient_of_learned_positions_fills_one_float32_table(dtype):
+    x = jax.ShapeDtypeStruct(X, dtype)
+    weight = jax.ShapeDtypeStruct((ROWS, D_MODEL), dtype)
+    narrow = dtype == jnp.bfloat16
+    # Leading rows: a sum over the batch, padded to the table.
+    arrays = put_out(pullback(learned), weight, x, x)
+    assert len(arrays) <= 1 + narrow, arrays
+    assert not narrow or wide(arrays) in ([], [(SEQ_LEN, D_MODEL)])
+    # Positions: as in a lookup.
+    back = lambda weight, x, positions, g: pullback(learned)(weight, x, positions, g)
+    arrays = put_out(back, weight, x, POSITIONS, x)
+    whole = [array for array in arrays if array[1] == weight.shape]
+    assert len(whole) <= 2 + narrow
+    assert len(wide(whole)) <= 2
+    assert len(arrays) - len(whole) <= 2, arrays
+
+
+@dtypes
+def test_sinusoids_are_added_by_one_kernel(dtype):
+    """The others are of the sequence alone, and do not know the batch."""
+    x = jax.ShapeDtypeStruct(X, dtype)
+    start = jax.ShapeDtypeStruct((), jnp.int32)
+    for function, extra in (
+        (F.apply_positional_encoding, ()),
+        (lambda x, start: F.apply_positional_encoding(x, start=start), (start,)),
+    ):
+        arrays = put_out(function, x, *extra)
+        assert len(arrays) <= 7, arrays
+        small = [a for a in arrays if math.prod(a[1]) <= SEQ_LEN * D_MODEL // 2]
+        assert len(small) == len(arrays) - 1
+        assert (HLO[dtype], X) in arrays
+
+
+OLD, NEW, PATCHES = (14, 14), (20, 24), 50
+resizings = pytest.mark.parametrize("method", ("bilinear", "bicubic"))
+smoothed = pytest.mark.parametrize("antialias", (False, True))
+
+
+@dtypes
+@resizings
+@smoothed
+def test_resizing_is_two_products_and_two_transposes(dtype, method, antialias):
+    """A prefix is one kernel more, a conversion of the grid for bfloat16 too."""
+    grids = OLD, (NEW[0], OLD[1]), NEW
+    largest = max(math.prod(grid) for grid in grids) * D_MODEL
+    for prefix in (0, 1):
+        resize = lambda table, prefix=prefix: F.resize_positions(
+            table,
+            OLD,
+            NEW,
+            method=method,
+            antialias=antialias,
+            num_prefix_tokens=prefix,
+        )
+        table, rows = (
+            jax.ShapeDtypeStruct((prefix + math.prod(grid), D_MODEL), dtype)
+            for grid in (OLD, NEW)
+        )
+        arrays = put_out(resize, table)
+        more = prefix or dtype == jnp.bfloat16
+        assert len(arrays) <= 4 + more, arrays
+        assert not wide(arrays, above=largest + prefix * D_MODEL)
+        arrays = put_out(pullback(resize), table, rows)
+        assert len(arrays) <= 5, arrays
+        assert not wide(arrays, above=largest + prefix * D_MODEL)
+
+
+@dtypes
+@resizings
+@smoothed
+def test_resized_rows_are_read_or_multiplied_once(dtype, method, antialias):
+    """Sizes as data: with antialiasing one product, without it what is read is added.
+
+    Weights of all rows of the table, for each patch, are for products alone.
+    """
+    table = jax.ShapeDtypeStruct((math.prod(OLD), D_MODEL), dtype)
+    data = jax.ShapeDtypeStruct((PATCHES, 2), jnp.int32)
+    rows = jax.ShapeDtypeStruct((PATCHES, D_MODEL), dtype)
+
+    def resized(table, sizes, coordinates):
+        return F.resized_positions_at(
+            table, OLD, sizes, coordinates, method=method, antialias=antialias
+        )
+
+    arrays = put_out(resized, table, data, data)
+    weights = PATCHES, math.prod(OLD)
+    assert wide(arrays).count(weights) <= antialias
+    converted = wide(arrays).count(table.shape)
+    narrow = dtype == jnp.bfloat16
+    # Sixteen readers of a bicubic patch share a table that is converted once.
+    assert converted <= (narrow and (antialias or method == "bicubic"))
+    assert sum(shape == rows.shape for _, shape in arrays) <= 1 + antialias
+    arrays = put_out(pullback(resized), table, data, data, rows)
+    assert wide(arrays).count(weights) <= 1
+    assert wide(arrays).count(table.shape) <= 1

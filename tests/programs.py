@@ -1,0 +1,48 @@
+"""Compiled programs, as the tests look at them: what runs, and not how long."""
+
+import math
+import re
+
+import jax
+
+from benchmarks._hlo import kernels
+
+
+def compiled(function, *args):
+    return jax.jit(function).lower(*args).compile()
+
+
+def put_out(function, *args):
+    """Dtype and shape of every array that a kernel of the program puts out.
+
+    What stands inside a kernel does not count: there jax 0.10 shows conversions of
+    whole arrays that are carried out element by element.
+    """
+    found = kernels(compiled(function, *args))
+    return [array for kernel in found for array in kernel.arrays]
+
+
+def wide(arrays, above=0):
+    """Shapes of the float32 and float64 arrays of more than `above` elements."""
+    floats = (shape for dtype, shape in arrays if dtype in ("f32", "f64"))
+    return [shape for shape in floats if math.prod(shape) > above]
+
+
+def pullback(function):
+    """The gradient with respect to the first argument; the last is the cotangent."""
+
+    def backward(x, *args):
+        *others, cotangent = args
+        return jax.vjp(lambda x: function(x, *others), x)[1](cotangent)[0]
+
+    return backward
+
+
+def phase_multiplications(function, *args):
+    """Unsigned multiplications in the compiled program: only the phase has any."""
+    text = compiled(function, *args).as_text()
+    return len(re.findall(r"= u32\[[^\]]*\]\S* multiply\(", text))
+
+
+def cosines(function, *args):
+    return len(re.findall(r" cosine\(", compiled(function, *args).as_text()))
