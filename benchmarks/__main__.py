@@ -21,6 +21,7 @@ from . import (
     bench_accuracy,
     bench_attention,
     bench_cos_sin,
+    bench_forms,
     bench_import,
     bench_lookup,
     bench_model,
@@ -36,6 +37,7 @@ from ._rivals import left_out
 
 TIMINGS = {
     "rotation": bench_rotation,
+    "forms": bench_forms,
     "cos_sin": bench_cos_sin,
     "whole_path": bench_whole_path,
     "attention": bench_attention,

@@ -20,8 +20,8 @@ MIN_ROUNDS = 7
 class Group:
     """One row of the table: rivals against a limit, `rivals["limit"]`.
 
-    `meta` goes into every record; `bytes_moved` is what the limit has to read and
-    write, where memory is the limit.
+    `meta` goes into every record, and `facts[name]` into that of the rival `name`;
+    `bytes_moved` is what the limit has to read and write, where memory is the limit.
     """
 
     case: str
@@ -30,6 +30,7 @@ class Group:
     target: float | None = None
     meta: dict = field(default_factory=dict)
     bytes_moved: int | None = None
+    facts: dict[str, dict] = field(default_factory=dict)
 
 
 def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
@@ -60,12 +61,13 @@ def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
             "is_limit": name == "limit",
             "median_ms": _rounded(statistics.median(times)),
             "iqr_ms": _rounded(_spread(times)),
-            "ratio": round(statistics.median(ratios), 3),
-            "ratio_iqr": round(_spread(ratios), 3),
+            "ratio": _rounded(statistics.median(ratios)),
+            "ratio_iqr": _rounded(_spread(ratios)),
             "target": group.target if name == "attnax" else None,
             "rounds": rounds,
             **moved,
             **started[name].facts,
+            **group.facts.get(name, {}),
             **group.meta,
             **machine(),
         }

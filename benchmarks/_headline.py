@@ -10,7 +10,7 @@ HEADLINE = (
     "rotation Llama-3-8B (Meta), interleaved, float32, forward",
     "rotation Llama-3-8B (Meta), interleaved, bfloat16, backward",
     "cos and sin, 8k",
-    "positions to rotated x, float32, 4 layers",
+    "positions to rotated q and k, float32, 4 layers",
     "rotate in every layer, bfloat16, 4 layers",
     "patches ViT-B/16, 8 images of 224, float32, forward",
     "patches ViT-B/16, 8 images of 224, float32, input gradient",

@@ -30,7 +30,7 @@ def timings(rows: list[Row], cases: Collection[str] | None = None) -> str:
                 f"{row.limit['rival']}, {number(row.limit['median_ms'])} ms",
                 ratio(row.attnax) if row.attnax else "",
                 target(row),
-                *(f"{other['ratio']:.2f}" if other else "" for other in others),
+                *(_multiple(other["ratio"]) if other else "" for other in others),
             ]
         )
     return markdown(lines)
@@ -38,7 +38,7 @@ def timings(rows: list[Row], cases: Collection[str] | None = None) -> str:
 
 def ratio(record: dict) -> str:
     """The median of the rounds, and half its interquartile range if that is known."""
-    text = f"{record['ratio']:.2f}"
+    text = _multiple(record["ratio"])
     if "ratio_iqr" in record:  # no line break between the two
         text += f"\N{NO-BREAK SPACE}±{half_spread(record):.2f}"
     return text
@@ -63,6 +63,11 @@ def head(texts: list[str], numbers: list[str]) -> list[list[str]]:
 def markdown(lines: list[list[str]]) -> str:
     """A table of these cells, of which the first two lines are the head."""
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _multiple(value):
+    """Two decimals, and three for small shares."""
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
 
 
 def _facts(records):

@@ -1,34 +1,44 @@
 """How far from the truth are cos and sin, at the positions where it shows?"""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import attnax.functional as F
 
 from ._machine import machine
-from .bench_cos_sin import of_a_product
+from ._rivals import available
+from ._rope_rivals import torch_values, transformers_cos_sin
+from .bench_cos_sin import max_error, of_a_product
 
 HEAD_DIM, WINDOW = 128, 1000
 ENDS = (4096, 131_072, 1_000_000, 10_000_000, 2**27)
 
 
 def records(quick):
-    """The largest error over the last positions below each end.
-
-    The truth is taken in float64, which is itself good to 3e-8 below 2**27.
-    """
+    """The largest error over the last positions below each end."""
     inv_freq = F.default_inv_freq(HEAD_DIM)
-    rounded = F.rope_inv_freq(HEAD_DIM)
     for end in ENDS[:1] if quick else ENDS:
         positions = np.arange(end - WINDOW, end, dtype=np.int32)
-        angle = positions[:, None] * inv_freq
-        truth = np.stack([np.cos(angle), np.sin(angle)])
-        error = lambda made, truth=truth: float(np.abs(np.stack(made) - truth).max())
-        exact = F.rope_cos_sin(positions, inv_freq)
-        product = jax.jit(of_a_product)(positions, rounded)
         yield {
             "case": f"error of cos and sin below position {end:,}",
-            "attnax": f"{error(exact):.1e}",
-            "a float32 product": f"{error(product):.1e}",
+            **{
+                name: f"{max_error(made, positions, inv_freq):.1e}"
+                for name, made in cos_and_sin(positions, inv_freq).items()
+            },
             **machine(),
         }
+
+
+def cos_and_sin(positions, inv_freq):
+    """Of each library, as its users get them."""
+    made = {
+        "attnax": F.rope_cos_sin(positions, inv_freq),
+        "a float32 product": jax.jit(of_a_product)(
+            positions, F.rope_inv_freq(HEAD_DIM)
+        ),
+    }
+    if available("transformers"):
+        args = (jnp.zeros(()), positions[None])
+        made["transformers"] = torch_values(transformers_cos_sin(HEAD_DIM), args)
+    return made

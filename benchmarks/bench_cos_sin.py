@@ -1,13 +1,31 @@
-"""What do exact cos and sin cost, beside those of a float32 product?"""
+"""What do exact cos and sin cost, beside those of a float32 product?
+
+Each record has the largest error beside the time: `max_error`, against float64.
+"""
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 
 import attnax.functional as F
+from attnax.functional import _rope_phase as phase
 
 from ._harness import Group
-from ._programs import Program
+from ._programs import Program, TorchProgram
+from ._rivals import available
+from ._rope_rivals import torch_values, transformers_cos_sin
+
+# Name, first position, number of positions, size of a head.
+CASES = (
+    ("8k", 1000, 8192, 128),
+    ("8k, heads of 64", 1000, 8192, 64),
+    ("8k, heads of 256", 1000, 8192, 256),
+    ("128k, heads of 64", 0, 131_072, 64),
+    ("128k (above 32 MiB)", 0, 131_072, 128),
+    ("one token", 131_071, 1, 128),
+)
 
 
 def of_a_product(positions, inv_freq):
@@ -15,18 +33,70 @@ def of_a_product(positions, inv_freq):
     return jnp.cos(angle), jnp.sin(angle)
 
 
+def of_fixed_point(positions, words):
+    """The same reduction, then `jnp.cos` and `jnp.sin` in place of the polynomials.
+
+    For positions that are not negative.
+    """
+    unsigned = positions.astype(jnp.uint32)[:, None]
+    turns = unsigned * words[0] + phase._multiply_high(unsigned, words[1])
+    quadrant = (turns + jnp.uint32(1 << 29)) >> 30
+    rest = jax.lax.bitcast_convert_type(turns - (quadrant << 30), jnp.int32)
+    angle = rest.astype(jnp.float32) * np.float32(2 * np.pi / 2**32)
+    cos, sin, odd = jnp.cos(angle), jnp.sin(angle), (quadrant & 1) == 1
+    cos, sin = jnp.where(odd, sin, cos), jnp.where(odd, cos, sin)
+    minus_cos = (quadrant == 1) | (quadrant == 2)
+    return jnp.where(minus_cos, -cos, cos), jnp.where(quadrant >= 2, -sin, sin)
+
+
+def gather(positions, cos, sin):
+    """From tables that are there already."""
+    return tuple(jnp.take(t, positions, axis=0, mode="clip") for t in (cos, sin))
+
+
+def max_error(made, positions, inv_freq):
+    """The largest error of cos and sin, against float64.
+
+    float64 is itself good to 3e-8 below position 2**27.
+    """
+    angle = np.asarray(positions)[:, None] * inv_freq
+    truth = (np.cos(angle), np.sin(angle))
+    errors = (np.abs(m - t).max() for m, t in zip(made, truth, strict=True))
+    return float(max(errors))
+
+
 def groups(quick):
-    for name, seq_len, head_dim in (("8k", 8192, 128), ("one token", 1, 128)):
-        positions = 1000 + jnp.arange(16 if quick else seq_len)
-        inv_freq = F.rope_inv_freq(head_dim)
-        exact = partial(F.rope_cos_sin, inv_freq=F.default_inv_freq(head_dim))
-        yield Group(
-            f"cos and sin, {name}",
-            "cos, sin of a float32 product",
-            {
-                "limit": Program(of_a_product, (positions, inv_freq)),
-                "attnax": Program(exact, (positions,)),
-            },
-            0.25 if seq_len > 1 else None,
-            {"shape": (positions.size, head_dim // 2), "dtype": "float32"},
-        )
+    for name, first, seq_len, head_dim in CASES:
+        first, seq_len = (0, min(seq_len, 16)) if quick else (first, seq_len)
+        positions = first + jnp.arange(seq_len)
+        yield group(name, positions, head_dim, 0.25 if seq_len > 1 else None)
+
+
+def group(name, positions, head_dim, target):
+    inv_freq = F.default_inv_freq(head_dim)
+    exact = partial(F.rope_cos_sin, inv_freq=inv_freq)
+    tables = exact(jnp.arange(int(positions[-1]) + 1))
+    words = jnp.asarray(phase.phase_words(inv_freq))
+    programs = {
+        "limit": Program(of_a_product, (positions, F.rope_inv_freq(head_dim))),
+        "attnax": Program(exact, (positions,)),
+        "fixed point, jnp.cos and jnp.sin": Program(of_fixed_point, (positions, words)),
+        "gather from tables": Program(gather, (positions, *tables)),
+    }
+    made = {rival: jax.jit(p.function)(*p.args) for rival, p in programs.items()}
+    if available("transformers"):
+        embedding = transformers_cos_sin(head_dim)
+        program = TorchProgram(embedding, (jnp.zeros(()), positions[None]))
+        programs["transformers, eager"] = program
+        made["transformers, eager"] = torch_values(embedding, program.args)
+    return Group(
+        f"cos and sin, {name}",
+        "cos, sin of a float32 product",
+        programs,
+        target,
+        {"shape": (positions.size, head_dim // 2), "dtype": "float32"},
+        facts={
+            rival: {"max_error": float(f"{max_error(m, positions, inv_freq):.3g}")}
+            for rival, m in made.items()
+        },
+    )

@@ -1,31 +1,80 @@
-"""How far from a gather is a lookup, and its gradient from a sum of rows?"""
+"""How far from a gather is a lookup, and its gradient from a sum of rows?
+
+Both are bound by memory, so what attnax gains is not time. It is the accuracy of the
+gradient of a bfloat16 table, and of bfloat16 rows: the record of every program holds
+its largest error against sums in float64. Text repeats its frequent words, and a sum of
+many rows is where rounding at every step shows.
+"""
+
+from functools import partial
+from typing import NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import attnax.functional as F
 
 from . import cases
+from ._flax import with_param
+from ._gradient_error import largest_error, sums_in_float64
 from ._harness import Group
-from ._programs import Program
+from ._programs import Program, TorchProgram
+from ._rivals import available
 
+
+class Size(NamedTuple):
+    """A table, how many times 1024 ids read it, and what is timed besides lookups.
+
+    A gradient costs what filling its table costs, whatever the ids: of large tables it
+    is timed once. Narrow rows are those of the float32 table in bfloat16.
+    """
+
+    name: str
+    vocab_size: int
+    d_model: int
+    tokens: int = 8
+    gradients: tuple[str, ...] = ()
+    narrow_rows: bool = False
+
+
+# From the models' `config.json`.
 SIZES = (
-    ("32k x 128", 32_000, 128),
-    ("GPT-2, 50k x 768 (above 32 MiB)", 50_257, 768),
+    Size("32k x 128", 32_000, 128, gradients=("uniform", "Zipf"), narrow_rows=True),
+    Size("TinyLlama-1.1B, 32k x 2048", 32_000, 2048, tokens=2),
+    Size("GPT-2, 50k x 768", 50_257, 768, gradients=("uniform",), narrow_rows=True),
+    Size("DeBERTa-v3, 128k x 768", 128_100, 768, gradients=("Zipf",)),
+    Size("Gemma-3-270M, 262k x 640", 262_144, 640, gradients=("Zipf",)),
 )
 
 
-def gather(weight, ids):
-    return jnp.take(weight, ids, axis=0, mode="clip")
+def gather(weight, ids, dtype=None):
+    return jnp.take(weight, ids, axis=0, mode="clip").astype(dtype or weight.dtype)
 
 
-def lookup(weight, ids):
-    return F.apply_token_embedding(F.TokenEmbeddingParams(weight=weight), ids)
+def lookup(weight, ids, dtype=None):
+    params = F.TokenEmbeddingParams(weight=weight)
+    return F.apply_token_embedding(params, ids, dtype=dtype)
 
 
-def equinox_lookup(weight, ids):
-    return jax.vmap(eqx.nn.Embedding(weight=weight))(ids)
+def equinox_lookup(weight, ids, dtype):
+    return jax.vmap(eqx.nn.Embedding(weight=weight))(ids).astype(dtype)
+
+
+def flax_lookup(weight, ids, dtype):
+    from flax import nnx
+
+    dtypes = {"dtype": dtype, "param_dtype": weight.dtype}
+    make = lambda rngs: nnx.Embed(*weight.shape, **dtypes, rngs=rngs)
+    return with_param(make, "embedding", weight)(ids)
+
+
+def torch_lookup(weight, ids, dtype):
+    import torch
+
+    rows = torch.nn.functional.embedding(ids, weight)
+    return rows.to(getattr(torch, jnp.dtype(dtype).name))
 
 
 def sum_of_rows(weight, ids, cotangent):
@@ -37,41 +86,67 @@ def sum_of_rows(weight, ids, cotangent):
 
 def pullback(function):
     def backward(weight, ids, cotangent):
-        return jax.vjp(lambda w: function(w, ids), weight)[1](cotangent)
+        return jax.vjp(lambda w: function(w, ids), weight)[1](cotangent)[0]
 
     return backward
 
 
+def draw_ids(kind, count, vocab_size):
+    """Ids that are equally frequent, or as words are: the k-th as 1 / k (Zipf)."""
+    rng = np.random.default_rng(1)
+    frequency = 1 / np.arange(1, vocab_size + 1)
+    p = frequency / frequency.sum() if kind == "Zipf" else None
+    ranks = rng.choice(vocab_size, count, p=p)
+    # The table is not sorted by frequency.
+    return jnp.asarray(rng.permutation(vocab_size)[ranks], jnp.int32)
+
+
 def groups(quick):
-    for size, vocab_size, d_model in SIZES:
-        vocab_size = 100 if quick else vocab_size
-        for dtype in (jnp.float32, jnp.bfloat16):
-            name = jnp.dtype(dtype).name
-            weight = cases.normal(0, (vocab_size, d_model), dtype)
-            count = 16 if quick else 8192
-            ids = jax.random.randint(jax.random.key(1), (count,), 0, vocab_size)
-            cotangent = cases.normal(2, (count, d_model), dtype)
-            meta = {"shape": weight.shape, "dtype": name}
-            yield Group(
-                f"lookup {size}, 8k tokens, {name}",
-                "gather",
-                {
-                    "limit": Program(gather, (weight, ids)),
-                    "attnax": Program(lookup, (weight, ids)),
-                    "equinox.nn": Program(equinox_lookup, (weight, ids)),
-                },
-                1.2,
-                meta,
-            )
-            args = (weight, ids, cotangent)
-            yield Group(
-                f"lookup {size}, 8k tokens, {name}, gradient",
-                "float32 zeros plus rows",
-                {
-                    "limit": Program(sum_of_rows, args),
-                    "attnax": Program(pullback(lookup), args),
-                    "equinox.nn": Program(pullback(equinox_lookup), args),
-                },
-                1.2,
-                meta,
-            )
+    for size in SIZES:
+        if quick:
+            size = size._replace(vocab_size=100, d_model=16)
+        wide, narrow = (
+            cases.normal(0, (size.vocab_size, size.d_model), dtype)
+            for dtype in (jnp.float32, jnp.bfloat16)
+        )
+        pairs = [(wide, jnp.float32), (narrow, jnp.bfloat16)]
+        pairs += [(wide, jnp.bfloat16)] * size.narrow_rows
+        count = 16 if quick else size.tokens * 1024
+        for weight, dtype in pairs:
+            for kind in ("uniform", "Zipf"):
+                ids = draw_ids(kind, count, size.vocab_size)
+                yield from groups_of(size, weight, dtype, kind, ids)
+
+
+def groups_of(size, weight, dtype, kind, ids):
+    above = " (above 32 MiB)" * (weight.nbytes >= 32 << 20)
+    tokens = f"{size.tokens}k tokens" + " by Zipf's law" * (kind == "Zipf")
+    dtypes = dict.fromkeys(d.name for d in (weight.dtype, jnp.dtype(dtype)))
+    name = f"lookup {size.name}{above}, {tokens}, {' to '.join(dtypes)}"
+    meta = {"shape": weight.shape, "dtype": weight.dtype.name}
+    meta |= {"distinct_ids": len(np.unique(ids))}
+    rivals = {"limit": gather, "attnax": lookup, "equinox.nn": equinox_lookup}
+    if available("flax.nnx"):
+        rivals["flax.nnx"] = flax_lookup
+    rivals = {n: partial(f, dtype=dtype) for n, f in rivals.items()}
+    theirs = partial(torch_lookup, dtype=dtype)
+
+    programs = {n: Program(f, (weight, ids)) for n, f in rivals.items()}
+    if available("torch"):
+        programs["torch, eager"] = TorchProgram(theirs, (weight, ids))
+    yield Group(name, "gather", programs, 1.2, meta)
+
+    if kind not in size.gradients:
+        return
+    cotangent = cases.normal(2, (*ids.shape, size.d_model), dtype)
+    args = (weight, ids, cotangent)
+    programs = {n: Program(pullback(f), args) for n, f in rivals.items()}
+    programs["limit"] = Program(sum_of_rows, args)
+    if available("torch"):
+        programs["torch, eager"] = TorchProgram(
+            theirs, (weight, ids), cotangent=cotangent
+        )
+    truth = sums_in_float64(ids, cotangent)
+    facts = {n: {"largest_error": largest_error(p, truth)} for n, p in programs.items()}
+    limit = "float32 zeros plus rows"
+    yield Group(f"{name}, gradient", limit, programs, 1.2, meta, facts=facts)

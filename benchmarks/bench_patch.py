@@ -1,10 +1,7 @@
 """How far from its one matrix product is a patch embedding, and its gradients?"""
 
 import functools
-import math
-from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -12,36 +9,17 @@ import attnax.functional as F
 
 from . import cases
 from ._harness import Group
-from ._programs import Program
-
-CHANNELS = 3
-
-
-class Case(NamedTuple):
-    """Images or videos `(batch, *size, channels)` cut into patches."""
-
-    name: str
-    batch: int
-    size: tuple[int, ...]
-    patch: tuple[int, ...]
-    width: int
-
-    @property
-    def rows(self):
-        """Features of a patch."""
-        return math.prod(self.patch) * CHANNELS
-
-    @property
-    def image_shape(self):
-        """Channels last."""
-        return (self.batch, *self.size, CHANNELS)
-
-    @property
-    def num_patches(self):
-        """Of one image or video."""
-        sides = zip(self.size, self.patch, strict=True)
-        return math.prod(pixels // side for pixels, side in sides)
-
+from ._patch_rivals import (
+    CHANNELS,
+    Case,
+    convolve,
+    convolve_patches,
+    equinox_convolve,
+    flax_convolve,
+    transformers_embed,
+)
+from ._programs import Program, TorchProgram
+from ._rivals import available
 
 CASES = (
     Case("ViT-B/16, 8 images of 224", 8, (224, 224), (16, 16), 768),
@@ -65,38 +43,9 @@ def embed(case, weight, image):
     return F.apply_patch_embedding(params, image, patch_size=case.patch)
 
 
-def convolve(case, weight, image):
-    kernel = weight.reshape(*case.patch, CHANNELS, case.width)
-    axes = "HW" if len(case.patch) == 2 else "DHW"
-    numbers = (f"N{axes}C", f"{axes}IO", f"N{axes}C")
-    out = jax.lax.conv_general_dilated(
-        image, kernel, case.patch, "VALID", dimension_numbers=numbers
-    )
-    return out.reshape(case.batch, -1, case.width)
-
-
-def equinox_convolve(case, weight, image):
-    sizes = {"use_bias": False, "key": jax.random.key(0)}
-    sizes |= {"kernel_size": case.patch, "stride": case.patch}
-    conv = eqx.filter_eval_shape(eqx.nn.Conv2d, CHANNELS, case.width, **sizes)
-    kernel = F.patch_kernel_from_weight(weight, case.patch, "OIHW")
-    conv = eqx.tree_at(lambda c: c.weight, conv, kernel)
-    out = jax.vmap(conv)(image.transpose(0, 3, 1, 2))
-    return out.reshape(case.batch, case.width, -1).swapaxes(1, 2)
-
-
 def project(weight, patches):
     params = F.PatchEmbeddingParams(weight=weight, bias=None)
     return F.apply_patch_projection(params, patches)
-
-
-def convolve_patches(weight, patches):
-    """As a convolution does it: every patch is an image."""
-    batch, num_patches, rows = patches.shape
-    side = math.isqrt(rows // CHANNELS)
-    images = patches.reshape(-1, side, side, CHANNELS)
-    case = Case("", len(images), (side, side), (side, side), weight.shape[1])
-    return convolve(case, weight, images).reshape(batch, num_patches, -1)
 
 
 def gradient(function, argument):
@@ -120,7 +69,7 @@ def parts(rivals, weight, inputs, out, patches):
     }
     skipped = {"weight gradient": ["equinox.nn"], "input gradient": ["equinox.nn"]}
     if inputs.ndim == 5:  # on CPU, seconds for each call
-        skipped["input gradient"].append("convolution")
+        skipped["input gradient"] += ["convolution", "flax.nnx"]
     for part, limit in limits.items():
         programs = {"limit": limit}
         for name, function in rivals.items():
@@ -133,6 +82,23 @@ def parts(rivals, weight, inputs, out, patches):
         yield part, programs
 
 
+def transformers_programs(case, weight, image, out):
+    """Those of each part; for ViT it is one convolution of images."""
+    function = transformers_embed(case)
+    kernel = F.patch_kernel_from_weight(weight, case.patch, "OIHW")
+    args = (kernel, image.transpose(0, 3, 1, 2))
+    eager, compiled = "transformers, eager", "transformers, compiled"
+    backward = functools.partial(TorchProgram, function, args, cotangent=out)
+    return {
+        "forward": {
+            eager: TorchProgram(function, args),
+            compiled: TorchProgram(function, args, compiled=True),
+        },
+        "weight gradient": {eager: backward(gradient_of=0)},
+        "input gradient": {eager: backward(gradient_of=1)},
+    }
+
+
 def groups(quick):
     for case in QUICK if quick else CASES:
         for dtype in (jnp.float32, jnp.bfloat16):
@@ -141,11 +107,18 @@ def groups(quick):
             patches = F.patchify(image, case.patch).reshape(-1, case.rows)
             out = cases.normal(2, (case.batch, case.num_patches, case.width), dtype)
             rivals = {"attnax": embed, "convolution": convolve}
-            if dtype == jnp.float32 and len(case.patch) == 2:
+            of_images = len(case.patch) == 2
+            if dtype == jnp.float32 and of_images:
                 rivals["equinox.nn"] = equinox_convolve
+            if available("flax.nnx"):
+                rivals["flax.nnx"] = flax_convolve
             rivals = {n: functools.partial(f, case) for n, f in rivals.items()}
+            theirs = {}
+            if of_images and available("transformers"):
+                theirs = transformers_programs(case, weight, image, out)
             name, meta = f"patches {case.name}", {"shape": image.shape}
             for part, programs in parts(rivals, weight, image, out, patches):
+                programs |= theirs.get(part, {})
                 yield group(name, part, programs, dtype, meta)
     yield from packed_groups(quick)
 
@@ -156,9 +129,8 @@ def packed_groups(quick):
     rows = side * side * CHANNELS
     rivals = {"attnax": project, "convolution": convolve_patches}
     for dtype in (jnp.float32, jnp.bfloat16):
-        mask = jnp.arange(most) < jnp.asarray(
-            [[most], [most // 2], [most // 3], [most]]
-        )
+        lengths = jnp.asarray([most, most // 2, most // 3, most])
+        mask = jnp.arange(most)[None] < lengths[:, None]
         patches = cases.normal(0, (4, most, rows), dtype)
         patches = jnp.where(mask[..., None], patches, jnp.zeros((), dtype))
         weight = cases.normal(1, (rows, width), dtype)

@@ -1,4 +1,8 @@
-"""How far from a copy of `x` is its rotation, forward and backward?"""
+"""How far from a copy of `x` is its rotation, forward and backward?
+
+`x` are queries, or queries and keys in one program. One token is bound by dispatch:
+there the limit is the concatenation.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +11,9 @@ import attnax.functional as F
 
 from . import cases
 from ._harness import Group
-from ._programs import Program
+from ._programs import Program, TorchProgram
+from ._rivals import available
+from ._rope_rivals import equinox_rotation, transformers_rotation
 
 TARGETS = {
     ("half", "float32"): 1.5,
@@ -15,12 +21,30 @@ TARGETS = {
     ("interleaved", "float32"): 2.25,
     ("interleaved", "bfloat16"): 3.5,
 }
+CASES = (
+    cases.LLAMA,
+    cases.LLAMA_META,
+    cases.LLAMA_FIRST,
+    cases.LLAMA_META_FIRST,
+    cases.LLAMA_KEYS,
+    cases.LLAMA_1B,
+    cases.QWEN_VISION,
+    cases.PHI,
+    cases.GEMMA,
+    cases.NEOX,
+    cases.GPT_J,
+    cases.DEEPSEEK,
+)
+IN_FLOAT16 = (cases.LLAMA, cases.LLAMA_META)
+# A few, for each program takes PyTorch seconds; it compiles no complex numbers, with
+# which it rotates `LLAMA_META`.
+COMPILED = (cases.LLAMA, cases.LLAMA_META_FIRST, cases.DECODE)
 
 
-def concatenation(x, cos, sin, layout):
+def concatenation(x, cos, sin, layout, start=0):
     """As nearly everyone writes it, with cos and sin in the dtype of `x`."""
-    cos, sin, pairs = cos.astype(x.dtype), sin.astype(x.dtype), cos.shape[-1]
-    turning, tail = x[..., : 2 * pairs], x[..., 2 * pairs :]
+    cos, sin, stop = cos.astype(x.dtype), sin.astype(x.dtype), start + 2 * cos.shape[-1]
+    turning = x[..., start:stop]
     if layout == "half":
         a, b = jnp.split(turning, 2, axis=-1)
         turned = jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
@@ -28,52 +52,103 @@ def concatenation(x, cos, sin, layout):
         a, b = turning[..., 0::2], turning[..., 1::2]
         turned = jnp.stack([a * cos - b * sin, a * sin + b * cos], axis=-1)
         turned = turned.reshape(turning.shape)
-    return jnp.concatenate([turned, tail], axis=-1) if tail.shape[-1] else turned
+    parts = (x[..., :start], turned, x[..., stop:])
+    return jnp.concatenate([part for part in parts if part.shape[-1]], axis=-1)
+
+
+def rotations(case):
+    """`rotate(x, cos, sin)` by rival, with cos and sin as `cases.heads` makes them."""
+    layout, start, head_dim = case.layout, case.start, case.shape[-1]
+    rope = F.Rope(F.default_inv_freq(case.rotary_dim), layout, rotary_slice=start)
+    heads = "before" if case.heads_first else "after"
+    per_head = case.per_head
+
+    def attnax(x, cos, sin):
+        if start:
+            return F.apply_rotation(rope, x, cos, sin, heads=heads)
+        return F.apply_rope(x, per_head(cos), per_head(sin), layout=layout)
+
+    def concatenated(x, cos, sin):
+        return concatenation(x, per_head(cos), per_head(sin), layout, start)
+
+    rivals = {"attnax": attnax, "concatenation": concatenated}
+    # It rotates whole heads in halves, by positions from 0 on.
+    if layout == "half" and case.rotary_dim == head_dim and case.shape[1] > 1:
+        rivals["equinox.nn"] = equinox_rotation(case)
+    return rivals
+
+
+def of_all(rotate):
+    """Queries, and keys where there are, in one program."""
+    return lambda xs, cos, sin: [rotate(x, cos, sin) for x in xs]
 
 
 def pullback(function):
     """The backward pass alone: linear in `x`, so nothing of the forward remains."""
 
-    def backward(x, cos, sin, cotangent):
-        return jax.vjp(lambda x: function(x, cos, sin), x)[1](cotangent)
+    def backward(xs, cos, sin, cotangents):
+        return jax.vjp(lambda xs: function(xs, cos, sin), xs)[1](cotangents)
 
     return backward
 
 
+def torch_rivals(case, xs, cos, sin, cotangent=None):
+    """By transformers, if it is here and has a function for this case."""
+    if not (case.transformers and available("transformers")):
+        return {}
+    function, args = transformers_rotation(case, xs, cos, sin)
+    program = lambda compiled: TorchProgram(function, args, compiled, cotangent)
+    rivals = {"transformers, eager": program(False)}
+    if case in COMPILED and xs[0].dtype != jnp.float16:
+        rivals["transformers, compiled"] = program(True)
+    return rivals
+
+
 def groups(quick):
-    shapes = (cases.LLAMA, cases.LLAMA_META, cases.NEOX, cases.GPT_J)
-    for case in shapes:
-        for dtype in (jnp.float32, jnp.bfloat16):
-            x, cos, sin = cases.heads(case, dtype, quick)
-            name = jnp.dtype(dtype).name
-            ours = lambda x, c, s, l=case.layout: F.apply_rope(x, c, s, layout=l)
-            theirs = lambda x, c, s, l=case.layout: concatenation(x, c, s, l)
-            whole = case.rotary_dim == case.shape[-1]
-            for direction, wrap, extra in (
-                ("forward", lambda f: f, ()),
-                ("backward", pullback, (x,)),
-            ):
-                yield Group(
-                    f"rotation {case.name}, {case.layout}, {name}, {direction}",
-                    "copy",
-                    {
-                        "limit": Program(cases.copy, (x,)),
-                        "attnax": Program(wrap(ours), (x, cos, sin, *extra)),
-                        "concatenation": Program(wrap(theirs), (x, cos, sin, *extra)),
-                    },
-                    TARGETS[case.layout, name] if whole else None,
-                    {"shape": x.shape, "dtype": name},
-                )
+    for case in CASES:
+        extra = (jnp.float16,) if case in IN_FLOAT16 else ()
+        for dtype in (jnp.float32, jnp.bfloat16, *extra):
+            yield from sequence_groups(case, dtype, quick)
     for dtype in (jnp.float32, jnp.bfloat16):
-        arrays = cases.heads(cases.DECODE, dtype, quick)
-        name = jnp.dtype(dtype).name
-        yield Group(
-            f"rotation {cases.DECODE.name}, half, {name}, one token",
-            "concatenation",
-            {
-                "limit": Program(lambda *a: concatenation(*a, "half"), arrays),
-                "attnax": Program(F.apply_rope, arrays),
-            },
-            1.5,
-            {"shape": arrays[0].shape, "dtype": name},
-        )
+        yield decode_group(cases.DECODE, dtype, quick)
+
+
+def sequence_groups(case, dtype, quick):
+    xs, *_ = arrays = cases.heads(case, dtype, quick)
+    rivals = {name: of_all(rotate) for name, rotate in rotations(case).items()}
+    limit = Program(lambda xs: jax.tree.map(cases.copy, xs), (xs,))
+    whole = case.rotary_dim == case.shape[-1]
+    target = TARGETS.get((case.layout, xs[0].dtype.name)) if whole else None
+
+    programs = {name: Program(f, arrays) for name, f in rivals.items()}
+    programs |= torch_rivals(case, *arrays)
+    yield group(case, xs, "forward", {"limit": limit, **programs}, target)
+
+    args = (*arrays, xs)
+    programs = {name: Program(pullback(f), args) for name, f in rivals.items()}
+    if len(xs) == 1:
+        programs |= torch_rivals(case, *arrays, cotangent=xs[0])
+    yield group(case, xs, "backward", {"limit": limit, **programs}, target)
+
+
+def decode_group(case, dtype, quick):
+    xs, *_ = arrays = cases.heads(case, dtype, quick)
+    rivals = rotations(case)
+    programs = {
+        "limit": Program(of_all(rivals["concatenation"]), arrays),
+        "attnax": Program(of_all(rivals["attnax"]), arrays),
+        **torch_rivals(case, *arrays),
+    }
+    return group(case, xs, "one token", programs, 1.5, limit="concatenation")
+
+
+def group(case, xs, part, programs, target, limit="copy"):
+    name = xs[0].dtype.name
+    return Group(
+        f"rotation {case.name}, {case.layout}, {name}, {part}",
+        limit,
+        programs,
+        target,
+        {"shape": xs[0].shape, "dtype": name},
+        2 * sum(x.nbytes for x in xs) if limit == "copy" else None,
+    )

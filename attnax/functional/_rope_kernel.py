@@ -40,7 +40,7 @@ def _equally_varying(*arrays):
 
 
 def _rotate(x, cos, sin, *, reads, writes, start, back):
-    """Forms chosen by `python -m benchmarks --only rotation`; all give equal bits."""
+    """Forms chosen by `python -m benchmarks --only forms`; all give equal bits."""
     dtype = compute_dtype(x.dtype)
     y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
     sin = -sin if back else sin

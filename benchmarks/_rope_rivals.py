@@ -1,0 +1,75 @@
+"""Rotary embeddings of other libraries, as their users call them."""
+
+from importlib import import_module
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from . import _torch
+
+
+def equinox_rotation(case):
+    """Of positions 0, 1, ..., which are all that it knows; its cos and sin float32.
+
+    Nested `vmap` puts it to heads and batch, as its documentation does.
+    """
+    rope = eqx.nn.RotaryPositionalEmbedding(case.shape[-1])
+    heads = 0 if case.heads_first else 1
+    rotate = jax.vmap(jax.vmap(rope, heads, heads))
+    return lambda x, cos, sin: rotate(x)
+
+
+def transformers_rotation(case, xs, cos, sin):
+    """The function of `case.transformers`, and its arguments, `xs[0]` the first.
+
+    Models call it with queries and keys. If there are no keys, they have no head here,
+    or one for Llama 4, which takes no fewer.
+    """
+    module, name = case.transformers.split(".")
+    module = import_module(f"transformers.models.{module}.modeling_{module}")
+    theirs, options, num_keys = getattr(module, name), {}, 0
+    cos, sin = (_of_channels(t, case.layout) for t in (cos, sin))
+    if name == "apply_rotary_pos_emb":  # models round cos and sin to the dtype of x
+        options["unsqueeze_dim"] = 1 if case.heads_first else 2
+        tables = (cos.astype(xs[0].dtype), sin.astype(xs[0].dtype))
+    elif name == "apply_rotary_pos_emb_vision":
+        tables = (cos, sin)
+    else:
+        tables, num_keys = (lax.complex(cos[..., ::2], sin[..., ::2]),), 1
+    axis = 1 if case.heads_first else 2
+    keys = (*xs, lax.slice_in_dim(xs[0], 0, num_keys, axis=axis))[1]
+
+    def function(*args):
+        q, k = theirs(*args, **options)
+        return (q, k) if case.num_kv_heads else q
+
+    return function, (xs[0], keys, *tables)
+
+
+def transformers_cos_sin(head_dim):
+    """What makes cos and sin for Llama, of a tensor and positions `(1, seq_len)`.
+
+    For both channels of each pair, and in the dtype of the tensor.
+    """
+    from transformers import LlamaConfig
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    rope_parameters = {"rope_type": "default", "rope_theta": 10_000.0}
+    return LlamaRotaryEmbedding(
+        LlamaConfig(head_dim=head_dim, rope_parameters=rope_parameters)
+    )
+
+
+def torch_values(function, args):
+    """Cos and sin `(seq_len, pairs)` that a function of PyTorch makes, as NumPy."""
+    made = (t[0].cpu().numpy() for t in function(*map(_torch.tensor, args)))
+    return [t[:, : t.shape[1] // 2] for t in made]
+
+
+def _of_channels(table, layout):
+    """Both channels of a pair get its angle."""
+    if layout == "half":
+        return jnp.concatenate([table, table], axis=-1)
+    return jnp.repeat(table, 2, axis=-1)
