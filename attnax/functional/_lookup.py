@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jax.sharding import NamedSharding, PartitionSpec
 
 from .._bounds import int32_in_range
@@ -34,35 +33,37 @@ def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
 # up there. Autodiff of the primal would add them up in the dtype of the table.
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _rows(weight, indices, frozen_row, out_sharding):
+    rows = weight.at[indices].get(mode="clip", out_sharding=out_sharding)
     nan = np.asarray(jnp.nan, weight.dtype)
-    if weight.dtype.itemsize == 2 and isinstance(weight, Tracer):
-        # As integers: jax 0.10 converts each 16-bit float to select it. Outside a
-        # program the view would be a copy of the table.
-        bits = lax.bitcast_convert_type(weight, jnp.uint16)
-        rows = _gather(bits, indices, nan.view(np.uint16), out_sharding)
-        rows = lax.bitcast_convert_type(rows, weight.dtype)
+    if weight.dtype.itemsize == 2:
+        # NaN comes in among integers: XLA's CPU backend would convert each 16-bit
+        # float to select it. Not the table: its view would be a copy outside of `jit`.
+        bits = lax.bitcast_convert_type(rows, jnp.uint16)
+        bits = _where_found(indices, bits, nan.view(np.uint16))
+        rows = lax.bitcast_convert_type(bits, weight.dtype)
     else:
-        rows = _gather(weight, indices, nan, out_sharding)
+        rows = _where_found(indices, rows, nan)
     return rows.astype(compute_dtype(weight.dtype))
+
+
+def _where_found(indices, rows, fill_value):
+    """`rows`, but `fill_value` where there is none to find."""
+    return jnp.where((indices >= 0)[..., None], rows, fill_value)
 
 
 @_rows.defjvp
 def _rows_jvp(frozen_row, out_sharding, primals, tangents):
     weight, indices = primals
     wide = jnp.asarray(tangents[0]).astype(compute_dtype(weight.dtype))
-    rows = _gather(wide, indices, 0.0, out_sharding)
-    if frozen_row is not None:
-        rows = jnp.where((indices == frozen_row)[..., None], jnp.zeros_like(rows), rows)
-    return _rows(weight, indices, frozen_row, out_sharding), rows
-
-
-def _gather(weight, indices, fill_value, out_sharding):
-    return weight.at[indices].get(
+    rows = wide.at[indices].get(
         mode="fill",
-        fill_value=fill_value,
+        fill_value=0.0,
         wrap_negative_indices=False,
         out_sharding=out_sharding,
     )
+    if frozen_row is not None:
+        rows = jnp.where((indices == frozen_row)[..., None], jnp.zeros_like(rows), rows)
+    return _rows(weight, indices, frozen_row, out_sharding), rows
 
 
 def _sharding_of_rows(indices):

@@ -77,28 +77,34 @@ def _reordering(y, cos, sin, reads, start):
 
 
 def _interleaved_wide(y, cos, sin, start):
-    pairs, width = cos.shape[-1], y.shape[-1]
-    whole = (width - start) // 2
-    z = y[..., start : start + 2 * whole].reshape(*y.shape[:-1], -1, 2)
-    cos, sin = _pad(cos, 0, whole), _pad(sin, 0, whole)
-    first, second = jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)
-    rotated = z[..., 0:1] * first + z[..., 1:2] * second
-    rotated = rotated.reshape(*y.shape[:-1], -1)
-    rotated = _pad(rotated, start, width)
-    return _elsewhere(rotated, y, start, start + 2 * pairs)
+    z, cos, sin, first, last = _whole_pairs(y, cos, sin, start)
+    of_a, of_b = jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)
+    rotated = z[..., 0:1] * of_a + z[..., 1:2] * of_b
+    rotated = _pad(rotated.reshape(*y.shape[:-1], -1), start % 2, y.shape[-1])
+    return _elsewhere(rotated, y, start, start + 2 * (last - first))
 
 
 def _interleaved_narrow(y, cos, sin, start):
     # Two straight loops: the form above would branch per element in 16 bits.
-    pairs, width = cos.shape[-1], y.shape[-1]
-    whole = (width - start) // 2
-    z = y[..., start : start + 2 * whole].reshape(*y.shape[:-1], -1, 2)
+    z, cos, sin, first, last = _whole_pairs(y, cos, sin, start)
     a, b = z[..., 0], z[..., 1]
-    cos, sin = _pad(cos, 0, whole), _pad(sin, 0, whole)
-    first = _elsewhere(a * cos - b * sin, a, 0, pairs)
-    second = _elsewhere(a * sin + b * cos, b, 0, pairs)
-    rotated = jnp.stack([first, second], -1).reshape(*y.shape[:-1], -1)
-    return _elsewhere(_pad(rotated, start, width), y, start, start + 2 * whole)
+    a_rotated = _elsewhere(a * cos - b * sin, a, first, last)
+    b_rotated = _elsewhere(a * sin + b * cos, b, first, last)
+    rotated = jnp.stack([a_rotated, b_rotated], -1).reshape(*y.shape[:-1], -1)
+    begin, width = start % 2, rotated.shape[-1]
+    return _elsewhere(_pad(rotated, begin, y.shape[-1]), y, begin, begin + width)
+
+
+def _whole_pairs(y, cos, sin, start):
+    """All of `y` as pairs, but for an odd channel at either end.
+
+    With cos and sin of all pairs, zeros where nothing turns, and which of them turn.
+    """
+    begin, first = start % 2, start // 2
+    count = (y.shape[-1] - begin) // 2
+    z = y[..., begin : begin + 2 * count].reshape(*y.shape[:-1], -1, 2)
+    last = first + cos.shape[-1]
+    return z, _pad(cos, first, count), _pad(sin, first, count), first, last
 
 
 def _read(y, pairs, order, start):

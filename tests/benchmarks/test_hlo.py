@@ -29,10 +29,12 @@ def test_what_stands_in_a_loop_counts_once():
 
 
 def test_every_branch_counts():
-    branches = [lambda x, n=n: x @ jnp.ones((16, n)) @ jnp.ones((n, 3)) for n in (5, 6)]
+    def through(n):
+        ones = lambda *shape: jnp.ones(shape, jnp.float32)
+        return lambda x: x @ ones(16, n) @ ones(n, 3)
 
     def function(p, x):
-        return lax.cond(p, *branches, x)
+        return lax.cond(p, through(5), through(6), x)
 
     p = jax.ShapeDtypeStruct((), jnp.bool_)
     assert " conditional(" in compiled(function, p, X).as_text()

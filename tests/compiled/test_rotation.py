@@ -48,12 +48,12 @@ def assert_one_kernel(function, x, *args, out=None, tables=0):
 
 
 def padded(layout, width, start=0):
-    """Cos and sin are padded, before the kernel, for pairs past those that rotate.
+    """Cos and sin are padded, before the kernel, for pairs beside those that rotate.
 
     Once for all heads and layers: a larger number is padding of `x`.
     """
     behind = width - start - 2 * PAIRS
-    return 2 if layout == "interleaved" and behind > 1 else 0
+    return 2 if layout == "interleaved" and max(start, behind) > 1 else 0
 
 
 @dtypes
