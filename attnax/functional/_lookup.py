@@ -33,7 +33,9 @@ def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
 # up there. Autodiff of the primal would add them up in the dtype of the table.
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _rows(weight, indices, frozen_row, out_sharding):
-    rows = weight.at[indices].get(mode="clip", out_sharding=out_sharding)
+    rows = weight.at[indices].get(
+        mode="clip", wrap_negative_indices=False, out_sharding=out_sharding
+    )
     nan = np.asarray(jnp.nan, weight.dtype)
     if weight.dtype.itemsize == 2:
         # NaN comes in among integers: XLA's CPU backend would convert each 16-bit
@@ -48,7 +50,7 @@ def _rows(weight, indices, frozen_row, out_sharding):
 
 def _where_found(indices, rows, fill_value):
     """`rows`, but `fill_value` where there is none to find."""
-    return jnp.where((indices >= 0)[..., None], rows, fill_value)
+    return jnp.where(row_mask(indices >= 0, rows), rows, fill_value)
 
 
 @_rows.defjvp
@@ -62,8 +64,18 @@ def _rows_jvp(frozen_row, out_sharding, primals, tangents):
         out_sharding=out_sharding,
     )
     if frozen_row is not None:
-        rows = jnp.where((indices == frozen_row)[..., None], jnp.zeros_like(rows), rows)
+        is_frozen = row_mask(indices == frozen_row, rows)
+        rows = jnp.where(is_frozen, jnp.zeros_like(rows), rows)
     return _rows(weight, indices, frozen_row, out_sharding), rows
+
+
+def row_mask(mask, rows):
+    """A mask of rows against `rows`, sharded as they are under a mesh that says so."""
+    mask, sharding = mask[..., None], jax.typeof(rows).sharding
+    if not sharding.mesh.explicit_axes:
+        return mask
+    spec = PartitionSpec(*sharding.spec[:-1], None)
+    return jax.reshard(mask, NamedSharding(sharding.mesh, spec))
 
 
 def _sharding_of_rows(indices):

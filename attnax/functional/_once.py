@@ -10,14 +10,22 @@ def made_once(function, never, *args):
     XLA's CPU backend pulls cheap elementwise code into every kernel that reads its
     result, per head and per layer. No fusion crosses a `cond`. A barrier on the result
     itself is removed too early on jax 0.10, but it hides the predicate long enough.
-    `args` pass the same barrier, so that a loop over positions keeps it: moved out of
-    the loop, once for every call, it would tell equal calls apart.
+    Integers pass the same barrier: one without operands of a loop is moved out of it,
+    one per call, and then calls that are equal no longer look so.
     `never(*args)` is the branch that is not taken: cheap, and of the type of the real
     result, its sharding and varying axes included.
     """
 
     def guarded(*args):
-        always, *args = lax.optimization_barrier((jnp.asarray(True), *args))
+        # Not floats: their tangents would pass it too, zeros and all.
+        held = [jnp.issubdtype(arg.dtype, jnp.integer) for arg in args]
+        integers = (arg for arg, is_held in zip(args, held, strict=True) if is_held)
+        always, *integers = lax.optimization_barrier((jnp.asarray(True), *integers))
+        integers = iter(integers)
+        args = [
+            next(integers) if is_held else arg
+            for arg, is_held in zip(args, held, strict=True)
+        ]
         return lax.cond(always, function, never, *args)
 
     def barrier(*args):

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .._bounds import is_integer
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype
-from ._lookup import lookup_rows, row_indices
+from ._lookup import lookup_rows, row_indices, row_mask
 
 
 class TokenEmbeddingParams(NamedTuple):
@@ -163,7 +163,7 @@ def apply_token_embedding(
         rounded = np.asarray(scale, rows.dtype if scale_dtype is None else scale_dtype)
         rows = rows * rounded.astype(rows.dtype)
     if mask_padding:
-        is_padding = (ids == padding_id)[..., None]
+        is_padding = row_mask(ids == padding_id, rows)
         rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
     return rows.astype(dtype)
 

@@ -238,6 +238,27 @@ def test_a_scan_over_layers_makes_none(name):
     assert in_loops(gradient(function), *args) == (ALONE, 0)
 
 
+@pytest.mark.parametrize("name", (None, *REMAT))
+def test_a_scan_over_layers_that_rotate_by_positions_makes_them_once(name):
+    """The positions are those of all layers, so that they are made before the scan."""
+    wrap = REMAT.get(name, lambda layer: layer)
+
+    def function(q, k, weights, positions):
+        def layer(qk, weight):
+            q, k = (jnp.tanh(F.rotate(ROPE, x, positions) @ weight) for x in qk)
+            return (q, k), None
+
+        q, k = lax.scan(wrap(layer), (q, k), weights)[0]
+        return jnp.sum(q**2) + jnp.sum(k**2)
+
+    args = *ATTENTION[:2], jnp.stack([WEIGHT] * 5), jnp.arange(32)
+    assert phase_multiplications(function, *args) == ALONE
+    # What `jax.checkpoint` makes again stands in the backward loop, at most once for
+    # queries and once for keys.
+    again = phase_multiplications(gradient(function), *args) - ALONE
+    assert again <= (0 if name is None else 2 * ALONE)
+
+
 def test_stacked_ropes_make_them_once_in_each_layer():
     """Words differ by layer: they are made in the scan, once for queries and keys."""
     stack = F.stack_ropes([ROPE, F.Rope(F.default_inv_freq(64, 1e6)), ROPE])

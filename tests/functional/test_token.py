@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -323,6 +325,38 @@ def test_explicit_out_sharding_of_rows_and_logits():
         heads = F.apply_token_unembedding(params, rows, out_sharding=P("a", None, "b"))
         assert jax.typeof(heads).sharding.spec == P("a", None, "b")
         assert_close(heads, np.asarray(logits), magnitude=6 * 16.0)
+
+
+@pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
+@pytest.mark.parametrize("options", ({}, {"padding_id": 3, "mask_padding": True}))
+@pytest.mark.parametrize(
+    ("of_ids", "out"),
+    ((P("a"), P()), (P("b"), P("a")), (P("a"), P(None, None, "a"))),
+    ids=str,
+)
+def test_explicit_out_sharding_may_be_another_than_that_of_ids(
+    of_ids, out, options, dtype
+):
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
+    weight = jax.random.normal(jax.random.key(0), (12, 6)).astype(dtype)
+    ids = np.arange(8, dtype=np.int32).reshape(4, 2)
+
+    def loss(weight, ids, **sharding):
+        params = F.TokenEmbeddingParams(weight=weight)
+        rows = F.apply_token_embedding(params, ids, **options, **sharding)
+        return jnp.sum(rows.astype(jnp.float32) ** 2), rows
+
+    (_, plain), gradient = jax.value_and_grad(loss, has_aux=True)(weight, ids)
+    with jax.set_mesh(mesh):
+        weight = jax.device_put(weight, NamedSharding(mesh, P()))
+        ids = jax.device_put(ids, NamedSharding(mesh, of_ids))
+        step = jax.jit(
+            jax.value_and_grad(partial(loss, out_sharding=out), has_aux=True)
+        )
+        (_, rows), actual = step(weight, ids)
+        assert jax.typeof(rows).sharding.spec == P(*out, *[None] * (3 - len(out)))
+        assert_same_bits(rows, plain)
+        assert_same_bits(actual, gradient)
 
 
 @pytest.mark.errors
