@@ -14,7 +14,9 @@ not installed are left out; `pip install -e ".[benchmarks]"` brings them.
 
 import argparse
 import json
+import os
 
+import jax
 from tqdm import tqdm
 
 from . import (
@@ -78,35 +80,47 @@ def main():
         if args.only:
             records = [r for r in records if r.get("suite") in args.only]
     else:
-        records = run(args.only or names, args.quick, rounds)
+        records = collected(run(args.only or names, args.quick, rounds), args.json)
         print(", ".join(f"{k} {v}" for k, v in machine().items()))
         if missing := left_out():
-            print(f"left out, for not installed: {', '.join(missing)}")
+            absent = "left out, for not installed or not on this device"
+            print(f"{absent}: {', '.join(missing)}")
     print(report(records))
-    if args.json:
-        with open(args.json, "w") as file:
-            file.writelines(json.dumps(record) + "\n" for record in records)
     if args.plot:
         from ._plot import plot
 
         plot(records, args.plot)
 
 
+def collected(records, path):
+    """All of them; each is written to `path`, if there is one, as soon as it is there.
+
+    What was measured before something fails is not lost.
+    """
+    found = []
+    with open(path or os.devnull, "w") as file:
+        for record in records:
+            print(json.dumps(record), file=file, flush=True)
+            found.append(record)
+    return found
+
+
 def run(names, quick, rounds):
-    """The records of the benchmarks in `names`."""
+    """The records of the benchmarks in `names`, one by one."""
     keep_pages()
-    records = []
+    jax.block_until_ready(jax.jit(lambda x: x + 1)(1.0))  # what is first takes longer
     for name, benchmark in TIMINGS.items():
         if name not in names:
             continue
         with tqdm(list(benchmark.groups(quick)), desc=name, unit="case") as bar:
             for group in bar:
                 bar.set_postfix_str(group.case)
-                records += [{"suite": name, **r} for r in measure(group, rounds)]
+                for record in measure(group, rounds):
+                    yield {"suite": name, "quick": quick, **record}
     for name, benchmark in FACTS.items():
         if name in names:
-            records += [{"suite": name, **r} for r in benchmark.records(quick)]
-    return records
+            for record in benchmark.records(quick):
+                yield {"suite": name, "quick": quick, **record}
 
 
 if __name__ == "__main__":

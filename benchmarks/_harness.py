@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import jax
+
 from ._machine import machine
 from ._programs import InTurn, Program, TorchProgram
 
-MIN_SAMPLE_SECONDS = 1e-3  # a shorter program is called several times per sample
 MAX_GROUP_SECONDS = 15.0  # a group of long programs gets fewer rounds
 MIN_ROUNDS = 7
 
@@ -20,8 +21,10 @@ MIN_ROUNDS = 7
 class Group:
     """One row of the table: rivals against a limit, `rivals["limit"]`.
 
-    `meta` goes into every record, and `facts[name]` into that of the rival `name`;
-    `bytes_moved` is what the limit has to read and write, where memory is the limit.
+    `target` is the multiple of the limit that attnax may take; `margins[name]` how many
+    times as fast as that rival it shall be. `meta` goes into every record, and
+    `facts[name]` into that of the rival `name`; `bytes_moved` is what the limit has to
+    read and write, where memory is the limit.
     """
 
     case: str
@@ -31,6 +34,7 @@ class Group:
     meta: dict = field(default_factory=dict)
     bytes_moved: int | None = None
     facts: dict[str, dict] = field(default_factory=dict)
+    margins: dict[str, float] = field(default_factory=dict)
 
 
 def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
@@ -38,23 +42,14 @@ def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
 
     Machines drift: only what ran in the same round is compared.
     """
-    started = {name: program.start() for name, program in group.rivals.items()}
-    once = {name: _once(one.run) for name, one in started.items()}
-    calls = {name: max(1, round(MIN_SAMPLE_SECONDS / s)) for name, s in once.items()}
-    of_a_round = sum(calls[name] * once[name] for name in started)
-    affordable = max(MIN_ROUNDS, int(MAX_GROUP_SECONDS / of_a_round))
-    rounds = min(rounds, affordable)
-    order, samples = random.Random(seed), {name: [] for name in started}
-    for _ in range(rounds):
-        for name in order.sample(list(started), len(started)):
-            samples[name].append(_seconds(started[name].run, calls[name]) * 1e3)
-    for name, times in samples.items():
-        ratios = [t / l for t, l in zip(times, samples["limit"], strict=True)]
+    samples = dict(_sampled(group, rounds, seed))
+    (_, limit), (_, attnax) = samples["limit"], samples["attnax"]
+    for name, (facts, times) in samples.items():
+        ratios = [t / l for t, l in zip(times, limit, strict=True)]
         moved = {}
         if group.bytes_moved is not None:
-            moved = {
-                "gb_per_s": _rounded(group.bytes_moved / statistics.median(times) / 1e6)
-            }
+            per_second = group.bytes_moved / statistics.median(times) / 1e6
+            moved = {"gb_per_s": _rounded(per_second)}
         yield {
             "case": group.case,
             "rival": group.limit if name == "limit" else name,
@@ -63,14 +58,49 @@ def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
             "iqr_ms": _rounded(_spread(times)),
             "ratio": _rounded(statistics.median(ratios)),
             "ratio_iqr": _rounded(_spread(ratios)),
+            "rounds_ahead": sum(t < a for t, a in zip(times, attnax, strict=True)),
             "target": group.target if name == "attnax" else None,
-            "rounds": rounds,
+            "margin": group.margins.get(name),
+            "rounds": len(times),
             **moved,
-            **started[name].facts,
+            **facts,
             **group.facts.get(name, {}),
             **group.meta,
             **machine(),
         }
+
+
+def _sampled(group, rounds, seed):
+    """For each rival what is known of it, and its milliseconds in each round."""
+    started = {name: program.start() for name, program in group.rivals.items()}
+    once = {name: min(_seconds(s, 1) for _ in range(3)) for name, s in started.items()}
+    shortest = _shortest_sample()
+    calls = {name: max(1, round(shortest / s)) for name, s in once.items()}
+    of_a_round = sum(calls[name] * once[name] for name in started)
+    rounds = min(rounds, max(MIN_ROUNDS, int(MAX_GROUP_SECONDS / of_a_round)))
+    order, times = random.Random(seed), {name: [] for name in started}
+    for _ in range(rounds):
+        for name in order.sample(list(started), len(started)):
+            times[name].append(_seconds(started[name], calls[name]) * 1e3)
+    return {name: (started[name].facts, times[name]) for name in started}
+
+
+def _shortest_sample():
+    """Seconds; a shorter program is called several times per sample."""
+    return 1e-3 if jax.default_backend() == "cpu" else 1e-2
+
+
+def _seconds(started, calls):
+    """Per call. Accelerators get all calls at once, else one would time the launch."""
+    at_once = jax.default_backend() != "cpu"
+    start = time.perf_counter()
+    for _ in range(calls):
+        result = started.call()
+        if not at_once:
+            started.wait(result)
+    if at_once:
+        started.wait(result)
+    return (time.perf_counter() - start) / calls
 
 
 def keep_pages():
@@ -95,14 +125,3 @@ def _spread(values):
 
 def _rounded(value):
     return float(f"{value:.4g}")
-
-
-def _seconds(run, calls):
-    start = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return (time.perf_counter() - start) / calls
-
-
-def _once(run):
-    return min(_seconds(run, 1) for _ in range(3))

@@ -33,14 +33,15 @@ class Instruction(NamedTuple):
         """Dtype and shape of every array that it puts out."""
         return [
             (dtype, tuple(int(size) for size in sizes.split(",") if size))
-            for dtype, sizes in re.findall(r"\b([a-z]+\d*)\[([\d,]*)\]", self.type)
+            for dtype, sizes in re.findall(r"\b([a-z]\w*)\[([\d,]*)\]", self.type)
         ]
 
 
 def kernels(compiled: jax.stages.Compiled) -> list[Instruction]:
-    """The instructions that run on the device, each written in the program once.
+    """The instructions that run on the device, as they are written in the program.
 
-    What stands inside a fusion is part of its kernel; what a loop repeats counts once.
+    What stands inside a fusion is part of its kernel. What a loop repeats counts once,
+    and both branches of a condition count.
     """
     computations, entry = _parse(compiled.as_text())
     found, pending, seen = [], [entry], set()
@@ -52,9 +53,14 @@ def kernels(compiled: jax.stages.Compiled) -> list[Instruction]:
         for instruction in computations[name]:
             if instruction.opcode in _CONTROL:
                 pending += _called(instruction.line)
-            elif instruction.opcode not in _NO_KERNEL:
+            elif not _runs_nothing(instruction.opcode):
                 found.append(instruction)
     return found
+
+
+def _runs_nothing(opcode):
+    # Accelerators have pairs of `copy-start` and `copy-done`, of which one does it.
+    return opcode in _NO_KERNEL or opcode.endswith("-done")
 
 
 def _parse(text):

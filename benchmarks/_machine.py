@@ -4,6 +4,7 @@ import os
 import platform
 
 import jax
+import jaxlib
 import numpy as np
 
 
@@ -17,6 +18,7 @@ def machine() -> dict:
         "cores": cores,
         "python": platform.python_version(),
         "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
         "numpy": np.__version__,
     }
 

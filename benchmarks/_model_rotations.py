@@ -4,7 +4,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 from jax import lax
 
@@ -39,13 +38,6 @@ def by_tables(x, tables):
 def by_product(inv_freq, x, positions):
     """By the concatenation, with cos and sin of a float32 product."""
     return by_tables(x, of_a_product(positions, inv_freq))
-
-
-def equinox_turn(head_dim):
-    """Of Equinox, whose positions are always 0, 1, ..., so that it reads none."""
-    rope = eqx.nn.RotaryPositionalEmbedding(head_dim)
-    per_head = jax.vmap(jax.vmap(rope, 1, 1))
-    return lambda x, where: per_head(x)
 
 
 def rotations(head_dim, positions) -> dict[str, Rotation]:

@@ -68,6 +68,21 @@ def equinox_convolve(case, weight, image):
     return out.reshape(case.batch, case.width, -1).swapaxes(1, 2)
 
 
+def equinox_linear(weight, patches):
+    sizes = {"use_bias": False, "key": jax.random.key(0)}
+    linear = eqx.filter_eval_shape(eqx.nn.Linear, *weight.shape, **sizes)
+    linear = eqx.tree_at(lambda layer: layer.weight, linear, weight.T)
+    return jax.vmap(jax.vmap(linear))(patches)
+
+
+def flax_linear(weight, patches):
+    from flax import nnx
+
+    options = {"use_bias": False, "param_dtype": weight.dtype}
+    make = lambda rngs: nnx.Linear(*weight.shape, **options, rngs=rngs)
+    return with_param(make, "kernel", weight)(patches)
+
+
 def flax_convolve(case, weight, image):
     from flax import nnx
 

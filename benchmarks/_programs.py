@@ -7,7 +7,7 @@ the compiled program.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -16,9 +16,14 @@ from ._hlo import kernels
 
 
 class Started(NamedTuple):
-    """A program that is compiled and warm; `facts` go into its record."""
+    """A program that is compiled and warm; `facts` go into its record.
 
-    run: Callable[[], None]
+    `call()` returns as soon as the program is on its way; `wait` is given what it
+    returned and comes back when that is there.
+    """
+
+    call: Callable[[], Any]
+    wait: Callable[[Any], None]
     facts: dict
 
 
@@ -31,16 +36,18 @@ class Program:
 
     def start(self) -> Started:
         begin = time.perf_counter()
-        compiled = jax.jit(self.function).lower(*self.args).compile()
+        # A function of its own: what was compiled before would come from a cache.
+        lowered = jax.jit(lambda *args: self.function(*args)).lower(*self.args)
+        compiled = lowered.compile()
         compile_ms = (time.perf_counter() - begin) * 1e3
-        run = lambda: jax.block_until_ready(compiled(*self.args))
-        run()
+        call = lambda: compiled(*self.args)
+        jax.block_until_ready(call())
         facts = {
             "compile_ms": round(compile_ms, 1),
             "temporary_bytes": _temporary_bytes(compiled),
             "kernels": len(kernels(compiled)),
         }
-        return Started(run, facts)
+        return Started(call, jax.block_until_ready, facts)
 
 
 @dataclass(frozen=True)
@@ -62,33 +69,43 @@ class TorchProgram:
         begin = time.perf_counter()
         function = _torch.compile(self.function) if self.compiled else self.function
         if self.cotangent is None:
-            run = _torch.forward(function, args)
+            call = _torch.forward(function, args)
         else:
             cotangent = _torch.tensor(self.cotangent)
-            run = _torch.backward(function, args, self.gradient_of, cotangent)
-        run()  # the first call compiles
+            call = _torch.backward(function, args, self.gradient_of, cotangent)
+        _torch.wait(call())  # the first call compiles
         first_ms = (time.perf_counter() - begin) * 1e3
         facts = {"compile_ms": round(first_ms, 1)} if self.compiled else {}
-        return Started(run, {**facts, "torch": _torch.version()})
+        return Started(call, _torch.wait, {**facts, **_torch.settings()})
 
 
 @dataclass(frozen=True)
 class InTurn:
-    """Programs that run one after the other, as one rival."""
+    """Programs of which each starts when the one before is done, as one rival."""
 
     programs: tuple[Program, ...]
 
     def start(self) -> Started:
         started = [program.start() for program in self.programs]
 
-        def run():
-            for one in started:
-                one.run()
+        def call():
+            *others, last = started
+            for one in others:
+                one.wait(one.call())
+            return last.call()
 
-        names = started[0].facts
-        return Started(
-            run, {n: sum(one.facts[n] or 0 for one in started) for n in names}
-        )
+        facts = {
+            "compile_ms": _over(sum, started, "compile_ms"),
+            "temporary_bytes": _over(max, started, "temporary_bytes"),
+            "kernels": _over(sum, started, "kernels"),
+        }
+        return Started(call, started[-1].wait, facts)
+
+
+def _over(combine, started, name):
+    """One fact of several programs; `None` if it is not known of all."""
+    values = [one.facts[name] for one in started]
+    return None if None in values else combine(values)
 
 
 def _temporary_bytes(compiled):

@@ -36,9 +36,9 @@ def timings(rows: list[Row], cases: Collection[str] | None = None) -> str:
     return markdown(lines)
 
 
-def ratio(record: dict) -> str:
+def ratio(record: dict, digits: int = 2) -> str:
     """The median of the rounds, and half its interquartile range if that is known."""
-    text = _multiple(record["ratio"])
+    text = _multiple(record["ratio"], digits)
     if "ratio_iqr" in record:  # no line break between the two
         text += f"\N{NO-BREAK SPACE}±{half_spread(record):.2f}"
     return text
@@ -65,16 +65,16 @@ def markdown(lines: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _multiple(value):
-    """Two decimals, and three for small shares."""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.3f}"
+def _multiple(value, digits=2):
+    """One decimal more for small shares."""
+    return f"{value:.{digits if value >= 0.1 else digits + 1}f}"
 
 
 def _facts(records):
     """A table for each set of columns."""
     by_columns = {}
     for record in records:
-        hidden = {"suite", *machine()}
+        hidden = {"suite", "quick", *machine()}
         row = {key: str(value) for key, value in record.items() if key not in hidden}
         by_columns.setdefault(tuple(row), []).append(list(row.values()))
     for columns, cells in by_columns.items():

@@ -10,15 +10,15 @@ from jax import lax
 from . import _torch
 
 
-def equinox_rotation(case):
+def equinox_rotation(head_dim, heads_first=False):
     """Of positions 0, 1, ..., which are all that it knows; its cos and sin float32.
 
     Nested `vmap` puts it to heads and batch, as its documentation does.
     """
-    rope = eqx.nn.RotaryPositionalEmbedding(case.shape[-1])
-    heads = 0 if case.heads_first else 1
+    rope = eqx.nn.RotaryPositionalEmbedding(head_dim)
+    heads = 0 if heads_first else 1
     rotate = jax.vmap(jax.vmap(rope, heads, heads))
-    return lambda x, cos, sin: rotate(x)
+    return lambda x, *where: rotate(x)
 
 
 def transformers_rotation(case, xs, cos, sin):
@@ -57,9 +57,8 @@ def transformers_cos_sin(head_dim):
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
     rope_parameters = {"rope_type": "default", "rope_theta": 10_000.0}
-    return LlamaRotaryEmbedding(
-        LlamaConfig(head_dim=head_dim, rope_parameters=rope_parameters)
-    )
+    config = LlamaConfig(head_dim=head_dim, rope_parameters=rope_parameters)
+    return LlamaRotaryEmbedding(config).to(_torch.device())
 
 
 def torch_values(function, args):

@@ -1,7 +1,9 @@
 """What a reader asks of the records, as Markdown: what falls short, what it costs."""
 
+from math import comb
+
 from ._report import head, markdown, number, ratio, target
-from ._rows import Row, half_spread, missed, rows
+from ._rows import Row, missed, rows
 
 MIB = 2**20
 COSTS = {  # field and unit by column
@@ -10,30 +12,38 @@ COSTS = {  # field and unit by column
     "compile ms": ("compile_ms", 1),
     "temporary MiB": ("temporary_bytes", MIB),
     "kernels": ("kernels", 1),
+    "largest error": ("largest_error", 1),
 }
 
 
 def misses(records: list[dict]) -> str:
-    """Every case whose ratio is above its target."""
+    """Every case above its target, or too little ahead of a rival."""
     lines = [
-        [row.case, row.limit["rival"], ratio(row.attnax), target(row)]
+        [row.case, row.limit["rival"], ratio(row.attnax, digits=3), target(row)]
         for row in rows(records)
         if missed(row)
+    ]
+    lines += [
+        [row.case, name, f"{times:.1f} times as fast", f"≥ {rival['margin']:g}"]
+        for row in rows(records)
+        for name, rival in row.programs.items()
+        if rival.get("margin")
+        and (times := rival["ratio"] / row.attnax["ratio"]) < rival["margin"]
     ]
     return _table(head(["case", "limit"], ["attnax", "target"]), lines)
 
 
 def rivals_ahead(records: list[dict]) -> str:
-    """Every rival that is faster than attnax by more than the spread of both.
+    """Every rival that is faster than attnax in nearly all rounds.
 
-    The middle halves of their ratios lie apart, then. Older records lack the spread:
-    of them, every rival that is faster at all.
+    In so many that of two equal programs, one would be so often ahead by luck in one
+    case of a hundred.
     """
     lines = [
         [row.case, name, ratio(row.attnax), ratio(rival)]
         for row in rows(records)
         for name, rival in row.rivals.items()
-        if row.attnax and _ahead(rival, row.attnax)
+        if row.attnax and _ahead(rival)
     ]
     return _table(head(["case", "rival"], ["attnax", "the rival"]), lines)
 
@@ -60,9 +70,10 @@ def costs(rows: list[Row]) -> str:
     return _table(head(["case", "program"], list(columns)), lines)
 
 
-def _ahead(rival, attnax):
-    apart = half_spread(rival) + half_spread(attnax)
-    return rival["ratio"] + apart < attnax["ratio"]
+def _ahead(rival):
+    rounds = rival["rounds"]
+    by_luck = (comb(rounds, k) for k in range(rival["rounds_ahead"], rounds + 1))
+    return sum(by_luck) <= 0.01 * 2**rounds
 
 
 def _value(record, key, unit):

@@ -33,13 +33,22 @@ def tensor(array: jax.Array):
 
     dtype = getattr(torch, array.dtype.name)
     wide = np.array(array.astype(np.float32) if array.dtype.kind == "V" else array)
-    device = "cpu" if jax.default_backend() == "cpu" else "cuda"
-    return torch.from_numpy(wide).to(device=device, dtype=dtype)
+    return torch.from_numpy(wide).to(device=device(), dtype=dtype)
 
 
-def version() -> str:
-    """Of PyTorch, for the records."""
-    return importlib.metadata.version("torch")
+def device() -> str:
+    """Where JAX runs, as PyTorch calls it."""
+    return "cpu" if jax.default_backend() == "cpu" else "cuda"
+
+
+def settings() -> dict:
+    """Version and threads, for the records."""
+    import torch
+
+    return {
+        "torch": importlib.metadata.version("torch"),
+        "torch_threads": torch.get_num_threads(),
+    }
 
 
 def compile(function):
@@ -53,15 +62,14 @@ def compile(function):
 
 
 def forward(function, args):
-    """What runs `function` without a trace of gradients."""
+    """What calls `function` without a trace of gradients."""
     import torch
 
-    def run():
+    def call():
         with torch.no_grad():
-            function(*args)
-        _synchronize()
+            return function(*args)
 
-    return run
+    return call
 
 
 def backward(function, args, gradient_of, cotangent):
@@ -70,15 +78,11 @@ def backward(function, args, gradient_of, cotangent):
 
     argument = args[gradient_of].requires_grad_()
     out = function(*args)
-
-    def run():
-        torch.autograd.grad(out, argument, cotangent, retain_graph=True)
-        _synchronize()
-
-    return run
+    return lambda: torch.autograd.grad(out, argument, cotangent, retain_graph=True)
 
 
-def _synchronize():
+def wait(result):
+    """Comes back when all that was called before is done."""
     if jax.default_backend() != "cpu":
         import torch
 

@@ -9,7 +9,7 @@ import attnax.functional as F
 from ._machine import machine
 from ._rivals import available
 from ._rope_rivals import torch_values, transformers_cos_sin
-from .bench_cos_sin import max_error, of_a_product
+from .bench_cos_sin import largest_error, of_a_product
 
 HEAD_DIM, WINDOW = 128, 1000
 ENDS = (4096, 131_072, 1_000_000, 10_000_000, 2**27)
@@ -23,7 +23,7 @@ def records(quick):
         yield {
             "case": f"error of cos and sin below position {end:,}",
             **{
-                name: f"{max_error(made, positions, inv_freq):.1e}"
+                name: f"{largest_error(made, positions, inv_freq):.1e}"
                 for name, made in cos_and_sin(positions, inv_freq).items()
             },
             **machine(),

@@ -26,11 +26,11 @@ from ._model_rotations import (
     alone,
     alone_in_decode,
     alone_with_gradients,
-    equinox_turn,
     no_rotation,
     rotations,
 )
 from ._programs import Program
+from ._rope_rivals import equinox_rotation
 
 # From the models' `config.json`; the lengths keep the scores below 32 MiB.
 CASES = (
@@ -77,8 +77,7 @@ def sequence_groups(name, sizes, seq_len, dtype):
         "limit": Rotation(no_rotation, positions),
         **rotations(sizes.head_dim, positions),
     }
-    if dtype == jnp.float32:  # in bfloat16 it makes its tables anew
-        ways["equinox.nn"] = Rotation(equinox_turn(sizes.head_dim), positions)
+    ways["equinox.nn"] = Rotation(equinox_rotation(sizes.head_dim), positions)
     forward = lambda turn: partial(attention, turn=turn)
     for part, whole, rotation, of_whole, of_rotation in (
         ("forward", forward, alone, (), ()),

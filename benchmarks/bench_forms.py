@@ -42,10 +42,7 @@ def candidates(layout, dtype):
         found["stack of tiles"] = forms.stack_of_tiles
         if dtype == jnp.bfloat16:
             found["stack of words"] = forms.stack_of_words
-    return {
-        f"attnax, by {name}": partial(form, layout=layout)
-        for name, form in found.items()
-    }
+    return {name: partial(form, layout=layout) for name, form in found.items()}
 
 
 def group(case, dtype, quick):

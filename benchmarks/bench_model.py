@@ -113,9 +113,8 @@ def decode_group(params, sizes, cache_len):
 def group(name, rivals, table):
     dtype, vocab_size = table.dtype.name, len(table)
     size = f"decoder of {NUM_LAYERS} layers, vocabulary of {vocab_size}"
-    above = " (above 32 MiB)" * (table.nbytes >= 32 << 20)
     return Group(
-        f"{size}{above}, {dtype}, {name}",
+        f"{size} (above 32 MiB), {dtype}, {name}",
         "no rotation, embeddings given",
         rivals,
         meta={"shape": table.shape, "dtype": dtype},

@@ -15,7 +15,9 @@ from ._patch_rivals import (
     convolve,
     convolve_patches,
     equinox_convolve,
+    equinox_linear,
     flax_convolve,
+    flax_linear,
     transformers_embed,
 )
 from ._programs import Program, TorchProgram
@@ -65,17 +67,17 @@ def parts(rivals, weight, inputs, out, patches):
     limits = {
         "forward": Program(product, (patches, weight)),
         "weight gradient": Program(lambda p, g: product(p.T, g), (patches, flat)),
-        "input gradient": Program(lambda g, w: product(g, w.T), (flat, weight)),
+        "input gradient": Program(lambda g, w: g @ w.T, (flat, weight)),
     }
-    skipped = {"weight gradient": ["equinox.nn"], "input gradient": ["equinox.nn"]}
-    if inputs.ndim == 5:  # on CPU, seconds for each call
-        skipped["input gradient"] += ["convolution", "flax.nnx"]
+    skipped = []
+    if inputs.ndim == 5 and jax.default_backend() == "cpu":  # seconds for each call
+        skipped = ["convolution", "flax.nnx"]
     for part, limit in limits.items():
         programs = {"limit": limit}
         for name, function in rivals.items():
             if part == "forward":
                 programs[name] = Program(function, (weight, inputs))
-            elif name not in skipped[part]:
+            elif part == "weight gradient" or name not in skipped:
                 wrt = 0 if part == "weight gradient" else 1
                 args = (weight, inputs, out)
                 programs[name] = Program(gradient(function, wrt), args)
@@ -108,7 +110,7 @@ def groups(quick):
             out = cases.normal(2, (case.batch, case.num_patches, case.width), dtype)
             rivals = {"attnax": embed, "convolution": convolve}
             of_images = len(case.patch) == 2
-            if dtype == jnp.float32 and of_images:
+            if of_images:
                 rivals["equinox.nn"] = equinox_convolve
             if available("flax.nnx"):
                 rivals["flax.nnx"] = flax_convolve
@@ -127,7 +129,10 @@ def packed_groups(quick):
     """Patches that are cut already, with a third of padding."""
     most, side, width = (64, 4, 64) if quick else (256, 16, 768)
     rows = side * side * CHANNELS
-    rivals = {"attnax": project, "convolution": convolve_patches}
+    rivals = {"attnax": project, "equinox.nn": equinox_linear}
+    if available("flax.nnx"):
+        rivals["flax.nnx"] = flax_linear
+    rivals["convolution of each patch"] = convolve_patches
     for dtype in (jnp.float32, jnp.bfloat16):
         lengths = jnp.asarray([most, most // 2, most // 3, most])
         mask = jnp.arange(most)[None] < lengths[:, None]
@@ -143,5 +148,12 @@ def packed_groups(quick):
 
 def group(name, part, programs, dtype, meta):
     dtype = jnp.dtype(dtype).name
-    meta = {**meta, "dtype": dtype}
-    return Group(f"{name}, {dtype}, {part}", "matrix product", programs, 1.3, meta)
+    of_images = part == "input gradient" and "convolution" in programs
+    return Group(
+        f"{name}, {dtype}, {part}",
+        "matrix product",
+        programs,
+        1.3,
+        meta={**meta, "dtype": dtype},
+        margins={"convolution": 4.0} if of_images else {},
+    )

@@ -42,7 +42,7 @@ COMPILED = (cases.LLAMA, cases.LLAMA_META_FIRST, cases.DECODE)
 
 
 def concatenation(x, cos, sin, layout, start=0):
-    """As nearly everyone writes it, with cos and sin in the dtype of `x`."""
+    """As nearly everyone writes it; in the dtype of `x`, whatever cos and sin have."""
     cos, sin, stop = cos.astype(x.dtype), sin.astype(x.dtype), start + 2 * cos.shape[-1]
     turning = x[..., start:stop]
     if layout == "half":
@@ -74,7 +74,7 @@ def rotations(case):
     rivals = {"attnax": attnax, "concatenation": concatenated}
     # It rotates whole heads in halves, by positions from 0 on.
     if layout == "half" and case.rotary_dim == head_dim and case.shape[1] > 1:
-        rivals["equinox.nn"] = equinox_rotation(case)
+        rivals["equinox.nn"] = equinox_rotation(head_dim, case.heads_first)
     return rivals
 
 
@@ -117,38 +117,46 @@ def sequence_groups(case, dtype, quick):
     xs, *_ = arrays = cases.heads(case, dtype, quick)
     rivals = {name: of_all(rotate) for name, rotate in rotations(case).items()}
     limit = Program(lambda xs: jax.tree.map(cases.copy, xs), (xs,))
-    whole = case.rotary_dim == case.shape[-1]
-    target = TARGETS.get((case.layout, xs[0].dtype.name)) if whole else None
+    target = TARGETS.get((case.layout, xs[0].dtype.name))
+    # Cos and sin in the dtype of `x`, as whoever writes it has them.
+    narrow = (xs, *(t.astype(dtype) for t in arrays[1:]))
+    arrays_of = lambda name: narrow if name == "concatenation" else arrays
 
-    programs = {name: Program(f, arrays) for name, f in rivals.items()}
+    programs = {name: Program(f, arrays_of(name)) for name, f in rivals.items()}
     programs |= torch_rivals(case, *arrays)
     yield group(case, xs, "forward", {"limit": limit, **programs}, target)
 
-    args = (*arrays, xs)
-    programs = {name: Program(pullback(f), args) for name, f in rivals.items()}
+    programs = {
+        name: Program(pullback(f), (*arrays_of(name), xs)) for name, f in rivals.items()
+    }
     if len(xs) == 1:
         programs |= torch_rivals(case, *arrays, cotangent=xs[0])
-    yield group(case, xs, "backward", {"limit": limit, **programs}, target)
+    margins = {"concatenation": 5.0} if dtype == jnp.bfloat16 else {}
+    yield group(
+        case, xs, "backward", {"limit": limit, **programs}, target, margins=margins
+    )
 
 
 def decode_group(case, dtype, quick):
-    xs, *_ = arrays = cases.heads(case, dtype, quick)
+    xs, *tables = arrays = cases.heads(case, dtype, quick)
+    narrow = (xs, *(t.astype(dtype) for t in tables))
     rivals = rotations(case)
     programs = {
-        "limit": Program(of_all(rivals["concatenation"]), arrays),
+        "limit": Program(of_all(rivals["concatenation"]), narrow),
         "attnax": Program(of_all(rivals["attnax"]), arrays),
         **torch_rivals(case, *arrays),
     }
     return group(case, xs, "one token", programs, 1.5, limit="concatenation")
 
 
-def group(case, xs, part, programs, target, limit="copy"):
+def group(case, xs, part, programs, target, limit="copy", margins=None):
     name = xs[0].dtype.name
     return Group(
         f"rotation {case.name}, {case.layout}, {name}, {part}",
         limit,
         programs,
         target,
-        {"shape": xs[0].shape, "dtype": name},
-        2 * sum(x.nbytes for x in xs) if limit == "copy" else None,
+        meta={"shape": xs[0].shape, "dtype": name},
+        bytes_moved=2 * sum(x.nbytes for x in xs) if limit == "copy" else None,
+        margins=margins or {},
     )

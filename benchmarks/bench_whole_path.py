@@ -11,9 +11,10 @@ import attnax.functional as F
 
 from . import cases
 from ._harness import Group
-from ._model_rotations import by_tables, equinox_turn
+from ._model_rotations import by_tables
 from ._programs import InTurn, Program, TorchProgram
 from ._rivals import available
+from ._rope_rivals import equinox_rotation, transformers_cos_sin
 from .bench_cos_sin import of_a_product
 
 # Queries and keys of Llama-3-8B; queries of 16 MiB in float32.
@@ -44,17 +45,9 @@ def from_positions(count, make, turn):
 
 def transformers_layers(count):
     """As Llama does it there: cos and sin before the layers."""
-    from transformers import LlamaConfig
     from transformers.models.llama import modeling_llama as llama
 
-    config = LlamaConfig(
-        hidden_size=NUM_HEADS * HEAD_DIM,
-        num_attention_heads=NUM_HEADS,
-        num_key_value_heads=NUM_KV_HEADS,
-        head_dim=HEAD_DIM,
-        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-    )
-    embedding = llama.LlamaRotaryEmbedding(config)
+    embedding = transformers_cos_sin(HEAD_DIM)
 
     def function(positions, q, k, weight):
         cos, sin = embedding(q, positions[None])
@@ -104,9 +97,7 @@ def groups_of(count, positions, args):
         "attnax": Program(attnax, args),
         "concatenation": Program(theirs, args),
     }
-    if args[1].dtype == jnp.float32:  # in bfloat16 it makes its tables anew
-        per_head = equinox_turn(HEAD_DIM)
-        rivals["equinox.nn"] = Program(layers(count, per_head), args)
+    rivals["equinox.nn"] = Program(layers(count, equinox_rotation(HEAD_DIM)), args)
     if available("transformers"):
         llama = transformers_layers(count)
         rivals["transformers, eager"] = TorchProgram(llama, args)

@@ -104,7 +104,10 @@ def load(run: str) -> list[dict]:
     """The records of a run."""
     if run not in RUNS:
         raise ValueError(f"pages: no {run}.jsonl among the results: {list(RUNS)}")
-    return [json.loads(line) for line in RUNS[run].read_text().splitlines()]
+    records = [json.loads(line) for line in RUNS[run].read_text().splitlines()]
+    if any(record.get("quick") for record in records):
+        raise ValueError(f"pages: {run}.jsonl is a run with --quick, of tiny sizes.")
+    return records
 
 
 def _block(page, kind, run, suite):
