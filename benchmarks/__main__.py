@@ -32,10 +32,10 @@ from . import (
     bench_rotation,
     bench_whole_path,
 )
-from ._harness import keep_pages, measure
-from ._machine import machine
-from ._report import report
-from ._rivals import left_out
+from .report.tables import report
+from .rivals.installed import left_out
+from .timing.harness import keep_pages, measure
+from .timing.machine import machine
 
 TIMINGS = {
     "rotation": bench_rotation,
@@ -87,7 +87,7 @@ def main():
             print(f"{absent}: {', '.join(missing)}")
     print(report(records))
     if args.plot:
-        from ._plot import plot
+        from .report.plot import plot
 
         plot(records, args.plot)
 

@@ -6,10 +6,11 @@ import numpy as np
 
 import attnax.functional as F
 
-from ._machine import machine
-from ._rivals import available
-from ._rope_rivals import torch_values, transformers_cos_sin
-from .bench_cos_sin import largest_error, of_a_product
+from .bench_cos_sin import largest_error
+from .rivals.installed import available
+from .rivals.plain_rope import of_a_product
+from .rivals.rope import torch_values, transformers_cos_sin
+from .timing.machine import machine
 
 HEAD_DIM, WINDOW = 128, 1000
 ENDS = (4096, 131_072, 1_000_000, 10_000_000, 2**27)

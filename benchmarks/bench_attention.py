@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from . import cases
-from ._harness import Group
-from ._model_attention import (
+from .model.attention import (
     Cache,
     Sizes,
     attention,
@@ -21,7 +20,7 @@ from ._model_attention import (
     heads_of,
     init_weights,
 )
-from ._model_rotations import (
+from .model.rotations import (
     Rotation,
     alone,
     alone_in_decode,
@@ -29,8 +28,9 @@ from ._model_rotations import (
     no_rotation,
     rotations,
 )
-from ._programs import Program
-from ._rope_rivals import equinox_rotation
+from .rivals.rope import equinox_rotation
+from .timing.harness import Group
+from .timing.programs import Program
 
 # From the models' `config.json`; the lengths keep the scores below 32 MiB.
 CASES = (

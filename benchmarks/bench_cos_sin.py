@@ -12,10 +12,11 @@ import numpy as np
 import attnax.functional as F
 from attnax.functional import _rope_phase as phase
 
-from ._harness import Group
-from ._programs import Program, TorchProgram
-from ._rivals import available
-from ._rope_rivals import torch_values, transformers_cos_sin
+from .rivals.installed import available
+from .rivals.plain_rope import of_a_product
+from .rivals.rope import torch_values, transformers_cos_sin
+from .timing.harness import Group
+from .timing.programs import Program, TorchProgram
 
 # Name, first position, number of positions, size of a head.
 CASES = (
@@ -26,11 +27,6 @@ CASES = (
     ("128k (above 32 MiB)", 0, 131_072, 128),
     ("one token", 131_071, 1, 128),
 )
-
-
-def of_a_product(positions, inv_freq):
-    angle = positions.astype(jnp.float32)[:, None] * inv_freq
-    return jnp.cos(angle), jnp.sin(angle)
 
 
 def of_fixed_point(positions, words):

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 
 import attnax.functional as F
 
-from . import _rope_forms as forms
 from . import cases
-from ._harness import Group
-from ._programs import Program
+from .rivals import rope_forms as forms
+from .timing.harness import Group
+from .timing.programs import Program
 
 
 def groups(quick):

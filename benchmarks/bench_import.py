@@ -4,7 +4,7 @@ import statistics
 import subprocess
 import sys
 
-from ._machine import machine
+from .timing.machine import machine
 
 CODE = """
 import time, jax, equinox

@@ -9,19 +9,23 @@ many rows is where rounding at every step shows.
 from functools import partial
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-import attnax.functional as F
-
 from . import cases
-from ._flax import with_param
-from ._gradient_error import largest_error, sums_in_float64
-from ._harness import Group
-from ._programs import Program, TorchProgram
-from ._rivals import available
+from .rivals.gradient_error import largest_error, sums_in_float64
+from .rivals.installed import available
+from .rivals.lookup import (
+    equinox_lookup,
+    flax_lookup,
+    gather,
+    lookup,
+    sum_of_rows,
+    torch_lookup,
+)
+from .timing.harness import Group
+from .timing.programs import Program, TorchProgram
 
 
 class Size(NamedTuple):
@@ -47,41 +51,6 @@ SIZES = (
     Size("DeBERTa-v3, 128k x 768", 128_100, 768, gradients=("Zipf",)),
     Size("Gemma-3-270M, 262k x 640", 262_144, 640, gradients=("Zipf",)),
 )
-
-
-def gather(weight, ids, dtype=None):
-    return jnp.take(weight, ids, axis=0, mode="clip").astype(dtype or weight.dtype)
-
-
-def lookup(weight, ids, dtype=None):
-    params = F.TokenEmbeddingParams(weight=weight)
-    return F.apply_token_embedding(params, ids, dtype=dtype)
-
-
-def equinox_lookup(weight, ids, dtype):
-    return jax.vmap(eqx.nn.Embedding(weight=weight))(ids).astype(dtype)
-
-
-def flax_lookup(weight, ids, dtype):
-    from flax import nnx
-
-    dtypes = {"dtype": dtype, "param_dtype": weight.dtype}
-    make = lambda rngs: nnx.Embed(*weight.shape, **dtypes, rngs=rngs)
-    return with_param(make, "embedding", weight)(ids)
-
-
-def torch_lookup(weight, ids, dtype):
-    import torch
-
-    rows = torch.nn.functional.embedding(ids, weight)
-    return rows.to(getattr(torch, jnp.dtype(dtype).name))
-
-
-def sum_of_rows(weight, ids, cotangent):
-    """Zeros in float32 plus the rows, cast to the table's dtype."""
-    zeros = jnp.zeros(weight.shape, jnp.float32)
-    rows = cotangent.astype(jnp.float32)
-    return zeros.at[ids].add(rows, mode="clip").astype(weight.dtype)
 
 
 def pullback(function):

@@ -12,18 +12,18 @@ import jax.numpy as jnp
 from jax import lax
 
 from . import cases
-from ._harness import Group
-from ._model import decode_step, given, init_caches, init_params, training_step
-from ._model_attention import Sizes, decode, heads_of
-from ._model_rotations import (
+from .model.attention import Sizes, decode, heads_of
+from .model.decoder import decode_step, given, init_caches, init_params, training_step
+from .model.rotations import (
     Rotation,
     alone_in_decode,
     alone_with_gradients,
     no_rotation,
     rotations,
 )
-from ._programs import Program
-from .bench_lookup import gather, lookup
+from .rivals.lookup import gather, lookup
+from .timing.harness import Group
+from .timing.programs import Program
 
 NUM_LAYERS = 4
 SIZES, VOCAB_SIZE, HIDDEN = Sizes(512, 8, 2, 64), 32_000, 1408

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import attnax.functional as F
 
 from . import cases
-from ._harness import Group
-from ._patch_rivals import (
+from .rivals.installed import available
+from .rivals.patch import (
     CHANNELS,
     Case,
     convolve,
@@ -20,8 +20,8 @@ from ._patch_rivals import (
     flax_linear,
     transformers_embed,
 )
-from ._programs import Program, TorchProgram
-from ._rivals import available
+from .timing.harness import Group
+from .timing.programs import Program, TorchProgram
 
 CASES = (
     Case("ViT-B/16, 8 images of 224", 8, (224, 224), (16, 16), 768),

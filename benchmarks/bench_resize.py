@@ -9,8 +9,8 @@ import numpy as np
 import attnax.functional as F
 
 from . import cases
-from ._harness import Group
-from ._programs import Program
+from .timing.harness import Group
+from .timing.programs import Program
 
 WIDTH, ROWS = 768, 16 * 16 * 3  # ViT-B/16 and SigLIP-2 B/16
 # Images of at most 256 patches, as SigLIP-2's processor sizes them.

@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import attnax.functional as F
 
 from . import cases
-from ._harness import Group
-from ._programs import Program, TorchProgram
-from ._rivals import available
-from ._rope_rivals import equinox_rotation, transformers_rotation
+from .rivals.installed import available
+from .rivals.plain_rope import concatenation
+from .rivals.rope import equinox_rotation, transformers_rotation
+from .timing.harness import Group
+from .timing.programs import Program, TorchProgram
 
 TARGETS = {
     ("half", "float32"): 1.5,
@@ -39,21 +40,6 @@ IN_FLOAT16 = (cases.LLAMA, cases.LLAMA_META)
 # A few, for each program takes PyTorch seconds; it compiles no complex numbers, with
 # which it rotates `LLAMA_META`.
 COMPILED = (cases.LLAMA, cases.LLAMA_META_FIRST, cases.DECODE)
-
-
-def concatenation(x, cos, sin, layout, start=0):
-    """As nearly everyone writes it; in the dtype of `x`, whatever cos and sin have."""
-    cos, sin, stop = cos.astype(x.dtype), sin.astype(x.dtype), start + 2 * cos.shape[-1]
-    turning = x[..., start:stop]
-    if layout == "half":
-        a, b = jnp.split(turning, 2, axis=-1)
-        turned = jnp.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
-    else:
-        a, b = turning[..., 0::2], turning[..., 1::2]
-        turned = jnp.stack([a * cos - b * sin, a * sin + b * cos], axis=-1)
-        turned = turned.reshape(turning.shape)
-    parts = (x[..., :start], turned, x[..., stop:])
-    return jnp.concatenate([part for part in parts if part.shape[-1]], axis=-1)
 
 
 def rotations(case):

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import attnax.functional as F
 
 from . import cases
-from ._harness import Group
-from ._model_rotations import by_tables
-from ._programs import InTurn, Program, TorchProgram
-from ._rivals import available
-from ._rope_rivals import equinox_rotation, transformers_cos_sin
-from .bench_cos_sin import of_a_product
+from .model.rotations import by_tables
+from .rivals.installed import available
+from .rivals.plain_rope import of_a_product
+from .rivals.rope import equinox_rotation, transformers_cos_sin
+from .timing.harness import Group
+from .timing.programs import InTurn, Program, TorchProgram
 
 # Queries and keys of Llama-3-8B; queries of 16 MiB in float32.
 SEQ_LEN, NUM_HEADS, NUM_KV_HEADS, HEAD_DIM = 1024, 32, 8, 128

@@ -20,10 +20,10 @@ import os
 import pathlib
 import re
 
-from ._headline import headline, headline_tables
-from ._report import report
-from ._rows import by_suite, origin
-from ._summary import costs, misses, rivals_ahead
+from .report.headline import headline, headline_tables
+from .report.rows import by_suite, origin
+from .report.summary import costs, misses, rivals_ahead
+from .report.tables import report
 
 ROOT = pathlib.Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
@@ -90,7 +90,7 @@ def image(run: str, suite: str) -> pathlib.Path:
 
 def draw(run: str, suite: str) -> None:
     """Draws one picture, in the style of the whole run."""
-    from ._plot import plot, plot_rows, styles
+    from .report.plot import plot, plot_rows, styles
 
     records = load(run)
     style, path = styles(records), image(run, suite)

@@ -20,6 +20,7 @@ def timed(case, ratios, *, suite="rotation", target=None, limit="copy", **more):
             "target": target if name == "attnax" else None,
             "compile_ms": 50.0,
             "rounds": 25,
+            "rounds_ahead": 0,
             **more,
             "device": "a CPU",
             "cores": 2,

@@ -5,7 +5,7 @@ import re
 
 import jax
 
-from benchmarks._hlo import kernels
+from benchmarks.timing.hlo import kernels
 
 
 def compiled(function, *args):

@@ -97,12 +97,3 @@ def test_families_that_resize_alike_are_those_of_the_table():
         antialias, corners = ("yes" if flag else "no" for flag in flags)
         row = f"| {method} | {antialias} | {corners} | {offset:g} |"
         assert f"{row} {', '.join(families)} |\n" in page
-
-
-def test_benchmark_lines_of_the_readme_are_in_the_full_table():
-    page = (ROOT / "docs" / "benchmarks.md").read_text()
-    lines = [
-        line for line in (ROOT / "README.md").read_text().splitlines() if "ms |" in line
-    ]
-    assert len(lines) > 10
-    assert all(line in page for line in lines)

@@ -4,16 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks._gradient_error import largest_error, sums_in_float64
-from benchmarks._programs import Program, TorchProgram
-from benchmarks._rivals import available
-from benchmarks.bench_lookup import (
-    draw_ids,
-    lookup,
-    pullback,
-    sum_of_rows,
-    torch_lookup,
-)
+from benchmarks.bench_lookup import draw_ids, pullback
+from benchmarks.rivals.gradient_error import largest_error, sums_in_float64
+from benchmarks.rivals.installed import available
+from benchmarks.rivals.lookup import lookup, sum_of_rows, torch_lookup
+from benchmarks.timing.programs import Program, TorchProgram
 
 # Row 2 gets 301 = 300 + 1, which bfloat16 rounds to 300; row 0 gets nothing.
 IDS = jnp.asarray([2] * 301 + [1, 1], jnp.int32)

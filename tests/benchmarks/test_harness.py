@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import jax.numpy as jnp
 import pytest
 
-from benchmarks import _harness
-from benchmarks._harness import Group, measure
-from benchmarks._programs import InTurn, Program, Started, TorchProgram
-from benchmarks._rivals import available
+from benchmarks.rivals.installed import available
+from benchmarks.timing import harness
+from benchmarks.timing.harness import Group, measure
+from benchmarks.timing.programs import InTurn, Program, Started, TorchProgram
 
 
 class Clock:
@@ -27,7 +27,7 @@ class Clock:
             self.now += next(times) / 1e3
             self.ran.append(name)
 
-        started = Started(run, {"fact of": name})
+        started = Started(run, lambda result: None, {"fact of": name})
         return SimpleNamespace(start=lambda: started)
 
 
@@ -35,7 +35,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     time = SimpleNamespace(perf_counter=lambda: clock.now)
-    monkeypatch.setattr(_harness, "time", time)
+    monkeypatch.setattr(harness, "time", time)
     return clock
 
 
@@ -108,6 +108,27 @@ def test_short_programs_are_called_several_times_per_sample(clock):
     assert found["attnax"]["ratio"] == 256
 
 
+def test_rounds_in_which_a_rival_was_ahead_are_counted(clock):
+    rivals = {
+        "limit": clock.program("limit", *WARM, 2, 2, 2, 2),
+        "attnax": clock.program("attnax", *WARM, 3, 3, 3, 3),
+        "a rival": clock.program("a rival", *WARM, 2, 4, 3, 2),
+    }
+    found = records(rivals, rounds=4)
+    assert [record["rounds_ahead"] for record in found.values()] == [4, 0, 2]
+
+
+def test_accelerators_get_the_calls_of_a_sample_at_once(clock, monkeypatch):
+    monkeypatch.setattr(harness.jax, "default_backend", lambda: "gpu")
+    waits = []
+    program = clock.program("limit", 2).start()._replace(wait=waits.append)
+    rivals = dict.fromkeys(("limit", "attnax"), SimpleNamespace(start=lambda: program))
+    records(rivals, rounds=2)
+    # Three calls tell the time of one; then samples of 10 ms, of 5 calls each.
+    assert len(clock.ran) == 2 * (3 + 2 * 5)
+    assert len(waits) == 2 * (3 + 2)
+
+
 def test_records_hold_what_is_known(clock):
     rivals = {name: clock.program(name, 2) for name in ("limit", "attnax")}
     facts = {"attnax": {"largest_error": 0.5}, "not timed": {"largest_error": 7}}
@@ -143,6 +164,7 @@ def test_programs_of_torch_run_both_ways():
     found = records(
         {
             "limit": TorchProgram(double, (x,)),
+            "attnax": TorchProgram(double, (x,)),
             "backward": TorchProgram(double, (x,), cotangent=x),
         },
         rounds=2,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from programs import compiled, put_out
 
-from benchmarks._hlo import kernels
+from benchmarks.timing.hlo import kernels
 
 X = jax.ShapeDtypeStruct((8, 16), jnp.float32)
 NARROW = jax.ShapeDtypeStruct((8, 16), jnp.bfloat16)

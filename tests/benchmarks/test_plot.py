@@ -5,12 +5,12 @@ import itertools
 import pytest
 from benchmark_records import timed
 
-from benchmarks._rows import origin, rows
+from benchmarks.report.rows import origin, rows
 
 pytest.importorskip("matplotlib")
 
-from benchmarks._panels import suite_panels, whole_panel
-from benchmarks._plot import draw, plot, plot_rows, styles
+from benchmarks.report.panels import suite_panels, whole_panel
+from benchmarks.report.plot import draw, plot, plot_rows, styles
 
 RIVALS = (
     "concatenation",

@@ -9,8 +9,7 @@ from jax import lax
 
 import attnax.functional as F
 
-from .bench_cos_sin import of_a_product
-from .bench_rotation import concatenation
+from ..rivals.plain_rope import concatenation, of_a_product
 
 
 class Rotation(NamedTuple):

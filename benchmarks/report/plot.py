@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from ._panels import Panel, suite_panels, whole_panel
-from ._report import number
-from ._rows import Row, half_spread, missed, origin, rows
+from .panels import Panel, suite_panels, whole_panel
+from .rows import Row, half_spread, missed, origin, rows
+from .tables import number
 
 # Okabe and Ito's colors, told apart by the color-blind; black is kept for attnax. Six
 # and seven have no common factor: no pair comes back before all 42 were used.

@@ -2,7 +2,7 @@
 
 import importlib.util
 
-from . import _torch
+from ..timing import pytorch
 
 PACKAGES = {
     "flax.nnx": ("flax",),
@@ -14,7 +14,7 @@ PACKAGES = {
 def available(rival: str) -> bool:
     """Whether the packages of `rival` are installed and can use JAX's device."""
     return all(
-        _torch.installed() if package == "torch" else importlib.util.find_spec(package)
+        pytorch.installed() if package == "torch" else importlib.util.find_spec(package)
         for package in PACKAGES[rival]
     )
 

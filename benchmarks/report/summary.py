@@ -2,8 +2,8 @@
 
 from math import comb
 
-from ._report import head, markdown, number, ratio, target
-from ._rows import Row, missed, rows
+from .rows import Row, missed, rows
+from .tables import head, markdown, number, ratio, target
 
 MIB = 2**20
 COSTS = {  # field and unit by column

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 
-from . import _torch
-from ._programs import Program, TorchProgram
+from ..timing import pytorch
+from ..timing.programs import Program, TorchProgram
 
 
 def sums_in_float64(ids, cotangent):
@@ -28,7 +28,7 @@ def _of_jax(program, rows):
 
 
 def _of_torch(program, rows):
-    weight, ids = map(_torch.tensor, program.args)
+    weight, ids = map(pytorch.tensor, program.args)
     out = program.function(weight.requires_grad_(), ids)
-    out.backward(_torch.tensor(program.cotangent))
+    out.backward(pytorch.tensor(program.cotangent))
     return weight.grad[rows].float().cpu().numpy()

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import _torch
+from ..timing import pytorch
 
 
 def equinox_rotation(head_dim, heads_first=False):
@@ -58,12 +58,12 @@ def transformers_cos_sin(head_dim):
 
     rope_parameters = {"rope_type": "default", "rope_theta": 10_000.0}
     config = LlamaConfig(head_dim=head_dim, rope_parameters=rope_parameters)
-    return LlamaRotaryEmbedding(config).to(_torch.device())
+    return LlamaRotaryEmbedding(config).to(pytorch.device())
 
 
 def torch_values(function, args):
     """Cos and sin `(seq_len, pairs)` that a function of PyTorch makes, as NumPy."""
-    made = (t[0].cpu().numpy() for t in function(*map(_torch.tensor, args)))
+    made = (t[0].cpu().numpy() for t in function(*map(pytorch.tensor, args)))
     return [t[:, : t.shape[1] // 2] for t in made]
 
 

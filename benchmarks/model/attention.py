@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import cases
-from ._model_rotations import one_token
+from .. import cases
+from .rotations import one_token
 
 
 class Sizes(NamedTuple):

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import jax
 
-from . import _torch
-from ._hlo import kernels
+from . import pytorch
+from .hlo import kernels
 
 
 class Started(NamedTuple):
@@ -35,6 +35,7 @@ class Program:
     args: tuple
 
     def start(self) -> Started:
+        """Compiles by XLA."""
         begin = time.perf_counter()
         # A function of its own: what was compiled before would come from a cache.
         lowered = jax.jit(lambda *args: self.function(*args)).lower(*self.args)
@@ -65,18 +66,19 @@ class TorchProgram:
     gradient_of: int = 0
 
     def start(self) -> Started:
-        args = tuple(map(_torch.tensor, self.args))
+        """Makes tensors, and compiles if that is asked for."""
+        args = tuple(map(pytorch.tensor, self.args))
         begin = time.perf_counter()
-        function = _torch.compile(self.function) if self.compiled else self.function
+        function = pytorch.compile(self.function) if self.compiled else self.function
         if self.cotangent is None:
-            call = _torch.forward(function, args)
+            call = pytorch.forward(function, args)
         else:
-            cotangent = _torch.tensor(self.cotangent)
-            call = _torch.backward(function, args, self.gradient_of, cotangent)
-        _torch.wait(call())  # the first call compiles
+            cotangent = pytorch.tensor(self.cotangent)
+            call = pytorch.backward(function, args, self.gradient_of, cotangent)
+        pytorch.wait(call())  # the first call compiles
         first_ms = (time.perf_counter() - begin) * 1e3
         facts = {"compile_ms": round(first_ms, 1)} if self.compiled else {}
-        return Started(call, _torch.wait, {**facts, **_torch.settings()})
+        return Started(call, pytorch.wait, {**facts, **pytorch.settings()})
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class InTurn:
     programs: tuple[Program, ...]
 
     def start(self) -> Started:
+        """Compiles all of them."""
         started = [program.start() for program in self.programs]
 
         def call():

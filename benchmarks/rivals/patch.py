@@ -8,7 +8,7 @@ import jax
 
 import attnax.functional as F
 
-from ._flax import with_param
+from .flax_param import with_param
 
 CHANNELS = 3
 

@@ -4,7 +4,7 @@ import textwrap
 from itertools import takewhile
 from typing import NamedTuple
 
-from ._rows import Row, by_suite
+from .rows import Row, by_suite
 
 LETTERS = 60  # of a line of a label
 LINE, GAP, GROUP = 0.145, 0.09, 0.07  # inches: of a line, between rows, between groups

@@ -1,9 +1,7 @@
 """Records as tables in Markdown, as the documentation shows them."""
 
-from collections.abc import Collection
-
-from ._machine import machine
-from ._rows import Row, by_suite, half_spread
+from ..timing.machine import machine
+from .rows import Row, by_suite, half_spread
 
 
 def report(records: list[dict]) -> str:
@@ -12,17 +10,12 @@ def report(records: list[dict]) -> str:
     return "\n\n".join([*map(timings, by_suite(records).values()), *_facts(counted)])
 
 
-def timings(rows: list[Row], cases: Collection[str] | None = None) -> str:
-    """A line per case, a column per rival, as multiples of the limit.
-
-    Of `cases` alone if they are given; the columns stay those of all rows.
-    """
+def timings(rows: list[Row]) -> str:
+    """A line per case, a column per rival, as multiples of the limit."""
     rivals = dict.fromkeys(name for row in rows for name in row.programs)
     rivals.pop("attnax", None)
     lines = head(["case", "limit"], ["attnax", "target", *rivals])
     for row in rows:
-        if cases is not None and row.case not in cases:
-            continue
         others = (row.programs.get(name) for name in rivals)
         lines.append(
             [

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import jax
 
-from ._machine import machine
-from ._programs import InTurn, Program, TorchProgram
+from .machine import machine
+from .programs import InTurn, Program, TorchProgram
 
 MAX_GROUP_SECONDS = 15.0  # a group of long programs gets fewer rounds
 MIN_ROUNDS = 7

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import cases
-from ._model_attention import (
+from .. import cases
+from .attention import (
     Cache,
     Sizes,
     Weights,

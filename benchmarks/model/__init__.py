@@ -1,0 +1,1 @@
+"""A small decoder, for the share of its parts."""

@@ -1,0 +1,1 @@
+"""What attnax is measured against."""

@@ -1,0 +1,1 @@
+"""Programs of any library, timed in turns."""
