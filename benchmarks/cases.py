@@ -1,7 +1,7 @@
 """Sizes of named models. Arrays stay below 32 MiB unless the name says otherwise.
 
-Above that, XLA's CPU backend takes fresh pages from the system at every allocation, and
-a ratio measures page faults.
+From there on an allocator takes fresh pages from the system at every call, unless it is
+told not to (`keep_pages`), and a ratio measures page faults.
 """
 
 from dataclasses import dataclass, replace

@@ -104,17 +104,18 @@ def _seconds(started, calls):
 
 
 def keep_pages():
-    """Makes glibc recycle the memory of arrays below 32 MiB.
+    """Makes glibc recycle all memory, of large arrays too.
 
-    Else it is a matter of luck whether an output of 16 MiB gets fresh pages from the
-    system at every call, and a copy then takes five times as long.
+    Else fresh pages come from the system, at every call for arrays from 32 MiB on, and
+    below by luck: a copy then takes five times as long, and rivals with more
+    temporaries pay more.
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
-        m_trim_threshold, m_mmap_threshold, m_arena_max = -1, -3, -8
-        mallopt(m_mmap_threshold, 32 << 20)
-        mallopt(m_trim_threshold, 1 << 30)
-        mallopt(m_arena_max, 1)
+        m_trim_threshold, m_mmap_max, m_arena_max = -1, -4, -8
+        settings = {m_mmap_max: 0, m_trim_threshold: 2**31 - 1, m_arena_max: 1}
+        if not all(mallopt(*setting) for setting in settings.items()):
+            raise OSError("keep_pages: glibc refused a setting of its allocator.")
 
 
 def _spread(values):
