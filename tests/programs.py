@@ -22,6 +22,21 @@ def put_out(function, *args):
     return [array for kernel in found for array in kernel.arrays]
 
 
+def loop_bodies(program):
+    """The text of every computation that a loop of a compiled program runs."""
+    text = program.as_text()
+    named = re.findall(r"^(?:ENTRY )?%?([\w.\-]+) \(.*?\n\}", text, re.M | re.S)
+    whole = re.finditer(r"^(?:ENTRY )?%?[\w.\-]+ \(.*?\n\}", text, re.M | re.S)
+    computations = dict(zip(named, (match[0] for match in whole), strict=True))
+    pending, seen = re.findall(r"body=%?([\w.\-]+)", text), set()
+    while pending:
+        name = pending.pop()
+        if name in computations and name not in seen:
+            seen.add(name)
+            pending += re.findall(r"%([\w.\-]+)", computations[name])
+    return [computations[name] for name in seen]
+
+
 def wide(arrays, above=0):
     """Shapes of the float32 and float64 arrays of more than `above` elements."""
     floats = (shape for dtype, shape in arrays if dtype in ("f32", "f64"))

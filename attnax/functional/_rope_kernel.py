@@ -98,11 +98,11 @@ def _interleaved_narrow(y, cos, sin, start):
 def _whole_pairs(y, cos, sin, start):
     """All of `y` as pairs, but for an odd channel at either end.
 
-    With cos and sin of all pairs, zeros where nothing turns, and which of them turn.
+    With cos and sin padded to all pairs, and the first and last pair that turns.
     """
     begin, first = start % 2, start // 2
     count = (y.shape[-1] - begin) // 2
-    z = y[..., begin : begin + 2 * count].reshape(*y.shape[:-1], -1, 2)
+    z = y[..., begin : begin + 2 * count].reshape(*y.shape[:-1], count, 2)
     last = first + cos.shape[-1]
     return z, _pad(cos, first, count), _pad(sin, first, count), first, last
 

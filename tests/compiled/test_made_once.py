@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
-from programs import compiled, cosines, phase_multiplications
+from programs import compiled, cosines, loop_bodies, phase_multiplications
 
 import attnax
 import attnax.functional as F
@@ -214,9 +214,11 @@ def test_layers_that_make_cos_and_sin_make_them_again_in_the_backward_pass(name)
 
 def in_loops(function, *args):
     """Multiplications of the phase: all of them, and those inside of loops."""
-    text = compiled(function, *args).as_text()
-    lines = re.findall(r"= u32\[[^\]]*\]\S* multiply\(.*", text)
-    return len(lines), sum("while/body" in line for line in lines)
+    program = compiled(function, *args)
+    multiply = r"= u32\[[^\]]*\]\S* multiply\("
+    bodies = loop_bodies(program)
+    found = re.findall(multiply, program.as_text())
+    return len(found), sum(len(re.findall(multiply, body)) for body in bodies)
 
 
 @pytest.mark.parametrize("name", (None, *REMAT))
@@ -342,3 +344,15 @@ def test_gradients_of_learned_frequencies_make_none_again(wrap):
         args = *ATTENTION, jnp.ones(32)
         assert cosines(function, *args) == 1
         assert cosines(jax.grad(function, argnums=(0, 1, 2, 3)), *args) == 1
+
+
+def test_mixed_ropes_make_them_once_for_all_heads():
+    params = F.MixedRopeParams(jnp.ones((2, 8, 32)))
+
+    def function(q, k, weight, positions):
+        q, k = (F.apply_mixed_rope(params, x, positions) @ weight for x in (q, k))
+        return jnp.sum(q**2) + jnp.sum(k**2)
+
+    x = jnp.ones((32, 8, 64))
+    args = x, x, WEIGHT, jnp.ones((32, 2))
+    assert cosines(function, *args) == cosines(gradient(function), *args) == 1
