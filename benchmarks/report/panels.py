@@ -26,9 +26,18 @@ def suite_panels(records: list[dict]) -> list[Panel]:
 
 
 def whole_panel(rows: list[Row]) -> Panel:
-    """One panel of rows of several suites, with whole names and limits."""
+    """One panel of rows of several suites, with whole names and limits.
+
+    Of attnax and its rivals alone: shares of a whole would need an axis of their own.
+    """
+    rows = [row._replace(programs=_without_parts(row)) for row in rows]
     labels = [_label(row.case, row.limit) for row in rows]
     return _panel("multiples of each case's limit", rows, labels)
+
+
+def _without_parts(row):
+    programs = row.rivals
+    return {"attnax": row.attnax, **programs} if row.attnax else programs
 
 
 def _suite(suite, rows):

@@ -131,15 +131,20 @@ def _draw_panel(axes, panel, style, limits):
     axes.set_yticks(panel.middles, labels, fontsize=8, linespacing=1.1)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8)
-    narrow = limits[1] / limits[0] < 6
-    subs = (1, 1.5, 2, 3, 5, 7) if narrow else (1, 2, 5)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_locator(LogLocator(subs=_ticks(limits[1] / limits[0])))
     axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(color="#E4E4E4", linewidth=0.7)
     axes.set_axisbelow(True)
     for side in ("left", "right", "top"):
         axes.spines[side].set_visible(False)
+
+
+def _ticks(ratio):
+    """Multiples of each power of ten that a range has room for."""
+    if ratio < 6:
+        return (1, 1.5, 2, 3, 5, 7)
+    return (1, 2, 5) if ratio < 1000 else (1,)
 
 
 def _tick(value, _):
