@@ -98,7 +98,7 @@ def _interleaved_narrow(y, cos, sin, start):
 def _whole_pairs(y, cos, sin, start):
     """All of `y` as pairs, but for an odd channel at either end.
 
-    With cos and sin padded to all pairs, and the first and last pair that turns.
+    With cos and sin padded to all pairs, and where those that turn start and stop.
     """
     begin, first = start % 2, start // 2
     count = (y.shape[-1] - begin) // 2

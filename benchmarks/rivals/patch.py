@@ -1,4 +1,4 @@
-"""Patch embeddings as others compute them: strided convolutions, all without bias."""
+"""Patch embeddings of others: convolutions and linear layers, all without bias."""
 
 import math
 from typing import NamedTuple

@@ -41,8 +41,7 @@ def test_gradient_of_learned_positions_fills_one_float32_table(dtype):
     assert len(arrays) <= 1 + narrow, arrays
     assert not narrow or wide(arrays) in ([], [(SEQ_LEN, D_MODEL)])
     # Positions: as in a lookup.
-    back = lambda weight, x, positions, g: pullback(learned)(weight, x, positions, g)
-    arrays = put_out(back, weight, x, POSITIONS, x)
+    arrays = put_out(pullback(learned), weight, x, POSITIONS, x)
     whole = [array for array in arrays if array[1] == weight.shape]
     assert len(whole) <= 2 + narrow
     assert len(wide(whole)) <= 2
