@@ -11,6 +11,7 @@ is written anew from the lines of benchmarks/results/<run>.jsonl:
     misses: run            the cases above their target
     ahead: run             the cases in which a rival is faster
     picture: run suite     a link to the picture of a suite, or of `headline`
+    accelerators: all      a section per run of `python -m benchmarks.device`, if any
 
 and the pictures are drawn.
 """
@@ -20,6 +21,7 @@ import os
 import pathlib
 import re
 
+from .report.devices import device_report
 from .report.headline import headline, headline_tables
 from .report.rows import by_suite, origin
 from .report.summary import costs, misses, rivals_ahead
@@ -28,10 +30,7 @@ from .report.tables import report
 ROOT = pathlib.Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-RUNS = {
-    path.stem: path
-    for path in sorted((ROOT / "benchmarks" / "results").glob("*-jax-*.jsonl"))
-}
+RESULTS = ROOT / "benchmarks" / "results"
 KINDS = {
     "tables": report,
     "headline": headline_tables,
@@ -39,9 +38,23 @@ KINDS = {
     "misses": misses,
     "ahead": rivals_ahead,
 }
+NAMES = ["picture", "accelerators", *KINDS]
 BLOCK = re.compile(
     r"^(<!-- (\w+): (\S+)(?: (\w+))? -->\n).*?^<!-- end -->$", re.S | re.M
 )
+
+
+def runs(results: pathlib.Path) -> tuple[dict, dict]:
+    """Returns the files of the whole suite, and those of the device command."""
+    suites, devices = {}, {}
+    for path in sorted(results.glob("*-jax-*.jsonl")):
+        with path.open() as lines:
+            of_device = "kind" in json.loads(next(lines))
+        (devices if of_device else suites)[path.stem] = path
+    return suites, devices
+
+
+RUNS, DEVICE_RUNS = runs(RESULTS)
 
 
 def main():
@@ -64,7 +77,8 @@ def written(page: pathlib.Path) -> str:
 
     def block(match):
         start, kind, run, suite = match.groups()
-        return f"{start}\n{_block(page, kind, run, suite)}\n\n<!-- end -->"
+        found = _block(page, kind, run, suite)
+        return f"{start}\n{found}\n\n<!-- end -->" if found else f"{start}<!-- end -->"
 
     return BLOCK.sub(block, text)
 
@@ -102,9 +116,10 @@ def draw(run: str, suite: str) -> None:
 
 def load(run: str) -> list[dict]:
     """The records of a run."""
-    if run not in RUNS:
-        raise ValueError(f"pages: no {run}.jsonl among the results: {list(RUNS)}")
-    records = [json.loads(line) for line in RUNS[run].read_text().splitlines()]
+    files = RUNS | DEVICE_RUNS
+    if run not in files:
+        raise ValueError(f"pages: no {run}.jsonl among the results: {list(files)}")
+    records = [json.loads(line) for line in files[run].read_text().splitlines()]
     if any(record.get("quick") for record in records):
         raise ValueError(f"pages: {run}.jsonl is a run with --quick, of tiny sizes.")
     return records
@@ -113,8 +128,10 @@ def load(run: str) -> list[dict]:
 def _block(page, kind, run, suite):
     if kind == "picture":
         return _link(page, run, suite)
+    if kind == "accelerators":
+        return "\n\n".join(device_report(name, load(name)) for name in DEVICE_RUNS)
     if kind not in KINDS:
-        raise ValueError(f"pages: {kind=} must be 'picture' or one of {list(KINDS)}")
+        raise ValueError(f"pages: {kind=} must be one of {NAMES}.")
     records = load(run)
     text = KINDS[kind](records)
     if kind in ("tables", "headline"):

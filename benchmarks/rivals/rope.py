@@ -48,6 +48,23 @@ def transformers_rotation(case, xs, cos, sin):
     return function, (xs[0], keys, *tables)
 
 
+def torch_concatenation(layout):
+    """The rotation of PyTorch tensors as nearly everyone writes it.
+
+    Cos and sin have the dtype of `x` and an axis for the heads.
+    """
+    import torch
+
+    def function(x, cos, sin):
+        if layout == "half":
+            a, b = x.chunk(2, dim=-1)
+            return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+        a, b = x[..., 0::2], x[..., 1::2]
+        return torch.stack([a * cos - b * sin, a * sin + b * cos], -1).flatten(-2)
+
+    return function
+
+
 def transformers_cos_sin(head_dim):
     """What makes cos and sin for Llama, of a tensor and positions `(1, seq_len)`.
 

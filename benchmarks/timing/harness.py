@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import jax
 
 from .machine import machine
-from .programs import InTurn, Program, TorchProgram
+from .programs import InTurn, Program, Started, TorchProgram
 
 MAX_GROUP_SECONDS = 15.0  # a group of long programs gets fewer rounds
 MIN_ROUNDS = 7
@@ -24,7 +24,8 @@ class Group:
     `target` is the multiple of the limit that attnax may take; `margins[name]` how many
     times as fast as that rival it shall be. `meta` goes into every record, and
     `facts[name]` into that of the rival `name`; `bytes_moved` is what the limit has to
-    read and write, where memory is the limit.
+    read and write, where memory is the limit, and `operations` how many additions and
+    multiplications it takes, where those are counted.
     """
 
     case: str
@@ -35,6 +36,7 @@ class Group:
     bytes_moved: int | None = None
     facts: dict[str, dict] = field(default_factory=dict)
     margins: dict[str, float] = field(default_factory=dict)
+    operations: int | None = None
 
 
 def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
@@ -42,47 +44,56 @@ def measure(group: Group, rounds: int, seed: int = 0) -> Iterator[dict]:
 
     Machines drift: only what ran in the same round is compared.
     """
-    samples = dict(_sampled(group, rounds, seed))
-    (_, limit), (_, attnax) = samples["limit"], samples["attnax"]
-    for name, (facts, times) in samples.items():
+    started = {name: program.start() for name, program in group.rivals.items()}
+    samples = sampled(started, rounds, seed)
+    limit, attnax = samples["limit"], samples["attnax"]
+    for name, times in samples.items():
         ratios = [t / l for t, l in zip(times, limit, strict=True)]
         moved = {}
         if group.bytes_moved is not None:
             per_second = group.bytes_moved / statistics.median(times) / 1e6
-            moved = {"gb_per_s": _rounded(per_second)}
+            moved = {"gb_per_s": rounded(per_second)}
         yield {
             "case": group.case,
             "rival": group.limit if name == "limit" else name,
             "is_limit": name == "limit",
-            "median_ms": _rounded(statistics.median(times)),
-            "iqr_ms": _rounded(_spread(times)),
-            "ratio": _rounded(statistics.median(ratios)),
-            "ratio_iqr": _rounded(_spread(ratios)),
+            "median_ms": rounded(statistics.median(times)),
+            "iqr_ms": rounded(spread(times)),
+            "ratio": rounded(statistics.median(ratios)),
+            "ratio_iqr": rounded(spread(ratios)),
             "rounds_ahead": sum(t < a for t, a in zip(times, attnax, strict=True)),
             "target": group.target if name == "attnax" else None,
             "margin": group.margins.get(name),
             "rounds": len(times),
             **moved,
-            **facts,
+            **started[name].facts,
             **group.facts.get(name, {}),
             **group.meta,
             **machine(),
         }
 
 
-def _sampled(group, rounds, seed):
-    """For each rival what is known of it, and its milliseconds in each round."""
-    started = {name: program.start() for name, program in group.rivals.items()}
+def sampled(
+    started: dict[str, Started],
+    rounds: int,
+    seed: int = 0,
+    most_seconds: float = MAX_GROUP_SECONDS,
+) -> dict[str, list[float]]:
+    """Returns the milliseconds of each program in each round, in one order of rounds.
+
+    There are fewer rounds, but at least `MIN_ROUNDS` or as many as asked for, where
+    all of them would take longer than `most_seconds`.
+    """
     once = {name: min(_seconds(s, 1) for _ in range(3)) for name, s in started.items()}
     shortest = _shortest_sample()
     calls = {name: max(1, round(shortest / s)) for name, s in once.items()}
     of_a_round = sum(calls[name] * once[name] for name in started)
-    rounds = min(rounds, max(MIN_ROUNDS, int(MAX_GROUP_SECONDS / of_a_round)))
+    rounds = min(rounds, max(MIN_ROUNDS, int(most_seconds / of_a_round)))
     order, times = random.Random(seed), {name: [] for name in started}
     for _ in range(rounds):
         for name in order.sample(list(started), len(started)):
             times[name].append(_seconds(started[name], calls[name]) * 1e3)
-    return {name: (started[name].facts, times[name]) for name in started}
+    return times
 
 
 def _shortest_sample():
@@ -118,11 +129,12 @@ def keep_pages():
             raise OSError("keep_pages: glibc refused a setting of its allocator.")
 
 
-def _spread(values):
-    """The range that holds the middle half."""
+def spread(values: list[float]) -> float:
+    """Returns the width of the range that holds the middle half."""
     lower, _, upper = statistics.quantiles(values, n=4)
     return upper - lower
 
 
-def _rounded(value):
+def rounded(value: float) -> float:
+    """Returns the value with four digits."""
     return float(f"{value:.4g}")

@@ -58,6 +58,15 @@ def kernels(compiled: jax.stages.Compiled) -> list[Instruction]:
     return found
 
 
+def phase_multiplications(compiled: jax.stages.Compiled) -> int:
+    """Returns how many multiplications of unsigned integers the program has.
+
+    The phase of exact cos and sin has some, and nothing else in attnax has any: if
+    cos and sin are made again somewhere, there are more of them.
+    """
+    return len(re.findall(r"= u32\[[^\]]*\]\S* multiply\(", compiled.as_text()))
+
+
 def _runs_nothing(opcode):
     # Accelerators have pairs of `copy-start` and `copy-done`, of which one does it.
     return opcode in _NO_KERNEL or opcode.endswith("-done")

@@ -6,6 +6,7 @@ Everything here may be called only if `installed()`.
 import importlib.metadata
 import importlib.util
 import os
+import sys
 
 import jax
 import numpy as np
@@ -87,3 +88,9 @@ def wait(result):
         import torch
 
         torch.cuda.synchronize()
+
+
+def free_memory() -> None:
+    """Gives memory that PyTorch keeps for later back to the device, if it was used."""
+    if (torch := sys.modules.get("torch")) and jax.default_backend() == "gpu":
+        torch.cuda.empty_cache()

@@ -1,0 +1,85 @@
+"""Cos and sin of positions: time, and errors against multi-precision."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import attnax.functional as F
+
+from .. import cases
+from ..rivals.installed import available
+from ..rivals.plain_rope import of_a_product
+from ..rivals.rope import transformers_cos_sin
+from ..timing.harness import Group
+from ..timing.programs import Program, TorchProgram
+from . import truth
+from .lines import error
+from .sizes import Sizes
+
+HEAD_DIM, BASE = 128, 10_000.0
+NEAR = 2**27  # positions below it are held to the first bound, others to the second
+BOUNDS = 1.2e-7, 6e-7
+
+
+def timed(sizes: Sizes):
+    """For many sequences at once and for one, against a float32 product."""
+    inv_freq = F.default_inv_freq(HEAD_DIM, BASE)
+    rounded = F.rope_inv_freq(HEAD_DIM, BASE)
+    exact = partial(F.rope_cos_sin, inv_freq=inv_freq)
+    plain = jax.vmap(of_a_product, (0, None))
+    for sequences in (sizes.sequences, 1):
+        positions = jnp.arange(sequences * sizes.positions).reshape(sequences, -1)
+        programs = {
+            "limit": Program(plain, (positions, rounded)),
+            "attnax": Program(exact, (positions,)),
+        }
+        if available("transformers"):
+            embedding = transformers_cos_sin(HEAD_DIM)
+            args = (jnp.zeros(()), positions)
+            programs["transformers, eager"] = TorchProgram(embedding, args)
+        yield _group(sequences, positions, programs)
+
+
+def _group(sequences, positions, programs):
+    written = 2 * positions.size * HEAD_DIM // 2 * 4
+    moved = written + positions.nbytes
+    programs["copy"] = Program(cases.copy, (cases.normal(0, (moved // 8,)),))
+    several = f"{sequences} sequences of " * (sequences > 1)
+    return Group(
+        f"cos and sin of {several}{positions.shape[-1]:,} positions",
+        "cos, sin of a float32 product",
+        programs,
+        0.25,
+        {"shape": (*positions.shape, HEAD_DIM // 2), "dtype": "float32"},
+        moved,
+    )
+
+
+def errors(sizes: Sizes):
+    """Largest errors over random positions, near and far, of both signs."""
+    rng, half = np.random.default_rng(0), sizes.error_positions // 2
+    near = rng.integers(-NEAR + 1, NEAR, half)
+    far = rng.integers(NEAR, 2**31, half) * rng.choice([-1, 1], half)
+    positions = np.concatenate([near, far]).astype(np.int32)
+    inv_freq = truth.frequencies(HEAD_DIM, BASE)
+    exact = jax.jit(
+        partial(F.rope_cos_sin, inv_freq=F.default_inv_freq(HEAD_DIM, BASE))
+    )
+    plain = jax.jit(of_a_product)
+    for rival, made in (
+        ("attnax", exact(positions)),
+        ("a float32 product", plain(positions, F.rope_inv_freq(HEAD_DIM, BASE))),
+    ):
+        largest = truth.largest_errors(*map(np.asarray, made), positions, inv_freq)
+        parts = largest[:half], largest[half:]
+        where = f"below {NEAR:,}", f"from {NEAR:,} on"
+        for errors, bound, name in zip(parts, BOUNDS, where, strict=True):
+            yield error(
+                f"cos and sin at {half:,} positions {name}",
+                "float32",
+                float(errors.max()),
+                bound=bound if rival == "attnax" else None,
+                rival=rival,
+            )

@@ -1,0 +1,72 @@
+"""Patch embeddings, forward and backward, against the convolution: time and errors."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import attnax.functional as F
+
+from .. import cases
+from ..bench_patch import embed, gradient, group, parts
+from ..rivals.patch import Case, convolve
+from .lines import error
+from .sizes import Sizes
+
+SIDE = 16
+SAMPLED = 64  # patches whose embeddings are compared with float64
+
+
+def timed(sizes: Sizes, dtype):
+    """Against the one matrix product of that shape, then the errors."""
+    pixels = sizes.image_size
+    name = f"ViT-B/16, {sizes.images} images of {pixels}"
+    size, patch = (pixels, pixels), (SIDE, SIDE)
+    case = Case(name, sizes.images, size, patch, sizes.embed_dim)
+    image = cases.normal(0, case.image_shape, dtype)
+    weight = cases.normal(1, (case.rows, case.width), dtype) / case.rows**0.5
+    patches = F.patchify(image, patch).reshape(-1, case.rows)
+    out = cases.normal(2, (case.batch, case.num_patches, case.width), dtype)
+    rivals = {"attnax": partial(embed, case), "convolution": partial(convolve, case)}
+    meta = {"shape": image.shape}
+    for part, programs in parts(rivals, weight, image, out, patches):
+        yield group(f"patches {name}", part, programs, dtype, meta)
+    yield from _errors(case, weight, image, patches, out)
+
+
+def _errors(case, weight, image, patches, out):
+    sampled = np.random.default_rng(0).choice(len(patches), min(SAMPLED, len(patches)))
+    forward = jax.jit(partial(embed, case))
+    made = forward(weight, image).reshape(-1, case.width)[sampled]
+    rows = np.asarray(patches[sampled], np.float64)
+    wide = np.asarray(weight, np.float64)
+    name = f"patches {case.name}"
+    yield _against(f"{name}, forward", made, rows, wide)
+
+    flat = out.reshape(-1, case.width)
+    (made,) = jax.jit(gradient(partial(embed, case), 1))(weight, image, out)
+    made = F.patchify(made, case.patch).reshape(-1, case.rows)[sampled]
+    rows = np.asarray(flat[sampled], np.float64)
+    yield _against(f"{name}, input gradient", made, rows, wide.T)
+
+    (made,) = jax.jit(gradient(partial(embed, case), 0))(weight, image, out)
+    # All patches of eight features: half of them the last ones.
+    features = np.r_[:4, case.rows - 4 : case.rows]
+    columns = np.asarray(patches[:, features], np.float64)
+    made = made[features]
+    yield _against(
+        f"{name}, weight gradient", made, columns.T, np.asarray(flat, np.float64)
+    )
+
+
+def _against(case, made, left, right):
+    """A product of float32 sums, or one unit of a narrow dtype, whichever is larger."""
+    expected, terms = left @ right, np.abs(left) @ np.abs(right)
+    errors = np.abs(np.asarray(made, np.float64) - expected)
+    bounds = left.shape[1] * 2.0**-24 * terms
+    if made.dtype != jnp.float32:
+        unit = float(jnp.finfo(made.dtype).eps)
+        bounds = np.maximum(bounds, np.abs(expected) * unit)
+    share = float((errors / bounds).max())
+    return error(case, made.dtype.name, float(errors.max()), share_of_bound=share)

@@ -1,0 +1,72 @@
+"""How large the arrays are: for an accelerator, and for a dry run on a CPU."""
+
+from typing import NamedTuple
+
+from .. import cases
+
+
+class Sizes(NamedTuple):
+    """Sizes that all steps read; every step needs less than 12 GiB of memory.
+
+    On an accelerator an array is larger than its caches, and a kernel takes longer than
+    what it takes to start it.
+    """
+
+    copied_mib: tuple[int, ...]
+    matmul: int
+    seq_len: int  # of float32 heads, and half of that of bfloat16 ones
+    positions: int
+    sequences: int  # of so many positions each
+    models: tuple[cases.Heads, ...]  # beside Llama
+    error_positions: int
+    error_seq_len: int
+    layers: tuple[int, ...]
+    layer_seq_len: int
+    tables: tuple[tuple[str, int, int], ...]  # name, vocab_size, d_model
+    tokens: int
+    images: int
+    image_size: int
+    embed_dim: int
+
+
+FULL = Sizes(
+    copied_mib=(64, 512, 2048),
+    matmul=8192,
+    seq_len=32_768,
+    positions=131_072,
+    sequences=16,
+    models=(
+        *(cases.LLAMA_FIRST, cases.LLAMA_META_FIRST, cases.LLAMA_KEYS, cases.LLAMA_1B),
+        *(cases.QWEN_VISION, cases.GEMMA, cases.NEOX, cases.GPT_J, cases.DEEPSEEK),
+    ),
+    error_positions=1_000_000,
+    error_seq_len=2048,
+    layers=(1, 32),
+    layer_seq_len=8192,
+    # Of their `config.json`.
+    tables=(
+        ("Llama-3.2-1B", 128_256, 2048),
+        ("Gemma-3-1B", 262_144, 1152),
+    ),
+    tokens=65_536,
+    images=512,
+    image_size=224,
+    embed_dim=768,
+)
+QUICK = Sizes(
+    copied_mib=(1,),
+    matmul=256,
+    seq_len=64,
+    positions=256,
+    sequences=2,
+    models=(cases.DEEPSEEK,),
+    error_positions=20_000,
+    error_seq_len=32,
+    layers=(1, 4),
+    layer_seq_len=16,
+    tables=(("a table", 500, 32), ("a larger table", 900, 16)),
+    tokens=256,
+    images=2,
+    image_size=32,
+    embed_dim=48,
+)

@@ -1,0 +1,67 @@
+"""What is measured, the most valuable first, for a time limit may cut it short."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from .. import cases
+from ..timing.harness import Group
+from . import cos_sin, layers, lookup, memory, patch, rotation
+from .sizes import Sizes
+
+KINDS = ("copy", "matmul", "rotation", "cos_sin", "layers", "lookup", "patch")
+DTYPES = (jnp.float32, jnp.bfloat16)
+LLAMA = cases.LLAMA, cases.LLAMA_META  # halves and interleaved pairs
+
+
+class Step(NamedTuple):
+    """A part that fails or is left out alone; `run()` gives groups and error lines."""
+
+    kind: str
+    name: str
+    run: Callable[[], Iterator[Group | dict]]
+
+
+def steps(sizes: Sizes) -> list[Step]:
+    """Returns all of them, in order."""
+    found = []
+
+    def add(kind, run, *args):
+        found.append(Step(kind, _name(run, args), partial(run, sizes, *args)))
+
+    add("copy", memory.copies)
+    add("matmul", memory.products)
+    for case in LLAMA:
+        for dtype in DTYPES:
+            add("rotation", rotation.timed, case, dtype)
+    add("cos_sin", cos_sin.timed)
+    add("cos_sin", cos_sin.errors)
+    for count in sizes.layers:
+        for dtype in DTYPES:
+            add("layers", layers.timed, count, dtype)
+    for case in LLAMA:
+        add("rotation", rotation.errors, case.layout)
+    for table in sizes.tables:
+        for dtype in DTYPES:
+            add("lookup", lookup.timed, table, dtype)
+    for dtype in DTYPES:
+        add("patch", patch.timed, dtype)
+    for case in (cases.LLAMA, cases.LLAMA_META_FIRST):
+        for dtype in DTYPES:
+            add("rotation", rotation.against_pytorch, case, dtype)
+    for case in LLAMA:
+        add("rotation", rotation.forms, case.layout)
+    for dtype in DTYPES:
+        add("rotation", rotation.decode, dtype)
+    for case in sizes.models:
+        for dtype in DTYPES:
+            add("rotation", rotation.timed, case, dtype)
+    return found
+
+
+def _name(run, args):
+    """Such as "timed Llama-3-8B float32"."""
+    words = (getattr(a, "name", None) or getattr(a, "__name__", str(a)) for a in args)
+    return " ".join([run.__name__, *words])
