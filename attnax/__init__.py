@@ -5,8 +5,6 @@ The names of most use stand here; `attnax.functional` holds the stateless functi
 libraries write.
 """
 
-from importlib.metadata import version as _version
-
 from . import functional as functional
 from . import interop as interop
 from . import nn as nn
@@ -20,4 +18,4 @@ from .nn import PositionalEncoding as PositionalEncoding
 from .nn import RotaryEmbedding as RotaryEmbedding
 from .nn import TokenEmbedding as TokenEmbedding
 
-__version__ = _version("attnax")
+__version__ = "0.1.0"

@@ -1,10 +1,12 @@
 """JAX in its strictest mode, jaxtyping's hook, and the hypothesis profiles."""
 
+import importlib.util
 import os
 
 import hypothesis
 import jax
 import jaxtyping
+import pytest
 
 # Four host devices for the sharding tests; read when the backend starts.
 os.environ["XLA_FLAGS"] = (
@@ -15,8 +17,12 @@ jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # Shapes and dtypes of every call are checked; `test_without_hook.py` runs the errors
-# once more without.
-if os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "1":
+# once more without. A machine with an accelerator may lack beartype.
+CHECKED = os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "1"
+if CHECKED and importlib.util.find_spec("beartype") is None:
+    os.environ["ATTNAX_TYPE_CHECKING"] = "0"  # what `refused` reads
+    CHECKED = False
+if CHECKED:
     jaxtyping.install_import_hook("attnax", "beartype.beartype")
 
 # No deadline anywhere: the first example of each shape pays for a compile.
@@ -26,3 +32,32 @@ hypothesis.settings.register_profile(
     "ci", max_examples=30, deadline=None, derandomize=True, print_blob=True
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_addoption(parser, pluginmanager):
+    """Without pytest-xdist, the options of it in pyproject.toml would be unknown."""
+    if not pluginmanager.hasplugin("xdist"):
+        for option in ("--numprocesses", "--dist"):
+            parser.addoption(option, help="ignored: pytest-xdist is not there")
+
+
+def pytest_configure(config):
+    """Only what is marked `device` is for whatever device there is."""
+    if not for_device(config):
+        jax.config.update("jax_platforms", "cpu")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """Processes that share an accelerator would get in each other's way."""
+    return 0 if for_device(config) else None
+
+
+def pytest_report_header():
+    """Says what differs from the usual run."""
+    return None if CHECKED else "attnax: annotations are not checked"
+
+
+def for_device(config):
+    """Whether this is `pytest -m device`."""
+    return config.option.markexpr == "device"

@@ -1,7 +1,9 @@
 """What several test files use."""
 
+import functools
 import os
 
+import jax
 import jax.numpy as jnp
 import jaxtyping
 import numpy as np
@@ -55,3 +57,35 @@ def refused(message):
         return pytest.raises(ValueError, match=message)
     errors = ValueError, jaxtyping.TypeCheckError
     return pytest.raises(errors, match=f"{message}|^Type-check error")
+
+
+def jitted(function):
+    """`function` under `jit`, compiled once for each shape and each setting.
+
+    Arguments that are arrays, or hold arrays, are traced; all others are static.
+    Outside `jit` every operation of the function compiles by itself for each shape,
+    which is what most of the time of a test went into. A test calls the function
+    itself where the point is what JAX does outside `jit`, or values that are known.
+    """
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        leaves, structure = jax.tree.flatten((args, kwargs))
+        traced = tuple(isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves)
+        arrays = [leaf for leaf, array in zip(leaves, traced, strict=True) if array]
+        # With their types, for 1, 1.0 and True are equal and mean different things.
+        settings = tuple(
+            None if array else (type(leaf), leaf)
+            for leaf, array in zip(leaves, traced, strict=True)
+        )
+        return _call(function, structure, settings, arrays)
+
+    return call
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _call(function, structure, settings, arrays):
+    arrays = iter(arrays)
+    leaves = [next(arrays) if setting is None else setting[1] for setting in settings]
+    args, kwargs = jax.tree.unflatten(structure, leaves)
+    return function(*args, **kwargs)
