@@ -8,6 +8,10 @@ import jax
 import jaxtyping
 import pytest
 
+# The threads of two processes on two cores would wait for each other: an oracle's
+# pseudo-inverse then takes fifty times as long. Read by the processes that pytest-xdist
+# starts.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Four host devices for the sharding tests; read when the backend starts.
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"

@@ -64,8 +64,10 @@ def jitted(function):
 
     Arguments that are arrays, or hold arrays, are traced; all others are static.
     Outside `jit` every operation of the function compiles by itself for each shape,
-    which is what most of the time of a test went into. A test calls the function
-    itself where the point is what JAX does outside `jit`, or values that are known.
+    which is what most of the time of a test went into. Tests call the function itself
+    where the point is what JAX does outside `jit`, or values that are known, and where
+    it does little but make exact cos and sin: they are one program already, which all
+    settings share.
     """
 
     @functools.wraps(function)

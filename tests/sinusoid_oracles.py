@@ -3,6 +3,8 @@
 A column is a function, an axis of coordinates and a frequency; `None` is zeros.
 """
 
+import functools
+
 import mpmath
 import numpy as np
 import oracles
@@ -13,12 +15,16 @@ PERIOD = 10_000
 def evaluate(coordinates, columns):
     """Float64 values of columns at coordinates `(..., num_axes)`, phases exact."""
     coordinates = np.asarray(coordinates)
+    values, where = np.unique(coordinates, return_inverse=True)
+    where = where.reshape(coordinates.shape)
+    angles = functools.cache(
+        lambda frequency: oracles.angles(values, [frequency])[:, 0]
+    )
     out = np.zeros((*coordinates.shape[:-1], len(columns)))
     for j, column in enumerate(columns):
         if column is not None:
             function, axis, frequency = column
-            angle = oracles.angles(coordinates[..., axis], [frequency])[..., 0]
-            out[..., j] = getattr(np, function)(angle)
+            out[..., j] = getattr(np, function)(angles(frequency)[where[..., axis]])
     return out
 
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import refused
+from helpers import jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,13 +47,19 @@ def as_array(values, dtype):
     return np.array(values, dtype)
 
 
+@jitted
+def transformed(lookup, ids):
+    """Rows compiled, mapped and rematerialized."""
+    return lookup(ids), jax.vmap(lookup)(ids[None])[0], jax.checkpoint(lookup)(ids)
+
+
 @everywhere
 @given(dtype=ax.integer_dtypes)
 def test_every_integer_dtype_eager_compiled_and_mapped(lookup, dtype):
     ids = np.array([4, 0, 2], dtype)
     expected = lookup(np.array([4, 0, 2]))
-    mapped = jax.vmap(lookup)(jnp.asarray(ids)[None])[0]
-    for actual in (lookup(ids), lookup(jnp.asarray(ids)), jax.jit(lookup)(ids), mapped):
+    eager = lookup(ids), lookup(jnp.asarray(ids))
+    for actual in (*eager, *transformed(lookup, ids)):
         np.testing.assert_array_equal(actual, expected)
 
 
@@ -63,11 +69,9 @@ def test_traced_values_out_of_range_are_nan_and_no_other_row(lookup, dtype, bad)
     ids = as_array([1, bad, 3], dtype)
     if ids is None:
         return
-    good = lookup(np.array([1, 0, 3]))
-    mapped = lambda ids: jax.vmap(lookup)(ids[None])[0]
-    rematerialized = jax.jit(jax.checkpoint(lookup))
-    for function in (jax.jit(lookup), mapped, rematerialized):
-        rows = function(jnp.asarray(ids))
+    good = np.asarray(lookup(np.array([1, 0, 3])))
+    for rows in transformed(lookup, ids):
+        rows = np.asarray(rows)
         assert np.isnan(rows[1]).all()
         np.testing.assert_array_equal(rows[0], good[0])
         np.testing.assert_array_equal(rows[2], good[2])

@@ -14,9 +14,18 @@ from benchmarks import pages
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+# Their code compiles dozens of programs. The README has some of each.
+LONG = {
+    *("modules", "patch", "patch_resize", "resize", "rope", "rope_axes"),
+    *("rope_layouts", "sinusoids", "text", "vision", "weights"),
+}
+with_code = [
+    pytest.param(page, marks=pytest.mark.slow) if page.stem in LONG else page
+    for page in PAGES
+]
 
 
-@named
+@pytest.mark.parametrize("page", with_code, ids=lambda page: page.stem)
 def test_python_blocks_run(page):
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
     names = {}

@@ -1,5 +1,7 @@
 """One test per transformation, on the whole path from positions to rotated `x`."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,12 +54,21 @@ def matrix(position, layout):
     return rope_oracles.matrix(ROPES[layout], 8, position)
 
 
-X = jnp.asarray(np.random.default_rng(0).normal(size=(2, 5, 3, 8)), jnp.float32)
+X = np.random.default_rng(0).normal(size=(2, 5, 3, 8)).astype(np.float32)
+X_OF_4_HEADS = np.concatenate([X, X[:, :, :1]], axis=2)
 POSITIONS = np.arange(10, dtype=np.int32).reshape(2, 5) * 7 - 20
 # Eight features of size at most 4, a few roundings each.
 CLOSE = {"rtol": 0, "atol": 4 * 8 * 2.0**-23}
 
 
+@functools.cache
+def plain(layout, heads=3):
+    """`X` rotated, under `jit` and without any other transformation."""
+    x = X if heads == 3 else X_OF_4_HEADS
+    return np.asarray(jax.jit(rotate, static_argnums=2)(x, POSITIONS, layout))
+
+
+@functools.cache
 def expected(layout, transposed=False):
     out = np.empty(X.shape)
     for index in np.ndindex(2, 5):
@@ -68,53 +79,61 @@ def expected(layout, transposed=False):
 
 @everything
 def test_jit(layout):
-    jitted = jax.jit(rotate, static_argnums=2)(X, POSITIONS, layout)
-    np.testing.assert_allclose(jitted, expected(layout), **CLOSE)
-    assert_same_bits(jitted, rotate(X, POSITIONS, layout))
+    np.testing.assert_allclose(plain(layout), expected(layout), **CLOSE)
+    assert_same_bits(plain(layout), rotate(jnp.asarray(X), POSITIONS, layout))
 
 
 @every_kernel
 def test_vjp(layout):
-    _, pullback = jax.vjp(lambda x: rotate(x, POSITIONS, layout), X)
-    (actual,) = pullback(X)
+    function = lambda x: rotate(x, POSITIONS, layout)
+    (actual,) = jax.jit(lambda x, g: jax.vjp(function, x)[1](g))(X, X)
     np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
 
 
 @every_kernel
 def test_jvp(layout):
     function = lambda x: rotate(x, POSITIONS, layout)
-    primal, tangent = jax.jvp(function, (X,), (X[::-1],))
+    primal, tangent = jax.jit(lambda x, dx: jax.jvp(function, (x,), (dx,)))(
+        X, X[:, :, ::-1]
+    )
     np.testing.assert_allclose(primal, expected(layout), **CLOSE)
-    assert_same_bits(tangent, function(X[::-1]))
+    assert_same_bits(tangent, plain(layout)[:, :, ::-1])
 
 
 @every_kernel
 def test_vmap(layout):
-    batched = rotate(X, POSITIONS, layout)
     function = lambda x, p: rotate(x, p, layout)
-    assert_same_bits(jax.vmap(function)(X, POSITIONS), batched)
-    for axis in (1, 2, 3):
-        moved = jax.vmap(function, (axis, 0), axis)(jnp.moveaxis(X, 0, axis), POSITIONS)
-        assert_same_bits(np.moveaxis(moved, axis, 0), batched)
+    axes = (0, 1, 2, 3)
+
+    @jax.jit
+    def mapped(xs, p):
+        pairs = zip(xs, axes, strict=True)
+        return [jax.vmap(function, (axis, 0), axis)(x, p) for x, axis in pairs]
+
+    moved = mapped([np.moveaxis(X, 0, axis) for axis in axes], POSITIONS)
+    for actual, axis in zip(moved, axes, strict=True):
+        assert_same_bits(np.moveaxis(np.asarray(actual), axis, 0), plain(layout))
 
 
 @every_kernel
 def test_vmap_with_one_side_unbatched(layout):
-    cos, sin = F.rotation(ROPES[layout], POSITIONS)
+    cos, sin = map(np.asarray, F.rotation(ROPES[layout], POSITIONS))
     function = lambda x, c, s: F.apply_rotation(ROPES[layout], x, c, s)
-    many_x = jax.vmap(function, (0, None, None))(X, cos[0], sin[0])
-    many_cos = jax.vmap(function, (None, 0, 0))(X[0], cos, sin)
+    many_x = jax.jit(jax.vmap(function, (0, None, None)))(X, cos[0], sin[0])
+    many_cos = jax.jit(jax.vmap(function, (None, 0, 0)))(X[0], cos, sin)
+    function = jax.jit(function)
     for i in range(2):
-        assert_same_bits(many_x[i], function(X[i], cos[0], sin[0]))
-        assert_same_bits(many_cos[i], function(X[0], cos[i], sin[i]))
+        assert_same_bits(np.asarray(many_x)[i], function(X[i], cos[0], sin[0]))
+        assert_same_bits(np.asarray(many_cos)[i], function(X[0], cos[i], sin[i]))
 
 
 @every_kernel
 def test_vmap_of_grad(layout):
     loss = lambda x, p: jnp.sum(rotate(x, p, layout) * jnp.cos(x))
-    actual = jax.vmap(jax.grad(loss))(X, POSITIONS)
+    actual = np.asarray(jax.jit(jax.vmap(jax.grad(loss)))(X, POSITIONS))
+    gradient = jax.jit(jax.grad(loss))
     for i in range(2):
-        assert_same_bits(actual[i], jax.grad(loss)(X[i], POSITIONS[i]))
+        assert_same_bits(actual[i], gradient(X[i], POSITIONS[i]))
 
 
 @every_kernel
@@ -124,7 +143,7 @@ def test_scan(layout):
         return carry, rotate(x, p, layout)
 
     _, stacked = lax.scan(step, 0.0, (X, POSITIONS))
-    assert_same_bits(stacked, rotate(X, POSITIONS, layout))
+    assert_same_bits(stacked, plain(layout))
 
 
 @every_kernel
@@ -137,7 +156,7 @@ def test_remat(layout):
 @every_kernel
 def test_hessian(layout):
     function = lambda x: jnp.sum(rotate(x[None], POSITIONS[0, :1], layout) ** 4)
-    actual = jax.hessian(function)(X[0, 0, :1])
+    actual = np.asarray(jax.jit(jax.hessian(function))(X[0, 0, :1]))
     turn = matrix(POSITIONS[0, 0], layout)
     diagonal = np.diag(12 * (turn @ np.asarray(X[0, 0, 0], np.float64)) ** 2)
     # Second derivatives of a fourth power: 12 * 4**2 * 8 terms.
@@ -149,19 +168,20 @@ def test_hessian(layout):
 @every_kernel
 def test_linear_transpose(layout):
     function = lambda x: rotate(x, POSITIONS, layout)
-    (actual,) = jax.linear_transpose(function, X)(X)
+    (actual,) = jax.jit(jax.linear_transpose(function, X))(X)
     np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
 
 
 @every_kernel
 def test_gradients_of_traced_cos_and_sin_in_every_mode(layout):
     cos, sin = F.rotation(ROPES[layout], POSITIONS[0])
+    x = jnp.asarray(X[0])
 
     @jax.jit  # thirty evaluations: outside, each would dispatch step by step
     def function(x, c, s):
         return F.apply_rotation(ROPES[layout], x, c, s)
 
-    check_grads(function, (X[0], cos, sin), order=2, atol=2e-2, rtol=2e-2)
+    check_grads(function, (x, cos, sin), order=2, atol=2e-2, rtol=2e-2)
 
 
 @everything
@@ -170,14 +190,14 @@ def test_shard_map(layout, axis_type):
     mesh = jax.make_mesh((2, 1), ("data", "model"), axis_types=(axis_type,) * 2)
     specs = (P("data", None, "model"), P("data"))
     function = lambda x, p: rotate(x, p, layout)
-    plain = function(X, POSITIONS)
+    unsharded = plain(layout)
     with jax.set_mesh(mesh):
         x, p = (
             jax.device_put(a, NamedSharding(mesh, s))
             for a, s in zip((X, POSITIONS), specs, strict=True)
         )
         mapped = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=specs[0])
-        assert_same_bits(jax.jit(mapped)(x, p), plain)
+        assert_same_bits(jax.jit(mapped)(x, p), unsharded)
         # Cos and sin of replicated positions meet an `x` that varies.
         one = jax.shard_map(
             lambda x: function(x, POSITIONS[:1]),
@@ -194,16 +214,15 @@ def test_shard_map(layout, axis_type):
 def test_sharding(layout, axis_type):
     mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(axis_type,) * 2)
     spec = P("data", None, "model", None)
-    x = jnp.concatenate([X, X[:, :, :1]], axis=2)
-    plain = rotate(x, POSITIONS, layout)
+    unsharded = plain(layout, heads=4)
     with jax.set_mesh(mesh):
-        sharded = jax.device_put(x, NamedSharding(mesh, spec))
+        sharded = jax.device_put(X_OF_4_HEADS, NamedSharding(mesh, spec))
         p = jax.device_put(POSITIONS, NamedSharding(mesh, P("data")))
         function = jax.jit(rotate, static_argnums=2)
         compiled = function.lower(sharded, p, layout).compile()
         actual = compiled(sharded, p)
         assert actual.sharding.is_equivalent_to(NamedSharding(mesh, spec), 4)
-        assert_same_bits(actual, plain)
+        assert_same_bits(actual, unsharded)
         assert "all-" not in compiled.as_text()
         loss = lambda x: jnp.sum(rotate(x, p, layout) ** 2)
         gradient = jax.jit(jax.grad(loss))(sharded)

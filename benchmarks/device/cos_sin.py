@@ -1,5 +1,6 @@
 """Cos and sin of positions: time, and errors against multi-precision."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -11,7 +12,7 @@ import attnax.functional as F
 from .. import cases
 from ..rivals.installed import available
 from ..rivals.plain_rope import of_a_product
-from ..rivals.rope import transformers_cos_sin
+from ..rivals.rope import torch_of_a_product, transformers_cos_sin
 from ..timing.harness import Group
 from ..timing.programs import Program, TorchProgram
 from . import truth
@@ -25,32 +26,43 @@ BOUNDS = 1.2e-7, 6e-7
 
 def timed(sizes: Sizes):
     """For many sequences at once and for one, against a float32 product."""
-    inv_freq = F.default_inv_freq(HEAD_DIM, BASE)
-    rounded = F.rope_inv_freq(HEAD_DIM, BASE)
-    exact = partial(F.rope_cos_sin, inv_freq=inv_freq)
-    plain = jax.vmap(of_a_product, (0, None))
     for sequences in (sizes.sequences, 1):
-        positions = jnp.arange(sequences * sizes.positions).reshape(sequences, -1)
-        programs = {
-            "limit": Program(plain, (positions, rounded)),
-            "attnax": Program(exact, (positions,)),
-        }
-        if available("transformers"):
-            embedding = transformers_cos_sin(HEAD_DIM)
-            args = (jnp.zeros(()), positions)
-            programs["transformers, eager"] = TorchProgram(embedding, args)
-        yield _group(sequences, positions, programs)
+        yield _group(sizes, sequences)
 
 
-def _group(sequences, positions, programs):
-    written = 2 * positions.size * HEAD_DIM // 2 * 4
-    moved = written + positions.nbytes
-    programs["copy"] = Program(cases.copy, (cases.normal(0, (moved // 8,)),))
+def against_pytorch(sizes: Sizes):
+    """The same beside PyTorch, eager and compiled, and transformers."""
+    if not available("torch"):
+        return
+    group = _group(sizes, sizes.sequences)
+    positions, rounded = group.rivals["limit"].args
+    rivals = {name: group.rivals[name] for name in ("limit", "attnax", "copy")}
+    for compiled in (False, True):
+        name = f"torch, {'compiled' if compiled else 'eager'}"
+        args = (positions, rounded)
+        rivals[name] = TorchProgram(torch_of_a_product, args, compiled)
+    if available("transformers"):
+        embedding = transformers_cos_sin(HEAD_DIM)
+        args = (jnp.zeros(()), positions)
+        rivals["transformers, eager"] = TorchProgram(embedding, args)
+    case = f"{group.case}, beside PyTorch"
+    yield replace(group, case=case, rivals=rivals, target=None)
+
+
+def _group(sizes, sequences):
+    positions = jnp.arange(sequences * sizes.positions).reshape(sequences, -1)
+    exact = partial(F.rope_cos_sin, inv_freq=F.default_inv_freq(HEAD_DIM, BASE))
+    plain = jax.vmap(of_a_product, (0, None))
+    moved = 2 * positions.size * HEAD_DIM // 2 * 4 + positions.nbytes
     several = f"{sequences} sequences of " * (sequences > 1)
     return Group(
-        f"cos and sin of {several}{positions.shape[-1]:,} positions",
+        f"cos and sin of {several}{sizes.positions:,} positions",
         "cos, sin of a float32 product",
-        programs,
+        {
+            "limit": Program(plain, (positions, F.rope_inv_freq(HEAD_DIM, BASE))),
+            "attnax": Program(exact, (positions,)),
+            "copy": Program(cases.copy, (cases.normal(0, (moved // 8,)),)),
+        },
         0.25,
         {"shape": (*positions.shape, HEAD_DIM // 2), "dtype": "float32"},
         moved,

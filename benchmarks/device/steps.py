@@ -48,6 +48,7 @@ def steps(sizes: Sizes) -> list[Step]:
             add("lookup", lookup.timed, table, dtype)
     for dtype in DTYPES:
         add("patch", patch.timed, dtype)
+    add("cos_sin", cos_sin.against_pytorch)
     for case in (cases.LLAMA, cases.LLAMA_META_FIRST):
         for dtype in DTYPES:
             add("rotation", rotation.against_pytorch, case, dtype)

@@ -65,6 +65,12 @@ def torch_concatenation(layout):
     return function
 
 
+def torch_of_a_product(positions, inv_freq):
+    """Cos and sin of a float32 product, of PyTorch tensors."""
+    angle = positions.float()[..., None] * inv_freq
+    return angle.cos(), angle.sin()
+
+
 def transformers_cos_sin(head_dim):
     """What makes cos and sin for Llama, of a tensor and positions `(1, seq_len)`.
 

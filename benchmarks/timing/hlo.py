@@ -58,13 +58,13 @@ def kernels(compiled: jax.stages.Compiled) -> list[Instruction]:
     return found
 
 
-def phase_multiplications(compiled: jax.stages.Compiled) -> int:
-    """Returns how many multiplications of unsigned integers the program has.
+def phases(text: str) -> int:
+    """Returns how many multiplications of unsigned integers a program's text has.
 
     The phase of exact cos and sin has some, and nothing else in attnax has any: if
     cos and sin are made again somewhere, there are more of them.
     """
-    return len(re.findall(r"= u32\[[^\]]*\]\S* multiply\(", compiled.as_text()))
+    return len(re.findall(r"= u32\[[^\]]*\]\S* multiply\(", text))
 
 
 def _runs_nothing(opcode):

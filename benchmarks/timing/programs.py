@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 
 from . import pytorch
-from .hlo import kernels, phase_multiplications
+from .hlo import kernels, phases
 
 
 class Started(NamedTuple):
@@ -47,7 +47,7 @@ class Program:
             "compile_ms": round(compile_ms, 1),
             "temporary_bytes": _temporary_bytes(compiled),
             "kernels": len(kernels(compiled)),
-            "phase_multiplications": phase_multiplications(compiled),
+            "phase_multiplications": phases(compiled.as_text()),
         }
         return Started(call, jax.block_until_ready, facts)
 

@@ -32,11 +32,12 @@ def example():
 
 @pytest.fixture(scope="module")
 def embedding(example):
-    return example.VisionTransformer(jax.random.key(0)).embedding
+    return eqx.filter_jit(example.VisionTransformer)(jax.random.key(0)).embedding
 
 
 def images_of(height, width):
-    return jax.random.uniform(jax.random.key(1), (3, height, width, 1))
+    rng = np.random.default_rng(1)
+    return jnp.asarray(rng.uniform(size=(3, height, width, 1)), jnp.float32)
 
 
 def test_no_image_is_on_both_sides(example):
@@ -59,14 +60,17 @@ def test_distorted_images_are_other_images_of_the_same_size(example):
 
 def test_at_the_trained_size_all_ways_agree(example, embedding):
     images = images_of(8, 8)
-    expected = np.asarray(embedding(images))
+    expected = np.asarray(eqx.filter_jit(embedding)(images))
     for way in example.WAYS:
-        np.testing.assert_allclose(way(embedding, images), expected, atol=1e-6)
+        actual = eqx.filter_jit(way)(embedding, images)
+        np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 def test_ways_differ_where_they_should(example, embedding):
     images = images_of(8, 12)
-    resized, patches, swapped, read_on = (w(embedding, images) for w in example.WAYS)
+    resized, patches, swapped, read_on = (
+        eqx.filter_jit(way)(embedding, images) for way in example.WAYS
+    )
     assert resized.shape == swapped.shape == read_on.shape == (3, 25, 48)
     assert patches.shape == (3, 17, 48)  # as many as trained
     assert not np.allclose(resized, swapped) and not np.allclose(resized, read_on)
@@ -113,11 +117,12 @@ def test_a_few_steps_train_and_are_recorded(example, tmp_path, monkeypatch, caps
 
 def test_a_batch_is_read_as_each_image(example, monkeypatch):
     monkeypatch.setattr(example, "NUM_LAYERS", 1)
-    model = example.VisionTransformer(jax.random.key(0))
+    model = eqx.filter_jit(example.VisionTransformer)(jax.random.key(0))
     images = images_of(6, 10)
-    logits = eqx.filter_vmap(model)(images)
-    tokens = model.embedding(images)
-    np.testing.assert_allclose(logits, jax.vmap(model.classify)(tokens), atol=1e-5)
+    logits = eqx.filter_jit(eqx.filter_vmap(model))(images)
+    tokens = eqx.filter_jit(model.embedding)(images)
+    one_by_one = jax.vmap(model.classify)(tokens)
+    np.testing.assert_allclose(logits, one_by_one, atol=1e-5)
 
 
 def test_figures_of_the_page_are_those_recorded(example):

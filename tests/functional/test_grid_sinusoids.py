@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sinusoid_oracles as so
 import strategies as ax
-from helpers import assert_same_bits, refused
+from helpers import assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -18,7 +18,10 @@ NEAR, FAR = 1.2e-7, 6e-7
 GRIDS = ((3, 5), (7, 4), (1, 2), (2, 9), (8, 3), (5, 1), (1, 1))
 WIDTHS = (4, 12, 64)
 VIDEOS = ((2, 3, 5), (4, 5, 3), (1, 1, 2), (3, 7, 4), (5, 2, 9), (2, 8, 3))
-grids, widths = st.sampled_from(GRIDS), st.sampled_from(WIDTHS)
+# The patches of all of them as those of one: no row depends on the others.
+PATCHES = np.concatenate([F.positions_from_grid(sizes) for sizes in GRIDS])
+OF_VIDEOS = np.concatenate([F.positions_from_grid(sizes) for sizes in VIDEOS])
+SMALLEST = [(PATCHES[-1:], WIDTHS[0])]
 
 FAMILIES = (
     ("rt_detr", so.grid_rows_first),
@@ -35,16 +38,13 @@ def error(actual, expected):
     return np.abs(np.asarray(actual, np.float64) - expected).max()
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("sizes", GRIDS)
+@pytest.mark.parametrize("patches, width", [(PATCHES, w) for w in WIDTHS] + SMALLEST)
 @pytest.mark.parametrize("family, oracle", FAMILIES)
-def test_families_on_grids(family, oracle, sizes, width):
-    grid = F.positions_from_grid(sizes)
-    actual = F.grid_sinusoids(grid, width, **grid_sinusoid_options(family))
-    assert error(actual, oracle(grid, width)) <= NEAR
+def test_families_on_grids(family, oracle, patches, width):
+    actual = F.grid_sinusoids(patches, width, **grid_sinusoid_options(family))
+    assert error(actual, oracle(patches, width)) <= NEAR
 
 
-@pytest.mark.parametrize("sizes", GRIDS)
 @pytest.mark.parametrize(
     "family, options, oracle, prefix",
     (
@@ -56,11 +56,10 @@ def test_families_on_grids(family, oracle, sizes, width):
         ("timm", {"interleave_sin_cos": True}, so.grid_rows_first, 0),
     ),
 )
-def test_families_with_settings(family, options, oracle, prefix, sizes):
-    grid = F.positions_from_grid(sizes)
-    actual = F.grid_sinusoids(grid, 12, **grid_sinusoid_options(family, **options))
+def test_families_with_settings(family, options, oracle, prefix):
+    actual = F.grid_sinusoids(PATCHES, 12, **grid_sinusoid_options(family, **options))
     assert not np.asarray(actual[:prefix]).any()
-    assert error(actual[prefix:], oracle(grid, 12)) <= NEAR
+    assert error(actual[prefix:], oracle(PATCHES, 12)) <= NEAR
 
 
 @pytest.mark.parametrize("sizes", GRIDS)
@@ -68,21 +67,18 @@ def test_diffusers_scales_positions_exactly(sizes):
     options = grid_sinusoid_options(
         "diffusers", grid_size=sizes, base_size=7, interpolation_scale=1.875
     )
-    grid = F.positions_from_grid(sizes)
     scales = [7 / size / 1.875 for size in sizes]
-    expected = so.grid_columns_first(grid, 12, scales)
-    assert error(F.grid_sinusoids(grid, 12, **options), expected) <= NEAR
+    expected = so.grid_columns_first(PATCHES, 12, scales)
+    assert error(F.grid_sinusoids(PATCHES, 12, **options), expected) <= NEAR
 
 
-@pytest.mark.parametrize("sizes", VIDEOS)
 @pytest.mark.parametrize("width", (16, 48))
-def test_cogvideox_gives_frames_a_quarter(sizes, width):
+def test_cogvideox_gives_frames_a_quarter(width):
     options = grid_sinusoid_options(
         "cogvideox", spatial_interpolation_scale=1.875, temporal_interpolation_scale=0.5
     )
-    grid = F.positions_from_grid(sizes)
-    expected = so.cogvideox(grid, width, (2.0, 1 / 1.875, 1 / 1.875))
-    assert error(F.grid_sinusoids(grid, width, **options), expected) <= NEAR
+    expected = so.cogvideox(OF_VIDEOS, width, (2.0, 1 / 1.875, 1 / 1.875))
+    assert error(F.grid_sinusoids(OF_VIDEOS, width, **options), expected) <= NEAR
 
 
 @given(data=st.data(), far=st.booleans())
@@ -93,9 +89,8 @@ def test_any_int32_coordinate(data, far):
     assert error(actual, expected) <= (FAR if far else NEAR)
 
 
-@given(sizes=grids, width=widths)
-def test_each_axis_is_a_sinusoid_of_its_own(sizes, width):
-    grid = F.positions_from_grid(sizes)
+@pytest.mark.parametrize("grid, width", [(PATCHES, w) for w in WIDTHS] + SMALLEST)
+def test_each_axis_is_a_sinusoid_of_its_own(grid, width):
     for layout in ("interleaved", "sin_cos", "cos_sin"):
         options = {"layout": layout, "frequency_shift": 0.25, "base": 100.0}
         actual = F.grid_sinusoids(
@@ -107,9 +102,8 @@ def test_each_axis_is_a_sinusoid_of_its_own(sizes, width):
 
 
 def test_shares_are_ratios():
-    grid = F.positions_from_grid((3, 5))
-    actual = F.grid_sinusoids(grid, 4, axis_shares=(2, 2))
-    assert_same_bits(actual, F.grid_sinusoids(grid, 4))
+    actual = F.grid_sinusoids(PATCHES, 4, axis_shares=(2, 2))
+    assert_same_bits(actual, F.grid_sinusoids(PATCHES, 4))
 
 
 def test_one_axis_is_the_sinusoids():
@@ -118,9 +112,9 @@ def test_one_axis_is_the_sinusoids():
     assert_same_bits(actual, F.sinusoids(positions, 6))
 
 
-@given(sizes=st.sampled_from(VIDEOS), layout=st.sampled_from(("sin_cos", "cos_sin")))
-def test_one_block_of_all_axes_moves_features_only(sizes, layout):
-    grid = F.positions_from_grid(sizes)
+@pytest.mark.parametrize("grid", (OF_VIDEOS, OF_VIDEOS[-1:]), ids=len)
+@pytest.mark.parametrize("layout", ("sin_cos", "cos_sin"))
+def test_one_block_of_all_axes_moves_features_only(layout, grid):
     options = {"axis_order": (2, 0, 1), "axis_shares": (1, 2, 3), "layout": layout}
     of_each = np.asarray(F.grid_sinusoids(grid, 24, **options))
     of_all = F.grid_sinusoids(grid, 24, per_axis=False, **options)
@@ -130,9 +124,8 @@ def test_one_block_of_all_axes_moves_features_only(sizes, layout):
 
 
 def test_interleaved_needs_no_blocks():
-    grid = F.positions_from_grid((3, 5))
-    of_each = F.grid_sinusoids(grid, 12, layout="interleaved")
-    of_all = F.grid_sinusoids(grid, 12, layout="interleaved", per_axis=False)
+    of_each = F.grid_sinusoids(PATCHES, 12, layout="interleaved")
+    of_all = F.grid_sinusoids(PATCHES, 12, layout="interleaved", per_axis=False)
     assert_same_bits(of_all, of_each)
 
 
@@ -153,21 +146,28 @@ def test_interleaved_needs_no_blocks():
     ids=str,
 )
 def test_each_option_alone_changes_the_result(option):
-    grid = F.positions_from_grid((3, 5))
-    plain, changed = F.grid_sinusoids(grid, 12), F.grid_sinusoids(grid, 12, **option)
-    assert np.abs(np.asarray(changed)[:15] - np.asarray(plain)).max() > 1e-3
+    plain = np.asarray(F.grid_sinusoids(PATCHES, 12))
+    changed = np.asarray(F.grid_sinusoids(PATCHES, 12, **option))
+    assert np.abs(changed[: len(plain)] - plain).max() > 1e-3
+
+
+def with_prefix(coordinates):
+    return F.grid_sinusoids(
+        coordinates,
+        12,
+        axis_order=(1, 0),
+        position_scale=(0.5, 3.0),
+        num_prefix_tokens=2,
+    )
 
 
 @given(data=st.data())
 def test_batch_equals_vmap_and_jit_equals_eager(data):
     coordinates = jnp.asarray(data.draw(ax.positions((2, 3, 5, 2))))
-    make = lambda c: F.grid_sinusoids(
-        c, 12, axis_order=(1, 0), position_scale=(0.5, 3.0), num_prefix_tokens=2
-    )
-    eager = make(coordinates)
+    eager = with_prefix(coordinates)
     assert eager.shape == (2, 3, 7, 12)
-    assert_same_bits(jax.vmap(jax.vmap(make))(coordinates), eager)
-    assert_same_bits(jax.jit(make)(coordinates), eager)
+    assert_same_bits(jax.vmap(jax.vmap(with_prefix))(coordinates), eager)
+    assert_same_bits(jax.jit(with_prefix)(coordinates), eager)
 
 
 @pytest.mark.parametrize("layout", ("interleaved", "sin_cos", "cos_sin"))
@@ -183,11 +183,9 @@ def test_no_patches_are_no_rows(layout, numerics):
 
 @pytest.mark.parametrize("shape", ((0, 3, 2), (4, 0, 3), (4, 3, 0)))
 def test_no_pixels_are_no_features(shape):
+    make = jitted(F.detr_sinusoids)
     for options in ({}, {"scale": None}, {"pixel_centers": True}):
-        assert F.detr_sinusoids(np.zeros(shape, bool), 8, **options).shape == (
-            *shape,
-            8,
-        )
+        assert make(np.zeros(shape, bool), 8, **options).shape == (*shape, 8)
 
 
 def test_float32_of_integers_that_leave_int32():

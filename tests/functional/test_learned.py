@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -15,6 +15,8 @@ from jax.test_util import check_grads
 import attnax.functional as F
 
 NUM_POSITIONS = 9
+
+add = jitted(F.apply_learned_positional_embedding)
 
 
 def draw_params(data, dtype=jnp.float32, d_model=6):
@@ -28,32 +30,51 @@ def test_adds_the_row_of_each_position_and_rounds_once(data, dtype, table, batch
     x = data.draw(ax.floats((*batch, 5, 6), dtype))
     some = data.draw(ax.integers((*batch, 5), 0, NUM_POSITIONS - 1))
     wide_x, weight = (np.asarray(a, np.float32) for a in (x, params.weight))
-    prefix = F.apply_learned_positional_embedding(params, x)
-    explicit = F.apply_learned_positional_embedding(params, x, some)
+    prefix, explicit = add(params, x), add(params, x, some)
     for actual, rows in ((prefix, weight[:5]), (explicit, weight[some])):
-        assert_same_bits(actual, jnp.asarray(wide_x + rows).astype(dtype))
+        assert_same_bits(actual, (wide_x + rows).astype(dtype))
+
+
+@given(data=st.data(), dtype=ax.dtypes)
+def test_eager_is_compiled(data, dtype):
+    params = draw_params(data)
+    x = data.draw(ax.floats((2, 5, 6), dtype))
+    some = data.draw(ax.integers((2, 5), 0, NUM_POSITIONS - 1))
+    for args in ((params, x), (params, x, some)):
+        assert_same_bits(add(*args), F.apply_learned_positional_embedding(*args))
 
 
 @given(data=st.data(), dtype=ax.dtypes)
 def test_prefix_is_the_explicit_form(data, dtype):
     params = draw_params(data)
     x = data.draw(ax.floats((2, 5, 6), dtype))
-    apply = jax.jit(F.apply_learned_positional_embedding)
-    assert_same_bits(apply(params, x), apply(params, x, jnp.arange(5)))
-    assert_same_bits(
-        apply(params, x), apply(params, x, jnp.zeros((2, 1), int) + jnp.arange(5)[None])
-    )
+    expected, positions = add(params, x), np.arange(5)
+    assert_same_bits(add(params, x, positions), expected)
+    assert_same_bits(add(params, x, np.stack([positions, positions])), expected)
+
+
+@jax.jit
+def mapped_add(params, x, positions):
+    """With positions of each row, and with those of the first for all."""
+    apply = F.apply_learned_positional_embedding
+    mapped = jax.vmap(apply, (None, 0, 0))(params, x, positions)
+    return mapped, jax.vmap(apply, (None, 0, None))(params, x, positions[0])
 
 
 @given(data=st.data())
 def test_batch_equals_vmap(data):
     params = draw_params(data)
     x = data.draw(ax.floats((2, 5, 6)))
-    some = jnp.asarray(data.draw(ax.integers((2, 5), 0, NUM_POSITIONS - 1)))
-    apply = lambda x, p: F.apply_learned_positional_embedding(params, x, p)
-    assert_same_bits(jax.vmap(apply)(x, some), apply(x, some))
-    shared = jax.vmap(apply, (0, None))(x, some[0])
-    assert_same_bits(shared, apply(x, some[:1]))
+    some = data.draw(ax.integers((2, 5), 0, NUM_POSITIONS - 1))
+    mapped, shared = mapped_add(params, x, some)
+    assert_same_bits(mapped, add(params, x, some))
+    assert_same_bits(shared, add(params, x, some[:1]))
+
+
+@jax.jit
+def pulled_back(cotangent, params, x, positions):
+    apply = lambda *args: F.apply_learned_positional_embedding(*args, positions)
+    return jax.vjp(apply, params, x)[1](cotangent)
 
 
 @given(data=st.data(), batch=ax.batches)
@@ -62,8 +83,7 @@ def test_gradient_of_the_table_adds_up_its_uses(data, batch):
     x = data.draw(ax.floats((*batch, 5, 6)))
     some = data.draw(ax.integers((*batch, 5), 0, NUM_POSITIONS - 1))
     cotangent = data.draw(ax.floats(x.shape))
-    apply = lambda p, x: F.apply_learned_positional_embedding(p, x, some)
-    table, direct = jax.vjp(apply, params, x)[1](cotangent)
+    table, direct = pulled_back(cotangent, params, x, some)
     assert_same_bits(direct, cotangent)
     expected = np.zeros(params.weight.shape)
     np.add.at(expected, some, np.asarray(cotangent, np.float64))
@@ -73,31 +93,28 @@ def test_gradient_of_the_table_adds_up_its_uses(data, batch):
 
 @pytest.mark.parametrize("explicit", (False, True))
 def test_gradient_of_a_narrow_table_adds_up_in_float32(explicit):
-    x = jnp.zeros((4096, 2, 3), jnp.bfloat16)
-    positions = jnp.arange(2)[None] if explicit else None
-
-    def apply(weight):
-        params = F.LearnedPositionalEmbeddingParams(weight=weight)
-        return F.apply_learned_positional_embedding(params, x, positions)
-
-    _, pullback = jax.vjp(apply, jnp.zeros((4, 3), jnp.bfloat16))
-    (gradient,) = pullback(jnp.full(x.shape, 0.01, jnp.bfloat16))
+    x = np.zeros((4096, 2, 3), jnp.bfloat16)
+    positions = np.arange(2)[None] if explicit else None
+    weight = jnp.zeros((4, 3), jnp.bfloat16)
+    params = F.LearnedPositionalEmbeddingParams(weight=weight)
+    cotangent = np.full(x.shape, 0.01, jnp.bfloat16)
+    gradient = pulled_back(cotangent, params, x, positions)[0].weight
+    gradient = np.asarray(gradient, np.float64)
     exact = 4096 * float(jnp.bfloat16(0.01))
-    np.testing.assert_allclose(
-        np.asarray(gradient[:2], np.float64), exact, rtol=2.0**-8
-    )
-    np.testing.assert_array_equal(np.asarray(gradient[2:], np.float32), 0.0)
+    np.testing.assert_allclose(gradient[:2], exact, rtol=2.0**-8)
+    np.testing.assert_array_equal(gradient[2:], 0.0)
 
 
 def test_forward_mode():
-    weight = jax.random.normal(jax.random.key(0), (NUM_POSITIONS, 3))
+    weight = np.random.default_rng(0).normal(size=(NUM_POSITIONS, 3))
+    weight = jnp.asarray(weight.astype(np.float32))
+    x, some = np.ones((2, 3, 3), np.float32), np.array([[1, 1, 8], [0, 3, 1]])
 
+    @jax.jit
     def apply(weight):
-        params = F.LearnedPositionalEmbeddingParams(weight=jnp.asarray(weight))
-        some = jnp.array([[1, 1, 8], [0, 3, 1]])
-        return (
-            F.apply_learned_positional_embedding(params, jnp.ones((2, 3, 3)), some) ** 2
-        )
+        params = F.LearnedPositionalEmbeddingParams(weight=weight)
+        rows = F.apply_learned_positional_embedding(params, jnp.asarray(x), some)
+        return rows**2
 
     check_grads(apply, (weight,), order=2, atol=0.1, rtol=0.05)
 
@@ -106,16 +123,16 @@ def test_forward_mode():
 def test_sharded_batch(axis_type):
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
     params = F.init_learned_positional_embedding(jax.random.key(1), 9, 8)
-    x = jax.random.normal(jax.random.key(0), (4, 6, 8))
+    x = np.random.default_rng(0).normal(size=(4, 6, 8))
+    x = x.astype(params.weight.dtype)
     positions = np.arange(24, dtype=np.int32).reshape(4, 6) % 9
-    apply = F.apply_learned_positional_embedding
-    plain = apply(params, x), apply(params, x, positions)
+    plain = add(params, x), add(params, x, positions)
     with jax.set_mesh(mesh):
         x = jax.device_put(x, NamedSharding(mesh, P("a")))
         positions = jax.device_put(positions, NamedSharding(mesh, P("a")))
         params = jax.device_put(params, NamedSharding(mesh, P()))
         for actual, expected in zip(
-            (jax.jit(apply)(params, x), jax.jit(apply)(params, x, positions)),
+            (add(params, x), add(params, x, positions)),
             plain,
             strict=True,
         ):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +13,16 @@ import attnax.functional as F
 
 PATCH = (2, 3)
 GRIDS = ((2, 3), (1, 1), (3, 2), (1, 6))
+pack_patches = jitted(F.pack_patches)
+project = jitted(F.apply_patch_projection)
+
+
+def unpack_patches(packed, *args, **options):
+    """Inside `jit`, of which grids and masks stay outside."""
+    unpack = lambda patches: F.unpack_patches(
+        packed._replace(patches=patches), *args, **options
+    )
+    return jax.jit(unpack)(packed.patches)
 
 
 def images(dtype=np.float32, grids=GRIDS, channels=2):
@@ -48,13 +58,18 @@ def packed_by_loops(pictures, max_patches, order="HWC"):
 @pytest.mark.parametrize("max_patches", (6, 9))
 def test_rows_are_the_patches_of_each_image(kind, dtype, order, max_patches):
     pictures = [kind(image) for image in images(dtype)]
-    packed = F.pack_patches(pictures, PATCH, max_patches, patch_order=order)
+    pack, unpack = (
+        (F.pack_patches, F.unpack_patches)
+        if kind is np.asarray
+        else (pack_patches, unpack_patches)
+    )
+    packed = pack(pictures, PATCH, max_patches, patch_order=order)
     expected = packed_by_loops(images(dtype), max_patches, order)
     assert isinstance(packed, F.PackedPatches)
     for actual, wanted in zip(packed, expected, strict=True):
         assert isinstance(actual, np.ndarray) == (kind is np.asarray)
         assert_same_bits(actual, wanted)
-    back = F.unpack_patches(packed, PATCH, patch_order=order)
+    back = unpack(packed, PATCH, patch_order=order)
     for actual, wanted in zip(back, pictures, strict=True):
         assert type(actual) is type(wanted)
         assert_same_bits(actual, wanted)
@@ -80,27 +95,29 @@ def test_coordinates_are_those_of_the_grid():
 
 def test_inside_jit_with_gradients():
     pictures = [jnp.asarray(image) for image in images()]
-    pack = lambda pictures: F.pack_patches(pictures, PATCH, 9)
-    expected = pack(pictures)
-    for actual, wanted in zip(jax.jit(pack)(pictures), expected, strict=True):
+    expected = F.pack_patches(pictures, PATCH, 9)
+    inside = pack_patches(pictures, PATCH, 9)
+    for actual, wanted in zip(inside, expected, strict=True):
+        assert isinstance(wanted, jax.Array)
         assert_same_bits(actual, wanted)
-    out, pullback = jax.vjp(lambda p: pack(p).patches, pictures)
-    for actual, wanted in zip(pullback(out)[0], pictures, strict=True):
+    pack = lambda pictures: F.pack_patches(pictures, PATCH, 9).patches
+    gradient = jax.jit(lambda p, out: jax.vjp(pack, p)[1](out)[0])
+    for actual, wanted in zip(
+        gradient(pictures, inside.patches), pictures, strict=True
+    ):
         assert_same_bits(actual, wanted)
     # Patches may be traced where grids are known.
-    unpack = lambda patches: F.unpack_patches(expected._replace(patches=patches), PATCH)
-    for actual, wanted in zip(jax.jit(unpack)(out), pictures, strict=True):
-        assert_same_bits(actual, wanted)
+    for unpack in (F.unpack_patches, unpack_patches):
+        for actual, wanted in zip(unpack(expected, PATCH), pictures, strict=True):
+            assert_same_bits(actual, wanted)
 
 
 def test_projection_of_a_packed_batch_is_that_of_its_images():
-    pictures = [jnp.asarray(image) / 250 for image in images()]
+    pictures = [image / np.float32(250) for image in images()]
     packed = F.pack_patches(pictures, PATCH, 7)
-    params = F.init_patch_embedding(
-        jax.random.key(0), patch_size=PATCH, num_channels=2, d_model=5
-    )
-    params = params._replace(bias=jnp.arange(5.0, dtype=params.weight.dtype))
-    embedded = F.apply_patch_projection(params, packed.patches)
+    weight = np.random.default_rng(0).standard_normal((12, 5), np.float32) / 12**0.5
+    params = F.PatchEmbeddingParams(weight=weight, bias=np.arange(5, dtype=np.float32))
+    embedded = np.asarray(project(params, packed.patches))
     assert embedded.shape == (4, 7, 5)
     for row, mask, picture in zip(embedded, packed.mask, pictures, strict=True):
         expected = oracles.patches(picture, *PATCH) @ np.asarray(params.weight)

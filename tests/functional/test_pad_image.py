@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_same_bits, refused
+from helpers import assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -21,6 +21,15 @@ CASES = (
     ((1, 3, 2), (2, 1, 3), (2, 3, 6)),
 )
 cases = st.sampled_from(CASES)
+pad_image = jitted(F.pad_image)
+
+
+@jitted
+def mapped_and_gradient(image, patch, canvas):
+    """Images padded one by one, and the gradient along the padded ones."""
+    pad = lambda x: F.pad_image(x, patch, padded_size=canvas).image
+    out, pullback = jax.vjp(pad, image)
+    return jax.vmap(pad)(image), pullback(out)[0]
 
 
 def padded_by_loops(image, size, patch, canvas):
@@ -47,16 +56,15 @@ def test_zeros_are_below_and_to_the_right(data, case, dtype, larger):
     shape = (*data.draw(ax.batches), *size, data.draw(st.integers(1, 3)))
     image = data.draw(ax.floats(shape, dtype))
     if larger:
-        padded = F.pad_image(image, patch, padded_size=canvas)
+        padded = pad_image(image, patch, padded_size=canvas)
     else:
-        padded = F.pad_image(image, patch)
+        padded = pad_image(image, patch)
         canvas = [-(-n // side) * side for n, side in zip(size, patch, strict=True)]
     expected = padded_by_loops(image, size, patch, canvas)
     assert isinstance(padded, F.PaddedImage)
     for actual, wanted in zip(padded, expected, strict=True):
-        assert isinstance(actual, jax.Array)
         assert_same_bits(actual, wanted)
-    patches = F.patchify(padded.image, patch)
+    patches = F.patchify(np.asarray(padded.image), patch)
     assert patches.shape[-2:-1] == padded.patch_mask.shape
     assert not np.asarray(patches, np.float32)[..., ~padded.patch_mask, :].any()
 
@@ -95,21 +103,24 @@ def test_images_that_are_full_come_back_as_they_are():
 def test_jit_vmap_and_gradients(data, case):
     size, patch, canvas = case
     image = data.draw(ax.floats((2, *size, 2)))
-    pad = lambda x: F.pad_image(x, patch, padded_size=canvas)
-    for actual, wanted in zip(jax.jit(pad)(image), pad(image), strict=True):
+    padded = F.pad_image(image, patch, padded_size=canvas)
+    inside = pad_image(image, patch, padded_size=canvas)
+    for actual, wanted in zip(inside, padded, strict=True):
+        assert isinstance(wanted, jax.Array)
         assert_same_bits(actual, wanted)
-    assert_same_bits(jax.vmap(lambda x: pad(x).image)(image), pad(image).image)
-    out, pullback = jax.vjp(lambda x: pad(x).image, image)
-    assert_same_bits(pullback(out)[0], image)
+    mapped, gradient = mapped_and_gradient(image, patch, canvas)
+    assert_same_bits(mapped, padded.image)
+    assert_same_bits(gradient, image)
 
 
 def test_real_patches_are_embedded_as_those_of_the_image():
-    image = jax.random.normal(jax.random.key(0), (4, 6, 3))
-    params = F.init_patch_embedding(
-        jax.random.key(1), patch_size=(2, 3), num_channels=3, d_model=5
-    )
+    rng = np.random.default_rng(0)
+    image = rng.standard_normal((4, 6, 3), np.float32)
+    weight = rng.standard_normal((18, 5), np.float32) / 18**0.5
+    params = F.PatchEmbeddingParams(weight=weight, bias=None)
     padded = F.pad_image(image, (2, 3), padded_size=(6, 9))
-    embed = lambda x: F.apply_patch_embedding(params, x, patch_size=(2, 3))
+    apply = jitted(F.apply_patch_embedding)
+    embed = lambda x: apply(params, x, patch_size=(2, 3))
     actual = np.asarray(embed(padded.image))[np.asarray(padded.patch_mask)]
     # The same products, in a matrix of another shape.
     np.testing.assert_allclose(actual, np.asarray(embed(image)), atol=18 * 2.0**-22)
@@ -118,7 +129,8 @@ def test_real_patches_are_embedded_as_those_of_the_image():
 @pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
 def test_sharded_batch(axis_type):
     mesh = jax.make_mesh((2,), ("a",), axis_types=(axis_type,))
-    image = jax.random.normal(jax.random.key(0), (4, 5, 7, 3))
+    shape = (4, 5, 7, 3)
+    image = np.random.default_rng(0).standard_normal(shape, np.float32)
     plain = F.pad_image(image, (2, 3))
     with jax.set_mesh(mesh):
         spread = NamedSharding(mesh, P("a"))

@@ -4,13 +4,45 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import attnax.functional as F
+
+embed = jitted(F.apply_patch_embedding)
+project = jitted(F.apply_patch_projection)
+convolve = jitted(jax.lax.conv_general_dilated)
+
+
+@jitted
+def gradients(function, params, x, cotangent, **options):
+    """Of the parameters and of what they are applied to."""
+    apply = lambda params, x: function(params, x, **options)
+    return jax.vjp(apply, params, x)[1](cotangent)
+
+
+@jitted
+def tangent_of(function, primals, tangents, **options):
+    apply = lambda params, x: function(params, x, **options)
+    return jax.jvp(apply, primals, tangents)[1]
+
+
+@jitted
+def mapped_twice(params, image, patch_size):
+    embed = lambda image: F.apply_patch_embedding(params, image, patch_size=patch_size)
+    return jax.vmap(jax.vmap(embed))(image)
+
+
+def normal(*shape, key=0):
+    return np.random.default_rng(key).standard_normal(shape, np.float32)
+
+
+def normal_params(patch_dim, d_model=5):
+    weight = normal(patch_dim, d_model, key=1) / patch_dim**0.5
+    return F.PatchEmbeddingParams(weight=weight, bias=None)
 
 
 def draw_params(data, patch_dim, dtype=jnp.float32, *, d_model=5, bias=True):
@@ -29,8 +61,7 @@ def test_embedding_is_the_product_with_each_patch(data, dtype, bias):
     image, _, patch_size = data.draw(ax.images(dtype))
     patches = oracles.patches(np.asarray(image, np.float64), *patch_size)
     params = draw_params(data, patches.shape[-1], dtype, bias=bias)
-    apply = jax.jit(F.apply_patch_embedding, static_argnames="patch_size")
-    actual = apply(params, image, patch_size=patch_size)
+    actual = embed(params, image, patch_size=patch_size)
     assert actual.dtype == dtype
     expected = patches @ np.asarray(params.weight, np.float64)
     if bias:
@@ -47,8 +78,9 @@ def test_embedding_is_the_product_with_each_patch(data, dtype, bias):
 def test_embedding_is_the_strided_convolution(data, layout):
     image, _, patch_size = data.draw(ax.images(batch=(2,)))
     params = draw_params(data, image.shape[-1] * patch_size[0] * patch_size[1])
-    kernel = F.patch_kernel_from_weight(params.weight, patch_size, layout)
-    expected = jax.lax.conv_general_dilated(
+    kernel = np.asarray(params.weight)
+    kernel = F.patch_kernel_from_weight(kernel, patch_size, layout)
+    expected = convolve(
         image,
         kernel,
         patch_size,
@@ -56,7 +88,7 @@ def test_embedding_is_the_strided_convolution(data, layout):
         dimension_numbers=("NHWC", layout, "NHWC"),
     )
     expected = np.asarray(expected).reshape(2, -1, 5) + np.asarray(params.bias)
-    actual = F.apply_patch_embedding(params, image, patch_size=patch_size)
+    actual = embed(params, image, patch_size=patch_size)
     assert_close(
         actual,
         expected,
@@ -67,16 +99,12 @@ def test_embedding_is_the_strided_convolution(data, layout):
 
 def tubelets():
     """Parameters and videos of 2 x 2 x 3 blocks of pixels, 3 x 2 x 2 of them."""
-    video = jax.random.normal(jax.random.key(0), (2, 4, 6, 6, 5))
-    params = F.init_patch_embedding(
-        jax.random.key(1), patch_size=(2, 2, 3), num_channels=5, d_model=7
-    )
-    return params._replace(bias=jnp.arange(7.0, dtype=params.weight.dtype)), video
+    params = normal_params(2 * 2 * 3 * 5, 7)
+    return params._replace(bias=np.arange(7, dtype=np.float32)), normal(2, 4, 6, 6, 5)
 
 
 def test_embedding_of_a_video_is_the_strided_convolution_of_its_gradients_too():
     params, video = tubelets()
-    assert params.weight.shape == (2 * 2 * 3 * 5, 7)
     kernel = F.patch_kernel_from_weight(params.weight, (2, 2, 3), "THWIO")
 
     def convolve(params, video):
@@ -89,15 +117,15 @@ def test_embedding_of_a_video_is_the_strided_convolution_of_its_gradients_too():
         )
         return out.reshape(2, -1, 7) + params.bias.reshape(1, 1, 7)
 
-    embed = lambda p, x: F.apply_patch_embedding(p, x, patch_size=(2, 2, 3))
-    expected, expected_pullback = jax.vjp(convolve, params, video)
-    actual, pullback = jax.vjp(embed, params, video)
+    expected = jax.jit(convolve)(params, video)
+    actual = embed(params, video, patch_size=(2, 2, 3))
     assert actual.shape == (2, 2 * 3 * 2, 7)
     assert_close(actual, np.asarray(expected), magnitude=64.0)
+    arguments = params, video, actual
+    of_embedding = gradients(F.apply_patch_embedding, *arguments, patch_size=(2, 2, 3))
+    of_convolution = gradients(convolve, *arguments)
     for leaf, expected_leaf in zip(
-        jax.tree.leaves(pullback(actual)),
-        jax.tree.leaves(expected_pullback(actual)),
-        strict=True,
+        jax.tree.leaves(of_embedding), jax.tree.leaves(of_convolution), strict=True
     ):
         # Sums of at most 60 products of values near 10, in another order.
         assert_close(leaf, np.asarray(expected_leaf), magnitude=1000.0)
@@ -106,19 +134,27 @@ def test_embedding_of_a_video_is_the_strided_convolution_of_its_gradients_too():
 @given(data=st.data(), dtype=ax.dtypes)
 def test_projection_is_the_embedding_of_patches_cut_before(data, dtype):
     image, _, patch_size = data.draw(ax.images(dtype))
-    patches = F.patchify(image, patch_size)
+    patches = F.patchify(np.asarray(image), patch_size)
     params = draw_params(data, patches.shape[-1], dtype)
-    expected = F.apply_patch_embedding(params, image, patch_size=patch_size)
+    expected = np.asarray(embed(params, image, patch_size=patch_size), np.float64)
+    assert_close(project(params, patches), expected, magnitude=product_size(params))
+
+
+@pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16, jnp.float16))
+@pytest.mark.parametrize("batch", ((), (2, 3)))
+def test_projection_outside_jit_is_the_embedding_bit_for_bit(dtype, batch):
+    image = jnp.asarray(normal(*batch, 8, 9, 2).astype(dtype))
+    patches = F.patchify(image, (4, 3))
+    params = normal_params(24)._replace(bias=normal(5))
+    params = jax.tree.map(lambda t: jnp.asarray(t.astype(dtype)), params)
+    expected = F.apply_patch_embedding(params, image, patch_size=(4, 3))
     assert_same_bits(F.apply_patch_projection(params, patches), expected)
-    project = jax.jit(F.apply_patch_projection)
-    plain = np.asarray(expected, np.float64)
-    assert_close(project(params, patches), plain, magnitude=product_size(params))
 
 
 def test_projection_of_padding_is_the_bias():
     params, _ = tubelets()
-    actual = F.apply_patch_projection(params, jnp.zeros((3, 60), jnp.bfloat16))
-    expected = jnp.broadcast_to(params.bias, (3, 7)).astype(jnp.bfloat16)
+    actual = project(params, np.zeros((3, 60), jnp.bfloat16))
+    expected = np.broadcast_to(params.bias, (3, 7)).astype(jnp.bfloat16)
     assert_same_bits(actual, expected)
 
 
@@ -134,29 +170,27 @@ def test_precision_is_that_of_the_product():
 def test_low_precision_is_the_wide_product_of_the_same_values(data, dtype):
     image, _, patch_size = data.draw(ax.images(dtype))
     params = draw_params(data, image.shape[-1] * patch_size[0] * patch_size[1], dtype)
-    actual = F.apply_patch_embedding(params, image, patch_size=patch_size)
-    wide = jax.tree.map(lambda t: t.astype(jnp.float32), (params, image))
-    expected = np.asarray(F.apply_patch_embedding(*wide, patch_size=patch_size))
+    actual = embed(params, image, patch_size=patch_size)
+    wide = jax.tree.map(lambda t: np.asarray(t, np.float32), (params, image))
+    expected = np.asarray(embed(*wide, patch_size=patch_size))
     # One unit in the last place, or the order of float32 sums, whichever is larger.
     unit = np.abs(expected) * float(jnp.finfo(dtype).eps)
     sums = product_size(params) * params.weight.shape[0] * 2.0**-23
     assert (np.abs(np.asarray(actual, np.float32) - expected) <= unit + sums).all()
-    kept = F.apply_patch_embedding(
-        params, image, patch_size=patch_size, dtype=jnp.float32
-    )
+    kept = embed(params, image, patch_size=patch_size, dtype=jnp.float32)
     assert kept.dtype == jnp.float32
     assert (np.abs(np.asarray(kept) - expected) <= sums).all()
-    assert_same_bits(kept.astype(dtype), actual)
+    assert_same_bits(np.asarray(kept).astype(dtype), actual)
 
 
 @given(data=st.data())
 def test_batch_equals_vmap(data):
     image, _, patch_size = data.draw(ax.images(batch=(2, 3)))
     params = draw_params(data, image.shape[-1] * patch_size[0] * patch_size[1])
-    embed = lambda image: F.apply_patch_embedding(params, image, patch_size=patch_size)
+    expected = embed(params, image, patch_size=patch_size)
     assert_close(
-        jax.vmap(jax.vmap(embed))(image),
-        np.asarray(embed(image)),
+        mapped_twice(params, image, patch_size),
+        np.asarray(expected),
         magnitude=product_size(params),
         roundings=2 * params.weight.shape[0],
     )
@@ -168,26 +202,27 @@ def test_gradients_are_the_transposed_products(data, dtype):
     patches = oracles.patches(np.asarray(image, np.float64), *patch_size)
     params = draw_params(data, patches.shape[-1], dtype)
     cotangent = data.draw(ax.floats((*patches.shape[:-1], 5), dtype))
-    embed = lambda p, x: F.apply_patch_embedding(p, x, patch_size=patch_size)
-    of_params, of_image = jax.vjp(embed, params, image)[1](cotangent)
+    of_params, of_image = gradients(
+        F.apply_patch_embedding, params, image, cotangent, patch_size=patch_size
+    )
     wide = np.asarray(cotangent, np.float64)
     close = {"magnitude": 64.0 * max(patches.size, 5), "roundings": 4}
     assert_close(of_params.weight, np.einsum("bnp,bnd->pd", patches, wide), **close)
     assert_close(of_params.bias, wide.sum((0, 1)), **close)
     expected = wide @ np.asarray(params.weight, np.float64).T
-    back = F.patchify(of_image, patch_size)
+    back = F.patchify(np.asarray(of_image), patch_size)
     assert_close(back, expected, **close)
     assert of_image.dtype == dtype
 
 
 def test_bias_gradient_of_narrow_params_adds_up_in_float32():
-    image = jnp.zeros((64, 8, 8, 1), jnp.bfloat16)
+    image = np.zeros((64, 8, 8, 1), jnp.bfloat16)
     params = F.PatchEmbeddingParams(
-        weight=jnp.zeros((1, 3), jnp.bfloat16), bias=jnp.zeros((3,), jnp.bfloat16)
+        weight=np.zeros((1, 3), jnp.bfloat16), bias=np.zeros((3,), jnp.bfloat16)
     )
-    embed = lambda p: F.apply_patch_embedding(p, image, patch_size=1)
-    cotangent = jnp.full((64, 64, 3), 0.01, jnp.bfloat16)
-    (gradient,) = jax.vjp(embed, params)[1](cotangent)
+    cotangent = np.full((64, 64, 3), 0.01, jnp.bfloat16)
+    arguments = params, image, cotangent
+    gradient, _ = gradients(F.apply_patch_embedding, *arguments, patch_size=1)
     exact = 4096 * float(jnp.bfloat16(0.01))
     np.testing.assert_allclose(
         np.asarray(gradient.bias, np.float64), exact, rtol=2.0**-8
@@ -195,14 +230,11 @@ def test_bias_gradient_of_narrow_params_adds_up_in_float32():
 
 
 def test_forward_mode():
-    image = jax.random.normal(jax.random.key(0), (2, 4, 6, 3))
-    params = F.init_patch_embedding(
-        jax.random.key(1), patch_size=(2, 3), num_channels=3, d_model=5, use_bias=False
-    )
-    embed = lambda p, x: F.apply_patch_embedding(p, x, patch_size=(2, 3))
-    _, tangent = jax.jvp(embed, (params, image), (params, image))
+    primals = params, image = normal_params(18), normal(2, 4, 6, 3)
+    settings = {"patch_size": (2, 3)}
+    tangent = tangent_of(F.apply_patch_embedding, primals, primals, **settings)
     # Bilinear: its derivative along itself is twice itself.
-    expected = 2 * np.asarray(embed(params, image))
+    expected = 2 * np.asarray(embed(params, image, **settings))
     assert_close(tangent, expected, magnitude=64.0)
 
 
@@ -229,12 +261,9 @@ def test_bias_is_added_before_the_one_rounding():
 @pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
 def test_sharded_batch(axis_type):
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
-    image = jax.random.normal(jax.random.key(0), (4, 4, 6, 3))
-    params = F.init_patch_embedding(
-        jax.random.key(1), patch_size=(2, 3), num_channels=3, d_model=5
-    )
+    image, params = normal(4, 4, 6, 3), normal_params(18)._replace(bias=normal(5))
     embed = lambda p, x: F.apply_patch_embedding(p, x, patch_size=(2, 3))
-    plain = np.asarray(embed(params, image))
+    plain = np.asarray(jax.jit(embed)(params, image))
     with jax.set_mesh(mesh):
         image = jax.device_put(image, NamedSharding(mesh, P("a")))
         params = jax.device_put(params, NamedSharding(mesh, P()))
@@ -251,8 +280,8 @@ def test_sharded_batch(axis_type):
 def test_projection_of_a_sharded_sequence(axis_type):
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
     params, _ = tubelets()
-    patches = jax.random.normal(jax.random.key(0), (4, 6, 60))
-    plain = np.asarray(F.apply_patch_projection(params, patches))
+    patches = normal(4, 6, 60)
+    plain = np.asarray(project(params, patches))
     with jax.set_mesh(mesh):
         spread = NamedSharding(mesh, P("a", "b"))
         patches = jax.device_put(patches, spread)
@@ -276,6 +305,15 @@ def test_init_draws_the_stated_normal(dtype):
     assert abs(weight.mean()) < 6 * deviation / weight.size**0.5
     assert abs(weight.std() - deviation) < 6 * deviation / (2 * weight.size) ** 0.5
     assert np.abs(weight).max() < 2.3 * deviation  # cut at two, then rescaled
+
+
+def test_init_takes_patches_of_videos_and_leaves_out_the_bias():
+    init = lambda key: F.init_patch_embedding(
+        key, patch_size=(2, 2, 3), num_channels=5, d_model=7, use_bias=False
+    )
+    params = jax.eval_shape(init, jax.random.key(0))
+    assert params.weight.shape == (2 * 2 * 3 * 5, 7)
+    assert params.bias is None
 
 
 @pytest.mark.errors
@@ -385,13 +423,13 @@ def test_gradient_of_bfloat16_weights_is_added_up_in_float32():
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float32))
 def test_forward_mode_is_linear_in_patches_and_weight(dtype):
     rng = np.random.default_rng(0)
-    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), dtype)
+    draw = lambda *shape: rng.normal(size=shape).astype(dtype)
     primals = draw(4, 3), draw(2, 4)
     tangents = draw(4, 3), draw(2, 4)
     embed = lambda weight, patches: F.apply_patch_projection(
         F.PatchEmbeddingParams(weight=weight, bias=None), patches
     )
-    out, tangent = jax.jvp(embed, primals, tangents)
+    out, tangent = jax.jit(lambda p, t: jax.jvp(embed, p, t))(primals, tangents)
     (w, p), (dw, dp) = (
         tuple(np.asarray(t, np.float64) for t in pair) for pair in (primals, tangents)
     )
@@ -402,7 +440,8 @@ def test_forward_mode_is_linear_in_patches_and_weight(dtype):
     np.testing.assert_allclose(
         np.asarray(tangent, np.float64), expected, rtol=0, atol=3 * eps * 32
     )
-    one = jax.jvp(lambda w: embed(w, primals[1]), primals[:1], tangents[:1])[1]
+    of_weight = lambda w: embed(w, primals[1])
+    one = jax.jit(lambda p, t: jax.jvp(of_weight, p, t)[1])(primals[:1], tangents[:1])
     np.testing.assert_allclose(
         np.asarray(one, np.float64), p @ dw, rtol=0, atol=3 * eps * 32
     )

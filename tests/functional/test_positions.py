@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_same_bits, refused
+from helpers import assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,14 +42,20 @@ def lay_out(lengths, total_len):
     return (laid + [0] * total_len)[:total_len]
 
 
-def everywhere(function, array):
+@jitted
+def mapped(function, array, *sizes):
+    return jax.vmap(lambda row: function(row, *sizes))(array)
+
+
+def everywhere(function, array, *sizes):
     """The same bits eagerly, compiled, from NumPy and mapped over the batch."""
-    actual = function(jnp.asarray(array))
+    actual = jitted(function)(array, *sizes)
     assert actual.dtype == jnp.int32
-    assert_same_bits(function(array), actual)
-    assert_same_bits(jax.jit(function)(array), actual)
-    if np.ndim(array) > 1:
-        assert_same_bits(jax.vmap(function)(jnp.asarray(array)), actual)
+    if array.ndim > 1:
+        assert_same_bits(mapped(function, array, *sizes), actual)
+    if array.ndim == 3:
+        assert_same_bits(function(jnp.asarray(array), *sizes), actual)
+        assert_same_bits(function(array, *sizes), actual)
     return actual
 
 
@@ -74,37 +80,41 @@ def test_segment_ids(data, batch, dtype):
 @given(data=st.data(), batch=ax.batches, total_len=st.sampled_from((1, 4, 12)))
 def test_lengths(data, batch, total_len):
     lengths = data.draw(ax.integers((*batch, 4), 0, 3))
-    actual = everywhere(lambda l: F.positions_from_lengths(l, total_len), lengths)
+    actual = everywhere(F.positions_from_lengths, lengths, total_len)
     expected = by_row(lambda l: lay_out(l, total_len), lengths)
     np.testing.assert_array_equal(actual, expected)
 
 
 @given(data=st.data())
 def test_lengths_are_the_segments_that_they_make(data):
-    lengths = data.draw(ax.integers((4,), 1, 3))
-    total_len = int(lengths.sum())
-    ids = np.repeat(np.arange(4), lengths)
+    lengths = data.draw(ax.integers((4,), 1, 3))  # the last is what they lack
+    total_len = data.draw(st.sampled_from((10, 12)))
+    lengths[-1] = total_len - lengths[:-1].sum()
+    ids = np.repeat(np.arange(4, dtype=np.int32), lengths)
     np.testing.assert_array_equal(
-        F.positions_from_lengths(lengths, total_len),
-        F.positions_from_segment_ids(ids),
+        jitted(F.positions_from_lengths)(lengths, total_len),
+        jitted(F.positions_from_segment_ids)(ids),
     )
 
 
+NOISE = np.random.default_rng(0).normal(size=(8, 2, 8)).astype(np.float32)
+
+
 def test_left_padding_rotates_as_the_unpadded_sequence_does():
-    rope = attnax.RotaryEmbedding(8, 100)
-    x = jax.random.normal(jax.random.key(0), (5, 2, 8))
-    padded = jnp.concatenate([jnp.zeros((3, 2, 8)), x])
+    rope = jax.jit(attnax.RotaryEmbedding(8, 100))
+    x = NOISE[3:]
+    padded = np.concatenate([np.zeros((3, 2, 8), np.float32), x])
     mask = np.arange(8) >= 3
-    rotated = rope(padded, F.positions_from_mask(mask))
+    rotated = np.asarray(rope(padded, jitted(F.positions_from_mask)(mask)))
     assert_same_bits(rotated[3:], rope(x))
 
 
 def test_packed_documents_rotate_as_each_alone_does():
-    rope = attnax.RotaryEmbedding(8, 100)
-    x = jax.random.normal(jax.random.key(0), (7, 2, 8))
-    packed = rope(x, F.positions_from_lengths(np.array([4, 3]), 7))
-    assert_same_bits(packed[:4], rope(x[:4]))
-    assert_same_bits(packed[4:], rope(x[4:]))
+    rope = jax.jit(attnax.RotaryEmbedding(8, 100))
+    positions = jitted(F.positions_from_lengths)(np.array([5, 3], np.int32), 8)
+    packed = np.asarray(rope(NOISE, positions))
+    assert_same_bits(packed[:5], rope(NOISE[:5]))
+    assert_same_bits(packed[5:], rope(NOISE[5:]))
 
 
 def test_values_past_int32_do_not_wrap():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import resize_oracles
 import strategies as ax
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -17,6 +17,44 @@ conventions = st.sampled_from(CONVENTIONS)
 OLD = (4, 5)
 GRIDS = ((3, 7), (8, 3), (4, 5), (1, 2))
 LENGTH = 26
+TABLE = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+traces = []
+
+
+@jitted
+def at(*args, **options):
+    traces.append(options)
+    return F.resized_positions_at(*args, **options)
+
+
+@jitted
+def rows_and_gradient(table, cotangent, old, *arrays, **options):
+    apply = lambda t: F.resized_positions_at(t, old, *arrays, **options)
+    rows, pullback = jax.vjp(apply, table)
+    return rows, pullback(cotangent)[0]
+
+
+@jitted
+def tangent_of(table, tangent, old, *arrays, **options):
+    apply = lambda t: F.resized_positions_at(t, old, *arrays, **options)
+    return jax.jvp(apply, (table,), (tangent,))[1]
+
+
+@jitted
+def mapped(table, old, *arrays, **options):
+    apply = lambda g, c, m: F.resized_positions_at(table, old, g, c, mask=m, **options)
+    return jax.vmap(apply)(*arrays)
+
+
+# Taps, corners, a product with the whole table, and offsets of both: the others differ
+# from these in their numbers alone, not in how axes are batched.
+KINDS = 0, 2, 4, 7, 8
+
+
+def quickly(*indices):
+    """All conventions; those that are not of `indices` are slow."""
+    slow = lambda i: () if i in indices else pytest.mark.slow
+    return [pytest.param(c, marks=slow(i)) for i, c in enumerate(CONVENTIONS)]
 
 
 def packed(grids=GRIDS, *, order=None):
@@ -52,8 +90,8 @@ def test_rows_are_those_of_each_resized_grid(data, options, dtype, traced):
     order = np.random.default_rng(data.draw(st.integers(0, 9)))
     arrays = packed(order=order)
     expected = expected_rows(table, *arrays, options)
-    apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **options)
-    actual = (jax.jit(apply) if traced else apply)(table, *arrays)
+    apply = at if traced else F.resized_positions_at
+    actual = apply(table, OLD, *arrays[:2], mask=arrays[2], **options)
     assert actual.dtype == dtype
     # Rounded: the weights of each axis and sums of 16 or 20 terms.
     assert_close(actual, expected, magnitude=SIZE, roundings=40)
@@ -73,39 +111,33 @@ def test_low_precision_is_float32_rounded_once(data, options, dtype):
 
 @pytest.mark.parametrize("options", CONVENTIONS)
 def test_one_program_serves_every_size(options):
-    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
-    compiles = 0
-
-    @jax.jit
-    def apply(grids, coordinates, mask):
-        nonlocal compiles
-        compiles += 1
-        settings = {"mask": mask, **options}
-        return F.resized_positions_at(table, OLD, grids, coordinates, **settings)
-
+    compiles = []
     for grids in (GRIDS, ((2, 13), (6, 4), (5, 4), (26, 1))):
-        arrays = packed(grids)
-        expected = expected_rows(np.asarray(table), *arrays, options)
-        assert_close(apply(*arrays), expected, magnitude=SIZE, roundings=40)
-    assert compiles == 1
+        *arrays, mask = packed(grids)
+        expected = expected_rows(TABLE, *arrays, mask, options)
+        actual = at(TABLE, OLD, *arrays, mask=mask, **options)
+        assert_close(actual, expected, magnitude=SIZE, roundings=40)
+        compiles.append(len(traces))
+    assert compiles[0] == compiles[1] > 0
 
 
 @pytest.mark.parametrize("options", CONVENTIONS)
+def test_an_axis_that_keeps_its_size(options):
+    *arrays, mask = packed(((4, 6), (2, 5), (4, 2), (5, 5)))
+    expected = expected_rows(TABLE, *arrays, mask, options)
+    actual = at(TABLE, OLD, *arrays, mask=mask, **options)
+    assert_close(actual, expected, magnitude=SIZE, roundings=40)
+
+
+@pytest.mark.parametrize("options", quickly(*KINDS))
 def test_a_sequence_of_several_images_has_a_size_for_each_patch(options):
-    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
     grids, coordinates, mask = packed()
     each = np.broadcast_to(grids[:, None], coordinates.shape)
-    settings = {"mask": mask, **options}
-    expected = F.resized_positions_at(table, OLD, grids, coordinates, **settings)
+    expected = at(TABLE, OLD, grids, coordinates, mask=mask, **options)
     joined = [t.reshape(-1, *t.shape[2:]) for t in (each, coordinates, mask)]
-    apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **options)
-    for run in (apply, jax.jit(apply)):
-        assert_close(
-            run(table, *joined),
-            np.asarray(expected).reshape(-1, 3),
-            magnitude=SIZE,
-            roundings=40,
-        )
+    actual = at(TABLE, OLD, *joined[:2], mask=joined[2], **options)
+    expected = np.asarray(expected).reshape(-1, 3)
+    assert_close(actual, expected, magnitude=SIZE, roundings=40)
 
 
 @pytest.mark.parametrize("antialias", (False, True))
@@ -115,8 +147,12 @@ def test_no_images_and_no_patches(antialias):
     for shape in ((0, 7), (2, 0)):
         grids = np.ones((shape[0], 2), int)
         where, mask = np.zeros((*shape, 2), int), np.ones(shape, bool)
-        rows = F.resized_positions_at(table, OLD, grids, where, mask=mask, **settings)
-        assert rows.shape == (*shape, 3)
+        make = jax.jit(
+            lambda g=grids, w=where, m=mask: F.resized_positions_at(
+                table, OLD, g, w, mask=m, **settings
+            )
+        )
+        assert make().shape == (*shape, 3)
 
 
 def test_known_arrays_are_checked_inside_jit_as_well():
@@ -131,64 +167,109 @@ def test_known_arrays_are_checked_inside_jit_as_well():
         jax.jit(lambda t: F.resized_positions_at(t, OLD, *arrays, **BILINEAR))(table)
 
 
-@pytest.mark.parametrize("options", CONVENTIONS[2:7:2])
-@pytest.mark.parametrize("spec", (P(), P(None, "b"), P("b", None)))
+SPECS = P(), P(None, "b"), P("b", None)
+
+
+# Taps, a product with the whole table, and a choice between two results.
+@pytest.mark.parametrize(
+    "options, spec",
+    (
+        *((CONVENTIONS[2], spec) for spec in SPECS),
+        *((CONVENTIONS[4], spec) for spec in SPECS),
+        (CONVENTIONS[8], P(None, "b")),
+    ),
+)
 def test_sharded_batches_under_an_explicit_mesh(options, spec):
-    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 4)), jnp.float32)
+    table = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     arrays = packed()
-    apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **options)
-    expected = np.asarray(apply(table, *arrays))
+    expected = expected_rows(table, *arrays, options)
+
+    def total(table, *arrays):
+        *arrays, mask = arrays
+        rows = F.resized_positions_at(table, OLD, *arrays, mask=mask, **options)
+        return rows.sum(), rows
+
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
     with jax.set_mesh(mesh):
         table = jax.device_put(table, NamedSharding(mesh, spec))
         arrays = jax.device_put(arrays, NamedSharding(mesh, P("a")))
-        rows = jax.jit(apply)(table, *arrays)
+        gradient, rows = jax.jit(jax.grad(total, has_aux=True))(table, *arrays)
         width = spec[1] if len(spec) > 1 else None
         assert jax.typeof(rows).sharding.spec == P("a", None, width)
         assert_close(rows, expected, magnitude=SIZE, roundings=40)
-        gradient = jax.jit(jax.grad(lambda t: apply(t, *arrays).sum()))(table)
         assert jax.typeof(gradient).sharding == jax.typeof(table).sharding
 
 
-@pytest.mark.parametrize("options", CONVENTIONS)
+@pytest.mark.parametrize("options", quickly(*KINDS))
 def test_batch_is_vmap(options):
-    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
-    grids, coordinates, mask = map(jnp.asarray, packed())
-    apply = jax.jit(
-        lambda g, c, m: F.resized_positions_at(table, OLD, g, c, mask=m, **options)
-    )
-    expected = np.asarray(apply(grids, coordinates, mask))
-    actual = jax.vmap(apply)(grids, coordinates, mask)
+    *arrays, mask = packed()
+    expected = np.asarray(at(TABLE, OLD, *arrays, mask=mask, **options))
+    actual = mapped(TABLE, OLD, *arrays, mask, **options)
     assert_close(actual, expected, magnitude=SIZE, roundings=40)
-    twice = lambda t: jnp.stack([t, t])
-    batched = apply(*map(twice, (grids, coordinates, mask)))
-    assert_close(batched, np.stack([expected] * 2), magnitude=SIZE, roundings=40)
 
 
-@pytest.mark.parametrize("big", (False, True))
-@pytest.mark.parametrize("options", CONVENTIONS)
-def test_gradient_and_tangent_are_those_of_the_map(options, big):
-    # Small tables take a matrix product for their gradient, large ones add up taps.
-    old = (60, 61) if big else OLD
+# Taps, a product with the whole table, and a choice between two results.
+@pytest.mark.parametrize("options", CONVENTIONS[::4])
+def test_batches_of_two_axes(options):
+    *arrays, mask = packed()
+    expected = np.asarray(at(TABLE, OLD, *arrays, mask=mask, **options))
+    *arrays, mask = (t.reshape(2, 2, *t.shape[1:]) for t in (*arrays, mask))
+    actual = at(TABLE, OLD, *arrays, mask=mask, **options)
+    expected = expected.reshape(2, 2, *expected.shape[1:])
+    assert_close(actual, expected, magnitude=SIZE, roundings=40)
+
+
+# Small tables take a matrix product for their gradient, large ones add up taps; with
+# antialiasing all take the product.
+LARGE = 60, 61
+
+
+def tables_and_cotangent(old):
+    """Two tables, a cotangent of their rows, the next arguments, and the mask."""
     rng = np.random.default_rng(0)
-    table, tangent = rng.normal(size=(2, old[0] * old[1], 2)).astype(np.float32)
-    grids, coordinates, mask = packed()
-    apply = lambda t: F.resized_positions_at(
-        t, old, grids, coordinates, mask=mask, **options
-    )
-    apply = jax.jit(apply)
-    out, pushed = jax.jvp(apply, (table,), (tangent,))
-    assert_close(out, np.asarray(apply(table)), magnitude=SIZE)
-    # The map is linear: its tangent is itself, its gradient the transpose.
-    assert_close(pushed, np.asarray(apply(tangent)), magnitude=SIZE)
-    cotangent = rng.normal(size=out.shape).astype(np.float32)
-    (gradient,) = jax.vjp(apply, table)[1](cotangent)
+    tables = rng.normal(size=(2, old[0] * old[1], 3)).astype(np.float32)
+    *arrays, mask = packed()
+    cotangent = rng.normal(size=(*mask.shape, 3)).astype(np.float32)
+    return tables, cotangent, (old, *arrays), mask
+
+
+@pytest.mark.parametrize(
+    "options, old",
+    [
+        *((options, OLD) for options in CONVENTIONS),
+        *(pytest.param(*c.values, LARGE, marks=c.marks) for c in quickly(0, 3, 8)),
+    ],
+)
+def test_gradient_is_that_of_the_map(options, old):
+    (table, tangent), cotangent, arguments, mask = tables_and_cotangent(old)
+    settings = {"mask": mask, **options}
+    out, gradient = rows_and_gradient(table, cotangent, *arguments, **settings)
+    assert_close(out, np.asarray(at(table, *arguments, **settings)), magnitude=SIZE)
+    # The map is linear: its gradient is its transpose.
     left = np.vdot(np.asarray(gradient, np.float64), tangent)
-    right = np.vdot(np.asarray(pushed, np.float64), cotangent)
+    pushed = np.asarray(at(tangent, *arguments, **settings), np.float64)
+    right = np.vdot(pushed, cotangent)
     np.testing.assert_allclose(left, right, rtol=0, atol=1e-4 * np.sqrt(out.size))
     # What is masked adds nothing.
-    lone = jax.grad(lambda t: apply(t)[~mask].sum())(table)
-    assert not np.asarray(lone).any()
+    cotangent[mask] = 0
+    _, gradient = rows_and_gradient(table, cotangent, *arguments, **settings)
+    assert not np.asarray(gradient).any()
+
+
+# Gradients are made from tangents; these are one more program of each.
+@pytest.mark.parametrize(
+    "options, old",
+    [
+        *(pytest.param(*c.values, OLD, marks=c.marks) for c in quickly(0, 4, 8)),
+        *(pytest.param(*c.values, LARGE, marks=c.marks) for c in quickly(0)),
+    ],
+)
+def test_tangent_is_that_of_the_map(options, old):
+    (table, tangent), _, arguments, mask = tables_and_cotangent(old)
+    settings = {"mask": mask, **options}
+    pushed = tangent_of(table, tangent, *arguments, **settings)
+    expected = np.asarray(at(tangent, *arguments, **settings))
+    assert_close(pushed, expected, magnitude=SIZE)
 
 
 @pytest.mark.parametrize(
@@ -210,12 +291,12 @@ def test_gradients_add_up_taps_only_in_large_tables(old, options, adds_up):
 
 def test_gradient_of_a_bfloat16_table_is_added_up_in_float32():
     old, count = (1, 2), 4096
-    table = jnp.ones((2, 1), jnp.bfloat16)
+    table = np.ones((2, 1), jnp.bfloat16)
     coordinates = np.zeros((count, 2), np.int32)
     apply = lambda t: F.resized_positions_at(
         t, old, np.array([1, 2]), coordinates, dtype=jnp.float32, **BILINEAR
     )
-    gradient = jax.grad(lambda t: (0.01 * apply(t)).sum())(table)
+    gradient = jax.jit(jax.grad(lambda t: (0.01 * apply(t)).sum()))(table)
     assert gradient.dtype == jnp.bfloat16
     assert float(gradient[0, 0]) == float(jnp.bfloat16(40.96))
 
@@ -226,28 +307,28 @@ def test_gradient_of_a_bfloat16_table_is_added_up_in_float32():
     (((3, 7), (3, 0)), ((3, 7), (0, 7)), ((3, 7), (-1, 0)), ((0, 7), (0, 0))),
 )
 def test_traced_values_out_of_range_give_nan_rows(options, grid, coordinate):
-    table = jnp.ones((20, 3))
-    where = jnp.array([coordinate, (0, 0)])
-    apply = jax.jit(lambda g, c: F.resized_positions_at(table, OLD, g, c, **options))
-    rows = apply(jnp.array(grid), where)
-    assert bool(jnp.isnan(rows[0]).all())
-    if grid[0] > 0:
-        assert_close(rows[1], np.ones(3), magnitude=SIZE, roundings=40)
-    mask = jnp.array([False, True])
-    masked = jax.jit(
-        lambda g, c, m: F.resized_positions_at(table, OLD, g, c, mask=m, **options)
-    )
-    assert not masked(jnp.array(grid), where, mask)[0].any()
+    table = np.ones((20, 3), np.float32)
+    grids, coordinates, mask = packed()
+    grids[0], coordinates[0, 0] = grid, coordinate
+    rows = np.asarray(at(table, OLD, grids, coordinates, mask=mask, **options))
+    assert np.isnan(rows[0, 0]).all()
+    bad = np.zeros_like(mask)
+    bad[0] = mask[0] if grid[0] == 0 else np.arange(LENGTH) == 0
+    real = rows[mask & ~bad]
+    assert_close(real, np.ones_like(real), magnitude=SIZE, roundings=40)
+    mask[0, 0] = False
+    rows = at(table, OLD, grids, coordinates, mask=mask, **options)
+    assert not np.asarray(rows)[0, 0].any()
 
 
-@pytest.mark.parametrize("traced", (False, True))
-def test_an_image_of_padding_alone_needs_no_size(traced):
-    grids, mask = np.array([OLD, (0, 0)]), np.array([[True], [False]])
-    where = np.zeros((2, 1, 2), int)
-    apply = lambda t, g, c, m: F.resized_positions_at(t, OLD, g, c, mask=m, **BILINEAR)
-    table = jnp.ones((20, 3), jnp.float32)
-    rows = (jax.jit(apply) if traced else apply)(table, grids, where, mask)
-    assert_same_bits(rows, np.array([[[1.0] * 3], [[0.0] * 3]], np.float32))
+@pytest.mark.parametrize("apply", (F.resized_positions_at, at))
+def test_an_image_of_padding_alone_needs_no_size(apply):
+    grids, coordinates, mask = packed()
+    expected = expected_rows(TABLE, grids, coordinates, mask, BILINEAR)
+    grids[1], mask[1], expected[1] = 0, False, 0
+    rows = np.asarray(apply(TABLE, OLD, grids, coordinates, mask=mask, **BILINEAR))
+    assert_close(rows, expected, magnitude=SIZE, roundings=40)
+    assert_same_bits(rows[1], np.zeros((LENGTH, 3), np.float32))
 
 
 def test_wide_integers_do_not_wrap_into_the_grid():
@@ -266,28 +347,35 @@ def test_wide_integers_do_not_wrap_into_the_grid():
 @pytest.mark.parametrize("options", CONVENTIONS)
 @pytest.mark.parametrize("size", (0, -3, 2**30, 2**31 - 1))
 def test_sizes_out_of_range_give_nan_and_no_gradient(options, size):
-    table, where = jnp.ones((20, 3)), jnp.array([[0, 0]])
-    apply = jax.jit(lambda t, g: F.resized_positions_at(t, OLD, g, where, **options))
-    for grid in (jnp.array([size, 7]), jnp.array([3, size])):
-        assert bool(jnp.isnan(apply(table, grid)).all())
-        gradient = jax.grad(lambda t, g=grid: apply(t, g).sum())(table)
+    coordinates = np.zeros((4, LENGTH, 2), np.int32)
+    # One row alone, that of the image whose size is out of range.
+    cotangent = np.zeros((4, LENGTH, 3), np.float32)
+    cotangent[0, 0] = 1
+    mask = cotangent.any(-1)
+    for grid in ((size, 7), (3, size)):
+        grids = np.array([grid, *GRIDS[1:]], np.int32)
+        arrays = OLD, grids, coordinates
+        rows, gradient = rows_and_gradient(
+            TABLE, cotangent, *arrays, mask=mask, **options
+        )
+        assert np.isnan(rows[0, 0]).all()
         np.testing.assert_array_equal(gradient, 0.0)
 
 
-def test_rows_of_nan_add_nothing_to_the_gradient():
-    apply = jax.jit(
-        lambda t, c: F.resized_positions_at(t, OLD, np.array([3, 7]), c, **BILINEAR)
-    )
-    where = jnp.array([[3, 0], [2, 6]])
-    table = jnp.ones((20, 3))
-    both = jax.grad(lambda t: apply(t, where).sum())(table)
-    alone = jax.grad(lambda t: apply(t, where[1:]).sum())(table)
+@pytest.mark.parametrize("options", (BILINEAR, CONVENTIONS[4]))
+def test_rows_of_nan_add_nothing_to_the_gradient(options):
+    ones, sizes = np.ones((2, 3), np.float32), np.array([3, 7], np.int32)
+    outside, inside = np.array([[3, 0], [2, 6]]), np.array([[2, 6], [2, 6]])
+    rows, both = rows_and_gradient(TABLE, ones, OLD, sizes, outside, **options)
+    np.testing.assert_array_equal(np.isnan(rows), [[True] * 3, [False] * 3])
+    ones[0] = 0
+    _, alone = rows_and_gradient(TABLE, ones, OLD, sizes, inside, **options)
     assert_same_bits(both, alone)
 
 
 @pytest.mark.parametrize("dtype", (np.int8, np.uint16, np.uint32, np.int64, np.uint64))
 def test_integers_of_every_width(dtype):
-    table = jnp.asarray(np.random.default_rng(0).normal(size=(20, 3)), jnp.float32)
+    table = jnp.asarray(TABLE)
     grids, coordinates, mask = packed()
     coordinates = np.where(mask[..., None], coordinates, 0)
     expected = F.resized_positions_at(

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import resize_oracles
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from resize_oracles import CONVENTIONS
@@ -12,6 +12,7 @@ import attnax.functional as F
 
 conventions = st.sampled_from(CONVENTIONS)
 WITHOUT = [c for c in CONVENTIONS if not c["antialias"]]
+resize_matrix, resize_taps = jitted(F.resize_matrix), jitted(F.resize_taps)
 sizes = st.tuples(st.sampled_from((1, 2, 5, 16)), st.sampled_from((1, 3, 7, 24)))
 
 
@@ -27,15 +28,15 @@ def without_antialias(options):
 @given(pair=sizes, options=conventions)
 def test_matrix_is_that_of_the_definition(pair, options):
     old, new = pair
-    actual = F.resize_matrix(old, new, **options)
+    actual = resize_matrix(old, new, **options)
     assert_close(actual, expected_matrix(old, new, options), magnitude=1, roundings=8)
 
 
 @given(pair=sizes, options=conventions)
 def test_traced_size_gives_the_same_matrix_and_zeros(pair, options):
     old, new = pair
-    make = jax.jit(lambda n: F.resize_matrix(old, n, max_size=30, **options))
-    actual = make(jnp.asarray(new))
+    actual = resize_matrix(old, np.array(new, np.int32), max_size=30, **options)
+    actual = np.asarray(actual)
     assert actual.shape == (30, old)
     assert_same_bits(actual[new:], np.zeros((30 - new, old), np.float32))
     expected = expected_matrix(old, new, options)
@@ -45,34 +46,35 @@ def test_traced_size_gives_the_same_matrix_and_zeros(pair, options):
 @given(pair=sizes, options=st.sampled_from(WITHOUT))
 def test_taps_are_the_matrix(pair, options):
     old, new = pair
-    taps, weights = F.resize_taps(old, new, **without_antialias(options))
+    taps, weights = resize_taps(old, new, **without_antialias(options))
     assert taps.dtype == jnp.int32
+    taps, weights = np.asarray(taps), np.asarray(weights)
     matrix = np.zeros((new, old))
     for row in range(new):
-        np.add.at(matrix[row], np.asarray(taps[row]), np.asarray(weights[row]))
+        np.add.at(matrix[row], taps[row], weights[row])
     expected = expected_matrix(old, new, options)
-    assert_close(jnp.asarray(matrix, jnp.float32), expected, magnitude=1, roundings=8)
+    assert_close(matrix.astype(np.float32), expected, magnitude=1, roundings=8)
 
 
 @pytest.mark.parametrize("options", CONVENTIONS)
 def test_a_batch_of_sizes_is_each_alone(options):
-    sizes = jnp.array([[3, 9], [1, 4]])
-    actual = F.resize_matrix(5, sizes, max_size=9, **options)
+    sizes = np.array([[3, 9], [1, 4]], np.int32)
+    actual = np.asarray(resize_matrix(5, sizes, max_size=9, **options))
     assert actual.shape == (2, 2, 9, 5)
-    mapped = jax.vmap(jax.vmap(lambda n: F.resize_matrix(5, n, max_size=9, **options)))
-    assert_close(mapped(sizes), np.asarray(actual), magnitude=1)
-    assert_close(
-        actual[0, 0, :3], expected_matrix(5, 3, options), magnitude=1, roundings=8
-    )
+    make = lambda n: F.resize_matrix(5, n, max_size=9, **options)
+    assert_close(jax.jit(jax.vmap(jax.vmap(make)))(sizes), actual, magnitude=1)
+    for index, size in np.ndenumerate(sizes):
+        expected = expected_matrix(5, size.item(), options)
+        assert_close(actual[index][:size], expected, magnitude=1, roundings=8)
 
 
 @pytest.mark.parametrize("options", WITHOUT)
 def test_a_batch_of_taps(options):
     options = without_antialias(options)
-    sizes = jnp.array([3, 9])
-    taps, weights = F.resize_taps(5, sizes, max_size=9, **options)
+    sizes = np.array([3, 9], np.int32)
+    taps, weights = map(np.asarray, resize_taps(5, sizes, max_size=9, **options))
     for index, size in enumerate((3, 9)):
-        one, of_one = F.resize_taps(5, size, max_size=9, **options)
+        one, of_one = resize_taps(5, size, max_size=9, **options)
         assert_same_bits(taps[index], one)
         assert_close(weights[index], np.asarray(of_one), magnitude=1)
     assert not taps[0, 3:].any()
@@ -88,8 +90,10 @@ def test_the_largest_sizes_sample_where_they_should(options):
     from attnax.functional._resize_axis import dense_weights, resizing
 
     how = resizing("test", **{"align_corners": False, "offset": 0.0, **options})
-    index, size = jnp.array([0, new // 2, row]), jnp.full(3, new)
-    actual = dense_weights(jnp, jnp.float32, index, size, old, how)
+    index = np.array([0, new // 2, row], np.int32)
+    size = np.full(3, new, np.int32)
+    weights = lambda index, size: dense_weights(jnp, jnp.float32, index, size, old, how)
+    actual = jax.jit(weights)(index, size)
     expected = [
         resize_oracles.weights_of_row(int(i), old, new, **options) for i in index
     ]
@@ -98,12 +102,12 @@ def test_the_largest_sizes_sample_where_they_should(options):
 
 @pytest.mark.parametrize("size", (0, -1, 10))
 def test_a_traced_size_out_of_range_gives_nan(size):
-    make = jax.jit(lambda n: F.resize_matrix(5, n, max_size=9, **CONVENTIONS[1]))
-    assert bool(jnp.isnan(make(jnp.asarray(size))).all())
-    taps = jax.jit(lambda n: F.resize_taps(5, n, max_size=9, method="bicubic"))
-    indices, weights = taps(jnp.asarray(size))
-    assert bool(jnp.isnan(weights).all())
-    assert bool(((indices >= 0) & (indices < 5)).all())
+    size = np.array(size, np.int32)
+    assert np.isnan(resize_matrix(5, size, max_size=9, **CONVENTIONS[1])).all()
+    taps, weights = resize_taps(5, size, max_size=9, method="bicubic")
+    assert np.isnan(weights).all()
+    taps = np.asarray(taps)
+    assert ((taps >= 0) & (taps < 5)).all()
 
 
 @pytest.mark.errors

@@ -320,12 +320,12 @@ def test_scores_depend_only_on_the_differences_of_coordinates(data, shift):
 @pytest.mark.parametrize("num_blocks", (1, 2))
 def test_batch_jit_and_low_precision(num_blocks):
     rope = F.axial_rope((24, 24), num_blocks=num_blocks)
-    x = jnp.asarray(normal((2, 35, 3, 51))).astype(jnp.bfloat16)
+    x = jnp.asarray(normal((2, 35, 3, 51)).astype(jnp.bfloat16))
     positions = np.stack([IMAGE, IMAGE[::-1] * 1009 - 4])
     rotate = jax.jit(lambda x, positions: F.rotate(rope, x, positions))
     actual = rotate(x, positions)
     assert actual.dtype == jnp.bfloat16
-    wide = rotate(x.astype(jnp.float32), positions)
+    wide = np.asarray(rotate(np.asarray(x, np.float32), positions))
     assert_same_bits(actual, wide.astype(jnp.bfloat16))
     assert_same_bits(F.rotate(rope, x, positions), actual)
     mapped = jax.vmap(lambda x, p: F.rotate(rope, x, p))(x, positions)

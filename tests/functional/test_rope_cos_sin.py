@@ -4,13 +4,18 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_same_bits
+from helpers import assert_same_bits, jitted
 from hypothesis import given
 from hypothesis import strategies as st
 
 import attnax.functional as F
 
 NEAR, FAR = 1.2e-7, 6e-7
+
+
+@jitted
+def of_head(positions, head_dim):
+    return F.rope_cos_sin(positions, F.default_inv_freq(head_dim))
 
 
 def error(positions, head_dim, base):
@@ -42,10 +47,9 @@ def test_exact_at_the_hard_positions_of_real_sizes(head_dim, base):
 @given(data=st.data(), batch=ax.batches)
 def test_shape_offset_and_compilation_do_not_change_bits(data, batch):
     positions = data.draw(ax.positions((*batch, 5)))
-    function = jax.jit(lambda p: F.rope_cos_sin(p, F.default_inv_freq(64)))
-    whole = function(positions)
+    whole = [np.asarray(t) for t in of_head(positions, 64)]
     assert whole[0].shape == (*batch, 5, 32)
-    for one, last in zip(function(positions[..., -1]), whole, strict=True):
+    for one, last in zip(of_head(positions[..., -1], 64), whole, strict=True):
         assert_same_bits(one, last[..., -1, :])
     eager = F.rope_cos_sin(positions, F.default_inv_freq(64))
     for one, all_ in zip(eager, whole, strict=True):
@@ -57,11 +61,11 @@ def test_few_pairs_have_the_same_bits_in_every_shape_too(head_dim):
     """Where vectors run along positions and not along pairs."""
     positions = np.random.default_rng(0).integers(-(2**31), 2**31, 3600)
     positions = positions.astype(np.int32)
-    function = jax.jit(lambda p: F.rope_cos_sin(p, F.default_inv_freq(head_dim)))
-    flat = function(positions)
+    flat = of_head(positions, head_dim)
     for shape in ((720, 5), (36, 100, 1), (9, 80, 5)):
-        for one, all_ in zip(function(positions.reshape(shape)), flat, strict=True):
-            assert_same_bits(one.reshape(3600, -1), all_)
+        shaped = of_head(positions.reshape(shape), head_dim)
+        for one, all_ in zip(shaped, flat, strict=True):
+            assert_same_bits(np.asarray(one).reshape(3600, -1), all_)
 
 
 def test_batch_equals_vmap():
@@ -117,11 +121,12 @@ def test_float32_numerics_takes_fractions_and_differentiates():
         return jnp.stack(F.rope_cos_sin(positions, inv_freq, numerics="float32"))
 
     angle = np.asarray(positions, np.float64)[:, None] * [1.0, 0.1]
-    actual = cos_and_sin(positions, inv_freq)
+    actual = jax.jit(cos_and_sin)(positions, inv_freq)
     # The product is rounded, and `inv_freq` itself: 2**-23 of an angle below 8.
     expected = np.stack([np.cos(angle), np.sin(angle)])
     np.testing.assert_allclose(actual, expected, rtol=0, atol=8 * 2.0**-23 + 2.0**-23)
-    by_frequency = jax.jacobian(cos_and_sin, argnums=1)(positions, inv_freq)
+    jacobian = jax.jit(jax.jacobian(cos_and_sin, argnums=1))
+    by_frequency = np.asarray(jacobian(positions, inv_freq))
     column = np.asarray(positions)[:, None] * np.stack([-np.sin(angle), np.cos(angle)])
     for pair in range(2):
         np.testing.assert_allclose(

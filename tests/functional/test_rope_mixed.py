@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_same_bits, refused
+from helpers import assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -14,14 +14,15 @@ from jax.test_util import check_grads
 
 import attnax.functional as F
 
+apply = jitted(F.apply_mixed_rope)
+init = jitted(F.init_mixed_rope)
 HEADS, HEAD_DIM = 3, 8
 # (x, y) of the patches of a grid of 5 rows and 7 columns: columns first.
 GRID = np.array([(n % 7, n // 7) for n in range(35)], np.float32)
 
 
 def normal(shape, seed=0):
-    values = np.random.default_rng(seed).normal(size=shape)
-    return jnp.asarray(values, jnp.float32)
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def params_of(freqs):
@@ -73,23 +74,23 @@ def test_against_the_formula(data, layout, dtype, batch):
     own = data.draw(st.booleans())
     positions = data.draw(ax.floats((*batch, 5, 2) if own else (5, 2), bound=100.0))
     freqs = data.draw(ax.floats((2, HEADS, HEAD_DIM // 2), bound=1.0))
-    actual = F.apply_mixed_rope(params_of(freqs), x, positions, layout=layout)
+    actual = apply(params_of(freqs), x, positions, layout=layout)
     assert actual.dtype == dtype
     assert_mixed(actual, freqs, x, positions, layout)
 
 
 @pytest.mark.parametrize("head_dim, layout", ((64, "interleaved"), (96, "half")))
 def test_real_sizes_and_a_grid_of_numpy_integers(head_dim, layout):
-    params = F.init_mixed_rope(jax.random.key(1), 6, head_dim, dtype=jnp.float32)
+    params = init(jax.random.key(1), 6, head_dim, dtype=jnp.float32)
     x = normal((2, 35, 6, head_dim))
-    actual = F.apply_mixed_rope(params, x, GRID.astype(np.int32), layout=layout)
+    actual = apply(params, x, GRID.astype(np.int32), layout=layout)
     assert_mixed(actual, params.freqs, x, GRID, layout)
 
 
 def test_smallest_head_and_one_head():
-    params = F.init_mixed_rope(jax.random.key(2), 1, 4, dtype=jnp.float32)
+    params = init(jax.random.key(2), 1, 4, dtype=jnp.float32)
     x = normal((35, 1, 4))
-    actual = F.apply_mixed_rope(params, x, GRID)
+    actual = apply(params, x, GRID)
     assert_mixed(actual, params.freqs, x, GRID)
 
 
@@ -99,43 +100,44 @@ def test_equals_an_axial_rope_with_its_frequencies():
     freqs = np.zeros((2, HEADS, 4))
     freqs[0, :, :2] = freqs[1, :, 2:] = rope.inv_freq[:2]
     x = normal((35, HEADS, HEAD_DIM))
-    expected = F.rotate(rope, x, F.positions_from_grid((5, 7)))
-    actual = F.apply_mixed_rope(params_of(freqs), x, GRID)
+    expected = jitted(F.rotate)(rope, x, F.positions_from_grid((5, 7)))
+    actual = apply(params_of(freqs), x, GRID)
     # Angles below 7, rounded twice (frequency and product), and 1.5 + 1 units for each.
     bound = 1.5 * float(np.abs(x).max()) * (7 + 2 * 2.5) * 2.0**-23
     np.testing.assert_allclose(actual, expected, rtol=0, atol=bound)
 
 
 def test_position_0_is_the_identity():
-    params = F.init_mixed_rope(jax.random.key(3), HEADS, HEAD_DIM)
+    params = init(jax.random.key(3), HEADS, HEAD_DIM)
     x = normal((35, HEADS, HEAD_DIM))
-    actual = F.apply_mixed_rope(params, x, np.zeros((35, 2), np.float32))
+    actual = apply(params, x, np.zeros((35, 2), np.float32))
     np.testing.assert_array_equal(actual, x)
 
 
 def test_batch_jit_and_low_precision():
-    params = F.init_mixed_rope(jax.random.key(4), HEADS, HEAD_DIM, dtype=jnp.float32)
+    params = init(jax.random.key(4), HEADS, HEAD_DIM, dtype=jnp.float32)
     x = normal((2, 35, HEADS, HEAD_DIM)).astype(jnp.bfloat16)
     positions = np.stack([GRID, GRID[::-1] / 3])
-    rotate = jax.jit(F.apply_mixed_rope)
-    actual = rotate(params, x, positions)
+    actual = apply(params, x, positions)
     assert actual.dtype == jnp.bfloat16
-    wide = rotate(params, x.astype(jnp.float32), positions)
+    wide = np.asarray(apply(params, x.astype(np.float32), positions))
     assert_same_bits(actual, wide.astype(jnp.bfloat16))
     mapped = jax.jit(jax.vmap(F.apply_mixed_rope, (None, 0, 0)))(params, x, positions)
     assert_same_bits(mapped, actual)
-    assert_same_bits(F.apply_mixed_rope(params, x, positions), actual)
+    assert_same_bits(F.apply_mixed_rope(params, jnp.asarray(x), positions), actual)
     # One frequency for each layer: parameters may have a batch axis too.
-    layers = jax.vmap(F.apply_mixed_rope, (0, None, None))
-    stacked = F.MixedRopeParams(freqs=jnp.stack([params.freqs, params.freqs[::-1]]))
-    assert_mixed(layers(stacked, x, positions)[1], params.freqs[::-1], x, positions)
+    layers = jax.jit(jax.vmap(F.apply_mixed_rope, (0, None, None)))
+    freqs = np.asarray(params.freqs)
+    stacked = F.MixedRopeParams(freqs=np.stack([freqs, freqs[::-1]]))
+    second = np.asarray(layers(stacked, x, positions))[1]
+    assert_mixed(second, freqs[::-1], x, positions)
 
 
 def test_frequencies_in_low_precision_are_used_as_they_are():
-    params = F.init_mixed_rope(jax.random.key(5), HEADS, HEAD_DIM, dtype=jnp.bfloat16)
+    params = init(jax.random.key(5), HEADS, HEAD_DIM, dtype=jnp.bfloat16)
     x = normal((35, HEADS, HEAD_DIM))
-    actual = F.apply_mixed_rope(params, x, GRID)
-    assert_mixed(actual, params.freqs.astype(jnp.float32), x, GRID)
+    actual = apply(params, x, GRID)
+    assert_mixed(actual, np.asarray(params.freqs, np.float32), x, GRID)
 
 
 def test_gradients_of_frequencies_positions_and_x():
@@ -147,7 +149,8 @@ def test_gradients_of_frequencies_positions_and_x():
         params = F.MixedRopeParams(freqs=freqs)
         return F.apply_mixed_rope(params, x, positions) * g
 
-    args = normal((2, HEADS, HEAD_DIM // 2), 2), normal((5, 2), 3), normal(g.shape, 4)
+    shapes = (2, HEADS, HEAD_DIM // 2), (5, 2), g.shape
+    args = [jnp.asarray(normal(shape, n)) for n, shape in enumerate(shapes, 2)]
     check_grads(function, args, order=1, atol=2e-2, rtol=2e-2)
 
 
@@ -182,7 +185,7 @@ def test_gradients_against_float64():
 
 
 def test_gradient_of_low_precision_x_has_its_dtype():
-    params = F.init_mixed_rope(jax.random.key(6), HEADS, HEAD_DIM, dtype=jnp.float32)
+    params = init(jax.random.key(6), HEADS, HEAD_DIM, dtype=jnp.float32)
     x = normal((35, HEADS, HEAD_DIM)).astype(jnp.bfloat16)
     loss = lambda params, x: jnp.sum(F.apply_mixed_rope(params, x, GRID) ** 2)
     of_params, of_x = jax.jit(jax.grad(loss, (0, 1)))(params, x)
@@ -199,9 +202,7 @@ def test_gradient_of_low_precision_x_has_its_dtype():
 @pytest.mark.parametrize("num_heads, head_dim", ((1, 4), (6, 64)))
 @pytest.mark.parametrize("base", (10.0, 100.0))
 def test_init_draws_a_direction_for_each_head(num_heads, head_dim, base):
-    params = F.init_mixed_rope(
-        jax.random.key(0), num_heads, head_dim, base=base, dtype=jnp.float32
-    )
+    params = init(jax.random.key(0), num_heads, head_dim, base=base, dtype=jnp.float32)
     freqs, count = np.asarray(params.freqs, np.float64), head_dim // 4
     assert freqs.shape == (2, num_heads, 2 * count)
     lengths = np.array([base ** (-4 * k / head_dim) for k in range(count)])
@@ -219,7 +220,7 @@ def test_init_draws_a_direction_for_each_head(num_heads, head_dim, base):
 
 def test_directions_are_uniform_and_differ_by_key():
     def directions(seed, count=4000):
-        freqs = F.init_mixed_rope(jax.random.key(seed), count, 4).freqs
+        freqs = init(jax.random.key(seed), count, 4).freqs
         x, y = np.asarray(freqs)[..., 0]
         return x + 1j * y
 
@@ -234,12 +235,12 @@ def test_directions_are_uniform_and_differ_by_key():
 
 def test_dtypes_of_parameters():
     key = jax.random.key(0)
-    default = F.init_mixed_rope(key, HEADS, HEAD_DIM).freqs
+    default = init(key, HEADS, HEAD_DIM).freqs
     assert default.dtype == jnp.result_type(float)
-    wide = F.init_mixed_rope(key, HEADS, HEAD_DIM, dtype=jnp.float32).freqs
+    wide = init(key, HEADS, HEAD_DIM, dtype=jnp.float32).freqs
     for dtype in (jnp.bfloat16, jnp.float16):
-        narrow = F.init_mixed_rope(key, HEADS, HEAD_DIM, dtype=dtype).freqs
-        assert_same_bits(narrow, wide.astype(dtype))
+        narrow = init(key, HEADS, HEAD_DIM, dtype=dtype).freqs
+        assert_same_bits(narrow, np.asarray(wide).astype(dtype))
 
 
 def test_cos_and_sin_are_made_once_for_queries_keys_and_layers():
@@ -270,7 +271,7 @@ def test_cos_and_sin_are_made_once_for_queries_keys_and_layers():
 def test_sharded_batch_and_heads():
     params = params_of(normal((2, 4, HEAD_DIM // 2)))
     x = normal((2, 35, 4, HEAD_DIM))
-    plain = F.apply_mixed_rope(params, x, GRID)
+    plain = apply(params, x, GRID)
     mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(AxisType.Explicit,) * 2)
     specs = P(None, "model"), P("data", None, "model")
     with jax.set_mesh(mesh):

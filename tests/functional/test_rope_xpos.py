@@ -173,6 +173,7 @@ def test_at_the_center_nothing_is_scaled():
 
 centered = lambda positions: F.xpos_cos_sin(positions, INV_FREQ, center=300)
 compiled = jax.jit(centered)
+mapped = jax.jit(jax.vmap(centered))
 
 
 @given(positions=ax.integers((2, 5), -4096, 4096))
@@ -180,8 +181,8 @@ def test_batch_jit_and_dtype_of_positions(positions):
     leaves = jax.tree.leaves(centered(positions))
     others = (
         compiled(positions),
-        jax.vmap(centered)(jnp.asarray(positions)),
-        centered(jnp.asarray(positions, jnp.int16)),
+        mapped(positions),
+        centered(positions.astype(np.int16)),
     )
     for other in others:
         for actual, expected in zip(jax.tree.leaves(other), leaves, strict=True):

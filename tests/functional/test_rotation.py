@@ -1,4 +1,6 @@
 import dataclasses
+import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,47 @@ import attnax.functional as F
 # A rope is static, so that each compiles once for each shape.
 rotate = jax.jit(F.rotate, static_argnames=("inverse", "heads"))
 rerotate = jax.jit(F.rerotate, static_argnames="heads")
+
+
+def rotated(rope, x, positions, cotangent=None):
+    """`x` rotated in every way there is, by one program for each rope.
+
+    Cosines and sines, which take most of the time to compile, are made once in it.
+    """
+    cotangent = x if cotangent is None else cotangent
+    return Rotated(*map(np.asarray, _rotated(rope, x, positions, cotangent)))
+
+
+class Rotated(NamedTuple):
+    cos: np.ndarray
+    sin: np.ndarray
+    plain: np.ndarray
+    inverse: np.ndarray
+    mapped: np.ndarray
+    before: np.ndarray
+    added: np.ndarray
+    pullback: np.ndarray
+    tangent: np.ndarray
+
+
+@jax.jit
+def _rotated(rope, x, positions, cotangent):
+    rotate = functools.partial(F.rotate, rope, positions=positions)
+    cos, sin = F.rotation(rope, positions)
+    _, pullback = jax.vjp(rotate, x)
+    return Rotated(
+        cos=cos,
+        sin=sin,
+        plain=rotate(x),
+        inverse=rotate(x, inverse=True),
+        mapped=jax.vmap(F.rotate, (None, 0, 0))(rope, x, positions),
+        before=rotate(x.swapaxes(1, 2), heads="before").swapaxes(1, 2),
+        added=F.rerotate(rope, x, positions),
+        pullback=pullback(cotangent)[0],
+        tangent=jax.jvp(rotate, (x,), (cotangent,))[1],
+    )
+
+
 every_rope = pytest.mark.parametrize("name", ROPES)
 # Where the kernel does not matter.
 some_ropes = pytest.mark.parametrize(
@@ -48,7 +91,7 @@ def rotating(name):
 def test_matches_complex_rotation(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
-    actual = rotate(rope, x, positions)
+    actual = rotated(rope, x, positions).plain
     expected = rope_oracles.rotate(rope, x, positions)
     # The frequencies of a rope are what they are: the error is that of cos and sin at
     # every int32, which the four roundings hold.
@@ -64,7 +107,7 @@ def test_matches_complex_rotation_of_drawn_values(data, name):
     positions = data.draw(ax.positions(shape, far=data.draw(st.booleans())))
     magnitude = max(1.0, rope.attention_factor) * norm(x)
     expected = rope_oracles.rotate(rope, x, positions)
-    assert_close(rotate(rope, x, positions), expected, magnitude=magnitude)
+    assert_close(rotated(rope, x, positions).plain, expected, magnitude=magnitude)
 
 
 @every_rope
@@ -75,55 +118,72 @@ def test_other_channels_pass_bit_for_bit(name):
     special = (-0.0, 0.0, np.inf, -np.inf, 1e-40, -1e-40, 3.5)
     x = np.array(x)
     x[..., still] = np.resize(special, still.sum())
-    for inverse in (False, True):
-        rotated = np.asarray(rotate(rope, x, positions, inverse=inverse))
-        assert_same_bits(rotated[..., still], x[..., still])
-        assert np.isfinite(rotated[..., ~still]).all()
+    ways = rotated(rope, x, positions)
+    for actual in (ways.plain, ways.inverse):
+        assert_same_bits(actual[..., still], x[..., still])
+        assert np.isfinite(actual[..., ~still]).all()
+
+
+@jax.jit
+def there_and_back(rope, x, cos, sin, cotangent):
+    out, pullback = jax.vjp(lambda x: F.apply_rotation(rope, x, cos, sin), x)
+    return out, pullback(cotangent)[0]
 
 
 @every_rope
 def test_low_precision_is_float32_rounded_once(name):
     rope, _ = ROPES[name]
-    x, positions = inputs(name, HARD)
+    _, positions = inputs(name, HARD)
     dtype = jnp.float16 if name == "to_half_at_1" else jnp.bfloat16
-    narrow = x.astype(dtype)
-    wide = rotate(rope, narrow.astype(jnp.float32), positions)
-    assert_same_bits(rotate(rope, narrow, positions), wide.astype(dtype))
+    narrow = [np.asarray(inputs(name, HARD, seed)[0]).astype(dtype) for seed in (0, 1)]
+    x, cotangent = (t.astype(np.float32) for t in narrow)
+    wide = rotated(rope, x, positions, cotangent)
+    out, pullback = there_and_back(rope, narrow[0], wide.cos, wide.sin, narrow[1])
+    assert_same_bits(out, wide.plain.astype(dtype))
+    assert_same_bits(pullback, wide.pullback.astype(dtype))
 
 
 @every_rope
 def test_heads_before_the_sequence(name):
     rope, _ = ROPES[name]
-    x, positions = inputs(name, HARD)
-    before = rotate(rope, x.swapaxes(1, 2), positions, heads="before")
-    assert_same_bits(before.swapaxes(1, 2), rotate(rope, x, positions))
+    ways = rotated(rope, *inputs(name, HARD))
+    assert_same_bits(ways.before, ways.plain)
+
+
+@jax.jit
+def no_heads(rope, x, positions):
+    rotate = functools.partial(F.rotate, rope, positions=positions)
+    before = rotate(x.swapaxes(1, 2), inverse=True, heads="before")
+    return (
+        rotate(x[:, :, 1], heads=None),
+        rotate(x[:, :, 1], inverse=True, heads=None),
+        before.swapaxes(1, 2),
+    )
 
 
 @some_ropes
 def test_no_heads_and_the_inverse_with_heads_elsewhere(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
-    for inverse in (False, True):
-        expected = rotate(rope, x, positions, inverse=inverse)
-        none = rotate(rope, x[:, :, 1], positions, inverse=inverse, heads=None)
-        assert_same_bits(none, expected[:, :, 1])
-    before = rotate(rope, x.swapaxes(1, 2), positions, inverse=True, heads="before")
-    assert_same_bits(before.swapaxes(1, 2), expected)
+    ways = rotated(rope, x, positions)
+    none, none_inverse, before = no_heads(rope, x, positions)
+    assert_same_bits(none, ways.plain[:, :, 1])
+    assert_same_bits(none_inverse, ways.inverse[:, :, 1])
+    assert_same_bits(before, ways.inverse)
 
 
 @every_rope
 def test_batch_equals_vmap(name):
     rope, _ = ROPES[name]
-    x, positions = inputs(name, HARD)
-    mapped = jax.jit(jax.vmap(F.rotate, (None, 0, 0)))(rope, x, positions)
-    assert_same_bits(mapped, rotate(rope, x, positions))
+    ways = rotated(rope, *inputs(name, HARD))
+    assert_same_bits(ways.mapped, ways.plain)
 
 
 @some_ropes
 def test_batch_axes_of_positions_broadcast(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
-    shared = rotate(rope, x, np.stack([positions[0]] * 2))
+    shared = rotated(rope, x, np.stack([positions[0]] * 2)).plain
     assert_same_bits(rotate(rope, x, positions[:1]), shared)
     assert_same_bits(rotate(rope, x, positions[0]), shared)
 
@@ -134,8 +194,8 @@ def test_batch_axes_of_positions_broadcast(name):
 def test_decode_gives_the_bits_of_prefill(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, np.arange(131_067, 131_080, dtype=np.int32)[None])
-    x = jnp.asarray(x).astype(jnp.bfloat16)
-    whole = rotate(rope, x, positions)
+    x = np.asarray(x).astype(jnp.bfloat16)
+    whole = np.asarray(rotate(rope, x, positions))
     for i in range(0, 13, 4):
         step = rotate(rope, x[:, i : i + 1], positions[:, i : i + 1])
         assert_same_bits(step, whole[:, i : i + 1])
@@ -145,7 +205,7 @@ def test_decode_gives_the_bits_of_prefill(name):
 def test_eager_equals_compiled(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
-    assert_same_bits(F.rotate(rope, x, positions), rotate(rope, x, positions))
+    assert_same_bits(F.rotate(rope, x, positions), rotated(rope, x, positions).plain)
     # A factor and its inverse square are one constant where a compiler sees both.
     rope = dataclasses.replace(rope, attention_factor=1.0)
     forth = lambda x: F.rotate(rope, x, positions)
@@ -161,8 +221,11 @@ def test_rotation_and_apply_rotation_make_rotate(name):
     cos, sin = F.rotation(rope, positions)
     assert cos.shape == sin.shape == (2, 13, rope.rotary_pairs)
     assert cos.dtype == sin.dtype == jnp.float32
-    applied = jax.jit(F.apply_rotation)(rope, x, cos, sin)
-    assert_same_bits(applied, rotate(rope, x, positions))
+    apply = jax.jit(F.apply_rotation)
+    assert_same_bits(apply(rope, x, cos, sin), rotated(rope, x, positions).plain)
+    narrow = np.asarray(x).astype(jnp.bfloat16)
+    applied = apply(rope, narrow, cos, sin)
+    assert_same_bits(applied, rotate(rope, narrow, positions))
 
 
 def test_float64_is_rotated_in_float64():
@@ -191,10 +254,11 @@ def test_the_inverse_undoes_it(name):
     """The attention factor too, from the order that rotating puts out."""
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
-    back = rotate(rope, rotate(rope, x, positions), positions, inverse=True)
+    ways = rotated(rope, x, positions)
+    back = rotated(rope, ways.plain, positions).inverse
     assert_close(back, np.asarray(x, np.float64), magnitude=norm(x), roundings=4)
     # And in the other order: rotating undoes the inverse.
-    forth = rotate(rope, rotate(rope, x, positions, inverse=True), positions)
+    forth = rotated(rope, ways.inverse, positions).plain
     assert_close(forth, np.asarray(x, np.float64), magnitude=norm(x), roundings=4)
 
 
@@ -204,7 +268,8 @@ def test_the_inverse_undoes_it_for_drawn_values(data, name):
     x = np.asarray(data.draw(ax.floats((2, 13, 3, head_dim))))
     shape = (2, 13) if rope.axis_of_pair is None else (2, 13, rope.num_axes)
     positions = data.draw(ax.positions(shape, far=True))
-    back = rotate(rope, rotate(rope, x, positions), positions, inverse=True)
+    forth = rotated(rope, x, positions).plain
+    back = rotated(rope, forth, positions).inverse
     assert_close(back, np.asarray(x, np.float64), magnitude=norm(x), roundings=4)
 
 
@@ -213,15 +278,20 @@ def test_rerotate_adds_positions(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, NEAR // 2)
     _, delta = inputs(name, np.roll(NEAR // 2, 5))
-    actual = rerotate(rope, rotate(rope, x, positions), delta)
-    expected = rotate(rope, x, positions + delta)
+    actual = rotated(rope, rotated(rope, x, positions).plain, delta).added
+    expected = rotated(rope, x, positions + delta).plain
     # Two rotations against one, of the keys' own size: 4.5 roundings each.
     magnitude = max(1.0, rope.attention_factor) * norm(x)
     assert_close(
         actual, np.asarray(expected, np.float64), magnitude=magnitude, roundings=13
     )
     still = ~rotating(name)
-    assert_same_bits(actual[..., still], x[..., still])
+    assert_same_bits(actual[..., still], np.asarray(x)[..., still])
+
+
+@jax.jit
+def rerotate_by_each(rope, x, deltas):
+    return [F.rerotate(rope, x, delta) for delta in deltas]
 
 
 @pytest.mark.parametrize("name", ("to_half_at_1", "chunked"))
@@ -229,21 +299,24 @@ def test_rerotate_by_what_broadcasts(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
     shape = positions.shape[2:]  # of one position: empty, or the coordinates
-    whole = lambda delta: rerotate(rope, x, np.broadcast_to(delta, positions.shape))
-    number = np.array(-257, np.int32)
     row = positions[0, :1] // 2
-    for delta in (
-        number,
+    rows = np.stack([row, -row])
+    deltas = (
+        np.array(-257, np.int32),
         np.full((1, *shape), -257, np.int32),  # one for every position
-        np.stack([row, -row]),  # one for every sequence
+        rows,  # one for every sequence
         positions[0],  # one for every position, whatever the sequence
-    ):
-        assert_same_bits(rerotate(rope, x, delta), whole(delta))
-    assert_same_bits(F.rerotate(rope, x, -257), whole(number))
-    before = rerotate(rope, x.swapaxes(1, 2), np.stack([row, -row]), heads="before")
-    assert_same_bits(before.swapaxes(1, 2), whole(np.stack([row, -row])))
-    alone = rerotate(rope, x[..., 0, :], number, heads=None)
-    assert_same_bits(alone, whole(number)[..., 0, :])
+    )
+    for delta, actual in zip(deltas, rerotate_by_each(rope, x, deltas), strict=True):
+        whole = rotated(rope, x, np.broadcast_to(delta, positions.shape)).added
+        assert_same_bits(actual, whole)
+    number, _, by_rows, _ = map(np.asarray, rerotate_by_each(rope, x, deltas))
+    assert_same_bits(F.rerotate(rope, x, -257), number)
+    x = np.asarray(x)
+    before = rerotate(rope, x.swapaxes(1, 2), rows, heads="before")
+    assert_same_bits(np.asarray(before).swapaxes(1, 2), by_rows)
+    alone = rerotate(rope, x[..., 0, :], deltas[0], heads=None)
+    assert_same_bits(alone, number[..., 0, :])
 
 
 def test_rerotate_takes_keys_as_they_come_out():
@@ -263,33 +336,21 @@ def test_scores_depend_on_position_differences_only(name):
     q, positions = inputs(name, NEAR // 2)
     k, _ = inputs(name, HARD, seed=1)
     shift = 524_287
-    rotated = [
-        np.asarray(rotate(rope, t, p), np.float64)
-        for t, p in ((q, positions), (k, positions[::-1]))
-    ]
-    shifted = [
-        np.asarray(rotate(rope, t, p + np.int32(shift)), np.float64)
-        for t, p in ((q, positions), (k, positions[::-1]))
-    ]
+    turned, shifted = (
+        [
+            np.asarray(rotated(rope, t, p + np.int32(more)).plain, np.float64)
+            for t, p in ((q, positions), (k, positions[::-1]))
+        ]
+        for more in (0, shift)
+    )
     score = lambda q, k: np.einsum("...hd,...hd->...h", q, k)
     scale = max(1.0, rope.attention_factor) ** 2
     # Two rotations on either side, 4.5 roundings each.
     bound = 2 * 2 * 4.5 * 2.0**-23 * scale * norm(q) * norm(k)
-    np.testing.assert_allclose(score(*shifted), score(*rotated), rtol=0, atol=bound)
+    np.testing.assert_allclose(score(*shifted), score(*turned), rtol=0, atol=bound)
 
 
 # -- gradients
-
-
-kernels = pytest.mark.parametrize(
-    "name",
-    ("half_trailing", "interleaved_at_3", "to_half_trailing", "blocks_at_2", "strided"),
-)
-
-
-@jax.jit
-def pullback(rope, x, positions, cotangent):
-    return jax.vjp(lambda x: F.rotate(rope, x, positions), x)[1](cotangent)[0]
 
 
 @every_rope
@@ -297,8 +358,8 @@ def test_the_pullback_is_the_inverse_times_the_factor_squared(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
     cotangent, _ = inputs(name, HARD, seed=1)
-    actual = pullback(rope, x, positions, cotangent)
-    inverse = rotate(rope, cotangent, positions, inverse=True)
+    actual = rotated(rope, x, positions, cotangent).pullback
+    inverse = rotated(rope, cotangent, positions).inverse
     if rope.attention_factor == 1.0:
         assert_same_bits(actual, inverse)
     scale = np.where(rotating(name), rope.attention_factor**2, 1.0)
@@ -311,27 +372,21 @@ def test_the_pullback_is_the_inverse_times_the_factor_squared(name):
     )
 
 
-@kernels
-def test_the_narrow_pullback_is_rounded_once(name):
-    rope, _ = ROPES[name]
-    x, positions = inputs(name, HARD)
-    narrow = inputs(name, HARD, seed=1)[0].astype(jnp.bfloat16)
-    wide = pullback(rope, x, positions, narrow.astype(jnp.float32))
-    actual = pullback(rope, x.astype(jnp.bfloat16), positions, narrow)
-    assert_same_bits(actual, wide.astype(jnp.bfloat16))
-
-
-@kernels
+@every_rope
 def test_the_tangent_is_the_rotated_tangent(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
     dx, _ = inputs(name, HARD, seed=1)
-    function = lambda x: F.rotate(rope, x, positions)
-    _, tangent = jax.jit(lambda x, dx: jax.jvp(function, (x,), (dx,)))(x, dx)
-    assert_same_bits(tangent, rotate(rope, dx, positions))
+    tangent = rotated(rope, x, positions, dx).tangent
+    assert_same_bits(tangent, rotated(rope, dx, positions).plain)
 
 
 # -- several axes
+
+
+@jax.jit
+def rotation_and_rotate(rope, x, positions):
+    return *F.rotation(rope, positions), F.rotate(rope, x, positions)
 
 
 @pytest.mark.parametrize(
@@ -350,13 +405,15 @@ def test_text_has_the_very_bits_of_one_axis(axes, layout):
     one = F.Rope(F.default_inv_freq(2 * len(axes), 1e6), layout)
     several = F.Rope(one.inv_freq, layout, axis_of_pair=axes)
     coordinates = np.repeat(HARD[..., None], 3, axis=-1)
-    for rotation in (F.rotation, jax.jit(F.rotation)):
-        pairs = zip(rotation(several, coordinates), rotation(one, HARD), strict=True)
-        for actual, expected in pairs:
-            assert_same_bits(actual, expected)
     x = np.random.default_rng(0).normal(size=(2, 13, 3, one.rotary_dim))
-    x = jnp.asarray(x, jnp.float32)
-    assert_same_bits(rotate(several, x, coordinates), rotate(one, x, HARD))
+    x = x.astype(np.float32)
+    pairs = zip(
+        rotation_and_rotate(several, x, coordinates),
+        rotation_and_rotate(one, x, HARD),
+        strict=True,
+    )
+    for actual, expected in pairs:
+        assert_same_bits(actual, expected)
 
 
 @pytest.mark.parametrize("axes", ((0, 1, 1, 1, 2, 2), (0, 0, 1, 0, 2, 1, 1)))

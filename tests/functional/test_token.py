@@ -1,11 +1,9 @@
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -14,19 +12,24 @@ from jax.test_util import check_grads
 
 import attnax.functional as F
 
-SHAPES = ((), (1,), (7,), (2, 5), (2, 1, 3))
+# Rows and columns of a table, the dtype of ids and their shape.
+LOOKUPS = (
+    (1, 1, np.uint8, (7,)),
+    (11, 6, np.int16, ()),
+    (11, 6, np.int32, (2, 1, 3)),
+    (300, 3, np.uint16, (2, 1, 3)),
+    (300, 3, np.int32, (7,)),
+)
+
+lookup = jitted(F.apply_token_embedding)
+unembed = jitted(F.apply_token_unembedding)
 
 
 def draw_lookup(data, dtype=jnp.float32, shape=None):
-    vocab_size, d_model = data.draw(st.sampled_from(((1, 1), (11, 6), (300, 3))))
-    shape = data.draw(st.sampled_from(SHAPES)) if shape is None else shape
+    vocab_size, d_model, of_ids, own_shape = data.draw(st.sampled_from(LOOKUPS))
     weight = data.draw(ax.floats((vocab_size, d_model), dtype))
-    integers = [t for t in (np.uint8, np.int16, np.int32) if vocab_size <= 256] or [
-        np.uint16,
-        np.int32,
-    ]
-    ids = data.draw(ax.integers(shape, 0, vocab_size - 1))
-    ids = ids.astype(data.draw(st.sampled_from(integers)))
+    shape = own_shape if shape is None else shape
+    ids = data.draw(ax.integers(shape, 0, vocab_size - 1)).astype(of_ids)
     return F.TokenEmbeddingParams(weight=weight), ids
 
 
@@ -35,19 +38,25 @@ def test_lookup_is_the_one_hot_product(data, dtype):
     params, ids = draw_lookup(data, dtype)
     weight = np.asarray(params.weight, np.float64)
     expected = np.eye(len(weight))[ids] @ weight
-    actual = F.apply_token_embedding(params, ids)
+    actual = lookup(params, ids)
     assert actual.dtype == dtype
     np.testing.assert_array_equal(np.asarray(actual, np.float64), expected)
-    assert_same_bits(jax.jit(F.apply_token_embedding)(params, ids), actual)
+
+
+@given(data=st.data(), dtype=st.sampled_from((jnp.float32, jnp.bfloat16)))
+def test_eager_is_compiled(data, dtype):
+    params, ids = draw_lookup(data, dtype, shape=(7,))
+    eager = F.apply_token_embedding(params, ids)
+    assert_same_bits(lookup(params, ids), eager)
 
 
 @given(data=st.data(), dtype=ax.dtypes)
 def test_gathered_then_scaled_in_float32_then_rounded_once(data, dtype):
     params, ids = draw_lookup(data)
     options = {"scale": 1.7, "scale_dtype": jnp.bfloat16}
-    wide = F.apply_token_embedding(params, ids, **options)
-    narrow = F.apply_token_embedding(params, ids, dtype=dtype, **options)
-    assert_same_bits(narrow, wide.astype(dtype))
+    wide = lookup(params, ids, **options)
+    narrow = lookup(params, ids, dtype=dtype, **options)
+    assert_same_bits(narrow, np.asarray(wide).astype(dtype))
     rounded = float(np.asarray(1.7, jnp.bfloat16))
     expected = np.asarray(params.weight)[ids] * np.float32(rounded)
     np.testing.assert_array_equal(wide, expected)
@@ -64,23 +73,33 @@ def test_scale_of_gemma():
     np.testing.assert_array_equal(gemma, 55.5)
 
 
+@jitted
+def mapped(function, params, arrays, **options):
+    return jax.vmap(lambda array: function(params, array, **options))(arrays)
+
+
 @given(data=st.data())
 def test_batch_equals_vmap(data):
     params, ids = draw_lookup(data, shape=(2, 5))
-    lookup = lambda ids: F.apply_token_embedding(params, ids, scale=3.0)
-    assert_same_bits(jax.vmap(lookup)(jnp.asarray(ids)), lookup(ids))
+    actual = mapped(F.apply_token_embedding, params, ids, scale=3.0)
+    assert_same_bits(actual, lookup(params, ids, scale=3.0))
     x = data.draw(ax.floats((2, 5, params.weight.shape[1])))
-    unembed = lambda x: F.apply_token_unembedding(params, x)
     magnitude = 1.0 + 64.0 * params.weight.shape[1]
-    assert_close(jax.vmap(unembed)(x), np.asarray(unembed(x)), magnitude=magnitude)
+    actual = mapped(F.apply_token_unembedding, params, x)
+    assert_close(actual, unembed(params, x), magnitude=magnitude)
+
+
+@jitted
+def pulled_back(params, ids, cotangent):
+    rows = lambda params: F.apply_token_embedding(params, ids, dtype=jnp.float32)
+    return jax.vjp(rows, params)[1](cotangent)[0].weight
 
 
 @given(data=st.data(), dtype=ax.dtypes)
 def test_gradient_is_a_scatter_of_sums(data, dtype):
     params, ids = draw_lookup(data, dtype)
     cotangent = data.draw(ax.floats((*ids.shape, params.weight.shape[1])))
-    lookup = lambda params: F.apply_token_embedding(params, ids, dtype=jnp.float32)
-    actual = jax.vjp(lookup, params)[1](cotangent)[0].weight
+    actual = pulled_back(params, ids, cotangent)
     expected = np.zeros(params.weight.shape)
     np.add.at(expected, ids, np.asarray(cotangent, np.float64))
     assert actual.dtype == dtype
@@ -96,15 +115,15 @@ def test_gradient_is_a_scatter_of_sums(data, dtype):
 def test_4096_repeats_add_up_in_float32(table, compute, jit):
     def rows(weight):
         params = F.TokenEmbeddingParams(weight=weight)
-        ids = jnp.full((4096,), 1, jnp.int32)
+        ids = np.full((4096,), 1, np.int32)
         return F.apply_token_embedding(params, ids, dtype=compute)
 
     def gradient(weight, cotangent):
         return jax.vjp(rows, weight)[1](cotangent)[0]
 
-    cotangent = jnp.full((4096, 2), 0.01, compute)
+    cotangent = np.full((4096, 2), 0.01, compute)
     function = jax.jit(gradient) if jit else gradient
-    actual = function(jnp.zeros((3, 2), table), cotangent)
+    actual = np.asarray(function(np.zeros((3, 2), table), cotangent))
     assert actual.dtype == table
     exact = 4096 * float(cotangent[0, 0])
     eps = float(jnp.finfo(table).eps)
@@ -115,49 +134,70 @@ def test_4096_repeats_add_up_in_float32(table, compute, jit):
     np.testing.assert_array_equal(np.asarray(actual[0], np.float32), 0.0)
 
 
+IDS = np.array([[2, 0, 2], [1, 1, 4]])
+
+
+def doubled(weight, **options):
+    params = F.TokenEmbeddingParams(weight=weight)
+    return F.apply_token_embedding(params, IDS, scale=2.0, **options)
+
+
+@jitted
+def pushed_forward(weight, tangent, **options):
+    return jax.jvp(lambda w: doubled(w, **options), (weight,), (tangent,))
+
+
+@jax.jit
+def hessian_product(weight, tangent):
+    gradient = jax.grad(lambda w: jnp.sum(doubled(w) ** 4))
+    return jax.jvp(gradient, (weight,), (tangent,))[1]
+
+
 @pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
 def test_forward_mode_and_second_derivatives(dtype):
-    ids = np.array([[2, 0, 2], [1, 1, 4]])
-    weight = jax.random.normal(jax.random.key(0), (5, 3), dtype)
-    tangent = jax.random.normal(jax.random.key(1), (5, 3), dtype)
-
-    def rows(weight, **options):
-        params = F.TokenEmbeddingParams(weight=weight)
-        return F.apply_token_embedding(params, ids, scale=2.0, **options)
-
-    primal, moved = jax.jvp(rows, (weight,), (tangent,))
-    assert_same_bits(primal, rows(weight))
-    assert_same_bits(moved, rows(tangent))
-    frozen = jax.jvp(lambda w: rows(w, padding_id=1), (weight,), (tangent,))[1]
+    rng = np.random.default_rng(0)
+    weight, tangent = rng.normal(size=(2, 5, 3)).astype(np.float32).astype(dtype)
+    primal, moved = pushed_forward(weight, tangent)
+    assert_same_bits(primal, jitted(doubled)(weight))
+    assert_same_bits(moved, jitted(doubled)(tangent))
+    frozen = pushed_forward(weight, tangent, padding_id=1)[1]
     assert not np.any(np.asarray(frozen, np.float32)[1, :2])
     if dtype == jnp.float32:
-        check_grads(lambda w: rows(w) ** 2, (weight,), order=2, atol=0.1, rtol=0.05)
-        loss = lambda w: jnp.sum(rows(w) ** 4)
-        product = jax.jvp(jax.grad(loss), (weight,), (tangent,))[1]
-        counts = np.bincount(ids.ravel(), minlength=5)[:, None]
+        squares = jax.jit(lambda w: doubled(w) ** 2)
+        check_grads(squares, (weight,), order=2, atol=0.1, rtol=0.05)
+        product = hessian_product(weight, tangent)
+        counts = np.bincount(IDS.ravel(), minlength=5)[:, None]
         w, t = (np.asarray(a, np.float64) for a in (weight, tangent))
         expected = counts * 16.0 * 12.0 * w**2 * t
         magnitude = float(np.abs(expected).max())
         assert_close(product, expected, magnitude=magnitude)
 
 
+@jitted
+def rows_and_gradient(params, ids, **options):
+    def loss(params):
+        rows = F.apply_token_embedding(params, ids, **options)
+        return jnp.sum(jnp.cos(rows)), rows
+
+    (_, rows), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    return rows, gradient.weight
+
+
 @given(data=st.data())
 def test_padding_row_gets_no_gradient_and_is_read_as_it_is(data):
     params, ids = draw_lookup(data)
-    padding_id = int(np.ravel(ids)[0])
-    options = {"padding_id": padding_id}
-    assert_same_bits(
-        F.apply_token_embedding(params, ids, **options),
-        F.apply_token_embedding(params, ids),
-    )
-    loss = lambda p, **o: jnp.sum(jnp.cos(F.apply_token_embedding(p, ids, **o)))
-    plain = np.array(jax.grad(loss)(params).weight)
+    padding_id = len(params.weight) // 2
+    is_padding = data.draw(ax.integers(ids.shape, 0, 1)) == 1
+    ids = np.where(is_padding, padding_id, ids).astype(ids.dtype)
+    rows, plain = rows_and_gradient(params, ids)
+    read, actual = rows_and_gradient(params, ids, padding_id=padding_id)
+    assert_same_bits(read, rows)
+    plain = np.array(plain)
     plain[padding_id] = 0.0
-    actual = jax.grad(lambda p: loss(p, **options))(params).weight
     np.testing.assert_array_equal(actual, plain)
-    masked = F.apply_token_embedding(params, ids, mask_padding=True, **options)
-    expected = np.array(F.apply_token_embedding(params, ids))
-    expected[np.asarray(ids) == padding_id] = 0.0
+    masked = lookup(params, ids, padding_id=padding_id, mask_padding=True)
+    expected = np.array(rows)
+    expected[ids == padding_id] = 0.0
     np.testing.assert_array_equal(masked, expected)
 
 
@@ -166,16 +206,14 @@ def test_unembedding_is_the_product_with_the_same_table(data, dtype):
     params, _ = draw_lookup(data, dtype)
     d_model = params.weight.shape[1]
     x = data.draw(ax.floats((2, 3, d_model), dtype))
-    actual = F.apply_token_unembedding(params, x)
+    actual = unembed(params, x)
     assert actual.dtype == dtype
     wide = [np.asarray(a, np.float64) for a in (x, params.weight)]
     expected = np.einsum("btd,vd->btv", *wide)
     # Products of size at most 64 each.
     assert_close(actual, expected, magnitude=64.0 * d_model, roundings=2 * d_model)
-    assert_same_bits(
-        actual,
-        F.apply_token_unembedding(params, x, dtype=jnp.float32).astype(dtype),
-    )
+    unrounded = np.asarray(unembed(params, x, dtype=jnp.float32))
+    assert_same_bits(actual, unrounded.astype(dtype))
 
 
 def test_unembedding_gradient_of_a_narrow_table_adds_up_in_float32():
@@ -195,8 +233,8 @@ def test_soft_cap(data):
     params, _ = draw_lookup(data)
     d_model = params.weight.shape[1]
     x = data.draw(ax.floats((3, d_model)))
-    plain = np.asarray(F.apply_token_unembedding(params, x), np.float64)
-    capped = F.apply_token_unembedding(params, x, soft_cap=30.0)
+    plain = np.asarray(unembed(params, x), np.float64)
+    capped = np.asarray(unembed(params, x, soft_cap=30.0))
     # The quotient and tanh are rounded, the second to a few units.
     assert_close(capped, 30 * np.tanh(plain / 30), magnitude=30.0, roundings=8)
     assert (np.abs(capped) <= 30.0).all()
@@ -250,23 +288,46 @@ def test_narrow_init_is_float32_rounded_once():
 AXES = pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
 
 
+# Whole pieces of rows and of columns, and copies of either, on three meshes.
+SPREADS = [
+    (spec, shape)
+    for spec in (P("a"), P(None, "b"), P("a", "b"), P(("a", "b")))
+    for shape in ((4, 1), (2, 2), (1, 4))
+]
+QUICK = (
+    (P("a"), (2, 2), 64),
+    (P(None, "b"), (1, 4), 64),
+    (P("a", "b"), (2, 2), 64),
+    (P("a", "b"), (2, 2), 12),
+    (P(("a", "b")), (2, 2), 64),
+)
+
+
 @AXES
-@pytest.mark.parametrize("d_model", (12, 64))
-@pytest.mark.parametrize("spec", (P("a"), P(None, "b"), P("a", "b"), P(("a", "b"))))
-def test_sharded_init_has_the_same_values_on_every_mesh(axis_type, spec, d_model):
+@pytest.mark.parametrize(
+    "spec, shape, d_model",
+    [
+        pytest.param(
+            *case, marks=() if case in QUICK else pytest.mark.slow, id=str(case)
+        )
+        for case in ((*spread, width) for spread in SPREADS for width in (12, 64))
+    ],
+)
+def test_sharded_init_has_the_same_values_on_every_mesh(
+    axis_type, spec, shape, d_model
+):
     draw = lambda **options: F.init_token_embedding(
         jax.random.key(0), 64, d_model, stddev=0.3, padding_id=5, **options
     )
     plain = draw().weight
-    for shape in ((4, 1), (2, 2), (1, 4)):
-        mesh = jax.make_mesh(shape, ("a", "b"), axis_types=(axis_type,) * 2)
-        sharding = NamedSharding(mesh, spec)
-        weight = draw(out_sharding=sharding).weight
-        assert weight.sharding.is_equivalent_to(sharding, 2)
-        if d_model == 64:
-            assert_same_bits(weight, plain)
-        else:  # shards too narrow for vectors: the inverse error function rounds anew
-            np.testing.assert_allclose(weight, plain, rtol=4 * 2.0**-23, atol=0)
+    mesh = jax.make_mesh(shape, ("a", "b"), axis_types=(axis_type,) * 2)
+    sharding = NamedSharding(mesh, spec)
+    weight = draw(out_sharding=sharding).weight
+    assert weight.sharding.is_equivalent_to(sharding, 2)
+    if d_model == 64:
+        assert_same_bits(weight, plain)
+    else:  # shards too narrow for vectors: the inverse error function rounds anew
+        np.testing.assert_allclose(weight, plain, rtol=4 * 2.0**-23, atol=0)
 
 
 def test_sharded_init_of_a_256k_table_makes_no_full_copy():
@@ -285,23 +346,32 @@ def test_sharded_init_of_a_256k_table_makes_no_full_copy():
     assert memory.temp_size_in_bytes < whole
 
 
+WEIGHT = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
+
+
+@jitted
+def squares_step(weight, ids, **options):
+    """Rows, and the gradient of the sum of their squares."""
+
+    def loss(weight):
+        params = F.TokenEmbeddingParams(weight=weight)
+        rows = F.apply_token_embedding(params, ids, **options)
+        return jnp.sum(rows.astype(jnp.float32) ** 2), rows
+
+    (_, rows), gradient = jax.value_and_grad(loss, has_aux=True)(weight)
+    return rows, gradient
+
+
 @AXES
 @pytest.mark.parametrize("table_spec", (P(), P("b", None), P(None, "b")))
 def test_sharded_lookup_and_gradient(axis_type, table_spec):
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
-    weight = jax.random.normal(jax.random.key(0), (12, 6))
     ids = np.array([[3, 3, 0], [11, 5, 3], [1, 2, 4], [4, 4, 11]], np.int32)
-
-    def loss(weight, ids):
-        rows = F.apply_token_embedding(F.TokenEmbeddingParams(weight=weight), ids)
-        return jnp.sum(rows**2), rows
-
-    (_, plain), gradient = jax.value_and_grad(loss, has_aux=True)(weight, ids)
+    plain, gradient = squares_step(WEIGHT, ids)
     with jax.set_mesh(mesh):
-        w = jax.device_put(weight, NamedSharding(mesh, table_spec))
+        w = jax.device_put(WEIGHT, NamedSharding(mesh, table_spec))
         i = jax.device_put(ids, NamedSharding(mesh, P("a")))
-        step = jax.jit(jax.value_and_grad(loss, has_aux=True))
-        (_, rows), actual = step(w, i)
+        rows, actual = squares_step(w, i)
         assert_same_bits(rows, plain)
         assert_close(actual, np.asarray(gradient), magnitude=32.0)
         if axis_type is AxisType.Explicit:
@@ -310,11 +380,10 @@ def test_sharded_lookup_and_gradient(axis_type, table_spec):
 
 def test_explicit_out_sharding_of_rows_and_logits():
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
-    weight = jax.random.normal(jax.random.key(0), (12, 6))
     ids = np.arange(8, dtype=np.int32).reshape(4, 2)
-    params = F.TokenEmbeddingParams(weight=weight)
-    plain = F.apply_token_embedding(params, ids)
-    logits = F.apply_token_unembedding(params, plain)
+    params = F.TokenEmbeddingParams(weight=jnp.asarray(WEIGHT))
+    plain = lookup(params, ids)
+    logits = unembed(params, plain)
     with jax.set_mesh(mesh):
         params = jax.device_put(params, NamedSharding(mesh, P()))
         ids = jax.device_put(ids, NamedSharding(mesh, P("a")))
@@ -338,22 +407,13 @@ def test_explicit_out_sharding_may_be_another_than_that_of_ids(
     of_ids, out, options, dtype
 ):
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
-    weight = jax.random.normal(jax.random.key(0), (12, 6)).astype(dtype)
+    weight = WEIGHT.astype(dtype)
     ids = np.arange(8, dtype=np.int32).reshape(4, 2)
-
-    def loss(weight, ids, **sharding):
-        params = F.TokenEmbeddingParams(weight=weight)
-        rows = F.apply_token_embedding(params, ids, **options, **sharding)
-        return jnp.sum(rows.astype(jnp.float32) ** 2), rows
-
-    (_, plain), gradient = jax.value_and_grad(loss, has_aux=True)(weight, ids)
+    plain, gradient = squares_step(weight, ids, **options)
     with jax.set_mesh(mesh):
         weight = jax.device_put(weight, NamedSharding(mesh, P()))
         ids = jax.device_put(ids, NamedSharding(mesh, of_ids))
-        step = jax.jit(
-            jax.value_and_grad(partial(loss, out_sharding=out), has_aux=True)
-        )
-        (_, rows), actual = step(weight, ids)
+        rows, actual = squares_step(weight, ids, out_sharding=out, **options)
         assert jax.typeof(rows).sharding.spec == P(*out, *[None] * (3 - len(out)))
         assert_same_bits(rows, plain)
         assert_same_bits(actual, gradient)

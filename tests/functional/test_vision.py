@@ -1,3 +1,4 @@
+import math
 import re
 
 import jax
@@ -6,7 +7,7 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -27,22 +28,47 @@ FAMILIES = {
     "DINOv3": (1, 4, False),
     "patches alone": (0, 0, False),
 }
-families = pytest.mark.parametrize("family", FAMILIES)
 drawn_families = st.sampled_from(tuple(FAMILIES))
+init = jitted(F.init_vision_embedding)
+apply = jitted(F.apply_vision_embedding)
+apply_packed = jitted(F.apply_packed_vision_embedding)
+
+
+@jitted
+def apply_each(params, image, **options):
+    """The embedding for each set of parameters, of `{family: params}`."""
+    embed = lambda p: F.apply_vision_embedding(p, image, **options)
+    return {family: embed(p) for family, p in params.items()}
+
+
+def normal(shape, dtype=jnp.float32, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def made(family, patch_dim, rows, dtype=jnp.float32):
+    """Parameters of a family as `init_vision_embedding` might draw them."""
+    rng = np.random.default_rng(0)
+    table = lambda n: (0.02 * rng.normal(size=(n, D_MODEL))).astype(dtype)
+    return params_of(family, patch_dim, rows, table)
 
 
 def draw_params(data, patch_dim, rows, family, dtype=jnp.float32):
-    """Parameters of a family for a table of `rows` patches."""
-    before, after, positions = FAMILIES[family]
     table = lambda n: data.draw(ax.floats((n, D_MODEL), dtype))
+    return params_of(family, patch_dim, rows, table)
+
+
+def params_of(family, patch_dim, rows, table):
+    """Parameters of a family for a table of `rows` patches, from `table(rows)`."""
+    before, after, positions = FAMILIES[family]
     learned = F.LearnedPositionalEmbeddingParams(table(before + rows))
-    return F.VisionEmbeddingParams(
-        patch=F.PatchEmbeddingParams(table(patch_dim), table(1)[0]),
+    params = F.VisionEmbeddingParams(
+        patch=F.PatchEmbeddingParams(table(patch_dim), np.asarray(table(1))[0]),
         positions=learned if positions else None,
         tokens_before=table(before) if before else None,
         tokens_after=table(after) if after else None,
-        mask_token=table(1)[0],
+        mask_token=np.asarray(table(1))[0],
     )
+    return jax.device_put(params)
 
 
 def draw_image(data, family, dtype=jnp.float32, batch=None):
@@ -77,7 +103,7 @@ def rows_of_patches(params):
     if params.positions is None:
         return None
     before = 0 if params.tokens_before is None else params.tokens_before.shape[0]
-    return params.positions.weight[before:]
+    return np.asarray(params.positions.weight)[before:]
 
 
 def size_of_sums(params):
@@ -85,36 +111,59 @@ def size_of_sums(params):
     return 64.0 * params.patch.weight.shape[0] + 16.0
 
 
-@families
 @given(data=st.data(), dtype=ax.dtypes, with_mask=st.booleans())
-def test_tokens_are_those_of_the_family(data, family, dtype, with_mask):
-    params, image, sizes = draw_image(data, family, dtype, batch=(2,))
-    patches = oracles.patches(np.asarray(image, np.float64), *sizes["patch_size"])
+def test_tokens_are_those_of_the_family(data, dtype, with_mask):
+    image, size, patch_size = data.draw(ax.images(dtype, batch=(2,)))
+    grid = tuple(s // p for s, p in zip(size, patch_size, strict=True))
+    patch_dim = image.shape[-1] * math.prod(patch_size)
+    params = {
+        family: draw_params(data, patch_dim, math.prod(grid), family, dtype)
+        for family in FAMILIES
+    }
+    patches = oracles.patches(np.asarray(image, np.float64), *patch_size)
     masked = None
     if with_mask:
         masked = data.draw(ax.integers(patches.shape[:-1], 0, 1)).astype(bool)
-    embed = jax.jit(F.apply_vision_embedding, static_argnames=tuple(sizes))
-    actual = embed(params, image, masked=masked, **sizes)
-    assert actual.dtype == dtype
-    assert_close(
-        actual,
-        sequence(params, patches, rows_of_patches(params), masked),
-        magnitude=size_of_sums(params),
-        roundings=params.patch.weight.shape[0] + 4,
+    tokens = apply_each(params, image, masked=masked, patch_size=patch_size, grid=grid)
+    for family, actual in tokens.items():
+        of_family = params[family]
+        assert actual.dtype == dtype
+        assert_close(
+            actual,
+            sequence(of_family, patches, rows_of_patches(of_family), masked),
+            magnitude=size_of_sums(of_family),
+            roundings=patch_dim + 4,
+        )
+
+
+@jitted
+def apply_and_resize(params, image, new_grid, resize):
+    """The tokens of an image, and the resized positions of its patches."""
+    sizes = {"patch_size": (2, 3), "grid": (4, 3), "resize": resize}
+    table = params.positions.weight[len(params.tokens_before) :]
+    return (
+        F.apply_vision_embedding(params, image, **sizes),
+        F.resize_positions(table, (4, 3), new_grid, **resize),
     )
 
 
-@pytest.mark.parametrize("new_grid", ((3, 5), (7, 2), (1, 1), (2, 6)))
+@pytest.mark.parametrize(
+    "new_grid, family",
+    (
+        ((3, 5), "ViT, CLIP"),
+        ((7, 2), "DINOv2 with registers"),
+        ((1, 1), "ViT, CLIP"),
+        ((2, 6), "DINOv2 with registers"),
+    ),
+)
 @pytest.mark.parametrize("resize", (BICUBIC, BILINEAR, {**BICUBIC, "offset": 0.1}))
-@given(data=st.data(), family=st.sampled_from(("ViT, CLIP", "DINOv2 with registers")))
-def test_images_of_another_grid_have_resized_positions(data, new_grid, resize, family):
+@given(data=st.data())
+def test_images_of_another_grid_have_resized_positions(data, new_grid, family, resize):
     params = draw_params(data, 2 * 3 * 2, 4 * 3, family)
     image = data.draw(ax.floats((2, 2 * new_grid[0], 3 * new_grid[1], 2)))
-    rows = F.resize_positions(rows_of_patches(params), (4, 3), new_grid, **resize)
+    tokens, rows = apply_and_resize(params, image, new_grid, resize)
     assert_close(
-        F.apply_vision_embedding(
-            params, image, patch_size=(2, 3), grid=(4, 3), resize=resize
-        ),
+        tokens,
         sequence(params, oracles.patches(np.asarray(image), 2, 3), rows),
         magnitude=size_of_sums(params),
         roundings=32,
@@ -141,44 +190,45 @@ def test_positions_of_a_larger_image_lie_between_those_trained():
 
 def test_the_trained_grid_takes_the_table_as_it_is():
     """Whatever `resize` says: a kernel with an offset would change it."""
-    key = jax.random.key(0)
     sizes = {"patch_size": (2, 3), "grid": (4, 5)}
-    params = F.init_vision_embedding(key, **sizes, num_channels=3, d_model=D_MODEL)
-    image = jax.random.normal(key, (8, 15, 3))
+    params = made("ViT, CLIP", 2 * 3 * 3, 4 * 5)
+    image = normal((8, 15, 3))
     assert_same_bits(
-        F.apply_vision_embedding(
-            params, image, **sizes, resize={**BICUBIC, "offset": 0.1}
-        ),
-        F.apply_vision_embedding(params, image, **sizes),
+        apply(params, image, **sizes, resize={**BICUBIC, "offset": 0.1}),
+        apply(params, image, **sizes),
     )
 
 
 def test_videos():
-    key, sizes = jax.random.key(0), {"patch_size": (2, 3, 1), "grid": (3, 2, 5)}
-    params = F.init_vision_embedding(
-        key, **sizes, num_channels=2, d_model=D_MODEL, num_tokens_after=2
-    )
-    video = jax.random.normal(key, (4, 6, 6, 5, 2))  # batch, frames, height, width
+    sizes = {"patch_size": (2, 3, 1), "grid": (3, 2, 5)}
+    params = made("DINOv2 with registers", 2 * 3 * 2, 3 * 2 * 5)
+    video = normal((4, 6, 6, 5, 2))  # batch, frames, height, width
     patches = [
-        np.asarray(video)[:, f : f + 2, h : h + 3, w : w + 1].reshape(4, -1)
+        video[:, f : f + 2, h : h + 3, w : w + 1].reshape(4, -1)
         for f in (0, 2, 4)
         for h in (0, 3)
         for w in range(5)
     ]
     assert_close(
-        F.apply_vision_embedding(params, video, **sizes),
+        apply(params, video, **sizes),
         sequence(params, np.stack(patches, 1), rows_of_patches(params)),
         magnitude=size_of_sums(params),
     )
 
 
+@jitted
+def apply_mapped(params, image, **sizes):
+    """Image by image, of two axes."""
+    embed = lambda image: F.apply_vision_embedding(params, image, **sizes)
+    return jax.vmap(jax.vmap(embed))(image)
+
+
 @given(data=st.data(), family=drawn_families)
 def test_batch_equals_vmap(data, family):
     params, image, sizes = draw_image(data, family, batch=(2, 3))
-    embed = lambda image: F.apply_vision_embedding(params, image, **sizes)
     assert_close(
-        jax.vmap(jax.vmap(embed))(image),
-        np.asarray(embed(image)),
+        apply_mapped(params, image, **sizes),
+        np.asarray(apply(params, image, **sizes)),
         magnitude=size_of_sums(params),
         roundings=2 * params.patch.weight.shape[0],
     )
@@ -187,9 +237,9 @@ def test_batch_equals_vmap(data, family):
 @given(data=st.data(), family=drawn_families, dtype=ax.narrow_dtypes)
 def test_low_precision_is_the_wide_embedding_of_the_same_values(data, family, dtype):
     params, image, sizes = draw_image(data, family, dtype)
-    actual = F.apply_vision_embedding(params, image, **sizes)
-    wide = jax.tree.map(lambda t: t.astype(jnp.float32), (params, image))
-    expected = np.asarray(F.apply_vision_embedding(*wide, **sizes))
+    actual = apply(params, image, **sizes)
+    wide = jax.tree.map(lambda t: np.asarray(t, np.float32), (params, image))
+    expected = np.asarray(apply(*wide, **sizes))
     # One unit in the last place, or the order of float32 sums, whichever is larger.
     unit = np.abs(expected) * float(jnp.finfo(dtype).eps)
     sums = size_of_sums(params) * params.patch.weight.shape[0] * 2.0**-23
@@ -216,44 +266,44 @@ def test_there_is_one_rounding():
     np.testing.assert_array_equal(tokens.astype(jnp.float32)[..., 0], expected)
 
 
+@jitted
+def pull_back(params, image, masked, cotangent, **sizes):
+    embed = lambda *args: F.apply_vision_embedding(*args, masked=masked, **sizes)
+    return jax.vjp(embed, params, image)[1](cotangent)
+
+
 @pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
 def test_gradients(dtype):
     sizes = {"patch_size": (2, 3), "grid": (4, 3)}
-    init = {"num_channels": 2, "d_model": D_MODEL, "dtype": dtype}
-    params = F.init_vision_embedding(
-        jax.random.key(0), **sizes, **init, num_tokens_after=2, mask_token=True
-    )
-    image = jax.random.normal(jax.random.key(1), (3, 8, 9, 2), dtype)
+    params = made("DINOv2 with registers", 2 * 3 * 2, 4 * 3, dtype)
+    image = normal((3, 8, 9, 2), dtype)
     masked = np.zeros((3, 12), bool)
     masked[:, [0, 5]] = masked[1, 7] = True
-    embed = lambda *args: F.apply_vision_embedding(*args, masked=masked, **sizes)
-    tokens, pullback = jax.vjp(embed, params, image)
-    cotangent = jax.random.normal(jax.random.key(2), tokens.shape, dtype)
-    of_params, of_image = pullback(cotangent)
+    cotangent = normal((3, 1 + 4 + 12, D_MODEL), dtype, seed=1)
+    of_params, of_image = pull_back(params, image, masked, cotangent, **sizes)
     wide = np.asarray(cotangent, np.float64)
     close = {"magnitude": 16.0}  # sums of at most 36 normals
     assert_close(of_params.tokens_before, wide[:, :1].sum(0), **close)
-    assert_close(of_params.tokens_after, wide[:, 1:3].sum(0), **close)
-    table = np.concatenate([wide[:, :1], wide[:, 3:]], axis=1).sum(0)
+    assert_close(of_params.tokens_after, wide[:, 1:5].sum(0), **close)
+    table = np.concatenate([wide[:, :1], wide[:, 5:]], axis=1).sum(0)
     assert_close(of_params.positions.weight, table, **close)
-    assert_close(of_params.mask_token, wide[:, 3:][masked].sum(0), **close)
-    assert_close(of_params.patch.bias, wide[:, 3:][~masked].sum(0), **close)
-    pixels = F.patchify(of_image, (2, 3)).astype(jnp.float32)
+    assert_close(of_params.mask_token, wide[:, 5:][masked].sum(0), **close)
+    assert_close(of_params.patch.bias, wide[:, 5:][~masked].sum(0), **close)
+    pixels = oracles.patches(np.asarray(of_image, np.float32), 2, 3)
     assert (np.abs(pixels).max(-1) == 0).tolist() == masked.tolist()
 
 
 def test_gradients_pass_through_resized_positions():
-    params = F.init_vision_embedding(
-        jax.random.key(0), patch_size=1, num_channels=1, d_model=1, grid=(2, 3)
-    )
-    image = jnp.zeros((5, 4, 1))
+    params = made("ViT, CLIP", 1, 2 * 3)
+    image = np.zeros((5, 4, 1), np.float32)
     loss = lambda p: jnp.sum(
         F.apply_vision_embedding(p, image, patch_size=1, grid=(2, 3), resize=BICUBIC)
     )
-    gradient = jax.grad(loss)(params)
+    gradient = jax.jit(jax.grad(loss))(params)
     # Weights of a patch sum to one: 20 patches in all, and the class token.
-    np.testing.assert_allclose(gradient.positions.weight.sum(), 21.0, rtol=1e-6)
-    np.testing.assert_array_equal(gradient.positions.weight[0], 1.0)
+    rows = np.asarray(gradient.positions.weight)
+    np.testing.assert_allclose(rows.sum(0), 21.0, rtol=1e-6)
+    np.testing.assert_array_equal(rows[0], 1.0)
 
 
 def pack(images, patch_size, max_patches, order=None):
@@ -279,27 +329,17 @@ def images_of(sizes, channels=2):
     return [rng.normal(size=(*s, channels)).astype(np.float32) for s in sizes]
 
 
-@families
 @pytest.mark.parametrize("resize", (BICUBIC, BILINEAR))
-def test_packed_images_are_embedded_as_each_alone_is(family, resize):
-    before, after, positions = FAMILIES[family]
+def test_packed_images_are_embedded_as_each_alone_is(resize):
+    params = {family: made(family, 2 * 2 * 2, 3 * 4) for family in FAMILIES}
     options = {"grid": (3, 4), "resize": resize}
-    params = F.init_vision_embedding(
-        jax.random.key(0),
-        patch_size=2,
-        num_channels=2,
-        d_model=D_MODEL,
-        grid=(3, 4),
-        num_tokens_before=before,
-        num_tokens_after=after,
-        positions=positions,
-    )
     compiled = []
 
     @jax.jit
-    def embed(*packed):
+    def embed(params, *packed):
         compiled.append(packed)
-        return F.apply_packed_vision_embedding(*packed, **options)
+        embed = lambda p: F.apply_packed_vision_embedding(p, *packed, **options)
+        return {family: embed(p) for family, p in params.items()}
 
     for sizes in (((6, 8), (10, 4)), ((2, 2), (4, 12))):  # traced: one compilation
         images = images_of(sizes)
@@ -307,73 +347,61 @@ def test_packed_images_are_embedded_as_each_alone_is(family, resize):
         patches, coordinates, mask, grids = pack(images, 2, 13, order=flip)
         patches[~mask] = 7.0  # padding, whatever it holds
         coordinates[~mask] = 99
-        tokens = np.asarray(embed(params, patches, coordinates, mask, grids))
-        for image, embedded, real in zip(images, tokens, mask, strict=True):
-            alone = F.apply_vision_embedding(
-                params, jnp.asarray(image), patch_size=2, **options
-            )
-            front = before + after
-            flipped = np.concatenate([alone[:front], alone[front:][::-1]])
-            got = embedded[: front + real.sum()]
-            np.testing.assert_allclose(got, flipped, rtol=0, atol=4e-6)
-            np.testing.assert_array_equal(embedded[front + real.sum() :], 0.0)
+        together = embed(params, patches, coordinates, mask, grids)
+        for index, (image, real) in enumerate(zip(images, mask, strict=True)):
+            each = apply_each(params, image, patch_size=2, **options)
+            for family, (before, after, _) in FAMILIES.items():
+                alone, front = np.asarray(each[family]), before + after
+                embedded = np.asarray(together[family])[index]
+                flipped = np.concatenate([alone[:front], alone[front:][::-1]])
+                got = embedded[: front + real.sum()]
+                np.testing.assert_allclose(got, flipped, rtol=0, atol=4e-6)
+                np.testing.assert_array_equal(embedded[front + real.sum() :], 0.0)
     assert len(compiled) == 1
 
 
 def test_packed_patches_are_what_it_takes():
-    params = F.init_vision_embedding(
-        jax.random.key(0), patch_size=2, num_channels=2, d_model=D_MODEL, grid=(3, 4)
-    )
+    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     options = {"grid": (3, 4), "resize": BILINEAR}
     images = images_of(((6, 8), (10, 4)))
     by_hand = pack(images, 2, 13)
     by_hand[1][~by_hand[2]] = 99  # no patch of any image: padding is not looked at
     assert_same_bits(
-        F.apply_packed_vision_embedding(
-            params, *F.pack_patches(images, 2, 13), **options
-        ),
-        F.apply_packed_vision_embedding(params, *map(jnp.asarray, by_hand), **options),
+        apply_packed(params, *F.pack_patches(images, 2, 13), **options),
+        apply_packed(params, *by_hand, **options),
     )
 
 
 def test_padding_of_packed_images_has_no_gradient():
-    params = F.init_vision_embedding(
-        jax.random.key(0), patch_size=2, num_channels=2, d_model=D_MODEL, grid=(3, 4)
-    )
+    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     patches, coordinates, mask, grids = pack(images_of(((6, 8), (2, 4))), 2, 13)
     coordinates[~mask] = 99
     options = {"grid": (3, 4), "resize": BILINEAR}
-    loss = jax.jit(
-        lambda params, patches, coordinates: jnp.sum(
-            F.apply_packed_vision_embedding(
-                params, patches, coordinates, mask, grids, **options
-            )
-            ** 2
+    loss = lambda params, patches, coordinates: jnp.sum(
+        F.apply_packed_vision_embedding(
+            params, patches, coordinates, mask, grids, **options
         )
+        ** 2
     )
-    gradients = jax.grad(loss, (0, 1))(params, jnp.asarray(patches), coordinates)
+    gradients = jax.jit(jax.grad(loss, (0, 1)))(params, patches, coordinates)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
     assert (np.abs(gradients[1]).max(-1) == 0).tolist() == (~mask).tolist()
 
 
 def test_packed_batches_agree_with_vmap():
-    params = F.init_vision_embedding(
-        jax.random.key(0), patch_size=2, num_channels=2, d_model=D_MODEL, grid=(3, 4)
-    )
-    packed = [jnp.asarray(a) for a in pack(images_of(((6, 8), (2, 4))), 2, 13)]
+    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
+    packed = pack(images_of(((6, 8), (2, 4))), 2, 13)
     options = {"grid": (3, 4), "resize": BILINEAR}
     embed = lambda *packed: F.apply_packed_vision_embedding(params, *packed, **options)
     assert_close(
-        jax.vmap(embed)(*packed),
-        np.asarray(embed(*packed)),
+        jax.jit(jax.vmap(embed))(*packed),
+        np.asarray(apply_packed(params, *packed, **options)),
         magnitude=size_of_sums(params),
     )
 
 
 def test_packed_coordinates_outside_their_grid_are_nan():
-    params = F.init_vision_embedding(
-        jax.random.key(0), patch_size=2, num_channels=2, d_model=D_MODEL, grid=(3, 4)
-    )
+    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     patches, coordinates, mask, grids = pack(images_of(((6, 8),)), 2, 12)
     coordinates[0, 5] = 3, 0  # the fourth of three rows
     options = {"grid": (3, 4), "resize": BILINEAR}
@@ -387,13 +415,11 @@ def test_packed_coordinates_outside_their_grid_are_nan():
 @pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
 def test_sharded_batch(axis_type):
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
-    image = jax.random.normal(jax.random.key(0), (4, 4, 6, 3))
+    image = normal((4, 4, 6, 3))
     sizes = {"patch_size": (2, 3), "grid": (3, 2)}
-    params = F.init_vision_embedding(
-        jax.random.key(1), **sizes, num_channels=3, d_model=D_MODEL, num_tokens_after=2
-    )
+    params = made("DINOv2 with registers", 2 * 3 * 3, 3 * 2)
     embed = lambda p, x: F.apply_vision_embedding(p, x, **sizes, resize=BICUBIC)
-    plain = np.asarray(embed(params, image))
+    plain = np.asarray(apply(params, image, **sizes, resize=BICUBIC))
     with jax.set_mesh(mesh):
         image = jax.device_put(image, NamedSharding(mesh, P("a")))
         params = jax.device_put(params, NamedSharding(mesh, P()))
@@ -404,15 +430,11 @@ def test_sharded_batch(axis_type):
 
 
 def test_init_draws_what_is_asked_for():
-    init = lambda **options: F.init_vision_embedding(
-        jax.random.key(0), patch_size=(3, 2), num_channels=5, d_model=200, **options
-    )
-    params = init(grid=(7, 4), num_tokens_before=2, num_tokens_after=3, mask_token=True)
-    expected = F.init_patch_embedding(
-        jax.random.split(jax.random.key(0), 5)[0],
-        patch_size=(3, 2),
-        num_channels=5,
-        d_model=200,
+    key, sizes = jax.random.key(0), {"patch_size": (3, 2), "num_channels": 5}
+    draw = lambda **options: init(key, **sizes, d_model=200, **options)
+    params = draw(grid=(7, 4), num_tokens_before=2, num_tokens_after=3, mask_token=True)
+    expected = jitted(F.init_patch_embedding)(
+        jax.random.split(key, 5)[0], **sizes, d_model=200
     )
     assert_same_bits(params.patch.weight, expected.weight)
     shapes = jax.tree.map(lambda leaf: leaf.shape, params[1:])
@@ -422,7 +444,7 @@ def test_init_draws_what_is_asked_for():
     assert len(np.unique(flat[:, 0])) == 36  # no row is drawn twice
     # The normal cut at two deviations has 0.88 of the deviation.
     assert abs(flat.std() - 0.88 * 0.02) < 0.02 * 6 / (2 * flat.size) ** 0.5
-    bare = init(
+    bare = draw(
         grid=None,
         num_tokens_before=0,
         positions=False,
@@ -435,17 +457,15 @@ def test_init_draws_what_is_asked_for():
 
 def test_mixed_dtypes_are_widened_and_the_result_is_that_of_the_image():
     sizes = {"patch_size": (2, 3), "grid": (1, 2)}
-    params = F.init_vision_embedding(
-        jax.random.key(1), **sizes, num_channels=3, d_model=D_MODEL, dtype=jnp.bfloat16
-    )
-    tokens = jnp.full((1, D_MODEL), 1 + 2.0**-20, jnp.float32)
-    params = params._replace(tokens_before=tokens)
-    image = jnp.zeros((2, 6, 3), jnp.float32)
-    tokens = F.apply_vision_embedding(params, image, **sizes)
+    params = made("ViT, CLIP", 2 * 3 * 3, 1 * 2, jnp.bfloat16)
+    front = np.full((1, D_MODEL), 1 + 2.0**-20, np.float32)
+    params = params._replace(tokens_before=front)
+    image = np.zeros((2, 6, 3), np.float32)
+    tokens = np.asarray(apply(params, image, **sizes))
     assert tokens.dtype == jnp.float32
-    row = params.positions.weight[0].astype(jnp.float32)
-    assert_same_bits(tokens[0], params.tokens_before[0] + row)
-    narrow = F.apply_vision_embedding(params, image.astype(jnp.bfloat16), **sizes)
+    row = np.asarray(params.positions.weight, np.float32)[0]
+    assert_same_bits(tokens[0], front[0] + row)
+    narrow = apply(params, image.astype(jnp.bfloat16), **sizes)
     assert_same_bits(narrow, tokens.astype(jnp.bfloat16))
 
 
@@ -453,13 +473,13 @@ def test_mixed_dtypes_are_widened_and_the_result_is_that_of_the_image():
 def test_inserted_tokens(data, batch, index, dtype):
     x = data.draw(ax.floats((*batch, 3, D_MODEL), dtype))
     tokens = data.draw(ax.floats((2, D_MODEL)))
-    insert = lambda x, tokens: F.insert_tokens(x, tokens, index=index)
-    actual = jax.jit(insert)(x, tokens)
+    actual = jitted(F.insert_tokens)(x, tokens, index=index)
     assert actual.shape == (*batch, 5, D_MODEL)
     assert_same_bits(np.delete(actual, [index, index + 1], axis=-2), x)
     for place in (0, 1):
-        row = np.broadcast_to(tokens[place].astype(dtype), (*batch, D_MODEL))
-        assert_same_bits(actual[..., index + place, :], row)
+        row = np.asarray(tokens)[place].astype(dtype)
+        row = np.broadcast_to(row, (*batch, D_MODEL))
+        assert_same_bits(np.asarray(actual)[..., index + place, :], row)
 
 
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float32))
@@ -475,10 +495,9 @@ def test_numpy_images_are_taken_as_jax_has_them():
 
 
 def small(**changes):
-    params = F.init_vision_embedding(
-        jax.random.key(0), patch_size=2, num_channels=3, d_model=4, grid=(2, 3)
-    )
-    return params._replace(**changes)
+    table = lambda n: normal((n, 4))
+    params = params_of("ViT, CLIP", 2 * 2 * 3, 2 * 3, table)
+    return params._replace(**{"mask_token": None, **changes})
 
 
 def embed(params, image=None, **options):
@@ -504,17 +523,10 @@ def test_another_grid_must_come_with_a_way_to_resize():
         embed(small(), jnp.ones((6, 4, 3)))
     with pytest.raises(ValueError, match=r"resize=None must say how .*resize_options"):
         packed(small(), resize=None)
-    video = F.init_vision_embedding(
-        jax.random.key(0),
-        patch_size=(1, 2, 2),
-        num_channels=3,
-        d_model=4,
-        grid=(1, 2, 3),
-    )
     message = r"new_grid=\(2, 2, 3\) must be grid=\(1, 2, 3\).* not resized over time"
     with pytest.raises(ValueError, match=message):
         embed(
-            video,
+            small(),  # of six patches of twelve values, as well of a video
             jnp.ones((2, 4, 6, 3)),
             patch_size=(1, 2, 2),
             grid=(1, 2, 3),
@@ -599,7 +611,7 @@ def test_what_comes_with_packed_patches_must_fit(positions):
             params, patches, **more, grid=(2, 3), resize=BILINEAR
         )
 
-    embed()
+    apply_packed(params, patches, *arrays, grid=(2, 3), resize=BILINEAR)
     for name, shape, wanted in (
         ("coordinates", (1, 7, 2), (1, 8, 2)),
         ("coordinates", (1, 8, 3), (1, 8, 2)),

@@ -4,14 +4,17 @@
 versions.
 """
 
+import dataclasses
 import json
 import pathlib
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 import pytest
+from helpers import assert_same_bits
 
 import attnax.functional as F
+from attnax.functional._rope_phase import phase_words
 from attnax.interop import _hf_families as families
 from attnax.interop import rope_from_hf, ropes_from_hf
 
@@ -19,12 +22,18 @@ FOLDER = pathlib.Path(__file__).parents[1] / "golden"
 GOLDEN = json.loads((FOLDER / "hf_ropes.json").read_text())
 RECORDS, ROWS = GOLDEN["records"], GOLDEN["source"]["rows"]
 ARRAYS = np.load(FOLDER / "hf_ropes.npz")
+rotate = jax.jit(F.rotate)
 
 
 def drawn(seq_len, head_dim):
     """The rows that are stored of the queries that were rotated."""
     bits = np.random.PCG64(0).random_raw(seq_len * head_dim) >> 40
     return (bits / 2.0**23 - 1).astype(np.float32).reshape(seq_len, head_dim)[ROWS]
+
+
+def queries(record):
+    stored = record["queries"]
+    return ARRAYS[stored] if isinstance(stored, str) else drawn(*stored)
 
 
 def rope_of(record, positions):
@@ -42,6 +51,19 @@ def rope_of(record, positions):
     return ropes_from_hf(config, **settings)[record["layer"]]
 
 
+def alone(rope):
+    """The rope as an element of a stack, whose numbers are data: forms share a program.
+
+    An element of a stack equals its rope bit for bit.
+    """
+    still = (0.0,) * rope.rotary_pairs
+    return F.StackedRopes(
+        words=phase_words(np.array(rope.inv_freq)),
+        attention_factor=np.float32(rope.attention_factor),
+        settings=dataclasses.replace(rope, inv_freq=still, attention_factor=1.0),
+    )
+
+
 def name(record):
     return f"{record['name']}, {record['layer_type']}"
 
@@ -51,15 +73,14 @@ def test_rotates_as_transformers_does(record):
     if record["positions"] is None:
         assert rope_of(record, np.zeros(1)) is None
         return
-    positions, queries = ARRAYS[record["positions"]], record["queries"]
-    before = ARRAYS[queries] if isinstance(queries, str) else drawn(*queries)
+    positions, before = ARRAYS[record["positions"]], queries(record)
     rotated, first = ARRAYS[record["rotated"]], record["first"]
     expected = before.copy()
     last = first + rotated.shape[1]
     expected[:, first:last] = rotated
 
     rope = rope_of(record, positions)
-    actual = F.rotate(rope, jnp.asarray(before)[:, None], positions)[:, 0]
+    actual = np.asarray(rotate(alone(rope), before[:, None], positions))[:, 0]
 
     # Their angle is a float32 product of the position and a rounded power, so their
     # own error grows with the position; a wrong convention errs by order 1.
@@ -68,6 +89,19 @@ def test_rotates_as_transformers_does(record):
     assert (np.abs(actual - expected).max(axis=1) <= atol).all()
     np.testing.assert_array_equal(actual[:, :first], before[:, :first])
     np.testing.assert_array_equal(actual[:, last:], before[:, last:])
+
+
+@pytest.mark.parametrize(
+    "model_type", ("gpt_oss", "mistral4", "glm", "qwen2_vl_text", "gemma4_vision")
+)
+def test_a_rope_of_each_form_rotates_as_it_does_alone_in_a_stack(model_type):
+    """With factors, trailing, interleaved, of several axes, and in blocks."""
+    records = [r for r in RECORDS if r["config"]["model_type"] == model_type]
+    record = next(r for r in records if r["positions"] is not None)
+    positions, x = ARRAYS[record["positions"]], queries(record)[:, None]
+    rope = rope_of(record, positions)
+    actual = rotate(alone(rope), x, positions)
+    assert_same_bits(actual, rotate(rope, x, positions))
 
 
 def test_every_model_type_has_a_record():

@@ -1,6 +1,7 @@
 """Configs of version 4 and 5, of parts and of layers, and what must not go unread."""
 
 import dataclasses
+import functools
 import json
 
 import helpers
@@ -16,6 +17,7 @@ from attnax.interop import _hf_vocabulary as vocabulary
 from attnax.interop import rope_from_hf, ropes_from_hf
 
 LLAMA = {"model_type": "llama", "hidden_size": 256, "num_attention_heads": 4}
+SIX = {"num_hidden_layers": 6}  # enough for every kind of layer
 SHORT, LONG = [1.0 + i / 32 for i in range(32)], [2.0 + i for i in range(32)]
 YARN = {"factor": 4.0, "original_max_position_embeddings": 4096}
 LLAMA3 = {
@@ -467,6 +469,12 @@ def test_a_model_type_that_is_not_in_the_table_needs_a_layout():
     assert rope == F.Rope(F.default_inv_freq(32, 200.0))
 
 
+@functools.cache
+def ropes_of_defaults(name):
+    """What the layers of a family have, each once."""
+    return set(ropes_from_hf({"model_type": name}, seq_len=9))
+
+
 def test_layout_overrides_the_table():
     for config in (
         LLAMA,
@@ -479,11 +487,12 @@ def test_layout_overrides_the_table():
         assert other == expected != own
     for name in families.FAMILIES:
         if name not in NOT_FROM_DEFAULTS:
-            for rope in set(ropes_from_hf({"model_type": name}, seq_len=9)) - {None}:
-                same = ropes_from_hf(
-                    {"model_type": name}, seq_len=9, layout=rope.layout
-                )
-                assert rope in same
+            ropes = ropes_of_defaults(name) - {None}
+            # The lists of Zamba 2 are of all its layers.
+            config = {"model_type": name} | (SIX if name != "zamba2" else {})
+            for layout in {rope.layout for rope in ropes}:
+                same = ropes_from_hf(config, seq_len=9, layout=layout)
+                assert {r for r in ropes if r.layout == layout} <= set(same)
 
 
 @pytest.mark.errors
@@ -965,17 +974,26 @@ def test_a_name_that_stands_for_the_code_of_another():
 
 
 JSON = ("x", [1], {"a": 1}, {"a": {"b": 1}}, 0, 1.5, [], [None])
+SOME = ("x", {"a": {"b": 1}}, 0, [None])
 
 
 @pytest.mark.errors
-@pytest.mark.parametrize("value", JSON, ids=repr)
-def test_no_value_is_tripped_over(value):
+@pytest.mark.parametrize(
+    "value, layers",
+    (
+        *((value, SIX) for value in SOME),
+        # As many as the models have, up to 48.
+        *(pytest.param(value, {}, marks=pytest.mark.slow) for value in JSON),
+    ),
+    ids=repr,
+)
+def test_no_value_is_tripped_over(value, layers):
     """Whatever a key holds, the function says what is wrong or has a use for it."""
     names = ("llama", "gemma3_text", "step3p5", "deepseek_v4", "mimo_v2_flash")
     names += ("dots3_note_text", "cohere2_moe", "recurrent_gemma", "ultrabert")
     for name in names:
         for key in sorted(vocabulary.TOP_LEVEL | vocabulary.STRUCTURE):
-            config = {"model_type": name, key: value}
+            config = {"model_type": name, **layers, key: value}
             for function in (rope_from_hf, ropes_from_hf):
                 try:
                     function(config, seq_len=9)
@@ -1005,11 +1023,11 @@ def test_every_family_has_defaults_and_every_default_a_family():
         config = {"model_type": name}
         message = NOT_FROM_DEFAULTS.get(name)
         if message is None:
-            ropes = ropes_from_hf(config, seq_len=100)
+            ropes = ropes_of_defaults(name)
             assert all(r is None or r.rotary_pairs > 0 for r in ropes)
         else:
             with pytest.raises(ValueError, match=message):
-                ropes_from_hf(config, seq_len=100)
+                ropes_from_hf(config, seq_len=9)
 
 
 def test_every_default_is_a_key_that_is_read():

@@ -19,13 +19,35 @@ FUNCTIONS = (
 )
 
 
+# As many positions as the longest record has, by the shape of one: each length is
+# another program, and no row depends on the others.
+LENGTHS = {(): 41, (2,): 28, (3,): 90}
+
+
+def lengthened(record):
+    """The record with its positions in one line and zeros after them, and how many."""
+    positions = record.arrays.get("positions")
+    if positions is None:
+        return record, 0
+    if record.options["function"] == "sinusoids":
+        positions = positions.ravel()
+    added = LENGTHS[positions.shape[1:]] - len(positions)
+    zeros = np.zeros((added, *positions.shape[1:]), positions.dtype)
+    arrays = {**record.arrays, "positions": np.concatenate([positions, zeros])}
+    return record._replace(arrays=arrays), added
+
+
 @pytest.mark.parametrize("record", GOLDEN, ids=lambda record: record.name)
 def test_golden_values_of_the_families_own_code(record):
-    actual = np.asarray(sinusoids.ours(record))
+    expected = record.arrays["expected"]
+    longer, added = lengthened(record)
+    actual = np.asarray(sinusoids.ours(longer))
     assert actual.dtype == np.float32
-    assert actual.shape == record.arrays["expected"].shape
+    if "positions" in record.arrays:
+        expected = expected.reshape(-1, expected.shape[-1])
+    assert actual.shape == (len(expected) + added, *expected.shape[1:])
     np.testing.assert_allclose(
-        actual, record.arrays["expected"], rtol=0, atol=sinusoids.tolerance(record)
+        actual[: len(expected)], expected, rtol=0, atol=sinusoids.tolerance(record)
     )
 
 

@@ -3,15 +3,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_same_bits, refused
+from helpers import assert_same_bits, jitted, refused
 
 import attnax.functional as F
 from attnax import nn
 
 KEY = jax.random.key(0)
 RESIZE = {"method": "bicubic", "antialias": False}
-IMAGES = jax.random.normal(jax.random.key(1), (2, 4, 9, 3), jnp.float32)
-WIDER = jax.random.normal(jax.random.key(2), (2, 6, 15, 3), jnp.float32)
+RNG = np.random.default_rng(0)
+IMAGES = jnp.asarray(RNG.normal(size=(2, 4, 9, 3)), jnp.float32)
+WIDER = jnp.asarray(RNG.normal(size=(2, 6, 15, 3)), jnp.float32)
+
+
+@eqx.filter_jit
+def call(module, *args, **kwargs):
+    return module(*args, **kwargs)
 
 
 def make(**options):
@@ -44,19 +50,18 @@ def test_params_are_what_init_draws():
 def test_calls_are_the_functions():
     module = make(mask_token=True, num_tokens_after=2)
     masked = np.arange(6) % 2 == 0
-    apply = lambda image, **options: F.apply_vision_embedding(
-        module.params, image, **SIZES, **options
-    )
-    assert_same_bits(module(IMAGES), apply(IMAGES))
-    assert_same_bits(module(IMAGES, key=KEY), apply(IMAGES))
-    assert_same_bits(module(IMAGES[0]), apply(IMAGES[0]))
-    assert_same_bits(module(IMAGES, masked=masked), apply(IMAGES, masked=masked))
-    assert_same_bits(module(WIDER), apply(WIDER, resize=RESIZE))
-    packed = F.pack_patches([np.asarray(IMAGES[0]), np.asarray(WIDER[0])], (2, 3), 17)
-    expected = F.apply_packed_vision_embedding(
+    function = jitted(F.apply_vision_embedding)
+    apply = lambda image, **options: function(module.params, image, **SIZES, **options)
+    assert_same_bits(call(module, IMAGES), apply(IMAGES))
+    assert_same_bits(call(module, IMAGES, key=KEY), apply(IMAGES))
+    assert_same_bits(call(module, IMAGES[0]), apply(IMAGES[0]))
+    assert_same_bits(call(module, IMAGES, masked=masked), apply(IMAGES, masked=masked))
+    assert_same_bits(call(module, WIDER), apply(WIDER, resize=RESIZE))
+    packed = F.pack_patches([np.asarray(t)[0] for t in (IMAGES, WIDER)], (2, 3), 17)
+    expected = jitted(F.apply_packed_vision_embedding)(
         module.params, *packed, grid=(2, 3), resize=RESIZE
     )
-    assert_same_bits(module.packed(*packed), expected)
+    assert_same_bits(eqx.filter_jit(module.packed)(*packed), expected)
 
 
 def video(**options):
@@ -68,7 +73,8 @@ def video(**options):
 def test_videos():
     module = video()
     assert module.grid == (2, 2, 5)
-    assert module(jnp.ones((3, 4, 6, 5, 2), jnp.float32)).shape == (3, 21, 8)
+    videos = np.ones((3, 4, 6, 5, 2), np.float32)
+    assert call(module, videos).shape == (3, 21, 8)
 
 
 def test_leaves_are_exactly_the_params():
