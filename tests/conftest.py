@@ -1,5 +1,6 @@
 """JAX in its strictest mode, jaxtyping's hook, and the hypothesis profiles."""
 
+import gc
 import importlib.util
 import os
 
@@ -16,6 +17,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ["XLA_FLAGS"] = (
     os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
 )
+
+# Thousands of programs stay alive: to look through them for garbage again and again
+# took a twentieth of the time.
+gc.set_threshold(200_000, 50, 100)
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

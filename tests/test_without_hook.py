@@ -12,30 +12,20 @@ TESTS = pathlib.Path(__file__).parent
 MARKED = sorted(
     path for path in TESTS.rglob("test_*.py") if "mark.errors" in path.read_text()
 )
-# Files with many errors that compile next to nothing.
-FEW = [
-    path
-    for path in MARKED
-    if path.stem in ("test_rope_frequencies", "test_sinusoids", "test_weights_errors")
-]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     os.environ.get("ATTNAX_TYPE_CHECKING") == "0", reason="this is the run without"
 )
-@pytest.mark.parametrize(
-    "files",
-    (FEW, pytest.param(MARKED, marks=pytest.mark.slow)),
-    ids=("few", "all"),
-)
-def test_error_messages_without_type_checking(files):
-    several = importlib.util.find_spec("xdist") and files is MARKED
+def test_error_messages_without_type_checking():
+    several = importlib.util.find_spec("xdist") is not None
     run = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-m", "errors"),
             *("-p", "no:cacheprovider"),
             *(("-n", "auto") if several else ()),
-            *files,
+            *MARKED,
         ],
         cwd=TESTS.parent,
         env={**os.environ, "ATTNAX_TYPE_CHECKING": "0", "PYTEST_ADDOPTS": ""},

@@ -69,18 +69,16 @@ def _sized(sizes, case):
     return replace(case, shape=(batch, seq_len, num_heads, head_dim))
 
 
-def decode(sizes: Sizes, dtype):
+def decode(sizes: Sizes, case: cases.Heads, dtype):
     """One token of eight sequences, which the start of a program takes longer than."""
-    yield bench_rotation.decode_group(
-        replace(cases.DECODE, transformers=None), dtype, False
-    )
+    case = replace(case, transformers=None)
+    yield bench_rotation.decode_group(case, dtype, False)
 
 
-def forms(sizes: Sizes, layout: str):
+def forms(sizes: Sizes, layout: str, dtype):
     """The forms in which one rotation can be written, with equal bits."""
-    for dtype in (jnp.float32, jnp.bfloat16):
-        case = replace(_sized(sizes, cases.LLAMA), layout=layout)
-        yield bench_forms.group(case, dtype, False)
+    case = replace(_sized(sizes, cases.LLAMA), layout=layout)
+    yield bench_forms.group(case, dtype, False)
 
 
 def errors(sizes: Sizes, layout: str):

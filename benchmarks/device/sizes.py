@@ -12,6 +12,7 @@ class Sizes(NamedTuple):
     what it takes to start it.
     """
 
+    every_dtype: bool  # else the cases of a step take turns with float32 and bfloat16
     copied_mib: tuple[int, ...]
     matmul: int
     seq_len: int  # of float32 heads, and half of that of bfloat16 ones
@@ -30,6 +31,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(
+    every_dtype=True,
     copied_mib=(64, 512, 2048),
     matmul=8192,
     seq_len=32_768,
@@ -54,6 +56,7 @@ FULL = Sizes(
     embed_dim=768,
 )
 QUICK = Sizes(
+    every_dtype=False,
     copied_mib=(1,),
     matmul=256,
     seq_len=64,

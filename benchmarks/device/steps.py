@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import cycle, product
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -31,34 +32,34 @@ def steps(sizes: Sizes) -> list[Step]:
     def add(kind, run, *args):
         found.append(Step(kind, _name(run, args), partial(run, sizes, *args)))
 
+    def with_dtypes(items):
+        if sizes.every_dtype:
+            return list(product(items, DTYPES))
+        return list(zip(items, cycle(DTYPES), strict=False))
+
     add("copy", memory.copies)
     add("matmul", memory.products)
-    for case in LLAMA:
-        for dtype in DTYPES:
-            add("rotation", rotation.timed, case, dtype)
+    for case, dtype in with_dtypes(LLAMA):
+        add("rotation", rotation.timed, case, dtype)
     add("cos_sin", cos_sin.timed)
     add("cos_sin", cos_sin.errors)
-    for count in sizes.layers:
-        for dtype in DTYPES:
-            add("layers", layers.timed, count, dtype)
+    for count, dtype in with_dtypes(sizes.layers):
+        add("layers", layers.timed, count, dtype)
     for case in LLAMA:
         add("rotation", rotation.errors, case.layout)
-    for table in sizes.tables:
-        for dtype in DTYPES:
-            add("lookup", lookup.timed, table, dtype)
+    for table, dtype in with_dtypes(sizes.tables):
+        add("lookup", lookup.timed, table, dtype)
     for dtype in DTYPES:
         add("patch", patch.timed, dtype)
     add("cos_sin", cos_sin.against_pytorch)
-    for case in (cases.LLAMA, cases.LLAMA_META_FIRST):
-        for dtype in DTYPES:
-            add("rotation", rotation.against_pytorch, case, dtype)
-    for case in LLAMA:
-        add("rotation", rotation.forms, case.layout)
-    for dtype in DTYPES:
-        add("rotation", rotation.decode, dtype)
-    for case in sizes.models:
-        for dtype in DTYPES:
-            add("rotation", rotation.timed, case, dtype)
+    for case, dtype in with_dtypes((cases.LLAMA, cases.LLAMA_META_FIRST)):
+        add("rotation", rotation.against_pytorch, case, dtype)
+    for layout, dtype in with_dtypes(("half", "interleaved")):
+        add("rotation", rotation.forms, layout, dtype)
+    for case, dtype in with_dtypes((cases.DECODE,)):
+        add("rotation", rotation.decode, case, dtype)
+    for case, dtype in with_dtypes(sizes.models):
+        add("rotation", rotation.timed, case, dtype)
     return found
 
 

@@ -236,7 +236,7 @@ def tables_and_cotangent(old):
 @pytest.mark.parametrize(
     "options, old",
     [
-        *((options, OLD) for options in CONVENTIONS),
+        *(pytest.param(*c.values, OLD, marks=c.marks) for c in quickly(*KINDS)),
         *(pytest.param(*c.values, LARGE, marks=c.marks) for c in quickly(0, 3, 8)),
     ],
 )

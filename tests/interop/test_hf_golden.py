@@ -22,7 +22,7 @@ FOLDER = pathlib.Path(__file__).parents[1] / "golden"
 GOLDEN = json.loads((FOLDER / "hf_ropes.json").read_text())
 RECORDS, ROWS = GOLDEN["records"], GOLDEN["source"]["rows"]
 ARRAYS = np.load(FOLDER / "hf_ropes.npz")
-rotate = jax.jit(F.rotate)
+rotate, apply = jax.jit(F.rotate), jax.jit(F.apply_rotation)
 
 
 def drawn(seq_len, head_dim):
@@ -80,7 +80,9 @@ def test_rotates_as_transformers_does(record):
     expected[:, first:last] = rotated
 
     rope = rope_of(record, positions)
-    actual = np.asarray(rotate(alone(rope), before[:, None], positions))[:, 0]
+    # In two steps: all ropes share the program that makes cos and sin.
+    cos, sin = F.rotation(alone(rope), positions)
+    actual = np.asarray(apply(alone(rope), before[:, None], cos, sin))[:, 0]
 
     # Their angle is a float32 product of the position and a rounded power, so their
     # own error grows with the position; a wrong convention errs by order 1.
