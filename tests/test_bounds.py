@@ -1,5 +1,6 @@
 """The one rule for integers out of range, in every way that integers arrive."""
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,17 +19,17 @@ X = np.zeros((3, 2), np.float32)
 
 
 def token(ids):
-    params = F.TokenEmbeddingParams(weight=jnp.asarray(TABLE))
+    params = F.TokenEmbeddingParams(weight=host.asarray(TABLE))
     return F.apply_token_embedding(params, ids)
 
 
 def learned(ids):
-    params = F.LearnedPositionalEmbeddingParams(weight=jnp.asarray(TABLE))
-    return F.apply_learned_positional_embedding(params, jnp.asarray(X), ids)
+    params = F.LearnedPositionalEmbeddingParams(weight=host.asarray(TABLE))
+    return F.apply_learned_positional_embedding(params, host.asarray(X), ids)
 
 
 def sinusoidal(ids):
-    return F.apply_positional_encoding(jnp.asarray(X), ids, max_len=SIZE)
+    return F.apply_positional_encoding(host.asarray(X), ids, max_len=SIZE)
 
 
 def rotary(ids):
@@ -121,7 +122,7 @@ def test_traced_64_bit_values_do_not_wrap(lookup, dtype, bad):
 
 @pytest.mark.skipif(not jax.config.jax_enable_x64, reason="needs 64-bit mode")
 def test_a_wrapped_id_is_not_padding():
-    params = F.TokenEmbeddingParams(weight=jnp.asarray(TABLE))
+    params = F.TokenEmbeddingParams(weight=host.asarray(TABLE))
     function = lambda ids: F.apply_token_embedding(
         params, ids, padding_id=1, mask_padding=True
     )
@@ -137,7 +138,7 @@ def test_nothing_out_of_range_adds_to_a_gradient(params, dtype):
     def rows(table, ids):
         if params is F.TokenEmbeddingParams:
             return F.apply_token_embedding(params(weight=table), ids)
-        x = jnp.zeros((4, 2), dtype)
+        x = host.zeros((4, 2), dtype)
         return F.apply_learned_positional_embedding(params(weight=table), x, ids)
 
     @jax.jit
@@ -145,7 +146,7 @@ def test_nothing_out_of_range_adds_to_a_gradient(params, dtype):
         out, pullback = jax.vjp(lambda table: rows(table, ids), table)
         return pullback(jnp.ones_like(out))[0]  # of the bad rows as well
 
-    actual = gradient(jnp.asarray(TABLE, dtype), jnp.array([-1, 2, 5, 2]))
+    actual = gradient(host.asarray(TABLE, dtype), jnp.array([-1, 2, 5, 2]))
     expected = np.zeros_like(TABLE)
     expected[2] = 2.0
     np.testing.assert_array_equal(np.asarray(actual, np.float32), expected)
@@ -157,15 +158,15 @@ def test_bounds_past_int32_admit_no_wrapped_position():
         with pytest.raises(ValueError, match=rf"={ids[0]} must lie in \[0, {2**31}\)"):
             F.rope_cos_sin_from_positions(ids, 4, 1e4, table_len)
     with pytest.raises(ValueError, match=rf"start={2**31 - 2} and seq_len=3 must keep"):
-        F.apply_positional_encoding(jnp.asarray(X), start=2**31 - 2, max_len=2**33)
+        F.apply_positional_encoding(host.asarray(X), start=2**31 - 2, max_len=2**33)
     apply = jax.jit(attnax.PositionalEncoding(table_len, 2))
-    rows = apply(jnp.asarray(X), jnp.asarray(2**31 - 2, jnp.int32))
+    rows = apply(host.asarray(X), jnp.asarray(2**31 - 2, jnp.int32))
     np.testing.assert_array_equal(np.isnan(rows).all(-1), [False, False, True])
 
 
 def test_x_rotated_by_nan_is_nan_and_so_is_its_gradient():
     rope = attnax.RotaryEmbedding(4, SIZE)
-    x = jnp.ones((3, 2, 4))
+    x = host.ones((3, 2, 4))
     loss = lambda x, p: jnp.sum(rope(x, p) ** 2)
     gradient = jax.jit(jax.grad(loss))(x, jnp.array([0, SIZE, 2]))
     np.testing.assert_array_equal(np.isnan(gradient).all((1, 2)), [False, True, False])

@@ -2,6 +2,7 @@
 
 import functools
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,7 +81,7 @@ def expected(layout, transposed=False):
 @everything
 def test_jit(layout):
     np.testing.assert_allclose(plain(layout), expected(layout), **CLOSE)
-    assert_same_bits(plain(layout), rotate(jnp.asarray(X), POSITIONS, layout))
+    assert_same_bits(plain(layout), rotate(host.asarray(X), POSITIONS, layout))
 
 
 @every_kernel
@@ -175,7 +176,7 @@ def test_linear_transpose(layout):
 @every_kernel
 def test_gradients_of_traced_cos_and_sin_in_every_mode(layout):
     cos, sin = F.rotation(ROPES[layout], POSITIONS[0])
-    x = jnp.asarray(X[0])
+    x = host.asarray(X[0])
 
     @jax.jit  # thirty evaluations: outside, each would dispatch step by step
     def function(x, c, s):

@@ -41,6 +41,7 @@ def dry_run(tmp_path_factory):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_dry_run_writes_every_kind(dry_run):
     assert {line["kind"] for line in dry_run} == {*KINDS, "error", "target"}
     for line in dry_run:
@@ -49,6 +50,7 @@ def test_dry_run_writes_every_kind(dry_run):
         assert line["quick"]
 
 
+@pytest.mark.slow
 def test_dry_run_counts_bytes_and_kernels(dry_run):
     timed = [line for line in dry_run if line["kind"] in KINDS]
     assert all(line["median_ms"] > 0 for line in timed)
@@ -63,6 +65,7 @@ def test_dry_run_counts_bytes_and_kernels(dry_run):
     assert all(line["kernels"] > 0 for line in layers)
 
 
+@pytest.mark.slow
 def test_dry_run_makes_cos_and_sin_once_for_all_layers(dry_run):
     layers = [line for line in dry_run if line["kind"] == "layers"]
     for case in {line["case"] for line in layers}:
@@ -76,6 +79,7 @@ def test_dry_run_makes_cos_and_sin_once_for_all_layers(dry_run):
         assert found["attnax"] == found["attnax, rotate in every layer"] == alone
 
 
+@pytest.mark.slow
 def test_dry_run_keeps_the_contract(dry_run):
     found = [line for line in dry_run if line["kind"] == "error"]
     assert len(found) > 20
@@ -142,6 +146,8 @@ def _clock(monkeypatch):
 
     fake = SimpleNamespace(perf_counter=lambda: clock.now)
     monkeypatch.setattr(harness, "time", fake)
+    # Here it would look through the programs of all tests before.
+    monkeypatch.setattr(command, "gc", SimpleNamespace(collect=lambda: None))
 
 
 def lines_of(rivals, **options):

@@ -2,6 +2,7 @@
 
 import re
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -131,7 +132,7 @@ def test_sinusoids_are_made_once_for_the_batch():
 
 def test_learned_frequencies_are_not_made_again_either():
     def function(x, frequencies):
-        cos, sin = F.rope_cos_sin(jnp.arange(32), frequencies, numerics="float32")
+        cos, sin = F.rope_cos_sin(host.arange(32), frequencies, numerics="float32")
         for _ in range(4):
             x = F.apply_rope(x, cos[:, None], sin[:, None]) @ jnp.eye(64)
         return x
@@ -330,7 +331,7 @@ def test_gradients_of_learned_frequencies_make_none_again(wrap):
     """The gradient of a cosine is the sine that is there."""
 
     def function(q, k, weight, frequencies):
-        made = F.rope_cos_sin(jnp.arange(32), frequencies, numerics="float32")
+        made = F.rope_cos_sin(host.arange(32), frequencies, numerics="float32")
         return loss(by_cos_sin, 2, wrap)(q, k, weight, *made)
 
     args = *ATTENTION, np.ones(32)
@@ -339,7 +340,7 @@ def test_gradients_of_learned_frequencies_make_none_again(wrap):
 
 
 def test_mixed_ropes_make_them_once_for_all_heads():
-    params = F.MixedRopeParams(jnp.ones((2, 8, 32)))
+    params = F.MixedRopeParams(host.ones((2, 8, 32)))
 
     def function(q, k, weight, positions):
         q, k = (F.apply_mixed_rope(params, x, positions) @ weight for x in (q, k))

@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -88,7 +89,7 @@ def test_training_makes_neighbors_similar(example, photographs):
 
 
 def test_photographs_are_embedded_with_resized_positions(example, photographs):
-    zeros = F.LearnedPositionalEmbeddingParams(jnp.zeros((96, 32)))
+    zeros = F.LearnedPositionalEmbeddingParams(host.zeros((96, 32)))
     table = jax.random.normal(jax.random.key(0), (96, 32))
     positions = F.LearnedPositionalEmbeddingParams(table)
     without, tokens = (

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import equinox as eqx
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +38,7 @@ def embedding(example):
 
 def images_of(height, width):
     rng = np.random.default_rng(1)
-    return jnp.asarray(rng.uniform(size=(3, height, width, 1)), jnp.float32)
+    return host.asarray(rng.uniform(size=(3, height, width, 1)), jnp.float32)
 
 
 def test_no_image_is_on_both_sides(example):
@@ -79,7 +80,7 @@ def test_ways_differ_where_they_should(example, embedding):
 
 def test_mistakes_are_what_they_say(example, embedding):
     images, options = images_of(8, 12), dict(embedding.resize)
-    bare = example.with_table(embedding, images, jnp.zeros((25, 48)))
+    bare = example.with_table(embedding, images, host.zeros((25, 48)))
     table = embedding.params.positions.weight
     rows = np.asarray(example.rows_read_on(embedding, images) - bare)
     for token in (0, 1, 16, 17, 24):

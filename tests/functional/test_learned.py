@@ -1,5 +1,6 @@
 import re
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,7 +96,7 @@ def test_gradient_of_the_table_adds_up_its_uses(data, batch):
 def test_gradient_of_a_narrow_table_adds_up_in_float32(explicit):
     x = np.zeros((4096, 2, 3), jnp.bfloat16)
     positions = np.arange(2)[None] if explicit else None
-    weight = jnp.zeros((4, 3), jnp.bfloat16)
+    weight = host.zeros((4, 3), jnp.bfloat16)
     params = F.LearnedPositionalEmbeddingParams(weight=weight)
     cotangent = np.full(x.shape, 0.01, jnp.bfloat16)
     gradient = pulled_back(cotangent, params, x, positions)[0].weight
@@ -171,24 +172,24 @@ def test_init_is_checked():
 @pytest.mark.errors
 @pytest.mark.parametrize("jit", (False, True))
 def test_a_sequence_longer_than_the_table_is_refused_while_tracing(jit):
-    params = F.LearnedPositionalEmbeddingParams(weight=jnp.ones((4, 3)))
+    params = F.LearnedPositionalEmbeddingParams(weight=host.ones((4, 3)))
     apply = F.apply_learned_positional_embedding
     apply = jax.jit(apply) if jit else apply
     with pytest.raises(ValueError, match="seq_len=5 must be at most num_positions=4"):
-        apply(params, jnp.ones((2, 5, 3)))
-    assert apply(params, jnp.ones((2, 4, 3))).shape == (2, 4, 3)
+        apply(params, host.ones((2, 5, 3)))
+    assert apply(params, host.ones((2, 4, 3))).shape == (2, 4, 3)
 
 
 @pytest.mark.errors
 def test_shapes_are_checked():
-    params = F.LearnedPositionalEmbeddingParams(weight=jnp.ones((4, 3)))
+    params = F.LearnedPositionalEmbeddingParams(weight=host.ones((4, 3)))
     apply = F.apply_learned_positional_embedding
     for dtype in (jnp.int32, jnp.complex64):
         with refused(f"x.dtype={jnp.dtype(dtype)} must be a real float dtype"):
-            apply(params, jnp.ones((2, 3), dtype))
+            apply(params, host.ones((2, 3), dtype))
     with pytest.raises(ValueError, match=r"x.shape=\(2, 5\) must be .* width of"):
-        apply(params, jnp.ones((2, 5)))
+        apply(params, host.ones((2, 5)))
     for shape in ((3,), (2, 1), (3, 2), (1, 2, 2)):
         message = rf"{re.escape(str(shape))} must broadcast to \(2, 2\), the batch"
         with refused(message):
-            apply(params, jnp.ones((2, 2, 3)), jnp.zeros(shape, jnp.int32))
+            apply(params, host.ones((2, 2, 3)), host.zeros(shape, jnp.int32))

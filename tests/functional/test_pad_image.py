@@ -1,5 +1,5 @@
+import host
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
@@ -90,12 +90,12 @@ def test_full_arrays_of_numpy_share_no_memory():
 
 
 def test_images_that_are_full_come_back_as_they_are():
-    image = jnp.ones((4, 9, 3))
+    image = host.ones((4, 9, 3))
     padded = F.pad_image(image, (2, 3))
     assert padded.image is image
     assert padded.pixel_mask.all() and padded.patch_mask.all()
     assert F.pad_image(image, 1, padded_size=(4, 9)).image is image
-    square = F.pad_image(jnp.ones((3, 2, 1)), 2, padded_size=4)
+    square = F.pad_image(host.ones((3, 2, 1)), 2, padded_size=4)
     assert_same_bits(square.patch_mask, np.array([True, False, True, False]))
 
 
@@ -143,7 +143,7 @@ def test_sharded_batch(axis_type):
 
 @pytest.mark.errors
 def test_sizes_are_checked():
-    image = jnp.ones((5, 7, 3))
+    image = host.ones((5, 7, 3))
     for patch, padded, message in (
         ((2, 3), (6, 6), r"padded_size=\(6, 6\) must be at least \(5, 7\), the size"),
         ((2, 3), 6, r"padded_size=6 must be at least \(5, 7\)"),
@@ -160,6 +160,6 @@ def test_sizes_are_checked():
         with refused(f"pad_image: padded_size={said} must be a positive integer"):
             F.pad_image(image, 1, padded_size=size)
     with refused(r"image.shape=\(5, 7\) must be \(..., height, width, channels\)"):
-        F.pad_image(jnp.ones((5, 7)), 2)
+        F.pad_image(host.ones((5, 7)), 2)
     with pytest.raises(ValueError, match=r"image_size=\(0, 7\) must be a positive"):
-        F.pad_image(jnp.ones((0, 7, 3)), 2)
+        F.pad_image(host.ones((0, 7, 3)), 2)

@@ -1,3 +1,4 @@
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -241,7 +242,7 @@ def test_forward_mode():
 def test_mixed_operands_are_widened():
     weight = jnp.full((4, 1), 1 + 2.0**-20)
     params = F.PatchEmbeddingParams(weight=weight, bias=None)
-    image = jnp.ones((2, 2, 1), jnp.bfloat16)
+    image = host.ones((2, 2, 1), jnp.bfloat16)
     wide = F.apply_patch_embedding(params, image.astype(jnp.float32), patch_size=2)
     np.testing.assert_array_equal(wide, 4 + 2.0**-18)
     narrow = F.apply_patch_embedding(params, image, patch_size=2)
@@ -251,10 +252,10 @@ def test_mixed_operands_are_widened():
 def test_bias_is_added_before_the_one_rounding():
     # Rounded to bfloat16 on its own, the bias would leave a tie, which goes down.
     params = F.PatchEmbeddingParams(
-        weight=jnp.ones((1, 1), jnp.bfloat16),
+        weight=host.ones((1, 1), jnp.bfloat16),
         bias=jnp.array([2.0**-8 + 2.0**-20], jnp.float32),
     )
-    actual = F.apply_patch_projection(params, jnp.ones((1, 1), jnp.bfloat16))
+    actual = F.apply_patch_projection(params, host.ones((1, 1), jnp.bfloat16))
     assert float(actual[0, 0]) == 1 + 2.0**-7
 
 
@@ -318,10 +319,10 @@ def test_init_takes_patches_of_videos_and_leaves_out_the_bias():
 
 @pytest.mark.errors
 def test_images_must_be_divisible():
-    params = F.PatchEmbeddingParams(weight=jnp.ones((48, 2)), bias=None)
+    params = F.PatchEmbeddingParams(weight=host.ones((48, 2)), bias=None)
     message = r"image_size=\(6, 9\) must be a multiple of patch_size=4; pad or"
     with pytest.raises(ValueError, match=message):
-        F.apply_patch_embedding(params, jnp.ones((6, 9, 3)), patch_size=4)
+        F.apply_patch_embedding(params, host.ones((6, 9, 3)), patch_size=4)
 
 
 @pytest.mark.errors
@@ -340,24 +341,24 @@ def test_sizes_must_be_positive(size):
 @pytest.mark.errors
 @pytest.mark.parametrize("dtype", (jnp.uint8, jnp.complex64))
 def test_images_must_be_real_floats(dtype):
-    params = F.PatchEmbeddingParams(weight=jnp.ones((12, 2)), bias=None)
+    params = F.PatchEmbeddingParams(weight=host.ones((12, 2)), bias=None)
     with refused(f"image.dtype={jnp.dtype(dtype)} must be a real float dtype"):
-        F.apply_patch_embedding(params, jnp.ones((4, 4, 3), dtype), patch_size=2)
+        F.apply_patch_embedding(params, host.ones((4, 4, 3), dtype), patch_size=2)
 
 
 @pytest.mark.errors
 def test_weights_must_fit_the_patches():
-    params = F.PatchEmbeddingParams(weight=jnp.ones((5, 2)), bias=None)
+    params = F.PatchEmbeddingParams(weight=host.ones((5, 2)), bias=None)
     message = r"weight.shape=\(5, 2\) must have 12 rows for patch_size=2 and 3 channels"
     with pytest.raises(ValueError, match=message):
-        F.apply_patch_embedding(params, jnp.ones((4, 4, 3)), patch_size=2)
+        F.apply_patch_embedding(params, host.ones((4, 4, 3)), patch_size=2)
     message = (
         r"patches.shape=\(3, 4\) must end in 5, the number of rows of weight.shape"
     )
     with pytest.raises(ValueError, match=message):
-        F.apply_patch_projection(params, jnp.ones((3, 4)))
+        F.apply_patch_projection(params, host.ones((3, 4)))
     with refused("patches.dtype=int32 must be a real float dtype"):
-        F.apply_patch_projection(params, jnp.ones((3, 5), jnp.int32))
+        F.apply_patch_projection(params, host.ones((3, 5), jnp.int32))
     with pytest.raises(ValueError, match="dtype=uint8 must be a real float"):
         F.init_patch_embedding(
             jax.random.key(0), patch_size=2, num_channels=3, d_model=4, dtype=jnp.uint8
@@ -378,26 +379,26 @@ def test_numpy_images_are_taken_as_jax_has_them():
 
 @pytest.mark.errors
 def test_parameters_must_fit_each_other():
-    weight, patches = jnp.ones((4, 3)), jnp.ones((2, 4))
+    weight, patches = host.ones((4, 3)), host.ones((2, 4))
     embed = lambda weight, bias: F.apply_patch_projection(
         F.PatchEmbeddingParams(weight=weight, bias=bias), patches
     )
     for shape in ((1,), (2, 3), ()):
         with refused(r"bias.shape=.* must be that of a row of weight.shape=\(4, 3\)"):
-            embed(weight, jnp.ones(shape))
+            embed(weight, host.ones(shape))
     with refused(r"weight.shape=\(4, 3, 1\) must have two axes"):
         embed(weight[..., None], None)
     for dtype in (jnp.complex64, jnp.int32):
         with refused(f"weight.dtype={jnp.dtype(dtype).name} must be a real float"):
             embed(weight.astype(dtype), None)
         with refused(f"bias.dtype={jnp.dtype(dtype).name} must be a real float"):
-            embed(weight, jnp.ones(3, dtype))
+            embed(weight, host.ones(3, dtype))
 
 
 def test_gradient_of_bfloat16_patches_is_a_product_of_bfloat16():
-    weight, patches = (jnp.ones(s, jnp.bfloat16) for s in ((8, 5), (2, 6, 8)))
+    weight, patches = (host.ones(s, jnp.bfloat16) for s in ((8, 5), (2, 6, 8)))
     embed = lambda patches: F.apply_patch_projection(
-        F.PatchEmbeddingParams(weight=weight, bias=jnp.ones(5, jnp.bfloat16)), patches
+        F.PatchEmbeddingParams(weight=weight, bias=host.ones(5, jnp.bfloat16)), patches
     )
     out, pullback = jax.vjp(embed, patches)
     program = jax.jit(pullback).lower(out).as_text()
@@ -409,12 +410,12 @@ def test_gradient_of_bfloat16_patches_is_a_product_of_bfloat16():
 def test_gradient_of_bfloat16_weights_is_added_up_in_float32():
     count = 65_536
     params = F.PatchEmbeddingParams(
-        weight=jnp.ones((1, 2), jnp.bfloat16), bias=jnp.ones(2, jnp.bfloat16)
+        weight=host.ones((1, 2), jnp.bfloat16), bias=host.ones(2, jnp.bfloat16)
     )
     loss = lambda params, patches: (
         0.01 * F.apply_patch_projection(params, patches).astype(jnp.float32)
     ).sum()
-    gradient = jax.jit(jax.grad(loss))(params, jnp.ones((count, 1), jnp.bfloat16))
+    gradient = jax.jit(jax.grad(loss))(params, host.ones((count, 1), jnp.bfloat16))
     expected = count * float(jnp.bfloat16(0.01))
     for leaf in gradient:
         assert (np.asarray(leaf, np.float64) == expected).all()
@@ -449,6 +450,6 @@ def test_forward_mode_is_linear_in_patches_and_weight(dtype):
 
 @pytest.mark.errors
 def test_a_dtype_that_is_no_float_is_refused():
-    params = F.PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
+    params = F.PatchEmbeddingParams(weight=host.ones((4, 2)), bias=None)
     with refused("apply_patch_projection: dtype=int32 must be a real float dtype"):
-        F.apply_patch_projection(params, jnp.ones((3, 4)), dtype=jnp.int32)
+        F.apply_patch_projection(params, host.ones((3, 4)), dtype=jnp.int32)

@@ -1,5 +1,6 @@
 import re
 
+import host
 import jax
 import jax.numpy as jnp
 import ml_dtypes
@@ -157,9 +158,9 @@ def test_others_made_the_same(record):
 def test_layouts_must_be_known(layout):
     message = re.escape(f"layout='{layout}' must be 'HWIO', 'OIHW', 'THWIO', 'OITHW', ")
     with pytest.raises(ValueError, match=message):
-        F.patch_weight_from_kernel(jnp.ones((2, 2, 3, 4)), layout)
+        F.patch_weight_from_kernel(host.ones((2, 2, 3, 4)), layout)
     with pytest.raises(ValueError, match=message):
-        F.patch_kernel_from_weight(jnp.ones((12, 4)), 2, layout)
+        F.patch_kernel_from_weight(host.ones((12, 4)), 2, layout)
 
 
 @pytest.mark.errors
@@ -167,59 +168,59 @@ def test_kernels_must_fit_their_layout():
     there, back = F.patch_weight_from_kernel, F.patch_kernel_from_weight
     for build, message in (
         (
-            lambda: back(jnp.ones((10, 4)), 2, "HWIO"),
+            lambda: back(host.ones((10, 4)), 2, "HWIO"),
             r"weight.shape=\(10, 4\) must have a multiple of 2 x 2 rows",
         ),
         (
-            lambda: back(jnp.ones((10, 4)), (2, 2, 1), "OITHW"),
+            lambda: back(host.ones((10, 4)), (2, 2, 1), "OITHW"),
             r"weight.shape=\(10, 4\) must have a multiple of 2 x 2 x 1 rows",
         ),
         (
-            lambda: back(jnp.ones((12, 4)), 2, "OITHW"),
+            lambda: back(host.ones((12, 4)), 2, "OITHW"),
             "patch_size=2 must have 3 axes for layout='OITHW'",
         ),
         (
-            lambda: back(jnp.ones((12, 4)), (1, 2, 2), "OIHW"),
+            lambda: back(host.ones((12, 4)), (1, 2, 2), "OIHW"),
             r"patch_size=\(1, 2, 2\) must have 2 axes for layout='OIHW'",
         ),
         (
-            lambda: there(jnp.ones((2, 2, 3)), "HWIO"),
+            lambda: there(host.ones((2, 2, 3)), "HWIO"),
             r"kernel.shape=\(2, 2, 3\) must have 4 axes",
         ),
         (
-            lambda: there(jnp.ones((2, 2, 3, 4)), "OITHW"),
+            lambda: there(host.ones((2, 2, 3, 4)), "OITHW"),
             r"kernel.shape=\(2, 2, 3, 4\) must have 5 axes",
         ),
         (
-            lambda: there(jnp.ones((2, 5, 3, 4)), "HWIO", 2),
+            lambda: there(host.ones((2, 5, 3, 4)), "HWIO", 2),
             r"kernel.shape=\(2, 5, 3, 4\) must have the sides of patch_size=2 for "
             "layout='HWIO'",
         ),
         (
-            lambda: there(jnp.ones((0, 2, 3, 4)), "HWIO"),
+            lambda: there(host.ones((0, 2, 3, 4)), "HWIO"),
             r"kernel.shape=\(0, 2, 3, 4\) must have sides of 1 at least",
         ),
         (
-            lambda: there(jnp.ones((4, 12)), "O(HWI)"),
+            lambda: there(host.ones((4, 12)), "O(HWI)"),
             r"patch_size must be given for layout='O\(HWI\)'",
         ),
         (
-            lambda: there(jnp.ones((4, 12)), "O(HWI)", (1, 2, 2)),
+            lambda: there(host.ones((4, 12)), "O(HWI)", (1, 2, 2)),
             r"patch_size=\(1, 2, 2\) must have 2 axes for layout='O\(HWI\)'",
         ),
         (
-            lambda: there(jnp.ones((4, 13)), "O(IHW)", 2),
+            lambda: there(host.ones((4, 13)), "O(IHW)", 2),
             r"kernel.shape=\(4, 13\) must be \(d_model, a multiple of 2 x 2\) for",
         ),
         (
-            lambda: there(jnp.ones((4, 3, 2, 2)), "O(IHW)", 2),
+            lambda: there(host.ones((4, 3, 2, 2)), "O(IHW)", 2),
             r"kernel.shape=\(4, 3, 2, 2\) must be \(d_model",
         ),
     ):
         with pytest.raises(ValueError, match=message):
             build()
     with refused(r"weight.shape=\(3, 2, 2\) must have a multiple of 2 x 2 rows"):
-        back(jnp.ones((3, 2, 2)), 2, "HWIO")
+        back(host.ones((3, 2, 2)), 2, "HWIO")
 
 
 @pytest.mark.errors
@@ -227,9 +228,9 @@ def test_kernels_must_fit_their_layout():
 def test_sizes_must_be_positive(size):
     message = r"patch_size=.* must be a positive integer or"
     with pytest.raises(ValueError, match=message):
-        F.patch_kernel_from_weight(jnp.ones((4, 1)), size, "HWIO")
+        F.patch_kernel_from_weight(host.ones((4, 1)), size, "HWIO")
     with pytest.raises(ValueError, match=message):
-        F.patch_weight_from_kernel(jnp.ones((4, 4)), "O(HWI)", size)
+        F.patch_weight_from_kernel(host.ones((4, 4)), "O(HWI)", size)
 
 
 @pytest.mark.errors
@@ -237,7 +238,7 @@ def test_sizes_must_be_positive(size):
 def test_sizes_must_be_integers(size):
     said = re.escape(f"patch_size={size!r} must be a positive integer or (height")
     with refused(f"patch_kernel_from_weight: {said}"):
-        F.patch_kernel_from_weight(jnp.ones((4, 1)), size, "HWIO")
+        F.patch_kernel_from_weight(host.ones((4, 1)), size, "HWIO")
     for kernel, layout in (((4, 4), "O(HWI)"), ((2, 2, 1, 4), "HWIO")):
         with refused(f"patch_weight_from_kernel: {said}"):
-            F.patch_weight_from_kernel(jnp.ones(kernel), layout, size)
+            F.patch_weight_from_kernel(host.ones(kernel), layout, size)

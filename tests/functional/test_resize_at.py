@@ -1,3 +1,4 @@
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -156,7 +157,7 @@ def test_no_images_and_no_patches(antialias):
 
 
 def test_known_arrays_are_checked_inside_jit_as_well():
-    table, (grids, coordinates, mask) = jnp.ones((20, 3)), packed()
+    table, (grids, coordinates, mask) = host.ones((20, 3)), packed()
     arrays = [jnp.asarray(t) for t in (grids, coordinates)]
     apply = lambda t, m: F.resized_positions_at(t, OLD, *arrays, mask=m, **BILINEAR)
     known = jax.jit(lambda t: apply(t, jnp.asarray(mask)))(table)
@@ -285,7 +286,7 @@ def test_tangent_is_that_of_the_map(options, old):
 def test_gradients_add_up_taps_only_in_large_tables(old, options, adds_up):
     where, sizes = np.zeros((1, 2), np.int32), np.array([3, 7])
     apply = lambda t: F.resized_positions_at(t, old, sizes, where, **options).sum()
-    program = str(jax.make_jaxpr(jax.grad(apply))(jnp.ones((old[0] * old[1], 2))))
+    program = str(jax.make_jaxpr(jax.grad(apply))(host.ones((old[0] * old[1], 2))))
     assert ("scatter-add" in program) == adds_up
 
 
@@ -333,7 +334,7 @@ def test_an_image_of_padding_alone_needs_no_size(apply):
 
 def test_wide_integers_do_not_wrap_into_the_grid():
     where = np.array([[2**32, 0], [0, 0]])  # 0 in 32 bits
-    table = jnp.ones((20, 3), jnp.float32)
+    table = host.ones((20, 3), jnp.float32)
     apply = jax.jit(
         lambda m: F.resized_positions_at(
             table, OLD, np.array(OLD), where, mask=m, **BILINEAR
@@ -375,7 +376,7 @@ def test_rows_of_nan_add_nothing_to_the_gradient(options):
 
 @pytest.mark.parametrize("dtype", (np.int8, np.uint16, np.uint32, np.int64, np.uint64))
 def test_integers_of_every_width(dtype):
-    table = jnp.asarray(TABLE)
+    table = host.asarray(TABLE)
     grids, coordinates, mask = packed()
     coordinates = np.where(mask[..., None], coordinates, 0)
     expected = F.resized_positions_at(
@@ -425,4 +426,4 @@ def test_what_does_not_fit_is_refused(changed, message):
         **changed,
     }
     with refused(f"resized_positions_at: {message}"):
-        F.resized_positions_at(jnp.ones((20, 3)), **arguments)
+        F.resized_positions_at(host.ones((20, 3)), **arguments)

@@ -4,6 +4,7 @@ import functools
 import pickle
 
 import equinox as eqx
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,7 +37,7 @@ CHANGES = (
     {"rotary_slice": 1},
     {"attention_factor": 1.25},
 )
-X = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3, 10)), jnp.float32)
+X = host.asarray(np.random.default_rng(0).normal(size=(5, 3, 10)), jnp.float32)
 POSITIONS = np.stack([np.arange(5, dtype=np.int32) + 7, np.arange(5, 0, -1)], -1)
 POSITIONS = POSITIONS.astype(np.int32)
 
@@ -402,7 +403,7 @@ def test_stacks_are_checked():
 def test_a_whole_stack_is_not_a_rope():
     functions = {
         "rotation": lambda: F.rotation(STACK, FLAT),
-        "apply_rotation": lambda: F.apply_rotation(STACK, X, *jnp.ones((2, 5, 4))),
+        "apply_rotation": lambda: F.apply_rotation(STACK, X, *host.ones((2, 5, 4))),
         "rerotate": lambda: F.rerotate(STACK, X, FLAT),
     }
     for name, function in functions.items():

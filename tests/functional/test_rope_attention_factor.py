@@ -1,3 +1,4 @@
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -185,12 +186,12 @@ def test_longrope_wants_a_length_of_2(original_max_len):
 def test_temperature_is_checked():
     kwargs = {"beta": 0.1, "original_max_len": 4}
     with pytest.raises(ValueError, match="offset=2 must be 0 or 1"):
-        F.query_temperature(jnp.arange(3), **kwargs, offset=2)
+        F.query_temperature(host.arange(3), **kwargs, offset=2)
     for length in (0, -3, 0.5, 2.9):
         with refused(f"original_max_len={length} must be a positive integer"):
-            F.query_temperature(jnp.arange(3), beta=0.1, original_max_len=length)
+            F.query_temperature(host.arange(3), beta=0.1, original_max_len=length)
     with pytest.raises(ValueError, match="beta=nan must be finite"):
-        F.query_temperature(jnp.arange(3), beta=float("nan"), original_max_len=9)
+        F.query_temperature(host.arange(3), beta=float("nan"), original_max_len=9)
     with pytest.raises(ValueError, match=r"positions\[1\]=-3 must lie in \[0, "):
         F.query_temperature(jnp.array([0, -3, -1]), **kwargs)
     with pytest.raises(ValueError, match=rf"positions\[0\]={2**31} must lie in \[0, "):

@@ -2,6 +2,7 @@
 
 import re
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -401,7 +402,7 @@ def test_axes_by_turns_must_be_as_wide_as_each_other(option):
 def test_positions_must_hold_a_coordinate_for_each_axis():
     rope = F.axial_rope((4, 4, 4))
     with pytest.raises(ValueError, match=r"shape=\(5, 2\) must end in the 3 coord"):
-        F.rotate(rope, jnp.ones((5, 1, 12)), np.zeros((5, 2), np.int32))
+        F.rotate(rope, host.ones((5, 1, 12)), np.zeros((5, 2), np.int32))
 
 
 @pytest.mark.errors

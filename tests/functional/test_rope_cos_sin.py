@@ -1,3 +1,4 @@
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,7 +90,7 @@ def test_matmul_precision_and_promotion_do_not_matter(flag):
 
 def test_no_dot_makes_the_angles():
     jaxpr = jax.make_jaxpr(lambda p: F.rope_cos_sin(p, F.default_inv_freq(64)))
-    text = str(jaxpr(jnp.arange(5)))
+    text = str(jaxpr(host.arange(5)))
     assert "dot_general" not in text
     assert "f64" not in text
 
@@ -107,8 +108,10 @@ def test_axis_of_pair_picks_the_coordinate_of_each_pair(data):
 
 
 def test_attention_factor_multiplies_both():
-    plain = F.rope_cos_sin(jnp.arange(4), F.default_inv_freq(6))
-    scaled = F.rope_cos_sin(jnp.arange(4), F.default_inv_freq(6), attention_factor=1.25)
+    plain = F.rope_cos_sin(host.arange(4), F.default_inv_freq(6))
+    scaled = F.rope_cos_sin(
+        host.arange(4), F.default_inv_freq(6), attention_factor=1.25
+    )
     for p, s in zip(plain, scaled, strict=True):
         assert_same_bits(s, p * np.float32(1.25))
 
@@ -137,8 +140,8 @@ def test_float32_numerics_takes_fractions_and_differentiates():
 def test_table_and_from_positions_agree_with_the_one_function():
     expected = F.rope_cos_sin(np.arange(9), F.default_inv_freq(6, 500.0))
     table = F.rope_cos_sin_table(9, 6, 500.0, jnp.float32)
-    explicit = F.rope_cos_sin_from_positions(jnp.arange(9), 6, 500.0, 9, jnp.float32)
-    unbounded = F.rope_cos_sin_from_positions(jnp.arange(9), 6, 500.0)
+    explicit = F.rope_cos_sin_from_positions(host.arange(9), 6, 500.0, 9, jnp.float32)
+    unbounded = F.rope_cos_sin_from_positions(host.arange(9), 6, 500.0)
     for other in (table, explicit, unbounded):
         for a, e in zip(other, expected, strict=True):
             assert_same_bits(a, e)
@@ -153,7 +156,7 @@ def test_narrow_tables_are_float32_rounded_once(dtype):
 
 @pytest.mark.parametrize("shape", ((), (3,), (2, 3), (2, 1, 4)))
 def test_leading_axes_are_free(shape):
-    cos, sin = F.rope_cos_sin_from_positions(jnp.zeros(shape, jnp.int32), 6, 1e4, 9)
+    cos, sin = F.rope_cos_sin_from_positions(host.zeros(shape, jnp.int32), 6, 1e4, 9)
     assert cos.shape == sin.shape == (*shape, 3)
 
 
@@ -190,9 +193,9 @@ def test_known_positions_outside_int32_are_refused():
 def test_exact_numerics_wants_frequencies_of_the_host():
     for inv_freq in (F.rope_inv_freq(6), np.ones(3, np.float32)):
         with pytest.raises(ValueError, match="float32, but must be a float64 NumPy"):
-            F.rope_cos_sin(jnp.arange(3), inv_freq)
+            F.rope_cos_sin(host.arange(3), inv_freq)
     with pytest.raises(ValueError, match="pass numerics='float32' for learned"):
-        jax.jit(lambda f: F.rope_cos_sin(jnp.arange(3), f))(jnp.ones(3))
+        jax.jit(lambda f: F.rope_cos_sin(host.arange(3), f))(host.ones(3))
 
 
 @pytest.mark.errors
@@ -205,20 +208,20 @@ def test_exact_numerics_wants_integer_positions():
 @pytest.mark.parametrize("value", (np.inf, np.nan, 2.0**64))
 def test_frequencies_must_be_finite(value):
     with pytest.raises(ValueError, match=r"finite and below 2\*\*64"):
-        F.rope_cos_sin(jnp.arange(3), np.array([value]))
+        F.rope_cos_sin(host.arange(3), np.array([value]))
 
 
 @pytest.mark.errors
 def test_there_must_be_a_frequency():
     with pytest.raises(ValueError, match=r"inv_freq.shape=\(0,\) must be one axis"):
-        F.rope_cos_sin(jnp.arange(3), np.array([]))
+        F.rope_cos_sin(host.arange(3), np.array([]))
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("factor", (0.0, -1.0, float("nan"), float("inf"), 1e300))
 def test_attention_factor_is_that_of_a_rope(factor):
     with pytest.raises(ValueError, match=r"attention_factor=.* from 1e-15 to 1e15"):
-        F.rope_cos_sin(jnp.arange(3), F.default_inv_freq(6), attention_factor=factor)
+        F.rope_cos_sin(host.arange(3), F.default_inv_freq(6), attention_factor=factor)
 
 
 @pytest.mark.errors
@@ -226,10 +229,10 @@ def test_coordinates_are_as_many_as_axes():
     """A sequence is never taken for the coordinates of one position."""
     inv_freq, axes = F.default_inv_freq(8), (0, 0, 1, 1)
     for shape in ((10,), (5, 4), (5, 3), ()):
-        positions = jnp.ones(shape, jnp.int32)
+        positions = host.ones(shape, jnp.int32)
         with pytest.raises(ValueError, match="must end in the 2 coordinates"):
             F.rope_cos_sin(positions, inv_freq, axis_of_pair=axes)
-    positions = jnp.arange(15).reshape(5, 3)
+    positions = host.arange(15).reshape(5, 3)
     expected = F.rope_cos_sin(positions[:, :2], inv_freq, axis_of_pair=axes)
     actual = F.rope_cos_sin(positions, inv_freq, axis_of_pair=axes, num_axes=3)
     np.testing.assert_array_equal(actual, expected)
@@ -242,12 +245,12 @@ def test_coordinates_are_as_many_as_axes():
 @pytest.mark.errors
 def test_numerics_must_be_known():
     with pytest.raises(ValueError, match="numerics='fast' must be 'exact' or"):
-        F.rope_cos_sin(jnp.arange(3), F.default_inv_freq(6), numerics="fast")
+        F.rope_cos_sin(host.arange(3), F.default_inv_freq(6), numerics="fast")
 
 
 @pytest.mark.errors
 def test_axis_of_pair_must_fit():
-    positions, inv_freq = jnp.zeros((4, 2), jnp.int32), F.default_inv_freq(6)
+    positions, inv_freq = host.zeros((4, 2), jnp.int32), F.default_inv_freq(6)
     with pytest.raises(ValueError, match=r"len\(axis_of_pair\)=2 must equal the 3"):
         F.rope_cos_sin(positions, inv_freq, axis_of_pair=(0, 1))
     for axes in ((0, 1, 2), (0, -1, 0)):
@@ -261,4 +264,4 @@ def test_table_sizes_must_be_positive(size):
     with pytest.raises(ValueError, match=f"max_seq_len={size} must be positive"):
         F.rope_cos_sin_table(size, 6)
     with pytest.raises(ValueError, match=f"table_len={size} must be positive"):
-        F.rope_cos_sin_from_positions(jnp.arange(3), 6, 1e4, size)
+        F.rope_cos_sin_from_positions(host.arange(3), 6, 1e4, size)

@@ -1,5 +1,6 @@
 import re
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -258,7 +259,7 @@ def test_cos_and_sin_are_made_once_for_queries_keys_and_layers():
 
     def cosines(function, heads):
         params = F.init_mixed_rope(jax.random.key(0), heads, 64)
-        args = params, jnp.ones((2, 35, heads, 64))
+        args = params, host.ones((2, 35, heads, 64))
         text = jax.jit(function).lower(*args).compile().as_text()
         return re.findall(r"= (\w+\[[\d,]*\])\S* cosine\(", text)
 
@@ -317,7 +318,7 @@ def test_heads_and_pairs_must_be_those_of_the_parameters(shape):
     shown = re.escape(f"x.shape={shape} must be (..., seq_len, num_heads, head_dim)")
     params = params_of(np.zeros((2, 3, 4)))
     with refused(f"{shown}.*" + re.escape("freqs.shape=(2, 3, 4)")):
-        F.apply_mixed_rope(params, jnp.ones(shape), np.zeros((5, 2), np.float32))
+        F.apply_mixed_rope(params, host.ones(shape), np.zeros((5, 2), np.float32))
 
 
 @pytest.mark.errors
@@ -326,13 +327,13 @@ def test_positions_must_be_pairs_for_each_patch(shape):
     message = re.escape(f"positions.shape={shape} must")
     params = params_of(np.zeros((2, 3, 4)))
     with refused(message):
-        F.apply_mixed_rope(params, jnp.ones((5, 3, 8)), np.zeros(shape, np.float32))
+        F.apply_mixed_rope(params, host.ones((5, 3, 8)), np.zeros(shape, np.float32))
 
 
 @pytest.mark.errors
 def test_positions_never_enlarge_the_batch():
     params = params_of(np.zeros((2, 3, 4)))
-    x, positions = jnp.ones((1, 5, 3, 8)), np.zeros((2, 5, 2), np.float32)
+    x, positions = host.ones((1, 5, 3, 8)), np.zeros((2, 5, 2), np.float32)
     with refused(r"shape=\(2, 5, .* must broadcast"):
         F.apply_mixed_rope(params, x, positions)
 
@@ -341,15 +342,15 @@ def test_positions_never_enlarge_the_batch():
 def test_layout_must_be_known():
     params = params_of(np.zeros((2, 3, 4)))
     with pytest.raises(ValueError, match="layout='neox' must be 'half' or"):
-        F.apply_mixed_rope(params, jnp.ones((35, 3, 8)), GRID, layout="neox")
+        F.apply_mixed_rope(params, host.ones((35, 3, 8)), GRID, layout="neox")
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("shape", ((1, 3, 4), (3, 3, 4), (5, 2, 3, 4), (3, 4)))
 def test_parameters_are_those_of_one_layer(shape):
     with refused("apply_mixed_rope: freqs.shape=.* must be \\(2, num_heads"):
-        params = F.MixedRopeParams(jnp.ones(shape))
-        F.apply_mixed_rope(params, jnp.ones((6, 3, 8)), jnp.ones((6, 2)))
+        params = F.MixedRopeParams(host.ones(shape))
+        F.apply_mixed_rope(params, host.ones((6, 3, 8)), host.ones((6, 2)))
 
 
 @pytest.mark.errors

@@ -1,5 +1,6 @@
 import re
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -212,7 +213,7 @@ def test_made_once_for_all_layers_and_heads():
                 x = F.apply_rope(x, cos[:, None], sin[:, None]) @ jnp.eye(64)
             return x
 
-        args = jnp.ones((35, heads, 64)), jnp.asarray(F.normalized_coordinates(5, 7))
+        args = host.ones((35, heads, 64)), jnp.asarray(F.normalized_coordinates(5, 7))
         text = jax.jit(function).lower(*args).compile().as_text()
         return len(re.findall(r" cosine\(", text))
 

@@ -1,4 +1,5 @@
 import equinox as eqx
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -232,7 +233,7 @@ def test_nan_cos_gives_nan_rows_and_nan_gradients():
         return rotated.sum(), rotated
 
     gradient, rotated = jax.jit(jax.grad(loss, has_aux=True))(
-        jnp.ones((3, 2, 6)), jnp.array([0, 4, 3])
+        host.ones((3, 2, 6)), jnp.array([0, 4, 3])
     )
     for t in (gradient, rotated):
         np.testing.assert_array_equal(np.isnan(t).all((1, 2)), [False, True, False])
@@ -296,7 +297,7 @@ def test_float64_is_rotated_in_float64():
 
 @pytest.mark.errors
 def test_unknown_layout_is_refused():
-    x, cos = jnp.ones((3, 6)), jnp.ones((3, 3))
+    x, cos = host.ones((3, 6)), host.ones((3, 3))
     with pytest.raises(
         ValueError, match="layout='neox' must be 'half' or 'interleaved'"
     ):
@@ -305,7 +306,7 @@ def test_unknown_layout_is_refused():
 
 @pytest.mark.errors
 def test_duplicated_tables_are_named():
-    x, cos = jnp.ones((3, 6)), jnp.ones((3, 6))
+    x, cos = host.ones((3, 6)), host.ones((3, 6))
     with pytest.raises(ValueError, match=r"cos.shape=\(3, 6\) .* every angle twice"):
         F.apply_rope(x, cos, cos)
 
@@ -313,7 +314,7 @@ def test_duplicated_tables_are_named():
 @pytest.mark.errors
 @pytest.mark.parametrize("shape", ((4, 3), (2, 1, 3, 3), (5, 3), (1, 1, 1, 1, 3)))
 def test_cos_never_enlarges_x(shape):
-    x, cos = jnp.ones((1, 3, 2, 6)), jnp.ones(shape)
+    x, cos = host.ones((1, 3, 2, 6)), host.ones(shape)
     match = rf"cos.shape=\({', '.join(map(str, shape))}\) must broadcast"
     with pytest.raises(ValueError, match=match):
         F.apply_rope(x, cos, cos)
@@ -324,9 +325,9 @@ def test_cos_and_sin_must_be_alike():
     with pytest.raises(
         ValueError, match=r"cos.shape=\(1, 3\) must equal sin.shape=\(3,"
     ):
-        F.apply_rope(jnp.ones((3, 6)), jnp.ones((1, 3)), jnp.ones((3, 3)))
+        F.apply_rope(host.ones((3, 6)), host.ones((1, 3)), host.ones((3, 3)))
     with pytest.raises(ValueError, match="must have features"):
-        F.apply_rope(jnp.ones((3, 6)), jnp.ones((3, 0)), jnp.ones((3, 0)))
+        F.apply_rope(host.ones((3, 6)), host.ones((3, 0)), host.ones((3, 0)))
 
 
 @pytest.mark.parametrize("layout", ("half", "interleaved"))

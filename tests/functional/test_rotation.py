@@ -2,6 +2,7 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -323,7 +324,7 @@ def test_rerotate_takes_keys_as_they_come_out():
     """In halves, for a layout that reads interleaved, and scaled as they are."""
     rope = F.Rope(F.default_inv_freq(8), "interleaved_to_half", attention_factor=1.5)
     half = F.Rope(F.default_inv_freq(8))
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3, 8)), jnp.float32)
+    x = host.asarray(np.random.default_rng(0).normal(size=(5, 3, 8)), jnp.float32)
     assert_same_bits(F.rerotate(rope, x, np.arange(5)), F.rotate(half, x, np.arange(5)))
     narrow = x.astype(jnp.bfloat16)
     wide = rerotate(rope, narrow.astype(jnp.float32), np.arange(5))
@@ -432,9 +433,9 @@ def test_text_of_few_pairs_has_the_very_bits_of_one_axis(axes):
 @pytest.mark.parametrize("count", (1, 2, 4))
 def test_another_number_of_coordinates_is_refused_while_tracing(count):
     rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0), num_axes=3)
-    positions = jnp.zeros((5, count), jnp.int32)
+    positions = host.zeros((5, count), jnp.int32)
     message = rf"^r\w+: \w+.shape=\(5, {count}\) must end in the 3 coordinates"
-    x = jnp.ones((5, 2, 8))
+    x = host.ones((5, 2, 8))
     for function in (F.rotate, rotate):
         with pytest.raises(ValueError, match=message):
             function(rope, x, positions)
@@ -454,7 +455,7 @@ def test_traced_positions_outside_int32_give_nan_rows():
     rope = ROPES["to_half_at_1"][0]
     positions = jnp.array([0, 2**31, 5, 2**32 - 1], jnp.uint32)
     bad = [False, True, False, True]
-    x = jnp.ones((4, 3, 10))
+    x = host.ones((4, 3, 10))
     loss = lambda x, positions: jnp.sum(F.rotate(rope, x, positions) ** 2)
     for function in (rotate, rerotate, lambda rope, *args: jax.grad(loss)(*args)):
         turned = jax.jit(function, static_argnums=0)(rope, x, positions)
@@ -479,7 +480,7 @@ def test_known_positions_outside_int32_are_refused():
     rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0))
     message = rf"positions\[0, 1\]={2**40} must lie in"
     with pytest.raises(ValueError, match=message):
-        F.rotate(rope, jnp.ones((1, 3, 8)), np.array([[0, 2**40]]))
+        F.rotate(rope, host.ones((1, 3, 8)), np.array([[0, 2**40]]))
 
 
 @pytest.mark.parametrize("axes", (None, (0, 1, 1, 0)))
@@ -505,7 +506,7 @@ ROPE = F.Rope(F.default_inv_freq(8))
 @pytest.mark.errors
 def test_heads_must_be_known():
     with pytest.raises(ValueError, match=r"heads='first' must be one of \('after', 'b"):
-        F.rotate(ROPE, jnp.ones((5, 3, 8)), jnp.arange(5), heads="first")
+        F.rotate(ROPE, host.ones((5, 3, 8)), host.arange(5), heads="first")
 
 
 @pytest.mark.errors
@@ -514,19 +515,19 @@ def test_the_head_must_hold_the_channels(where, width):
     rope = F.Rope(F.default_inv_freq(8), rotary_slice=where)
     match = rf"x.shape=\(5, 3, {width}\) must end in a head that holds the 8 channels"
     with pytest.raises(ValueError, match=match):
-        F.rotate(rope, jnp.ones((5, 3, width)), jnp.arange(5))
+        F.rotate(rope, host.ones((5, 3, width)), host.arange(5))
 
 
 @pytest.mark.errors
 def test_cos_and_sin_must_be_those_of_the_rope():
-    x = jnp.ones((5, 3, 8))
-    duplicated = jnp.ones((5, 8))
+    x = host.ones((5, 3, 8))
+    duplicated = host.ones((5, 8))
     with pytest.raises(ValueError, match=r"cos.shape=\(5, 8\) must end in the 4 pairs"):
         F.apply_rotation(ROPE, x, duplicated, duplicated)
     with refused(r"cos.shape=\(1, 4\) must equal sin.shape=\(5"):
-        F.apply_rotation(ROPE, x, jnp.ones((1, 4)), jnp.ones((5, 4)))
+        F.apply_rotation(ROPE, x, host.ones((1, 4)), host.ones((5, 4)))
     with pytest.raises(ValueError, match="must have features"):
-        F.apply_rotation(ROPE, x, jnp.ones((5, 0)), jnp.ones((5, 0)))
+        F.apply_rotation(ROPE, x, host.ones((5, 0)), host.ones((5, 0)))
 
 
 @pytest.mark.errors
@@ -536,35 +537,35 @@ def test_cos_and_sin_must_be_those_of_the_rope():
 def test_x_must_have_a_sequence_and_heads(shape, heads):
     match = rf"x.shape=\({str(shape)[1:-1]}\) .* must have a sequence axis"
     with pytest.raises(ValueError, match=match):
-        F.rotate(ROPE, jnp.ones(shape), jnp.arange(5), heads=heads)
+        F.rotate(ROPE, host.ones(shape), host.arange(5), heads=heads)
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("heads, seq_len", (("after", 5), ("before", 3), (None, 3)))
 def test_positions_must_be_as_many_as_the_sequence(heads, seq_len):
-    x = jnp.ones((2, 5, 3, 8))
+    x = host.ones((2, 5, 3, 8))
     for count in (1, 4):
         match = rf"cos.shape=\({count}, 4\) holds {count} positions, but .* {seq_len} f"
         with pytest.raises(ValueError, match=match):
-            F.rotate(ROPE, x, jnp.arange(count), heads=heads)
+            F.rotate(ROPE, x, host.arange(count), heads=heads)
     with pytest.raises(ValueError, match="holds 4 positions, but"):
-        F.rerotate(ROPE, x, jnp.arange(4), heads=heads)
+        F.rerotate(ROPE, x, host.arange(4), heads=heads)
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("batch", ((3,), (2, 2), (1, 2)))
 def test_positions_never_enlarge_x(batch):
-    positions = jnp.zeros((*batch, 5), jnp.int32)
+    positions = host.zeros((*batch, 5), jnp.int32)
     match = rf"cos.shape=\({', '.join(map(str, (*batch, 5, 4)))}\) must broadcast to"
     with pytest.raises(ValueError, match=match):
-        F.rotate(ROPE, jnp.ones((2, 5, 3, 8)), positions)
+        F.rotate(ROPE, host.ones((2, 5, 3, 8)), positions)
 
 
 @pytest.mark.errors
 def test_coordinates_for_a_rope_of_one_axis_are_refused():
     match = r"cos.shape=\(5, 3, 4\) holds 3 positions"
     with pytest.raises(ValueError, match=match):
-        F.rotate(ROPE, jnp.ones((2, 5, 3, 8)), jnp.zeros((5, 3), jnp.int32))
+        F.rotate(ROPE, host.ones((2, 5, 3, 8)), host.zeros((5, 3), jnp.int32))
 
 
 @pytest.mark.errors
@@ -575,12 +576,12 @@ def test_fractional_positions_are_refused_by_exact_numerics():
     ):
         F.rotation(ROPE, jnp.array([0.5], jnp.float32))
     with pytest.raises(ValueError, match="numerics='fast' must be 'exact' or"):
-        F.rotation(ROPE, jnp.arange(3), numerics="fast")
+        F.rotation(ROPE, host.arange(3), numerics="fast")
 
 
 @pytest.mark.errors
 def test_errors_carry_the_name_of_the_function_that_was_called():
-    x, half = jnp.ones((5, 3, 8)), jnp.ones(5)
+    x, half = host.ones((5, 3, 8)), host.ones(5)
     for function, message in (
         (lambda: F.rotate(ROPE, x, half), "rotate: positions.dtype=.* use rotation wi"),
         (lambda: F.rerotate(ROPE, x, half), "rerotate: delta.dtype=.* by integers"),
@@ -591,7 +592,7 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
             function()
     for rope in (np.ones(4), None, "rope"):
         with refused("rotation: rope is a .*, but must be a Rope"):
-            F.rotation(rope, jnp.arange(5))
+            F.rotation(rope, host.arange(5))
     for positions in (3, [1, 2]):
         with refused("rotation: positions is a .*, but must be an array"):
             F.rotation(ROPE, positions)
@@ -599,7 +600,7 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
 
 def test_one_difference_for_every_axis():
     rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 2))
-    keys = jnp.arange(120.0).reshape(5, 3, 8)
+    keys = host.arange(120.0).reshape(5, 3, 8)
     delta = jnp.array([3, -1, 0, 7, 2])
     expected = F.rerotate(rope, keys, jnp.stack([delta] * 3, axis=-1))
     np.testing.assert_array_equal(F.rerotate(rope, keys, delta[:, None]), expected)

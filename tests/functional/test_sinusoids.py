@@ -1,6 +1,7 @@
 import math
 import os
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -245,7 +246,7 @@ def test_a_scalar_position():
 
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16))
 def test_narrow_times_are_widened_first(dtype):
-    times = jnp.asarray(np.array([0.3, 1.7, 250.5]).astype(dtype))
+    times = host.asarray(np.array([0.3, 1.7, 250.5]).astype(dtype))
     options = {"numerics": "float32", "position_offset": 1, "padding_position": 5}
     actual = F.sinusoids(times, 6, **options)
     assert_same_bits(actual, F.sinusoids(times.astype(jnp.float32), 6, **options))
@@ -356,7 +357,7 @@ def test_float32_traced_integers_that_leave_int32_are_nan():
                 p, 5, numerics="float32", position_offset=o, padding_position=2
             )
         )
-        rows = make(jnp.asarray(np.array([2, 2**31 - 1 - offset, 2**32 - 1], "u4")))
+        rows = make(host.asarray(np.array([2, 2**31 - 1 - offset, 2**32 - 1], "u4")))
         np.testing.assert_array_equal(np.isnan(rows).all(-1), [False, False, True])
         np.testing.assert_array_equal(np.isnan(rows).any(-1), [False, False, True])
     assert np.isnan(make(jnp.asarray([2**31 - 1], jnp.int32))).all()
@@ -419,7 +420,7 @@ def test_traced_positions_that_leave_int32_are_nan(offset):
     if offset:
         past = inside[2:3] + 1 if offset > 0 else inside[3:] - 1
         assert np.isnan(make(jnp.asarray(past, jnp.int32))).all()
-    unsigned = jnp.asarray(np.array([2**31, 2**32 - 1], np.uint32))
+    unsigned = host.asarray(np.array([2**31, 2**32 - 1], np.uint32))
     assert np.isnan(make(unsigned)).all()
 
 

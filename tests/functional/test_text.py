@@ -1,5 +1,6 @@
 import functools
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -206,7 +207,7 @@ def test_out_of_range_is_an_error_or_nan(name, bad):
 
 def test_tables_of_other_dtypes_are_widened():
     params = params_of(jnp.bfloat16)
-    fine = jnp.asarray(np.asarray(params.positions.weight, np.float32) + 2.0**-20)
+    fine = host.asarray(np.asarray(params.positions.weight, np.float32) + 2.0**-20)
     params = params._replace(positions=F.LearnedPositionalEmbeddingParams(fine))
     actual = embed(params, IDS, token_type_ids=TYPES)
     assert actual.dtype == jnp.bfloat16
@@ -274,7 +275,7 @@ def test_sizes_must_fit():
     with refused(r"positions of shape \(4,\) must broadcast to \(2, 5\)"):
         F.apply_text_embedding(params, IDS, positions=np.arange(4))
     for name in ("positions", "token_types"):
-        wide = F.TokenEmbeddingParams(jnp.ones((9, 6)))
+        wide = F.TokenEmbeddingParams(host.ones((9, 6)))
         message = (
             rf"params.{name}.weight.shape=\(9, 6\) must have the width of .*\(11, 4\);"
         )

@@ -1,3 +1,4 @@
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -63,7 +64,7 @@ def test_gathered_then_scaled_in_float32_then_rounded_once(data, dtype):
 
 
 def test_scale_of_gemma():
-    params = F.TokenEmbeddingParams(weight=jnp.ones((2, 3072), jnp.float32))
+    params = F.TokenEmbeddingParams(weight=host.ones((2, 3072), jnp.float32))
     scale = 3072**0.5
     plain = F.apply_token_embedding(params, np.array(1), scale=scale)
     gemma = F.apply_token_embedding(
@@ -222,7 +223,7 @@ def test_unembedding_gradient_of_a_narrow_table_adds_up_in_float32():
     def logits(weight):
         return F.apply_token_unembedding(F.TokenEmbeddingParams(weight=weight), x)
 
-    _, pullback = jax.vjp(logits, jnp.ones((3, 2), jnp.bfloat16))
+    _, pullback = jax.vjp(logits, host.ones((3, 2), jnp.bfloat16))
     (gradient,) = pullback(jnp.full((4096, 3), 0.01, jnp.bfloat16))
     exact = 4096 * float(jnp.bfloat16(0.01))
     np.testing.assert_allclose(np.asarray(gradient, np.float64), exact, rtol=2.0**-8)
@@ -241,8 +242,8 @@ def test_soft_cap(data):
 
 
 def test_accumulation_dtype():
-    params = F.TokenEmbeddingParams(weight=jnp.ones((1, 300), jnp.bfloat16))
-    x = jnp.ones((300,), jnp.bfloat16) * 1.0078125
+    params = F.TokenEmbeddingParams(weight=host.ones((1, 300), jnp.bfloat16))
+    x = host.ones((300,), jnp.bfloat16) * 1.0078125
     exact = 300 * 1.0078125
     wide = F.apply_token_unembedding(params, x, dtype=jnp.float32)
     np.testing.assert_array_equal(wide, exact)
@@ -254,7 +255,7 @@ def test_accumulation_dtype():
 
 def test_mixed_operands_are_widened():
     weight = jnp.full((1, 2), 1 + 2.0**-20)
-    x = jnp.ones((2,), jnp.bfloat16)
+    x = host.ones((2,), jnp.bfloat16)
     params = F.TokenEmbeddingParams(weight=weight)
     actual = F.apply_token_unembedding(params, x, dtype=jnp.float32)
     np.testing.assert_array_equal(actual, 2 + 2.0**-19)
@@ -446,7 +447,7 @@ def test_options_of_init_are_checked():
 
 @pytest.mark.errors
 def test_options_of_lookup_are_checked():
-    params, ids = F.TokenEmbeddingParams(weight=jnp.ones((4, 2))), np.array([1])
+    params, ids = F.TokenEmbeddingParams(weight=host.ones((4, 2))), np.array([1])
     message = r"padding_id=4 must be an integer in \[0, 4\)"
     with pytest.raises(ValueError, match=message):
         F.apply_token_embedding(params, ids, padding_id=4)
@@ -462,14 +463,14 @@ def test_options_of_lookup_are_checked():
 
 @pytest.mark.errors
 def test_options_of_unembedding_are_checked():
-    params = F.TokenEmbeddingParams(weight=jnp.ones((4, 2)))
+    params = F.TokenEmbeddingParams(weight=host.ones((4, 2)))
     with pytest.raises(ValueError, match=r"x.shape=\(3,\) must end in the width of"):
-        F.apply_token_unembedding(params, jnp.ones((3,)))
+        F.apply_token_unembedding(params, host.ones((3,)))
     for dtype in (jnp.int32, jnp.complex64):
         with refused(f"x.dtype={jnp.dtype(dtype)} must be a real float dtype"):
-            F.apply_token_unembedding(params, jnp.ones((2,), dtype), dtype=jnp.float32)
+            F.apply_token_unembedding(params, host.ones((2,), dtype), dtype=jnp.float32)
     for soft_cap in (0.0, -1.0, float("inf"), float("nan")):
         with pytest.raises(ValueError, match=f"soft_cap={soft_cap} must be positive"):
-            F.apply_token_unembedding(params, jnp.ones((2,)), soft_cap=soft_cap)
+            F.apply_token_unembedding(params, host.ones((2,)), soft_cap=soft_cap)
     with pytest.raises(ValueError, match="accumulation_dtype=int32 must be a real"):
-        F.apply_token_unembedding(params, jnp.ones((2,)), accumulation_dtype=jnp.int32)
+        F.apply_token_unembedding(params, host.ones((2,)), accumulation_dtype=jnp.int32)

@@ -1,6 +1,7 @@
 import math
 import re
 
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -173,14 +174,14 @@ def test_images_of_another_grid_have_resized_positions(data, new_grid, family, r
 def test_positions_of_a_larger_image_lie_between_those_trained():
     """Bilinear by hand: a row of two patches becomes a row of four."""
     params = F.VisionEmbeddingParams(
-        patch=F.PatchEmbeddingParams(jnp.zeros((1, 1)), None),
+        patch=F.PatchEmbeddingParams(host.zeros((1, 1)), None),
         positions=F.LearnedPositionalEmbeddingParams(jnp.array([[50.0], [0.0], [8.0]])),
         tokens_before=jnp.array([[100.0]]),
         tokens_after=jnp.array([[-3.0], [-4.0]]),
     )
     tokens = F.apply_vision_embedding(
         params,
-        jnp.ones((1, 4, 1)),
+        host.ones((1, 4, 1)),
         patch_size=1,
         grid=(1, 2),
         resize={"method": "bilinear", "antialias": False},
@@ -248,14 +249,14 @@ def test_low_precision_is_the_wide_embedding_of_the_same_values(data, family, dt
 
 def test_there_is_one_rounding():
     """256 + 1 is 256 in bfloat16, and 256 + 1 + 1 is 258, if nothing is rounded."""
-    ones = jnp.ones((1, 1), jnp.bfloat16)
+    ones = host.ones((1, 1), jnp.bfloat16)
     params = F.VisionEmbeddingParams(
         patch=F.PatchEmbeddingParams(256 * ones, ones[0]),
-        positions=F.LearnedPositionalEmbeddingParams(jnp.ones((4, 1), jnp.bfloat16)),
+        positions=F.LearnedPositionalEmbeddingParams(host.ones((4, 1), jnp.bfloat16)),
         tokens_before=None,
         tokens_after=ones,
     )
-    image = jnp.ones((2, 2, 1), jnp.bfloat16)
+    image = host.ones((2, 2, 1), jnp.bfloat16)
     tokens = F.apply_vision_embedding(params, image, patch_size=1, grid=(2, 2))
     np.testing.assert_array_equal(tokens.astype(jnp.float32)[:, 0], [1.0] + 4 * [258.0])
     packed = pack([np.ones((2, 2, 1), np.float32)], 1, 4)
@@ -484,7 +485,7 @@ def test_inserted_tokens(data, batch, index, dtype):
 
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float32))
 def test_gradients_of_inserted_tokens_are_added_up_in_float32(dtype):
-    x, tokens = jnp.zeros((65_536, 1, 2), jnp.bfloat16), jnp.zeros((1, 2), dtype)
+    x, tokens = host.zeros((65_536, 1, 2), jnp.bfloat16), host.zeros((1, 2), dtype)
     insert = lambda t: F.insert_tokens(x, t).astype(jnp.float32).sum()
     assert jax.jit(jax.grad(insert))(tokens).astype(float).tolist() == [[65_536.0] * 2]
 
@@ -502,7 +503,7 @@ def small(**changes):
 
 def embed(params, image=None, **options):
     options = {"patch_size": 2, "grid": (2, 3), **options}
-    image = jnp.ones((4, 6, 3)) if image is None else image
+    image = host.ones((4, 6, 3)) if image is None else image
     return F.apply_vision_embedding(params, image, **options)
 
 
@@ -520,14 +521,14 @@ def packed(params, **options):
 def test_another_grid_must_come_with_a_way_to_resize():
     message = r"image of new_grid=\(3, 2\) and positions of grid=\(2, 3\), resize=None "
     with pytest.raises(ValueError, match=f"{message}must say how .*resize_options"):
-        embed(small(), jnp.ones((6, 4, 3)))
+        embed(small(), host.ones((6, 4, 3)))
     with pytest.raises(ValueError, match=r"resize=None must say how .*resize_options"):
         packed(small(), resize=None)
     message = r"new_grid=\(2, 2, 3\) must be grid=\(1, 2, 3\).* not resized over time"
     with pytest.raises(ValueError, match=message):
         embed(
             small(),  # of six patches of twelve values, as well of a video
-            jnp.ones((2, 4, 6, 3)),
+            host.ones((2, 4, 6, 3)),
             patch_size=(1, 2, 2),
             grid=(1, 2, 3),
             resize=BILINEAR,
@@ -569,9 +570,9 @@ def test_tables_must_fit(apply):
             rf"params.{name} of shape \(1, 5\) must have .* params.patch.weight, 4"
         )
         with pytest.raises(ValueError, match=message):
-            apply(small(**{name: jnp.ones((1, 5))}))
+            apply(small(**{name: host.ones((1, 5))}))
     with pytest.raises(ValueError, match=r"params.mask_token of shape \(1, 3\)"):
-        apply(small(mask_token=jnp.ones(3)))
+        apply(small(mask_token=host.ones(3)))
     reason = {embed: " for patch_size=2", packed: ": packed batches are of images"}
     for grid in (None, 14, (6,), (1, 2, 3), (-2, -3), (2.0, 3.0)):
         message = f"{grid=} must be 2 positive numbers of patches{reason[apply]}."
@@ -583,7 +584,7 @@ def test_tables_must_fit(apply):
 def test_masks_must_fit():
     with pytest.raises(ValueError, match=r"masked must come with params.mask_token"):
         embed(small(), masked=np.ones(6, bool))
-    with_token = small(mask_token=jnp.ones(4))
+    with_token = small(mask_token=host.ones(4))
     for shape in ((5,), (1,), (2, 6)):
         message = rf"masked.shape={re.escape(str(shape))} must broadcast to \(6,\)"
         with refused(message):
@@ -631,8 +632,8 @@ def test_what_comes_with_packed_patches_must_fit(positions):
 @pytest.mark.errors
 def test_images_must_be_real_floats():
     with refused("image.dtype=uint8 must be a real float dtype"):
-        embed(small(), jnp.ones((4, 6, 3), jnp.uint8))
-    arrays = jnp.ones((1, 8, 12), jnp.int32), *one_packed()[1:]
+        embed(small(), host.ones((4, 6, 3), jnp.uint8))
+    arrays = host.ones((1, 8, 12), jnp.int32), *one_packed()[1:]
     with refused("patches.dtype=int32 must be a real float dtype"):
         F.apply_packed_vision_embedding(small(), *arrays, grid=(2, 3), resize=BILINEAR)
 
@@ -660,7 +661,7 @@ def test_sizes_are_checked_when_drawn():
 @pytest.mark.errors
 def test_tokens_must_fit_where_they_are_inserted():
     with refused(r"x.shape=\(3, 4\) must be .* tokens.shape=\(2, 5\)"):
-        F.insert_tokens(jnp.ones((3, 4)), jnp.ones((2, 5)))
+        F.insert_tokens(host.ones((3, 4)), host.ones((2, 5)))
     for index in (-1, 4):
         with pytest.raises(ValueError, match=rf"index={index} must lie in \[0, 3\]"):
-            F.insert_tokens(jnp.ones((3, 4)), jnp.ones((2, 4)), index=index)
+            F.insert_tokens(host.ones((3, 4)), host.ones((2, 4)), index=index)

@@ -10,6 +10,7 @@ import pathlib
 import pickle
 import re
 
+import host
 import jax
 import jax.numpy as jnp
 import ml_dtypes
@@ -725,7 +726,9 @@ def test_checkpoints_are_pickled_and_copied(case):
     family, shapes, same = CASES[case]
     tensors = state(shapes, same)
     read = interop.params_from_checkpoint(tensors, family)
-    made = interop.EmbeddingCheckpoint("gptj", F.TokenEmbeddingParams(jnp.ones((V, D))))
+    made = interop.EmbeddingCheckpoint(
+        "gptj", F.TokenEmbeddingParams(host.ones((V, D)))
+    )
     for checkpoint in (read, made):
         for again in (
             pickle.loads(pickle.dumps(checkpoint)),
@@ -771,7 +774,7 @@ def test_grids_are_tuples_of_ints(grid):
 def test_a_vocabulary_grows_with_all_that_goes_with_it():
     family, shapes, same = CASES["bert, whole"]
     checkpoint = interop.params_from_checkpoint(state(shapes, same), family)
-    table = F.TokenEmbeddingParams(jnp.ones((V + 2, D)))
+    table = F.TokenEmbeddingParams(host.ones((V + 2, D)))
     params = checkpoint.params._replace(token=table)
     rest = dict(checkpoint.rest)
     for name in ("cls.predictions.bias", "cls.predictions.decoder.bias"):
@@ -833,7 +836,7 @@ def test_registers_may_have_a_dtype_of_their_own():
 def test_what_the_file_did_not_hold_gets_its_usual_name():
     family, shapes, _ = CASES["vit"]
     checkpoint = interop.params_from_checkpoint(state(shapes), family)
-    params = checkpoint.params._replace(mask_token=jnp.ones(D))
+    params = checkpoint.params._replace(mask_token=host.ones(D))
     written = interop.checkpoint_from_params(checkpoint._replace(params=params))
     assert written["vit.embeddings.mask_token"].shape == (1, 1, D)
     params = checkpoint.params._replace(mask_token=None)
@@ -842,7 +845,7 @@ def test_what_the_file_did_not_hold_gets_its_usual_name():
 
 
 def test_parameters_made_here_are_written_by_the_usual_names():
-    params = F.TokenEmbeddingParams(weight=jnp.ones((V, D)))
+    params = F.TokenEmbeddingParams(weight=host.ones((V, D)))
     made = interop.EmbeddingCheckpoint("decoder", params, params, prefix="model.")
     written = interop.checkpoint_from_params(made)
     assert written.keys() == {"model.embed_tokens.weight", "lm_head.weight"}

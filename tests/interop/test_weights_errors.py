@@ -2,8 +2,8 @@
 
 import re
 
+import host
 import jax
-import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -61,7 +61,9 @@ def fails(message):
 def test_families_must_be_known():
     with fails(f"family='bart' must be one of {sorted(FAMILIES)}"):
         load({}, "bart")
-    made = interop.EmbeddingCheckpoint("bart", F.TokenEmbeddingParams(jnp.ones((2, 3))))
+    made = interop.EmbeddingCheckpoint(
+        "bart", F.TokenEmbeddingParams(host.ones((2, 3)))
+    )
     with fails("checkpoint_from_params: family='bart' must be one of"):
         write(made)
 
@@ -449,17 +451,17 @@ def test_tokens_must_have_one_dtype():
 
 
 def test_parameters_must_be_those_of_the_family():
-    table = F.TokenEmbeddingParams(jnp.ones((3, 2)))
+    table = F.TokenEmbeddingParams(host.ones((3, 2)))
     message = "params of type TokenEmbeddingParams must be TextEmbeddingParams for "
     with fails(message + "family='bert'"):
         write(interop.EmbeddingCheckpoint("bert", table))
 
 
 def vision(before=1, behind=0, num_positions=7, patch_dim=60, **others):
-    rows = lambda n: jnp.ones((n, 6)) if n else None
-    table = F.LearnedPositionalEmbeddingParams(jnp.ones((num_positions, 6)))
+    rows = lambda n: host.ones((n, 6)) if n else None
+    table = F.LearnedPositionalEmbeddingParams(host.ones((num_positions, 6)))
     params = F.VisionEmbeddingParams(
-        patch=F.PatchEmbeddingParams(jnp.ones((patch_dim, 6)), jnp.ones(6)),
+        patch=F.PatchEmbeddingParams(host.ones((patch_dim, 6)), host.ones(6)),
         positions=table if num_positions else None,
         tokens_before=rows(before),
         tokens_after=rows(behind),
@@ -512,15 +514,15 @@ def test_parameters_must_fit_the_file():
 
 def test_widths_must_agree_when_written():
     made = vision()
-    wide = made.params._replace(tokens_before=jnp.ones((1, 7)))
+    wide = made.params._replace(tokens_before=host.ones((1, 7)))
     message = (
         "checkpoint_from_params: 'embeddings.cls_token' of shape (1, 1, 7) must have "
         "shape (1, 1, 6)."
     )
     with fails(message):
         write(made._replace(params=wide))
-    tables = [F.TokenEmbeddingParams(jnp.ones((n, 6))) for n in (11, 2)]
-    wide = F.LearnedPositionalEmbeddingParams(jnp.ones((9, 7)))
+    tables = [F.TokenEmbeddingParams(host.ones((n, 6))) for n in (11, 2)]
+    wide = F.LearnedPositionalEmbeddingParams(host.ones((9, 7)))
     params = F.TextEmbeddingParams(tables[0], wide, tables[1])
     message = (
         "checkpoint_from_params: 'embeddings.position_embeddings.weight' of shape "
@@ -535,7 +537,7 @@ def test_widths_must_agree_when_written():
 
 def changed(checkpoint, **tables):
     tables = {
-        name: type_of(jnp.zeros(shape)) for name, (type_of, shape) in tables.items()
+        name: type_of(host.zeros(shape)) for name, (type_of, shape) in tables.items()
     }
     return checkpoint._replace(params=checkpoint.params._replace(**tables))
 
@@ -561,7 +563,7 @@ def test_what_is_in_rest_must_fit_what_is_written():
     heads = zeros(("lm_head.weight", (12, 6)), ("lm_head.bias", (12,)))
     own = load(zeros(("wte.weight", (11, 6))) | heads, "gptj")
     with fails("'lm_head.bias' of shape (12,) must have shape (13,)."):
-        write(own._replace(head=token(jnp.zeros((13, 6)))))
+        write(own._replace(head=token(host.zeros((13, 6)))))
     with fails("'lm_head.bias' of shape (12,) must have shape (11,)."):
         write(own._replace(head=None))
     with fails("'wte.bias' of shape (6,) must not be there"):
@@ -579,8 +581,8 @@ def test_rest_must_not_replace_a_parameter():
 def made_of_nothing(family):
     """Parameters of a family without what its files must have."""
     token, learned = F.TokenEmbeddingParams, F.LearnedPositionalEmbeddingParams
-    tables = [token(jnp.ones((11, 6))), learned(jnp.ones((9, 6)))]
-    types = token(jnp.ones((2, 6)))
+    tables = [token(host.ones((11, 6))), learned(host.ones((9, 6)))]
+    types = token(host.ones((2, 6)))
     return {
         "gpt2": F.TextEmbeddingParams(tables[0], None, None),
         "bert": F.TextEmbeddingParams(*tables, types),
@@ -646,7 +648,7 @@ def test_tokens_must_be_there(family, before, side, role):
     message = f"{side}=None must hold the {role}; an array of 0 rows if there are none"
     with fails(message):
         write(made)
-    none = made.params._replace(tokens_after=jnp.ones((0, 6)))
+    none = made.params._replace(tokens_after=host.ones((0, 6)))
     written = write(made._replace(params=none))
     assert written["embeddings.register_tokens"].shape == (1, 0, 6)
 
@@ -664,10 +666,10 @@ def test_sizes_must_be_integers_when_written():
 )
 def test_a_layout_is_of_its_family_and_prefix(changed):
     weights = {
-        "embeddings.cls_token": jnp.ones((1, 1, 4)),
-        "embeddings.position_embeddings": jnp.ones((1, 5, 4)),
-        "embeddings.patch_embeddings.projection.weight": jnp.ones((4, 3, 2, 2)),
-        "embeddings.patch_embeddings.projection.bias": jnp.ones(4),
+        "embeddings.cls_token": host.ones((1, 1, 4)),
+        "embeddings.position_embeddings": host.ones((1, 5, 4)),
+        "embeddings.patch_embeddings.projection.weight": host.ones((4, 3, 2, 2)),
+        "embeddings.patch_embeddings.projection.bias": host.ones(4),
     }
     checkpoint = interop.params_from_checkpoint(weights, "vit")
     message = "checkpoint_from_params: layout has 'embeddings.*set layout=None"

@@ -5,6 +5,7 @@ import inspect
 import pickle
 
 import equinox as eqx
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -302,9 +303,9 @@ def test_calls_are_checked():
     with pytest.raises(ValueError, match=r"token_ids\[0\]=11 must lie in \[0, 11\)"):
         token()(np.array([11]))
     with pytest.raises(ValueError, match="seq_len=10 must be at most num_positions=9"):
-        learned()(jnp.ones((10, 8)))
+        learned()(host.ones((10, 8)))
     with pytest.raises(ValueError, match=r"x.shape=\(2, 7\) must end in d_model=8"):
-        sinusoidal()(jnp.ones((2, 7)))
+        sinusoidal()(host.ones((2, 7)))
     message = r"image.shape=\(6, 4, 3\) must end in \(4, 6, 3\); .*every divisible size"
     with pytest.raises(ValueError, match=message):
-        patch()(jnp.ones((6, 4, 3)))
+        patch()(host.ones((6, 4, 3)))

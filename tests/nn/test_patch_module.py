@@ -1,8 +1,8 @@
 """Patch embedding of videos as a module; that of images stands in `test_modules`."""
 
 import equinox as eqx
+import host
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_same_bits, jitted
@@ -53,4 +53,4 @@ def test_videos_are_checked():
             tubelets(**options)
     message = r"image.shape=\(4, 9, 6, 3\) must end in \(4, 6, 9, 3\)"
     with pytest.raises(ValueError, match=message):
-        tubelets()(jnp.ones((4, 9, 6, 3)))
+        tubelets()(host.ones((4, 9, 6, 3)))

@@ -1,3 +1,4 @@
+import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,7 +40,7 @@ def test_cos_sin_in_the_modules_dtype_but_rotation_in_float32():
     wide = module.cos_sin_for_positions(positions, out_dtype=jnp.float32)
     assert_same_bits(cos, np.asarray(wide[0]).astype(jnp.bfloat16))
     assert_same_bits(sin, np.asarray(wide[1]).astype(jnp.bfloat16))
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(9, 2, 8)), jnp.float32)
+    x = host.asarray(np.random.default_rng(0).normal(size=(9, 2, 8)), jnp.float32)
     assert_same_bits(module(x), attnax.RotaryEmbedding(8, 9)(x))
 
 
@@ -60,7 +61,7 @@ def test_no_leaves_and_no_shared_state():
         attnax.RotaryEmbedding(8, 100, layout="interleaved"),
         attnax.RotaryEmbedding(8, 100, rotary_dim=4),
     ]
-    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3, 8)), jnp.float32)
+    x = host.asarray(np.random.default_rng(0).normal(size=(5, 3, 8)), jnp.float32)
     outputs = [np.asarray(m(x)) for m in modules]
     for i, module in enumerate(modules):
         assert jax.tree.leaves(module) == []
@@ -71,7 +72,7 @@ def test_no_leaves_and_no_shared_state():
 
 def test_traced_positions_past_the_bound_are_nan():
     module = attnax.RotaryEmbedding(8, 4)
-    rotated = jax.jit(module)(jnp.ones((3, 2, 8)), jnp.array([3, 4, -1]))
+    rotated = jax.jit(module)(host.ones((3, 2, 8)), jnp.array([3, 4, -1]))
     np.testing.assert_array_equal(np.isnan(rotated).all((1, 2)), [False, True, True])
 
 
@@ -103,9 +104,9 @@ def test_settings_are_checked_when_built():
 def test_calls_are_checked():
     module = attnax.RotaryEmbedding(8, 4)
     with pytest.raises(ValueError, match=r"x.shape=\(3, 2, 6\) must be"):
-        module(jnp.ones((3, 2, 6)))
+        module(host.ones((3, 2, 6)))
     with pytest.raises(ValueError, match="seq_len=5 must be at most max_positions=4"):
-        module(jnp.ones((5, 2, 8)))
+        module(host.ones((5, 2, 8)))
     with pytest.raises(ValueError, match=r"position_ids\[2\]=4 must lie in \[0, 4\)"):
-        module(jnp.ones((3, 2, 8)), jnp.array([0, 1, 4]))
+        module(host.ones((3, 2, 8)), jnp.array([0, 1, 4]))
     assert F.apply_rope is attnax.apply_rope
