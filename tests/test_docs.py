@@ -14,13 +14,12 @@ from benchmarks import pages
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-# Their code compiles dozens of programs. The README has some of each.
-LONG = {
-    *("modules", "patch", "patch_resize", "resize", "rope", "rope_axes"),
-    *("rope_layouts", "sinusoids", "text", "vision", "weights"),
-}
+# Code of the other pages compiles hundreds of programs. The README has some of all.
+QUICK = ("README.md", "CONTRIBUTING.md")
 with_code = [
-    pytest.param(page, marks=pytest.mark.slow) if page.stem in LONG else page
+    page
+    if page.parent == ROOT and page.name in QUICK
+    else pytest.param(page, marks=pytest.mark.slow)
     for page in PAGES
 ]
 

@@ -13,20 +13,10 @@ import attnax
 # Reprs name float32, which is not the default there.
 pytestmark = pytest.mark.skipif(jax.config.jax_enable_x64, reason="in 64-bit mode")
 NAMES = [m.name for m in pkgutil.walk_packages(attnax.__path__, "attnax.")]
-# Their examples compile a dozen programs and more.
-LONG = {
-    *("_detr_sinusoids", "_pack_patches", "_patch_resize", "_resize_at"),
-    *("_resize_weights", "_text", "_vision", "_vision_packed"),
-}
-marked = [
-    pytest.param(name, marks=pytest.mark.slow)
-    if name.rpartition(".")[2] in LONG
-    else name
-    for name in NAMES
-]
 
 
-@pytest.mark.parametrize("name", marked)
+@pytest.mark.slow  # they compile hundreds of programs
+@pytest.mark.parametrize("name", NAMES)
 def test_examples(name):
     module = importlib.import_module(name)
     # What a reader of the page has at hand.

@@ -31,6 +31,17 @@ ROPES = {
 }
 every_kernel = pytest.mark.parametrize("layout", ("half", "interleaved", "to_half"))
 everything = pytest.mark.parametrize("layout", ROPES)
+# How the axes of a mesh are typed makes no difference to a kernel: it does to what
+# stands around it.
+on_both_meshes = pytest.mark.parametrize(
+    "layout, axis_type",
+    (
+        *((layout, AxisType.Explicit) for layout in ROPES),
+        *((layout, AxisType.Auto) for layout in ("half", "blocks")),
+        pytest.param("interleaved", AxisType.Auto, marks=pytest.mark.slow),
+        pytest.param("to_half", AxisType.Auto, marks=pytest.mark.slow),
+    ),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -173,7 +184,13 @@ def test_linear_transpose(layout):
     np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
 
 
-@every_kernel
+@pytest.mark.parametrize(
+    "layout",
+    (
+        "half",
+        *(pytest.param(t, marks=pytest.mark.slow) for t in ("interleaved", "to_half")),
+    ),
+)
 def test_gradients_of_traced_cos_and_sin_in_every_mode(layout):
     cos, sin = F.rotation(ROPES[layout], POSITIONS[0])
     x = host.asarray(X[0])
@@ -185,8 +202,7 @@ def test_gradients_of_traced_cos_and_sin_in_every_mode(layout):
     check_grads(function, (x, cos, sin), order=2, atol=2e-2, rtol=2e-2)
 
 
-@everything
-@pytest.mark.parametrize("axis_type", (AxisType.Explicit, AxisType.Auto))
+@on_both_meshes
 def test_shard_map(layout, axis_type):
     mesh = jax.make_mesh((2, 1), ("data", "model"), axis_types=(axis_type,) * 2)
     specs = (P("data", None, "model"), P("data"))
@@ -210,8 +226,7 @@ def test_shard_map(layout, axis_type):
         np.testing.assert_allclose(loss(x), 2 * X, rtol=0, atol=16 * 8 * 2.0**-23)
 
 
-@everything
-@pytest.mark.parametrize("axis_type", (AxisType.Explicit, AxisType.Auto))
+@on_both_meshes
 def test_sharding(layout, axis_type):
     mesh = jax.make_mesh((2, 2), ("data", "model"), axis_types=(axis_type,) * 2)
     spec = P("data", None, "model", None)

@@ -85,16 +85,24 @@ def draw_table(data, dtype=jnp.float32):
     return data.draw(ax.floats((OLD[0] * OLD[1], 3), dtype))
 
 
-@given(data=st.data(), options=conventions, dtype=ax.dtypes, traced=st.booleans())
-def test_rows_are_those_of_each_resized_grid(data, options, dtype, traced):
+@given(data=st.data(), options=conventions, dtype=ax.dtypes)
+def test_rows_are_those_of_each_resized_grid(data, options, dtype):
     table = draw_table(data, dtype)
     order = np.random.default_rng(data.draw(st.integers(0, 9)))
     arrays = packed(order=order)
     expected = expected_rows(table, *arrays, options)
-    apply = at if traced else F.resized_positions_at
-    actual = apply(table, OLD, *arrays[:2], mask=arrays[2], **options)
+    actual = at(table, OLD, *arrays[:2], mask=arrays[2], **options)
     assert actual.dtype == dtype
     # Rounded: the weights of each axis and sums of 16 or 20 terms.
+    assert_close(actual, expected, magnitude=SIZE, roundings=40)
+
+
+@pytest.mark.parametrize("options", quickly(0, 4, 8))
+def test_rows_outside_jit_are_those_of_each_resized_grid(options):
+    arrays = packed(order=np.random.default_rng(1))
+    expected = expected_rows(TABLE, *arrays, options)
+    *arrays, mask = arrays
+    actual = F.resized_positions_at(TABLE, OLD, *arrays, mask=mask, **options)
     assert_close(actual, expected, magnitude=SIZE, roundings=40)
 
 

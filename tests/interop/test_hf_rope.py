@@ -974,7 +974,7 @@ def test_a_name_that_stands_for_the_code_of_another():
 
 
 JSON = ("x", [1], {"a": 1}, {"a": {"b": 1}}, 0, 1.5, [], [None])
-SOME = ("x", {"a": {"b": 1}}, 0, [None])
+SOME = ({"a": {"b": 1}}, 0)
 
 
 @pytest.mark.errors
