@@ -35,7 +35,7 @@ if CHECKED:
     jaxtyping.install_import_hook("attnax", "beartype.beartype")
 
 # No deadline anywhere: the first example of each shape pays for a compile.
-for name, max_examples in (("smoke", 4), ("dev", 15), ("nightly", 1000)):
+for name, max_examples in (("smoke", 4), ("dev", 10), ("nightly", 1000)):
     hypothesis.settings.register_profile(name, max_examples=max_examples, deadline=None)
 hypothesis.settings.register_profile(
     "ci", max_examples=30, deadline=None, derandomize=True, print_blob=True

@@ -185,6 +185,7 @@ REMAT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REMAT)
 def test_layers_made_again_do_not_make_cos_and_sin_again(name):
     """What is made above `jax.checkpoint` is kept, whatever is made again below."""
@@ -194,6 +195,7 @@ def test_layers_made_again_do_not_make_cos_and_sin_again(name):
     assert phase_multiplications(gradient(function), *args) == ALONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REMAT)
 def test_layers_that_make_cos_and_sin_make_them_again_in_the_backward_pass(name):
     """Once forward for all layers; backward at most once for each array rotated.
@@ -214,7 +216,10 @@ def in_loops(function, *args):
     return phases(program.as_text()), sum(map(phases, loop_bodies(program)))
 
 
-@pytest.mark.parametrize("name", (None, *REMAT))
+SCANS = (None, *(pytest.param(name, marks=pytest.mark.slow) for name in REMAT))
+
+
+@pytest.mark.parametrize("name", SCANS)
 def test_a_scan_over_layers_makes_none(name):
     """Above the scan they are made before it, and not by each layer."""
     wrap = REMAT.get(name, lambda layer: layer)
@@ -233,7 +238,7 @@ def test_a_scan_over_layers_makes_none(name):
     assert in_loops(gradient(function), *args) == (ALONE, 0)
 
 
-@pytest.mark.parametrize("name", (None, *REMAT))
+@pytest.mark.parametrize("name", SCANS)
 def test_a_scan_over_layers_that_rotate_by_positions_makes_them_once(name):
     """The positions are those of all layers, so that they are made before the scan."""
     wrap = REMAT.get(name, lambda layer: layer)
@@ -269,6 +274,7 @@ def test_stacked_ropes_make_them_once_in_each_layer():
     assert in_loops(function, *ATTENTION, positions) == (ALONE, ALONE)
 
 
+@pytest.mark.slow
 def test_a_decode_step_makes_them_once_for_all_layers():
     q, k, position = np.ones((4, 1, 8, 64)), np.ones((4, 1, 2, 64)), np.asarray(9)
     alone = phase_multiplications(lambda p: F.rotation(ROPE, p[None]), position)
@@ -309,6 +315,7 @@ def test_modules_of_layers_share_cos_and_sin(given):
     assert phase_multiplications(gradient(function), *args) == ALONE
 
 
+@pytest.mark.slow
 def test_modules_of_two_stacks_share_their_sinusoids():
     """An encoder and a decoder of one length; forward, backward and one token."""
     first, second = (attnax.PositionalEncoding(4096, 64) for _ in range(2))
@@ -326,6 +333,7 @@ def test_modules_of_two_stacks_share_their_sinusoids():
         assert phase_multiplications(gradient(function), *args) == alone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", (lambda layer: layer, jax.checkpoint))
 def test_gradients_of_learned_frequencies_make_none_again(wrap):
     """The gradient of a cosine is the sine that is there."""

@@ -475,6 +475,7 @@ def ropes_of_defaults(name):
     return set(ropes_from_hf({"model_type": name}, seq_len=9))
 
 
+@pytest.mark.slow  # a walk over all families
 def test_layout_overrides_the_table():
     for config in (
         LLAMA,

@@ -269,14 +269,8 @@ def peak_of_loading(path, family):
 @pytest.mark.skipif(
     not pathlib.Path("/proc/self/clear_refs").exists(), reason="needs Linux"
 )
-@pytest.mark.parametrize(
-    "family",
-    (
-        "decoder",
-        pytest.param("t5", marks=pytest.mark.slow),
-        pytest.param("big_vision", marks=pytest.mark.slow),
-    ),
-)
+@pytest.mark.slow  # in a process of its own
+@pytest.mark.parametrize("family", ("decoder", "t5", "big_vision"))
 def test_peak_memory_is_the_tensors_and_one_more(tmp_path, family):
     # A table of 64 MiB and a head of 64 MiB, or a copy that is not kept; or a kernel of
     # 64 MiB; with 128 MiB in the file that are nobody's here.
