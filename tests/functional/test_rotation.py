@@ -200,7 +200,11 @@ def test_batch_axes_of_positions_broadcast(name):
 
 
 @pytest.mark.parametrize(
-    "name", ("interleaved_at_3", "to_half_trailing", "blocks_at_2")
+    "name",
+    (
+        *("interleaved_at_3", "to_half_trailing", "blocks_at_2"),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("half", "strided")),
+    ),
 )
 def test_decode_gives_the_bits_of_prefill(name):
     rope, _ = ROPES[name]
