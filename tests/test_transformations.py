@@ -89,12 +89,14 @@ def expected(layout, transposed=False):
     return out
 
 
+@pytest.mark.device
 @everything
 def test_jit(layout):
     np.testing.assert_allclose(plain(layout), expected(layout), **CLOSE)
     assert_same_bits(plain(layout), rotate(host.asarray(X), POSITIONS, layout))
 
 
+@pytest.mark.device
 @every_kernel
 def test_vjp(layout):
     function = lambda x: rotate(x, POSITIONS, layout)
@@ -102,6 +104,7 @@ def test_vjp(layout):
     np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
 
 
+@pytest.mark.device
 @every_kernel
 def test_jvp(layout):
     function = lambda x: rotate(x, POSITIONS, layout)
@@ -112,6 +115,7 @@ def test_jvp(layout):
     assert_same_bits(tangent, plain(layout)[:, :, ::-1])
 
 
+@pytest.mark.device
 @every_kernel
 def test_vmap(layout):
     function = lambda x, p: rotate(x, p, layout)
@@ -139,6 +143,7 @@ def test_vmap_with_one_side_unbatched(layout):
         assert_same_bits(np.asarray(many_cos)[i], function(X[0], cos[i], sin[i]))
 
 
+@pytest.mark.device
 @every_kernel
 def test_vmap_of_grad(layout):
     loss = lambda x, p: jnp.sum(rotate(x, p, layout) * jnp.cos(x))
@@ -148,6 +153,7 @@ def test_vmap_of_grad(layout):
         assert_same_bits(actual[i], gradient(X[i], POSITIONS[i]))
 
 
+@pytest.mark.device
 @every_kernel
 def test_scan(layout):
     def step(carry, inputs):
@@ -158,6 +164,7 @@ def test_scan(layout):
     assert_same_bits(stacked, plain(layout))
 
 
+@pytest.mark.device
 @every_kernel
 def test_remat(layout):
     loss = lambda x: jnp.sum(jnp.sin(rotate(x, POSITIONS, layout)))
@@ -165,6 +172,7 @@ def test_remat(layout):
     assert_same_bits(again, plain)
 
 
+@pytest.mark.device
 @every_kernel
 def test_hessian(layout):
     function = lambda x: jnp.sum(rotate(x[None], POSITIONS[0, :1], layout) ** 4)
@@ -177,6 +185,7 @@ def test_hessian(layout):
     )
 
 
+@pytest.mark.device
 @every_kernel
 def test_linear_transpose(layout):
     function = lambda x: rotate(x, POSITIONS, layout)
@@ -184,6 +193,7 @@ def test_linear_transpose(layout):
     np.testing.assert_allclose(actual, expected(layout, transposed=True), **CLOSE)
 
 
+@pytest.mark.device
 @pytest.mark.parametrize(
     "layout",
     (
@@ -255,6 +265,7 @@ def test_sharded_features_are_refused(layout):
             rotate(x, POSITIONS, layout)
 
 
+@pytest.mark.device
 @everything
 def test_export(layout):
     shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (X, POSITIONS)]

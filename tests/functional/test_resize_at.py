@@ -298,6 +298,7 @@ def test_gradients_add_up_taps_only_in_large_tables(old, options, adds_up):
     assert ("scatter-add" in program) == adds_up
 
 
+@pytest.mark.device
 def test_gradient_of_a_bfloat16_table_is_added_up_in_float32():
     old, count = (1, 2), 4096
     table = np.ones((2, 1), jnp.bfloat16)

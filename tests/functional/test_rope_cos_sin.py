@@ -27,16 +27,19 @@ def error(positions, head_dim, base):
     return max(np.abs(np.asarray(a, np.float64) - e).max() for a, e in pairs)
 
 
+@pytest.mark.device
 @given(data=st.data(), head_dim=ax.rotary_dims, base=ax.bases)
 def test_exact_below_2_to_27(data, head_dim, base):
     assert error(data.draw(ax.positions((5,))), head_dim, base) <= NEAR
 
 
+@pytest.mark.device
 @given(data=st.data(), head_dim=ax.rotary_dims, base=ax.bases)
 def test_bounded_at_every_int32(data, head_dim, base):
     assert error(data.draw(ax.positions((5,), far=True)), head_dim, base) <= FAR
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("head_dim", (64, 80, 96, 128, 256))
 @pytest.mark.parametrize("base", (1e4, 5e5, 1e6))
 def test_exact_at_the_hard_positions_of_real_sizes(head_dim, base):
@@ -45,6 +48,7 @@ def test_exact_at_the_hard_positions_of_real_sizes(head_dim, base):
     assert error(np.array(ax.far_positions, np.int32), head_dim, base) <= FAR
 
 
+@pytest.mark.device
 @given(data=st.data(), batch=ax.batches)
 def test_shape_offset_and_compilation_do_not_change_bits(data, batch):
     positions = data.draw(ax.positions((*batch, 5)))

@@ -164,6 +164,7 @@ def test_quadrants_and_signs_are_those_of_the_first():
             expected = [-expected[1], expected[0]]
 
 
+@pytest.mark.device
 def test_quarter_turns_are_exact():
     words = np.array([[2**30], [0]], np.uint32).reshape(2, 1, 1)
     positions = np.arange(-5, 6, dtype=np.int32)[:, None]

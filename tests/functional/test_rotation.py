@@ -98,6 +98,7 @@ def rotating(name):
 # -- the oracle
 
 
+@pytest.mark.device
 @every_rope
 def test_matches_complex_rotation(name):
     rope, _ = ROPES[name]
@@ -141,6 +142,7 @@ def there_and_back(rope, x, cos, sin, cotangent):
     return out, pullback(cotangent)[0]
 
 
+@pytest.mark.device
 @every_rope
 def test_low_precision_is_float32_rounded_once(name):
     rope, _ = ROPES[name]
@@ -216,6 +218,7 @@ def test_decode_gives_the_bits_of_prefill(name):
         assert_same_bits(step, whole[:, i : i + 1])
 
 
+@pytest.mark.device
 @pytest.mark.parametrize(
     "name",
     (

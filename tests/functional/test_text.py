@@ -171,6 +171,7 @@ def test_gradients_add_up_per_row(dtype):
         assert_close(gradient.weight, expected, magnitude=16.0)
 
 
+@pytest.mark.device
 def test_gradients_of_narrow_tables_add_up_in_float32():
     params = F.init_text_embedding(
         jax.random.key(0), 3, 2, num_positions=1, num_token_types=2, dtype=jnp.bfloat16

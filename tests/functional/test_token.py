@@ -44,6 +44,7 @@ def test_lookup_is_the_one_hot_product(data, dtype):
     np.testing.assert_array_equal(np.asarray(actual, np.float64), expected)
 
 
+@pytest.mark.device
 @given(data=st.data(), dtype=st.sampled_from((jnp.float32, jnp.bfloat16)))
 def test_eager_is_compiled(data, dtype):
     params, ids = draw_lookup(data, dtype, shape=(7,))
@@ -96,6 +97,7 @@ def pulled_back(params, ids, cotangent):
     return jax.vjp(rows, params)[1](cotangent)[0].weight
 
 
+@pytest.mark.device
 @given(data=st.data(), dtype=ax.dtypes)
 def test_gradient_is_a_scatter_of_sums(data, dtype):
     params, ids = draw_lookup(data, dtype)
@@ -110,6 +112,7 @@ def test_gradient_is_a_scatter_of_sums(data, dtype):
     np.testing.assert_array_equal(np.asarray(actual, np.float32)[untouched], 0.0)
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("table", (jnp.float32, jnp.bfloat16))
 @pytest.mark.parametrize("compute", (jnp.float32, jnp.bfloat16))
 @pytest.mark.parametrize("jit", (False, True))
