@@ -59,6 +59,11 @@ def refused(message):
     return pytest.raises(errors, match=f"{message}|^Type-check error")
 
 
+def slow(*values):
+    """Parameters that only the check runs, beside others that stand for their kind."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 def jitted(function):
     """`function` under `jit`, compiled once for each shape and each setting.
 

@@ -1,6 +1,7 @@
 """One test per transformation, on the whole path from positions to rotated `x`."""
 
 import functools
+import itertools
 
 import host
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import rope_oracles
-from helpers import assert_same_bits
+from helpers import assert_same_bits, slow
 from jax import lax
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -33,13 +34,15 @@ every_kernel = pytest.mark.parametrize("layout", ("half", "interleaved", "to_hal
 everything = pytest.mark.parametrize("layout", ROPES)
 # How the axes of a mesh are typed makes no difference to a kernel: it does to what
 # stands around it.
+TYPES = AxisType.Explicit, AxisType.Auto
 on_both_meshes = pytest.mark.parametrize(
     "layout, axis_type",
     (
-        *((layout, AxisType.Explicit) for layout in ROPES),
-        *((layout, AxisType.Auto) for layout in ("half", "blocks")),
-        pytest.param("interleaved", AxisType.Auto, marks=pytest.mark.slow),
-        pytest.param("to_half", AxisType.Auto, marks=pytest.mark.slow),
+        *itertools.product(("half", "blocks"), TYPES),
+        *(
+            pytest.param(*pair, marks=pytest.mark.slow)
+            for pair in itertools.product(("interleaved", "to_half"), TYPES)
+        ),
     ),
 )
 
@@ -196,10 +199,7 @@ def test_linear_transpose(layout):
 @pytest.mark.device
 @pytest.mark.parametrize(
     "layout",
-    (
-        "half",
-        *(pytest.param(t, marks=pytest.mark.slow) for t in ("interleaved", "to_half")),
-    ),
+    ("half", *slow("interleaved", "to_half")),
 )
 def test_gradients_of_traced_cos_and_sin_in_every_mode(layout):
     cos, sin = F.rotation(ROPES[layout], POSITIONS[0])

@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import pytest
+from helpers import slow
 from programs import pullback, put_out, wide
 
 import attnax.functional as F
@@ -65,7 +66,7 @@ def test_sinusoids_are_added_by_one_kernel(dtype):
 
 
 OLD, NEW, PATCHES = (14, 14), (20, 24), 50
-resizings = pytest.mark.parametrize("method", ("bilinear", "bicubic"))
+resizings = pytest.mark.parametrize("method", ("bicubic", *slow("bilinear")))
 smoothed = pytest.mark.parametrize("antialias", (False, True))
 
 

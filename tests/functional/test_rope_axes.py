@@ -9,7 +9,7 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits
+from helpers import assert_close, assert_same_bits, slow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -165,7 +165,14 @@ MODELS = (
 )
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+QUICK = qwen2_vl, gemma_4, kimi_k2_5, llama_4_vision, minimax_m3, cogvideox, wan
+
+
+@pytest.mark.parametrize(
+    "model",
+    (*QUICK, *slow(*(model for model in MODELS if model not in QUICK))),
+    ids=lambda model: model.__name__,
+)
 def test_equals_the_table_of_the_model(model):
     rope, positions, table, turned = model()
     width = 80 if model is minimax_m3 else table.shape[-1]
@@ -318,7 +325,7 @@ def test_scores_depend_only_on_the_differences_of_coordinates(data, shift):
     np.testing.assert_allclose(shifted, scores(m, n), rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("num_blocks", (1, 2))
+@pytest.mark.parametrize("num_blocks", (2, *slow(1)))
 def test_batch_jit_and_low_precision(num_blocks):
     rope = F.axial_rope((24, 24), num_blocks=num_blocks)
     x = jnp.asarray(normal((2, 35, 3, 51)).astype(jnp.bfloat16))

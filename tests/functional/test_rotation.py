@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import rope_oracles
 import strategies as ax
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, refused, slow
 from hypothesis import given
 from hypothesis import strategies as st
 from ropes import ROPES, inputs
@@ -68,8 +68,7 @@ QUICK = (
     *("alternating_of_4", "one_pair"),
 )
 every_rope = pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in ROPES],
+    "name", (*QUICK, *slow(*(name for name in ROPES if name not in QUICK)))
 )
 # Where the kernel does not matter.
 some_ropes = pytest.mark.parametrize(
@@ -205,7 +204,7 @@ def test_batch_axes_of_positions_broadcast(name):
     "name",
     (
         *("interleaved_at_3", "to_half_trailing", "blocks_at_2"),
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("half", "strided")),
+        *slow("half", "strided"),
     ),
 )
 def test_decode_gives_the_bits_of_prefill(name):
@@ -220,12 +219,7 @@ def test_decode_gives_the_bits_of_prefill(name):
 
 @pytest.mark.device
 @pytest.mark.parametrize(
-    "name",
-    (
-        "half_trailing",
-        "blocks_at_2",
-        pytest.param("to_half_at_1", marks=pytest.mark.slow),
-    ),
+    "name", ("half_trailing", "blocks_at_2", *slow("to_half_at_1"))
 )
 def test_eager_equals_compiled(name):
     rope, _ = ROPES[name]
@@ -319,7 +313,7 @@ def rerotate_by_each(rope, x, deltas):
     return [F.rerotate(rope, x, delta) for delta in deltas]
 
 
-@pytest.mark.parametrize("name", ("to_half_at_1", "chunked"))
+@pytest.mark.parametrize("name", ("to_half_at_1", *slow("chunked")))
 def test_rerotate_by_what_broadcasts(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
@@ -418,7 +412,11 @@ def rotation_and_rotate(rope, x, positions):
     "axes, layout",
     (
         pytest.param(F.chunked_axes((16, 24, 24)), "half", id="chunked"),
-        pytest.param(F.strided_axes((24, 20, 20), 64), "interleaved", id="strided"),
+        pytest.param(
+            *(F.strided_axes((24, 20, 20), 64), "interleaved"),
+            marks=pytest.mark.slow,
+            id="strided",
+        ),
         pytest.param(
             F.alternating_axes((22, 22, 20)), "interleaved_to_half", id="alternating"
         ),

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, jitted, refused
+from helpers import assert_close, assert_same_bits, jitted, refused, slow
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -399,7 +399,9 @@ def test_explicit_out_sharding_of_rows_and_logits():
 
 
 @pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
-@pytest.mark.parametrize("options", ({}, {"padding_id": 3, "mask_padding": True}))
+@pytest.mark.parametrize(
+    "options", ({"padding_id": 3, "mask_padding": True}, *slow({}))
+)
 @pytest.mark.parametrize(
     ("of_ids", "out"),
     ((P("a"), P()), (P("b"), P("a")), (P("a"), P(None, None, "a"))),

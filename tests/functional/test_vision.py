@@ -8,7 +8,7 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, jitted, refused
+from helpers import assert_close, assert_same_bits, jitted, refused, slow
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
@@ -330,7 +330,7 @@ def images_of(sizes, channels=2):
     return [rng.normal(size=(*s, channels)).astype(np.float32) for s in sizes]
 
 
-@pytest.mark.parametrize("resize", (BICUBIC, BILINEAR))
+@pytest.mark.parametrize("resize", (BILINEAR, *slow(BICUBIC)))
 def test_packed_images_are_embedded_as_each_alone_is(resize):
     params = {family: made(family, 2 * 2 * 2, 3 * 4) for family in FAMILIES}
     options = {"grid": (3, 4), "resize": resize}
