@@ -49,8 +49,10 @@ def runs(results: pathlib.Path) -> tuple[dict, dict]:
     suites, devices = {}, {}
     for path in sorted(results.glob("*-jax-*.jsonl")):
         with path.open() as lines:
-            of_device = "kind" in json.loads(next(lines))
-        (devices if of_device else suites)[path.stem] = path
+            first = next(lines, "")
+        if first:  # a run that has just begun has none
+            of_device = "kind" in json.loads(first)
+            (devices if of_device else suites)[path.stem] = path
     return suites, devices
 
 

@@ -119,6 +119,24 @@ def test_jvp(layout):
 
 
 @pytest.mark.device
+@pytest.mark.parametrize("layout", ("to_half", *slow("half", "interleaved")))
+def test_outside_jit(layout):
+    """The primitive is then called by itself, with what it is transformed to."""
+    function = lambda x: rotate(x, POSITIONS, layout)
+    out, pullback = jax.vjp(function, X)
+    assert_same_bits(out, plain(layout))
+    np.testing.assert_allclose(pullback(X)[0], expected(layout, True), **CLOSE)
+    transposed = jax.linear_transpose(function, X)(X)[0]
+    np.testing.assert_allclose(transposed, expected(layout, True), **CLOSE)
+    _, tangent = jax.jvp(function, (X,), (X,))
+    assert_same_bits(tangent, plain(layout))
+    mapped = jax.vmap(lambda x, p: rotate(x, p, layout))(X, POSITIONS)
+    assert_same_bits(mapped, plain(layout))
+    gradient = jax.grad(lambda x: jnp.sum(function(x) ** 2))(X)
+    np.testing.assert_allclose(gradient, 2 * X, rtol=0, atol=16 * 8 * 2.0**-23)
+
+
+@pytest.mark.device
 @every_kernel
 def test_vmap(layout):
     function = lambda x, p: rotate(x, p, layout)

@@ -22,6 +22,8 @@ import threading
 import time
 import traceback
 
+import jax
+
 from ..timing import pytorch
 from ..timing.harness import Group
 from ..timing.machine import machine
@@ -40,10 +42,8 @@ def main() -> int:
     args = _arguments()
     sizes = QUICK if args.quick else FULL
     chosen = [s for s in steps(sizes) if not args.only or s.kind in args.only]
-    common = {"quick": args.quick, **machine()}
-    print(", ".join(f"{k} {v}" for k, v in machine().items()), flush=True)
     with open(args.json or os.devnull, "w") as file:
-        writer = Writer(file, common)
+        writer = Writer(file)
         pending = [f"{step.kind}: {step.name}" for step in chosen]
         limit = BEGIN + 60 * args.minutes
         watchdog = threading.Timer(
@@ -51,6 +51,8 @@ def main() -> int:
         )
         watchdog.daemon = True
         watchdog.start()
+        writer.common = {"quick": args.quick, **machine()}  # starts the device
+        print(", ".join(f"{k} {v}" for k, v in machine().items()), flush=True)
         for step in chosen:
             run(step, args.quick, writer)
             pending.pop(0)
@@ -66,17 +68,27 @@ def run(step, quick, writer):
     try:
         for found in step.run():
             if isinstance(found, Group):
-                for line in timings(step.kind, found, rounds, seconds):
-                    writer.write(line)
+                measure(step.kind, found, rounds, seconds, writer)
             else:
                 writer.write(found)
+        # The arrays of a step would take the memory of the next.
+        gc.collect()
+        pytorch.free_memory()
     except Exception as error:
         traceback.print_exc()
         line = {"kind": step.kind, "case": step.name, "dtype": None}
         writer.write(line | failure(error))
-    # The arrays of a step would take the memory of the next.
-    gc.collect()
-    pytorch.free_memory()
+
+
+def measure(kind, group, rounds, seconds, writer):
+    """Writes the lines of a group; if it fails while it is timed, one that says so."""
+    try:
+        for line in timings(kind, group, rounds, seconds):
+            writer.write(line)
+    except Exception as error:
+        traceback.print_exc()
+        line = {"kind": kind, "case": group.case, "dtype": group.meta["dtype"]}
+        writer.write(line | failure(error))
 
 
 def stop(writer, pending):
@@ -92,14 +104,14 @@ def stop(writer, pending):
 class Writer:
     """Writes each line to the file as it comes, and its results to the screen."""
 
-    def __init__(self, file, common):
-        self.file, self.common = file, common
+    def __init__(self, file, common=None):
+        self.file, self.common = file, common or {}
         self.count, self.failed = 0, False
         self.lock = threading.Lock()
 
     def write(self, line):
         """Adds what all lines have, and how long after the start they came."""
-        after = {"after_s": round(time.monotonic() - BEGIN, 1)}
+        after = {"after_s": round(time.monotonic() - BEGIN, 1), **peak_memory()}
         whole = {**line, **after, **self.common}
         line = {key: _finite(value) for key, value in whole.items()}
         with self.lock:
@@ -113,6 +125,13 @@ def _finite(value):
     """JSON has no NaN and no infinity."""
     broken = isinstance(value, float) and not math.isfinite(value)
     return str(value) if broken else value
+
+
+def peak_memory() -> dict:
+    """Returns the most memory that JAX has held so far, where the device tells."""
+    found = jax.local_devices()[0].memory_stats() or {}
+    peak = found.get("peak_bytes_in_use")
+    return {} if peak is None else {"peak_gib": round(peak / 2**30, 2)}
 
 
 SHOWN = {
@@ -133,7 +152,11 @@ SHOWN = {
 
 
 def _text(line):
-    parts = [form.format(line[key]) for key, form in SHOWN.items() if key in line]
+    parts = [
+        form.format(line[key])
+        for key, form in SHOWN.items()
+        if line.get(key) is not None
+    ]
     if "holds" in line:
         parts.append("holds" if line["holds"] else "DOES NOT HOLD")
     name = f"{line['kind']}: {line['case']}, {line['dtype']}, {line.get('rival', '')}"

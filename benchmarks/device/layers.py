@@ -1,5 +1,6 @@
 """From positions to rotated queries and keys of many layers, in one program."""
 
+import jax
 import jax.numpy as jnp
 
 import attnax.functional as F
@@ -9,17 +10,20 @@ from ..bench_whole_path import by_rotation, from_positions, layers
 from ..model.rotations import by_tables
 from ..rivals.plain_rope import of_a_product
 from ..timing.harness import Group
+from ..timing.hlo import phases
 from ..timing.programs import InTurn, Program
+from .lines import target
 from .sizes import Sizes
 
 NUM_HEADS, NUM_KV_HEADS, HEAD_DIM = 32, 8, 128
+MOST_COUNTED = 4  # layers of a program that is compiled again to be counted
 
 
 def timed(sizes: Sizes, count: int, dtype):
-    """Each layer rotates by cos and sin made before all, or by the positions.
+    """Yields timings of layers that rotate by given cos and sin, or by positions.
 
     `phase_multiplications` of a line shows how often its program makes cos and sin: if
-    it does so once, there are as many as in "cos and sin alone".
+    it does so once, there are as many as in "cos and sin alone". That is a target too.
     """
     q, k = (
         cases.normal(seed, (1, sizes.layer_seq_len, heads, HEAD_DIM), dtype)
@@ -42,10 +46,16 @@ def timed(sizes: Sizes, count: int, dtype):
         "concatenation": Program(from_positions(count, product, by_tables), args),
         "cos and sin alone": made,
     }
-    yield Group(
-        f"positions to rotated q and k, {count} layer{'s' * (count > 1)}",
-        "ready cos/sin + one rope_cos_sin",
-        programs,
-        1.2,
-        {"shape": q.shape, "dtype": q.dtype.name},
-    )
+    case = f"positions to rotated q and k, {count} layer{'s' * (count > 1)}"
+    meta = {"shape": q.shape, "dtype": q.dtype.name}
+    yield Group(case, "ready cos/sin + one rope_cos_sin", programs, 1.2, meta)
+    if count <= MOST_COUNTED:
+        alone = _phases(make, positions)
+        for name in ("attnax", "attnax, rotate in every layer"):
+            ratio = _phases(programs[name].function, *args) / alone
+            found = target(case, q.dtype.name, "cos and sin alone", ratio, 1.0)
+            yield found | {"rival": name, "counted": "phase_multiplications"}
+
+
+def _phases(function, *args):
+    return phases(jax.jit(function).lower(*args).compile().as_text())

@@ -74,6 +74,17 @@ def error(
     return line
 
 
+def target(case: str, dtype: str, limit: str, ratio: float, at_most: float) -> dict:
+    """Returns the line of a target: that attnax takes `at_most` times the limit."""
+    line = {"kind": "target", "case": case, "dtype": dtype, "rival": "attnax"}
+    return line | {
+        "limit": limit,
+        "ratio": rounded(ratio),
+        "at_most": at_most,
+        "holds": bool(ratio <= at_most),
+    }
+
+
 def difference(case: str, made, expected) -> dict:
     """Returns the line of two results that are to have the same bits."""
     made, expected = np.asarray(made), np.asarray(expected)
@@ -112,8 +123,8 @@ def _targets(group, common, times):
     line = {"kind": "target", **common, "rival": "attnax"}
     if group.target is not None and "limit" in times:
         ratio = _ratio(times, "attnax", "limit")
-        found = {"limit": group.limit, "ratio": ratio, "at_most": group.target}
-        yield line | found | {"holds": ratio <= group.target}
+        found = target(group.case, common["dtype"], group.limit, ratio, group.target)
+        yield common | found
     for name, margin in group.margins.items():
         if name in times:
             ratio = _ratio(times, name, "attnax")

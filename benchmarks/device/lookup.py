@@ -1,5 +1,6 @@
 """Lookups by ids of Zipf's law, and their gradients: time and errors."""
 
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -20,37 +21,58 @@ COLUMNS = 32  # of a table, whose gradients are compared with float64
 
 
 def timed(sizes: Sizes, table: tuple[str, int, int], dtype):
-    """Forward and backward against a gather and a sum of rows, then their errors."""
-    name, vocab_size, d_model = table
+    """Yields timings against a gather and a sum of rows, then errors."""
+    yield from _groups(sizes, table, dtype)
+    yield from _errors(_case(sizes, table), *_arrays(sizes, table, dtype), dtype)
+
+
+def against_pytorch(sizes: Sizes, table: tuple[str, int, int], dtype):
+    """Yields timings beside PyTorch's lookup, which it has no compiled form of."""
+    if not available("torch"):
+        return
+    weight, ids, cotangent = _arrays(sizes, table, dtype)
+    theirs = partial(torch_lookup, dtype=dtype)
+    for group in _groups(sizes, table, dtype):
+        backward = "gradient" in group.case
+        args = {"cotangent": cotangent} if backward else {}
+        rivals = {name: group.rivals[name] for name in ("limit", "attnax", "copy")}
+        rivals["torch, eager"] = TorchProgram(theirs, (weight, ids), **args)
+        case = f"{group.case}, beside PyTorch"
+        yield replace(group, case=case, rivals=rivals, target=None)
+
+
+def _arrays(sizes, table, dtype):
+    _, vocab_size, d_model = table
     weight = cases.normal(0, (vocab_size, d_model), dtype)
     ids = draw_ids("Zipf", sizes.tokens, vocab_size)
-    cotangent = cases.normal(2, (sizes.tokens, d_model), dtype)
-    case = (
+    return weight, ids, cases.normal(2, (sizes.tokens, d_model), dtype)
+
+
+def _case(sizes, table):
+    name, vocab_size, d_model = table
+    return (
         f"lookup {name}, {vocab_size:,} x {d_model}, {sizes.tokens:,} tokens "
         "by Zipf's law"
     )
-    of = {"attnax": lookup, "limit": gather}
+
+
+def _groups(sizes, table, dtype):
+    """Forward and backward."""
+    weight, ids, cotangent = args = _arrays(sizes, table, dtype)
+    case = _case(sizes, table)
     forward = {
-        n: Program(partial(f, dtype=dtype), (weight, ids)) for n, f in of.items()
+        "attnax": Program(partial(lookup, dtype=dtype), (weight, ids)),
+        "limit": Program(partial(gather, dtype=dtype), (weight, ids)),
     }
-    args = (weight, ids, cotangent)
+    yield _group(case, "gather", forward, 2 * cotangent.nbytes, weight, ids)
     backward = {
         "attnax": Program(pullback(partial(lookup, dtype=dtype)), args),
         "limit": Program(sum_of_rows, args),
     }
-    if available("torch"):
-        theirs = partial(torch_lookup, dtype=dtype)
-        forward["torch, eager"] = TorchProgram(theirs, (weight, ids))
-        backward["torch, eager"] = TorchProgram(
-            theirs, (weight, ids), cotangent=cotangent
-        )
-    rows = ids.size * d_model * weight.dtype.itemsize
-    yield _group(case, "gather", forward, 2 * rows, weight, ids)
     # The rows are read, and the table is written at least once.
-    moved = rows + weight.nbytes
+    moved = cotangent.nbytes + weight.nbytes
     limit = "float32 zeros plus rows"
     yield _group(f"{case}, gradient", limit, backward, moved, weight, ids)
-    yield from _errors(case, weight, ids, cotangent, dtype)
 
 
 def _group(case, limit, programs, moved, weight, ids):

@@ -11,7 +11,7 @@ import attnax.functional as F
 from .. import bench_forms, bench_rotation, cases
 from ..rivals.installed import available
 from ..rivals.rope import torch_concatenation, transformers_rotation
-from ..timing.programs import TorchProgram
+from ..timing.programs import Later, TorchProgram
 from . import truth
 from .lines import difference, error
 from .sizes import Sizes
@@ -24,7 +24,7 @@ OF_TERMS = 1.2e-7 + 3 * 2.0**-24
 
 
 def timed(sizes: Sizes, case: cases.Heads, dtype):
-    """Forward and backward, against a copy and the concatenation."""
+    """Yields timings, forward and backward, against a copy and the concatenation."""
     for group in _groups(sizes, case, dtype):
         rivals = {k: v for k, v in group.rivals.items() if k in OURS}
         yield replace(group, rivals=rivals)
@@ -34,26 +34,28 @@ OURS = ("limit", "attnax", "concatenation")
 
 
 def against_pytorch(sizes: Sizes, case: cases.Heads, dtype):
-    """The same beside PyTorch, eager and compiled, and transformers."""
+    """Yields timings beside PyTorch, eager and compiled, and transformers."""
     if not available("torch"):
         return
     case = _sized(sizes, case)
     xs, cos, sin = cases.heads(case, dtype, False)
-    tables = (case.per_head(t.astype(dtype)) for t in (cos, sin))
-    written = torch_concatenation(case.layout), (xs[0], *tables)
-    programs = {"torch": written}
+    tables = tuple(case.per_head(t.astype(dtype)) for t in (cos, sin))
+    made = {"torch": lambda: (torch_concatenation(case.layout), (xs[0], *tables))}
     if case.transformers and available("transformers"):
-        programs["transformers"] = transformers_rotation(case, xs, cos, sin)
+        made["transformers"] = lambda: transformers_rotation(case, xs, cos, sin)
+
+    def program(make, compiled, cotangent):
+        return Later(lambda: TorchProgram(*make(), compiled, cotangent))
+
     for group in _groups(sizes, case, dtype):
         cotangent = None if "forward" in group.case else xs[0]
         rivals = {name: group.rivals[name] for name in ("limit", "attnax")}
-        for name, (function, args) in programs.items():
-            for compiled in (False, True):
-                program = TorchProgram(function, args, compiled, cotangent)
-                rivals[f"{name}, {'compiled' if compiled else 'eager'}"] = program
+        for name, make in made.items():
+            rivals[f"{name}, eager"] = program(make, False, cotangent)
+            rivals[f"{name}, compiled"] = program(make, True, cotangent)
         # Targets are judged beside the rivals in JAX.
-        case_name = f"{group.case}, beside PyTorch"
-        yield replace(group, case=case_name, rivals=rivals, target=None, margins={})
+        name = f"{group.case}, beside PyTorch"
+        yield replace(group, case=name, rivals=rivals, target=None, margins={})
 
 
 def _groups(sizes, case, dtype):
@@ -64,27 +66,30 @@ def _groups(sizes, case, dtype):
 
 def _sized(sizes, case):
     batch, _, num_heads, head_dim = case.shape
-    # As many elements as heads of 32 x 128 have.
-    seq_len = sizes.seq_len * 32 * 128 // (num_heads * head_dim)
+    # As many elements as one sequence of 32 heads of 128 has.
+    seq_len = sizes.seq_len * 32 * 128 // (batch * num_heads * head_dim)
     return replace(case, shape=(batch, seq_len, num_heads, head_dim))
 
 
 def decode(sizes: Sizes, case: cases.Heads, dtype):
-    """One token of eight sequences, which the start of a program takes longer than."""
+    """Yields timings of one token of each of eight sequences.
+
+    To start such a program takes longer than to run it.
+    """
     case = replace(case, transformers=None)
     yield bench_rotation.decode_group(case, dtype, False)
 
 
 def forms(sizes: Sizes, layout: str, dtype):
-    """The forms in which one rotation can be written, with equal bits."""
+    """Yields timings of the forms in which one rotation is written with equal bits."""
     case = replace(_sized(sizes, cases.LLAMA), layout=layout)
     yield bench_forms.group(case, dtype, False)
 
 
 def errors(sizes: Sizes, layout: str):
-    """Largest errors against float64, forward and backward, in both precisions.
+    """Yields errors against float64, forward and backward, in both precisions.
 
-    And whether bfloat16 is float32 rounded once, and eager the same as compiled.
+    Then whether bfloat16 is float32 rounded once, and eager the same as compiled.
     """
     heads, head_dim, base = 4, 128, 1e4
     rope = F.Rope(F.default_inv_freq(head_dim, base), layout)

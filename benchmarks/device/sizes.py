@@ -6,7 +6,9 @@ from .. import cases
 
 
 class Sizes(NamedTuple):
-    """Sizes that all steps read; every step needs less than 12 GiB of memory.
+    """Sizes that all steps read; a step needs less than 30 GiB by our reckoning.
+
+    Results of calls that wait in a queue are part of that. The lines hold the peak.
 
     On an accelerator an array is larger than its caches, and a kernel takes longer than
     what it takes to start it.
@@ -15,7 +17,7 @@ class Sizes(NamedTuple):
     every_dtype: bool  # else the cases of a step take turns with float32 and bfloat16
     copied_mib: tuple[int, ...]
     matmul: int
-    seq_len: int  # of float32 heads, and half of that of bfloat16 ones
+    seq_len: int  # of float32 heads; bfloat16 heads have twice as many positions
     positions: int
     sequences: int  # of so many positions each
     models: tuple[cases.Heads, ...]  # beside Llama
@@ -43,7 +45,7 @@ FULL = Sizes(
     ),
     error_positions=1_000_000,
     error_seq_len=2048,
-    layers=(1, 32),
+    layers=(1, 4, 32),
     layer_seq_len=8192,
     # Of their `config.json`.
     tables=(

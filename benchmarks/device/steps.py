@@ -52,6 +52,8 @@ def steps(sizes: Sizes) -> list[Step]:
     for dtype in DTYPES:
         add("patch", patch.timed, dtype)
     add("cos_sin", cos_sin.against_pytorch)
+    for table, dtype in with_dtypes(sizes.tables):
+        add("lookup", lookup.against_pytorch, table, dtype)
     for case, dtype in with_dtypes((cases.LLAMA, cases.LLAMA_META_FIRST)):
         add("rotation", rotation.against_pytorch, case, dtype)
     for layout, dtype in with_dtypes(("half", "interleaved")):

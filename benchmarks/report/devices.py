@@ -31,38 +31,37 @@ def _abilities(records):
 
 
 def _timings(records):
-    """A line per case: attnax, and others as multiples of its time."""
-    cases = {}
-    for record in _of(records, *TIMED):
-        key = record["case"], record["dtype"]
-        cases.setdefault(key, {}).setdefault(record["rival"], record)
-    cases = {key: found for key, found in cases.items() if "attnax" in found}
-    rivals = dict.fromkeys(name for found in cases.values() for name in found)
-    rivals.pop("attnax", None)
-    lines = head(["case", "dtype"], ["attnax, ms", "of a copy", *rivals])
-    for (case, dtype), found in cases.items():
-        ours = found["attnax"]
-        share = ours.get("share_of_copy")
-        others = (found.get(name) for name in rivals)
-        lines.append(
-            [
-                case,
-                dtype,
-                number(ours["median_ms"]),
-                "" if share is None else f"{share:.2f}",
-                *(
-                    f"{other['median_ms'] / ours['median_ms']:.2f}" if other else ""
-                    for other in others
-                ),
-            ]
-        )
-    if not cases:
+    """A table per kind, for each has limits and rivals of its own."""
+    tables = [table for kind in TIMED if (table := _table(_of(records, kind)))]
+    if not tables:
         return ""
     text = (
         "`of a copy` is the bandwidth as a share of that of a copy of as many bytes, "
         "in the same rounds. The columns after it are times as multiples of attnax's:"
     )
-    return f"{text}\n\n{markdown(lines)}"
+    return "\n\n".join([text, *tables])
+
+
+def _table(records):
+    """A line per case: attnax, and others as multiples of its time."""
+    cases = {}
+    for record in records:
+        key = record["case"], record["dtype"]
+        cases.setdefault(key, {}).setdefault(record["rival"], record)
+    cases = {key: found for key, found in cases.items() if "attnax" in found}
+    if not cases:
+        return ""
+    rivals = dict.fromkeys(name for found in cases.values() for name in found)
+    rivals.pop("attnax")
+    lines = head(["case", "dtype"], ["attnax, ms", "of a copy", *rivals])
+    for (case, dtype), found in cases.items():
+        ours = found["attnax"]
+        share, time = ours.get("share_of_copy"), ours["median_ms"]
+        others = (found.get(name) for name in rivals)
+        multiples = (f"{r['median_ms'] / time:.2f}" if r else "" for r in others)
+        share = "" if share is None else f"{share:.2f}"
+        lines.append([case, dtype, number(time), share, *multiples])
+    return markdown(lines)
 
 
 def _errors(records):
@@ -88,7 +87,7 @@ def _targets(records):
     found = _of(records, "target")
     missed = [r for r in found if not r["holds"]]
     if not missed:
-        return f"All {len(found)} targets hold." if found else ""
+        return f"All targets hold, {len(found)} of them." if found else ""
     lines = head(["case", "dtype", "limit"], ["attnax", "target"])
     for record in missed:
         ratio, target = f"{record.get('ratio', 0):.2f}", record.get("at_most")

@@ -45,9 +45,11 @@ class Program:
         jax.block_until_ready(call())
         facts = {
             "compile_ms": round(compile_ms, 1),
-            "temporary_bytes": _temporary_bytes(compiled),
-            "kernels": len(kernels(compiled)),
-            "phase_multiplications": phases(compiled.as_text()),
+            "temporary_bytes": _known(_temporary_bytes, compiled),
+            "kernels": _known(lambda program: len(kernels(program)), compiled),
+            "phase_multiplications": _known(
+                lambda program: phases(program.as_text()), compiled
+            ),
         }
         return Started(call, jax.block_until_ready, facts)
 
@@ -83,6 +85,17 @@ class TorchProgram:
 
 
 @dataclass(frozen=True)
+class Later:
+    """A program that is made when it starts, so that it fails alone if it fails."""
+
+    make: Callable[[], "Program | TorchProgram"]
+
+    def start(self) -> Started:
+        """Makes it, then starts it."""
+        return self.make().start()
+
+
+@dataclass(frozen=True)
 class InTurn:
     """Programs of which each starts when the one before is done, as one rival."""
 
@@ -113,8 +126,16 @@ class InTurn:
 
 def _over(combine, started, name):
     """One fact of several programs; `None` if it is not known of all."""
-    values = [one.facts[name] for one in started]
+    values = [one.facts.get(name) for one in started]
     return None if None in values else combine(values)
+
+
+def _known(fact, compiled):
+    """`None` where a backend has no such fact, or another text: time counts more."""
+    try:
+        return fact(compiled)
+    except Exception:
+        return None
 
 
 def _temporary_bytes(compiled):

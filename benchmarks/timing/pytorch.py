@@ -23,8 +23,10 @@ def installed() -> bool:
         return False
     if jax.default_backend() == "cpu":
         return True
-    import torch
-
+    try:
+        import torch
+    except (ImportError, OSError):  # a library of CUDA that is missing
+        return False
     return jax.default_backend() == "gpu" and torch.cuda.is_available()
 
 

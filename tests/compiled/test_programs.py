@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from programs import compiled
 
 import attnax
 import attnax.functional as F
@@ -86,3 +87,18 @@ def test_nothing_is_compiled_again_outside_jit(name, caplog):
         assert not [r for r in caplog.records if "Compiling" in r.getMessage()]
         jax.jit(lambda x: x + 1)(host.ones(3))  # the log does tell
     assert [r for r in caplog.records if "Compiling" in r.getMessage()]
+
+
+@pytest.mark.parametrize("count", (1, 3))
+def test_what_is_read_of_programs_is_that_of_programs_as_they_run(count):
+    """`programs.compiled` asks for slower machine code, which leaves the text alone."""
+
+    def function(x, positions):
+        rotate = lambda x, _: (F.rotate(F.Rope(F.default_inv_freq(8)), x, positions), 0)
+        return lax.scan(rotate, x, length=count)[0]
+
+    args = np.ones((2, 5, 3, 8), np.float32), np.arange(5)
+    read, run = compiled(function, *args), jax.jit(function).lower(*args).compile()
+    assert read.as_text() == run.as_text()
+    sizes = [p.memory_analysis().temp_size_in_bytes for p in (read, run)]
+    assert sizes[0] == sizes[1]

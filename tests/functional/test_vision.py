@@ -47,9 +47,9 @@ def normal(shape, dtype=jnp.float32, seed=0):
 
 
 def made(family, patch_dim, rows, dtype=jnp.float32):
-    """Parameters of a family as `init_vision_embedding` might draw them."""
+    """Parameters of a family, as large as `init_vision_embedding` draws weights."""
     rng = np.random.default_rng(0)
-    table = lambda n: (0.02 * rng.normal(size=(n, D_MODEL))).astype(dtype)
+    table = lambda n: (0.3 * rng.normal(size=(n, D_MODEL))).astype(dtype)
     return params_of(family, patch_dim, rows, table)
 
 
@@ -527,7 +527,7 @@ def test_another_grid_must_come_with_a_way_to_resize():
     message = r"new_grid=\(2, 2, 3\) must be grid=\(1, 2, 3\).* not resized over time"
     with pytest.raises(ValueError, match=message):
         embed(
-            small(),  # of six patches of twelve values, as well of a video
+            small(),  # six patches of twelve values, which a video can have too
             host.ones((2, 4, 6, 3)),
             patch_size=(1, 2, 2),
             grid=(1, 2, 3),

@@ -68,8 +68,8 @@ def name(record):
     return f"{record['name']}, {record['layer_type']}"
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=name)
-def test_rotates_as_transformers_does(record):
+def compare(record, rotate):
+    """Compares a record with what `rotate` makes of the rope of its config."""
     if record["positions"] is None:
         assert rope_of(record, np.zeros(1)) is None
         return
@@ -80,9 +80,7 @@ def test_rotates_as_transformers_does(record):
     expected[:, first:last] = rotated
 
     rope = rope_of(record, positions)
-    # In two steps: all ropes share the program that makes cos and sin.
-    cos, sin = F.rotation(alone(rope), positions)
-    actual = np.asarray(apply(alone(rope), before[:, None], cos, sin))[:, 0]
+    actual = np.asarray(rotate(rope, before[:, None], positions))[:, 0]
 
     # Their angle is a float32 product of the position and a rounded power, so their
     # own error grows with the position; a wrong convention errs by order 1.
@@ -91,6 +89,30 @@ def test_rotates_as_transformers_does(record):
     assert (np.abs(actual - expected).max(axis=1) <= atol).all()
     np.testing.assert_array_equal(actual[:, :first], before[:, :first])
     np.testing.assert_array_equal(actual[:, last:], before[:, last:])
+
+
+def rotate_by_steps(rope, x, positions):
+    """All ropes share the program that makes cos and sin, and forms the other."""
+    cos, sin = F.rotation(alone(rope), positions)
+    return apply(alone(rope), x, cos, sin)
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=name)
+def test_rotates_as_transformers_does(record):
+    compare(record, rotate_by_steps)
+
+
+@pytest.mark.slow
+def test_a_record_of_each_form_rotates_in_one_program_as_transformers_does():
+    seen = set()
+    for record in RECORDS:
+        if record["positions"] is not None:
+            rope = rope_of(record, ARRAYS[record["positions"]])
+            form = alone(rope).settings, rope.attention_factor == 1.0
+            if form not in seen:
+                compare(record, rotate)
+            seen.add(form)
+    assert len(seen) > 20
 
 
 @pytest.mark.parametrize(
