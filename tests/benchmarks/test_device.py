@@ -85,9 +85,11 @@ def test_dry_run_keeps_the_contract(dry_run):
     assert len(found) > 20
     kept = [line for line in found if "holds" in line]
     assert all(line["holds"] for line in kept)
-    assert {line["rival"] for line in found if "holds" not in line} == {
-        "a float32 product"
-    }
+    # Rivals have no bound, nor have products that a device may round as it likes.
+    for line in found:
+        if "holds" not in line:
+            products = line["case"].startswith("patches") and line["dtype"] == "float32"
+            assert products or line["rival"] == "a float32 product"
 
 
 def test_steps_of_both_sizes_are_the_same_but_for_models():
