@@ -49,16 +49,6 @@ def positions(draw, shape, *, far=False):
     return draw(hnp.arrays(np.int32, shape, elements=elements))
 
 
-@st.composite
-def heads(draw, dtype=jnp.float32, *, batches=((), (1,), (2, 3))):
-    """`(*batch, seq_len, num_heads, head_dim)` and a `rotary_dim <= head_dim`."""
-    rotary_dim = draw(rotary_dims)
-    head_dim = rotary_dim + draw(st.sampled_from((0, 1, 6)))
-    batch = draw(st.sampled_from(batches))
-    shape = (*batch, 5, 4 if draw(st.booleans()) else 1, head_dim)
-    return draw(floats(shape, dtype)), rotary_dim
-
-
 # Rows and columns of patches, and the patch: coprime, so that no swap goes unseen.
 _grids = st.sampled_from((((1, 1), (1, 1)), ((2, 3), (4, 3)), ((5, 2), (1, 7))))
 _channel_counts = st.sampled_from((1, 2, 3))

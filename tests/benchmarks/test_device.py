@@ -17,6 +17,7 @@ from benchmarks.device import truth
 from benchmarks.device.lines import difference, error, timings
 from benchmarks.device.sizes import FULL, QUICK
 from benchmarks.device.steps import KINDS, Step, steps
+from benchmarks.timing import programs
 from benchmarks.timing.harness import Group
 from benchmarks.timing.programs import Started
 
@@ -204,6 +205,23 @@ def test_a_program_that_fails_leaves_the_others():
     assert [line["kind"] for line in others] == ["rotation", "rotation", "target"]
     (failed, ours) = lines_of({"limit": broken, "attnax": program(2.0)}, target=1.5)
     assert (failed["rival"], ours["rival"]) == ("copy", "attnax")
+
+
+def test_a_program_text_that_is_not_understood_costs_no_timing(monkeypatch):
+    def broken(compiled):
+        raise KeyError("a computation with another head")
+
+    monkeypatch.setattr(programs, "kernels", broken)
+    started = programs.Program(lambda x: x + 1, (jnp.ones(3),)).start()
+    assert started.facts["kernels"] is None
+    assert started.facts["phase_multiplications"] == 0
+    np.testing.assert_array_equal(started.call(), [2, 2, 2])
+
+
+def test_a_program_that_cannot_be_made_fails_when_it_starts():
+    rivals = {"limit": program(1.0), "gone": programs.Later(lambda: 1 / 0)}
+    failed, _ = lines_of(rivals)
+    assert (failed["rival"], failed["failed"][:17]) == ("gone", "ZeroDivisionError")
 
 
 def test_errors_hold_up_to_their_bound():
