@@ -12,7 +12,7 @@ import pytest
 import attnax
 import attnax.functional as F
 from attnax.interop import _hf_families as families
-from attnax.interop import _hf_models as models
+from attnax.interop import _hf_parts as parts
 from attnax.interop import _hf_vocabulary as vocabulary
 from attnax.interop import rope_from_hf, ropes_from_hf
 
@@ -1017,7 +1017,7 @@ NOT_FROM_DEFAULTS = {
 
 
 def test_every_family_has_defaults_and_every_default_a_family():
-    known = models.tables()["models"]
+    known = parts.tables()["models"]
     assert set(known) == set(families.FAMILIES)
     assert not set(families.FAMILIES) & set(families.REFUSED)
     for name in sorted(known):
@@ -1034,7 +1034,7 @@ def test_every_family_has_defaults_and_every_default_a_family():
 def test_every_default_is_a_key_that_is_read():
     names = {"aliases", "default_rope_theta", "default_partial_rotary_factor"}
     known = vocabulary.STRUCTURE | vocabulary.TOP_LEVEL | names
-    for name, values in models.tables()["models"].items():
+    for name, values in parts.tables()["models"].items():
         spelled = set(values.get("aliases", {})) | set(
             values.get("aliases", {}).values()
         )
