@@ -4,7 +4,7 @@
     python -m conformance --only llama glm4v  # families, classes or classes of configs
     python -m conformance --json results.json # the lines of the table
 
-Needs `pip install "attnax[conformance]"`. Ends with 1 if anything disagrees.
+Needs `pip install -e ".[conformance]"`. Ends with 1 if anything disagrees.
 """
 
 import re

@@ -6,7 +6,7 @@
 
 Each model runs a few tokens with its default configuration and with changed ones, as a
 skeleton without weights; the function that rotates tells which attention called it.
-Needs `pip install "attnax[conformance]"`. Ends with 1 if anything disagrees.
+Needs `pip install -e ".[conformance]"`. Ends with 1 if anything disagrees.
 """
 
 import ast

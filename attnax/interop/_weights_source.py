@@ -151,7 +151,7 @@ def open_safetensors(function, path):
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
         raise ImportError(
-            f'{function}: safetensors files need `pip install "attnax[interop]"`.'
+            f"{function}: safetensors files need `pip install safetensors`."
         ) from error
     try:
         return safe_open(path, framework="np")

@@ -4,7 +4,7 @@
     python -m conformance.embeddings --only resizing   # of the parts below
     python -m conformance.embeddings --golden          # writes tests/golden
 
-Needs `pip install "attnax[conformance]"`. Ends with 1 if anything disagrees.
+Needs `pip install -e ".[conformance]"`. Ends with 1 if anything disagrees.
 """
 
 import argparse
