@@ -34,11 +34,12 @@ def params_from_checkpoint(
     patch_size: int | tuple[int, int] | None = None,
     grid: tuple[int, int] | None = None,
     tied: bool | None = None,
+    follow_links: bool = False,
 ) -> EmbeddingCheckpoint:
     """Reads the embedding of a model: tokens, positions, patches and what is beside.
 
-    Nothing is cast, resized or made up: every array has the bits of the file. Of a
-    safetensors file only these tensors are read, one at a time.
+    Nothing is cast, resized or made up: every array has the bits of the file. Of a file
+    only these tensors are read, one at a time and all through one open file.
 
     Args:
         source: A mapping of names to NumPy or JAX arrays; a `.safetensors` file, the
@@ -53,6 +54,9 @@ def params_from_checkpoint(
         tied: Whether a head in the file must equal the table of the tokens, or is a
             table of its own. `None` is the family's rule: one or the other, or both,
             as the values tell.
+        follow_links: Whether symbolic links in the folder of a checkpoint may lead out
+            of it. Those of Hugging Face's cache, to the blobs of the same repository,
+            are followed without.
 
     Returns:
         The parameters and what the file says about them, an `EmbeddingCheckpoint`.
@@ -63,8 +67,9 @@ def params_from_checkpoint(
             another shape than the family or the other tensors ask for (the error names
             it with both shapes), or a dtype that JAX would not hold as it is (float64
             needs `jax_enable_x64`, quantized ones are refused); a copy of the token
-            table differs from it; or a file does not exist or is not whole.
-        ImportError: If the file needs safetensors, which is not installed.
+            table differs from it; or a file does not exist, is no regular file, is
+            not whole, names a tensor twice, leads out of the folder of its checkpoint,
+            or changes while it is read.
 
     Example:
         >>> weights = {"wte.weight": jnp.ones((9, 4)), "wpe.weight": jnp.ones((5, 4))}
@@ -81,7 +86,7 @@ def params_from_checkpoint(
     _check_options(name, family, table, patch_size, grid, tied)
     patch_size, grid = _as_pairs(name, patch_size, grid)
     sizes = _sizes_of(patch_size, grid)
-    with open_source(name, source) as tensors:
+    with open_source(name, source, follow_links) as tensors:
         prefix = find_prefix(name, table, tensors.names, prefix)
         layout = find_tensors(name, table, tensors, prefix, sizes)
         for stored in layout:

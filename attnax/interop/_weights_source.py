@@ -1,6 +1,5 @@
-"""Tensors by name, read one at a time: from a mapping, a file or several."""
+"""Tensors by name, read one at a time, and what JAX and others make of them."""
 
-import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,15 +11,13 @@ from .._dtypes import default_float_dtype
 FLOATS = ("bfloat16", "float16", "float32", "float64")
 # Of a tensor that is compared and not kept, so much is in memory at a time.
 CHUNK_BYTES = 2**24
-_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 
 
 class Arrays(NamedTuple):
-    """A mapping of arrays, or the `.npz` file at `path`, made when asked for."""
+    """A mapping of arrays."""
 
     function: str
     arrays: Mapping
-    path: pathlib.Path | None = None
 
     @property
     def names(self):
@@ -28,12 +25,10 @@ class Arrays(NamedTuple):
 
     def describe(self, name):
         array = self.read(name)
-        # The name of a dtype does not tell a foreign byte order.
-        dtype = array.dtype.name if array.dtype.isnative else array.dtype.str
-        return array.shape, dtype
+        return array.shape, dtype_name(array.dtype)
 
     def read(self, name):
-        array = self.arrays[name] if self.path is None else self._unzip(name)
+        array = self.arrays[name]
         if isinstance(array, np.ma.MaskedArray):
             raise ValueError(
                 f"{self.function}: {name!r} must be an array without a mask; fill it."
@@ -45,58 +40,25 @@ class Arrays(NamedTuple):
             )
         return np.asarray(array)
 
-    def read_rows(self, name, start, stop):
-        return self.read(name)[start:stop]
-
     def read_own(self, name):
         """In memory that is nobody else's: the owner may go on writing to it."""
         return self.read(name).copy()
 
-    def _unzip(self, name):
-        try:
-            return self.arrays[name]
-        except Exception as error:  # of the many that zipfile and NumPy raise
-            raise ValueError(
-                f"{self.function}: {name!r} of {str(self.path)!r} must be an array, "
-                f"but cannot be read: {error}"
-            ) from error
+    def parts(self, name):
+        """Some rows at a time, in order."""
+        array = self.read(name)
+        step = rows_at_a_time(len(array), array.nbytes)
+        return (array[start : start + step] for start in range(0, len(array), step))
 
 
-class Files(NamedTuple):
-    """Safetensors files: `paths` tells where each tensor is."""
+def dtype_name(dtype):
+    """The name, which does not tell a foreign byte order: that has another."""
+    return dtype.name if dtype.isnative else dtype.str
 
-    function: str
-    paths: Mapping[str, pathlib.Path]
 
-    @property
-    def names(self):
-        return tuple(self.paths)
-
-    def describe(self, name):
-        with self._open(name) as file:
-            if name not in file.keys():
-                raise ValueError(
-                    f"{self.function}: {name!r} must be in {self.paths[name].name!r}, "
-                    "as the index says."
-                )
-            tensor = file.get_slice(name)
-            shape, dtype = tuple(tensor.get_shape()), tensor.get_dtype()
-        return shape, _DTYPES.get(dtype, dtype)
-
-    def read(self, name):
-        with self._open(name) as file:
-            return file.get_tensor(name)
-
-    def read_rows(self, name, start, stop):
-        with self._open(name) as file:
-            return file.get_slice(name)[start:stop]
-
-    def read_own(self, name):
-        return self.read(name)
-
-    def _open(self, name):
-        # Opened for each tensor: a file that stays open keeps the pages that were read.
-        return open_safetensors(self.function, self.paths[name])
+def rows_at_a_time(rows, size):
+    """How many of the rows of a tensor of `size` bytes are compared at a time."""
+    return max(1, CHUNK_BYTES * rows // max(1, size))
 
 
 def check_float(function, name, dtype):
@@ -132,32 +94,13 @@ def same_bits(source, name, array):
     """Whether a tensor has the dtype, shape and bits of `array`; never read whole."""
     if source.describe(name) != (array.shape, array.dtype.name):
         return False
-    rows, step = len(array), max(1, CHUNK_BYTES // max(1, array[:1].nbytes))
-    spans = ((start, min(start + step, rows)) for start in range(0, rows, step))
-    return all(
-        np.array_equal(
-            _as_bytes(source.read_rows(name, start, stop)), _as_bytes(array[start:stop])
-        )
-        for start, stop in spans
-    )
+    start = 0
+    for part in source.parts(name):
+        if not np.array_equal(_as_bytes(part), _as_bytes(array[start:][: len(part)])):
+            return False
+        start += len(part)
+    return True
 
 
 def _as_bytes(array):
     return np.ascontiguousarray(array).view(np.uint8)
-
-
-def open_safetensors(function, path):
-    try:
-        from safetensors import SafetensorError, safe_open
-    except ImportError as error:
-        raise ImportError(
-            f"{function}: safetensors files need `pip install safetensors`."
-        ) from error
-    try:
-        return safe_open(path, framework="np")
-    except FileNotFoundError as error:
-        raise ValueError(f"{function}: {str(path)!r} does not exist.") from error
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{function}: {str(path)!r} must be a whole safetensors file: {error}."
-        ) from error

@@ -220,16 +220,6 @@ def test_float64_in_a_file_is_not_rounded(tmp_path):
         interop.params_from_checkpoint(path, "gpt2")
 
 
-@pytest.mark.errors
-def test_safetensors_is_named_where_it_is_missing(tmp_path, monkeypatch):
-    path = tmp_path / "model.safetensors"
-    safetensors.save_file(gpt2(), path)
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    with pytest.raises(ImportError, match="need `pip install safetensors`"):
-        interop.params_from_checkpoint(path, "gpt2")
-    interop.params_from_checkpoint(gpt2(), "gpt2")  # arrays need nothing
-
-
 MIB = 2**20
 MEASURE = """
 import sys, threading
