@@ -5,22 +5,26 @@
 For every model type with rotary positions: the default of each key that attnax reads,
 the other names of these keys, the base and the fraction that the model's code sets, and
 the whole parameters where it sets more. For every model type with parts: what model
-each part is. Facts of the installed transformers, which the file names.
+each part is. The model types whose code rotates nothing. Facts of the installed
+transformers, which the file names.
 """
 
+import ast
 import contextlib
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
 import logging
 import pathlib
 import pkgutil
+import re
 
 import transformers
 from transformers import PreTrainedConfig
 
-from attnax.interop._hf_families import FAMILIES, REFUSED
+from attnax.interop._hf_families import IN_TRANSFORMERS, REFUSED
 from attnax.interop._hf_vocabulary import STRUCTURE, TOP_LEVEL
 
 PATH = pathlib.Path(__file__).parents[1] / "attnax" / "interop" / "hf_defaults.json"
@@ -120,7 +124,7 @@ def _sorted(values):
 
 def sub_configs(classes, names):
     """For each model type with parts of which one may rotate: the parts."""
-    rotating, out = {*FAMILIES, *REFUSED}, {}
+    rotating, out = {*IN_TRANSFORMERS, *REFUSED}, {}
     for _ in range(3):  # parts of parts
         for class_name, cls in classes.items():
             model_type = names.get(class_name)
@@ -144,6 +148,70 @@ def _part(spec, names, flat):
     return part | ({"flat": True} if flat else {})
 
 
+# Names that code of rotary positions has, and those of anything with sine and cosine.
+_ROTARY = re.compile(r"rotar|(?<!p)rope(?!r)|rotate_half|freqs_cis", re.IGNORECASE)
+_ANGLES = re.compile(r"inv_freq|polar$|^cos$|^sin$|^cosine$|^sine$", re.IGNORECASE)
+# Folders whose sines and cosines are added to something or are relative, and one that
+# keeps the width of a rotary part without rotating it. Each was read.
+_READ = frozenset(
+    """
+    autoformer bros canary detr funnel kimi_linear nemotron_asr_streaming parakeet
+    patchtst xlnet
+    """.split()
+)
+# They run whatever model their config names.
+_WRAPPERS = frozenset(("timm_backbone", "timm_wrapper", "rag"))
+
+
+def without_rotary(classes, names):
+    """The model types whose code, and that of all their parts, rotates nothing."""
+    folders = {f for f in _folders() if _rotates_nothing(f)} - _WRAPPERS
+    found = {}
+    for _ in range(3):  # parts of parts
+        for name, cls in classes.items():
+            parts = {spec.config_class for spec in cls.sub_configs_defaults.values()}
+            if _folder(cls) in folders and parts <= set(found.values()):
+                found[name] = cls
+    types = {names[name] for name, cls in found.items() if cls.model_type}
+    return sorted(types - {*IN_TRANSFORMERS, *REFUSED})
+
+
+def _folder(cls):
+    return cls.__module__.split(".")[2]
+
+
+def _folders():
+    return [module.name for module in pkgutil.iter_modules(transformers.models.__path__)]
+
+
+@functools.cache
+def _rotates_nothing(folder):
+    """Whether no class of a folder names a rotation, or a class that does."""
+    paths = sorted(
+        (pathlib.Path(transformers.models.__path__[0]) / folder).glob("modeling_*.py")
+    )
+    words, others = set(), set()
+    for path in paths:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                words |= set(_words(node))
+            if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module:
+                others |= {m[0] for m in [node.module.split(".")] if len(m) > 1}
+    rotates = any(_ROTARY.search(w) for w in words if w != "qk_rope_head_dim")
+    angles = any(_ANGLES.search(w) for w in words) or "qk_rope_head_dim" in words
+    if not paths or rotates or (angles and folder not in _READ):
+        return False
+    return all(_rotates_nothing(other) for other in others - {folder, "auto"})
+
+
+def _words(class_node):
+    """Names and attributes in the body of a class; its decorators do not call."""
+    for node in class_node.body:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.Name | ast.Attribute):
+                yield inner.id if isinstance(inner, ast.Name) else inner.attr
+
+
 def main():
     """Writes the file, one line per model type."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -152,9 +220,9 @@ def main():
     models = {}
     for name, cls in classes.items():
         model_type = names.get(name)
-        if model_type in FAMILIES:
+        if model_type in IN_TRANSFORMERS:
             models[model_type] = defaults_of(cls) | _extra_aliases(model_type)
-    missing = set(FAMILIES) - set(models)
+    missing = set(IN_TRANSFORMERS) - set(models)
     if missing:
         raise SystemExit(f"no class of configs for {sorted(missing)}")
     lines = [
@@ -165,16 +233,22 @@ def main():
         f"    {json.dumps(name)}: {json.dumps(part, sort_keys=True)}"
         for name, part in sub_configs(classes, names).items()
     ]
+    none = without_rotary(classes, names)
     source = {"library": "transformers", "version": transformers.__version__}
     text = (
         f'{{\n  "source": {json.dumps(source)},\n  "models": {{\n'
         + ",\n".join(lines)
         + '\n  },\n  "sub_configs": {\n'
         + ",\n".join(parts)
-        + "\n  }\n}\n"
+        + "\n  },\n  \"without_rotary\": "
+        + json.dumps(none)
+        + "\n}\n"
     )
     PATH.write_text(text)
-    print(f"{len(models)} model types, {len(parts)} with parts: {PATH.name}")
+    print(
+        f"{len(models)} model types, {len(parts)} with parts, {len(none)} without "
+        f"rotary positions: {PATH.name}"
+    )
 
 
 def _extra_aliases(model_type):

@@ -13,6 +13,8 @@ from .rotary import cos_sin_of, positions_of
 from .skeletons import skeleton
 
 TEXT = (0, 1, 2, 5, 31, 127, 513, 1000, 3, 7, 64, 999, 40)
+# Where transformers 5.23 has lost what the released model does, and 4.57 still did.
+LOST = {"PhimoeRotaryEmbedding": lambda rotary, length: _with_length(rotary, length)}
 # Types of layers to whose attentions the model hands no cos and sin.
 WITHHELD = {
     "MuseGlimmerTextConfig": ("full_attention",),
@@ -43,6 +45,8 @@ def observe(subject, config=None, raw=None, label=None, line=TEXT):
     if subject.name is not None:
         rotary = next(m for m in model.modules() if type(m).__name__ == subject.name)
         config = rotary.config
+        if subject.name in LOST:
+            LOST[subject.name](rotary, max(line) + 1)
     raw = raw or configs.as_dict(config)
     for layer_type, module in attentions(subject.source, model, config):
         names["layer_type"] = layer_type
@@ -51,6 +55,12 @@ def observe(subject, config=None, raw=None, label=None, line=TEXT):
             yield Observation(**names, raw=raw, **seen)
         except Exception as error:
             yield failed(error)
+
+
+def _with_length(rotary, length):
+    """The length that LongRoPE chooses its factors by, which is no longer passed."""
+    by_length = rotary.rope_init_fn
+    rotary.rope_init_fn = lambda config: by_length(config, seq_len=length)
 
 
 def _seen(subject, rotary, layer_type, module, line):

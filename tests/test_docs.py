@@ -7,7 +7,8 @@ import re
 import jax
 import pytest
 
-from attnax.interop._hf_families import FAMILIES, REFUSED
+from attnax.interop._hf_families import IN_TRANSFORMERS, REFUSED
+from attnax.interop._hf_remote import REMOTE
 from attnax.interop._resize_options import RESIZE_OPTIONS
 from benchmarks import pages
 
@@ -89,8 +90,11 @@ def test_losses_of_the_example_are_those_recorded():
 def test_model_types_are_those_of_the_tables():
     page = (ROOT / "docs" / "hf_rope.md").read_text()
     known = page.partition("carry them as parts:\n\n")[2].partition("\n\n")[0]
-    assert re.findall(r"`(.+?)`", known) == sorted(FAMILIES)
-    assert f"\n{len(FAMILIES)} model types" in page
+    assert re.findall(r"`(.+?)`", known) == sorted(IN_TRANSFORMERS)
+    assert f"\n{len(IN_TRANSFORMERS)} model types" in page
+    rows = (f"| `{name}` | {row.source} |\n" for name, row in sorted(REMOTE.items()))
+    assert "|---|---|\n" + "".join(rows) + "\n" in page
+    assert f"\n{len(REMOTE)} more" in page
     refused = [f"| `{name}` | {reason} |\n" for name, reason in sorted(REFUSED.items())]
     assert "|---|---|\n" + "".join(refused) + "\n" in page
     assert f"\n{len(REFUSED)} are known and refused" in page

@@ -96,7 +96,8 @@ def _yarn(context, params, rotary_dim, base, seq_len):
     return inv_freq, params.number(context, "attention_factor", computed)
 
 
-def _longrope(context, params, rotary_dim, base, seq_len):
+def longrope_factors(context, params, rotary_dim, seq_len):
+    """The original length, the factors of the pairs, and whether they are the long."""
     original = params.integer(context, "original_max_position_embeddings")
     lists = {}
     for name in ("short_factor", "long_factor"):
@@ -107,7 +108,12 @@ def _longrope(context, params, rotary_dim, base, seq_len):
                 f"{rotary_dim} rotating channels have {rotary_dim // 2} pairs"
             )
     seq_len = _required_length(context, params, "longrope", seq_len, original)
-    chosen = lists["long_factor" if seq_len > original else "short_factor"]
+    is_long = seq_len > original
+    return original, lists["long_factor" if is_long else "short_factor"], is_long
+
+
+def _longrope(context, params, rotary_dim, base, seq_len):
+    original, chosen, _ = longrope_factors(context, params, rotary_dim, seq_len)
     factor = _factor(context, params, original)
     computed = F.longrope_attention_factor(factor, original)
     inv_freq = F.longrope_inv_freq(rotary_dim, base, factors=chosen)

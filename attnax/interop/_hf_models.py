@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ._hf_families import FAMILIES, REFUSED, UNKNOWN, Family
+from ._hf_families import FAMILIES, REFUSED, UNKNOWN
+from ._hf_family import Family
 from ._hf_keys import Keys
 from ._hf_layers import layer_types
 from ._hf_parts import find_part, part_error, tables
+from ._hf_remote import REMOTE
 from ._hf_vocabulary import ELSEWHERE, FOREIGN, RENAMED, SWITCHES, TOP_LEVEL
 
 # What a model that is not known reads as all others do, or says of the layout, and what
@@ -71,7 +73,7 @@ def find(function, config, layout):
 
 def _context(function, path, model_type, part, layout):
     family = FAMILIES.get(model_type, UNKNOWN)
-    known = tables()["models"].get(model_type, {})
+    known = _known(model_type)
     aliases = known.get("aliases", {})
     error = partial(part_error, function, path)
     keys = Keys(part, "the config", known, aliases, error)
@@ -101,6 +103,12 @@ def _context(function, path, model_type, part, layout):
                 f"{key}={value!r} is a name of other engines: {instead}; remove it"
             )
     return replace(context, layer_types=layer_types(context))
+
+
+def _known(model_type):
+    """Defaults and other names of keys, of one model type."""
+    row = REMOTE.get(model_type)
+    return row.known() if row else tables()["models"].get(model_type, {})
 
 
 def check_all_read(context, params, rope):

@@ -7,9 +7,9 @@ from functools import partial
 
 from .. import functional as F
 from ._hf_keys import Keys
+from ._hf_methods import longrope_factors
 from ._hf_schemas import (
     FRACTION,
-    ORIGINAL,
     by_layer_type,
     check_beside,
     check_new_name,
@@ -266,20 +266,17 @@ def ntk_alpha(context, params, kind, rotary_dim, seq_len):
     return F.ntk_inv_freq(rotary_dim, base, factor=alpha), 1.0
 
 
-def phimoe(context, params, kind, rotary_dim, seq_len):
-    """PhiMoE: the short factors at every length, and a factor on cos and sin by it."""
+def longrope_with_two_factors(context, params, kind, rotary_dim, seq_len):
+    """LongRoPE with a factor on cos and sin of its own for either length.
+
+    As in the released code of PhiMoE and Phi-3-small: transformers 5.23 has lost the
+    length there and takes the short factors for every one.
+    """
     if kind != "longrope":
         return None
     base = params.number(context, "rope_theta")
-    original = params.integer(context, ORIGINAL)
-    if seq_len is None:
-        raise context.error(
-            f"{params.where} has rope_type='longrope', which depends on the length: "
-            f"pass seq_len, up to {original} or beyond"
-        )
-    params.ignore("long_factor", "factor", "attention_factor")
+    _, chosen, is_long = longrope_factors(context, params, rotary_dim, seq_len)
+    params.ignore("factor", "attention_factor")
     names = ("short_mscale", "long_mscale")
-    short, long = (params.number(context, name) for name in names)
-    factors = params.require(context, "short_factor")
-    inv_freq = F.longrope_inv_freq(rotary_dim, base, factors=factors)
-    return inv_freq, long if seq_len > original else short
+    factors = [params.number(context, name) for name in names]
+    return F.longrope_inv_freq(rotary_dim, base, factors=chosen), factors[is_long]

@@ -263,14 +263,15 @@ def test_alpha_of_hunyuan_depends_on_no_length():
     assert rope_from_hf(config) == F.Rope(F.ntk_inv_freq(128, factor=1000.0))
 
 
-def test_phimoe_keeps_short_factors_and_scales_by_length():
+def test_phimoe_takes_factors_and_scale_by_length_as_it_was_released():
     values = LONGROPE | {"short_mscale": 1.2, "long_mscale": 1.3, "type": "longrope"}
     config = LLAMA | {"model_type": "phimoe", "rope_scaling": values}
-    for seq_len, factor in ((4096, 1.2), (4097, 1.3)):
+    for seq_len, factor, factors in ((4096, 1.2, SHORT), (4097, 1.3, LONG)):
         rope = rope_from_hf(config, seq_len=seq_len)
-        inv_freq = F.longrope_inv_freq(64, 1e6, factors=SHORT)
-        assert rope == F.Rope(inv_freq, attention_factor=factor)
-    refused(config, "depends on the length: pass seq_len")
+        inv_freq = 1e6 ** (-np.arange(32) / 32) / np.array(factors)
+        np.testing.assert_allclose(rope.inv_freq, inv_freq, rtol=1e-14)
+        assert rope.attention_factor == factor
+    refused(config, "depend on the length: pass seq_len")
 
 
 # Parameters by layer type.
@@ -486,7 +487,7 @@ def test_layout_overrides_the_table():
         other = rope_from_hf(config, layout="interleaved")
         expected = dataclasses.replace(own, layout="interleaved", num_blocks=1)
         assert other == expected != own
-    for name in families.FAMILIES:
+    for name in families.IN_TRANSFORMERS:
         if name not in NOT_FROM_DEFAULTS:
             ropes = ropes_of_defaults(name) - {None}
             # The lists of Zamba 2 are of all its layers.
@@ -1018,7 +1019,7 @@ NOT_FROM_DEFAULTS = {
 
 def test_every_family_has_defaults_and_every_default_a_family():
     known = parts.tables()["models"]
-    assert set(known) == set(families.FAMILIES)
+    assert set(known) == set(families.IN_TRANSFORMERS)
     assert not set(families.FAMILIES) & set(families.REFUSED)
     for name in sorted(known):
         config = {"model_type": name}
