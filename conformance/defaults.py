@@ -181,7 +181,7 @@ def _folder(cls):
 
 
 def _folders():
-    return [module.name for module in pkgutil.iter_modules(transformers.models.__path__)]
+    return [found.name for found in pkgutil.iter_modules(transformers.models.__path__)]
 
 
 @functools.cache
@@ -240,7 +240,7 @@ def main():
         + ",\n".join(lines)
         + '\n  },\n  "sub_configs": {\n'
         + ",\n".join(parts)
-        + "\n  },\n  \"without_rotary\": "
+        + '\n  },\n  "without_rotary": '
         + json.dumps(none)
         + "\n}\n"
     )
