@@ -25,6 +25,7 @@ import transformers
 from transformers import PreTrainedConfig
 
 from attnax.interop._hf_families import IN_TRANSFORMERS, REFUSED
+from attnax.interop._hf_parts import LANGUAGE
 from attnax.interop._hf_vocabulary import STRUCTURE, TOP_LEVEL
 
 PATH = pathlib.Path(__file__).parents[1] / "attnax" / "interop" / "hf_defaults.json"
@@ -40,8 +41,6 @@ EXTRA_ALIASES = {
         "num_attention_heads": "heads",
     },
 }
-# Model types whose older configs hold the keys of the text at their own level.
-FLAT = ("fuyu", "paddleocr_vl", "qwen2_vl", "qwen2_5_vl", "hunyuan_vl")
 _SENTINEL = 12_345.0
 
 
@@ -130,22 +129,95 @@ def sub_configs(classes, names):
             model_type = names.get(class_name)
             if model_type is None or model_type in out:
                 continue
-            parts = {
-                key: _part(spec, names, key == "text_config" and model_type in FLAT)
-                for key, spec in cls.sub_configs_defaults.items()
-            }
-            if any(part.get("model_type") in rotating for part in parts.values()):
-                out[model_type] = parts
+            specs = cls.sub_configs_defaults
+            types = {key: _part_type(spec, names) for key, spec in specs.items()}
+            if rotating & set(types.values()):
+                out[model_type] = _parts(cls, types)
         rotating |= set(out)
     return {name: out[name] for name in sorted(out)}
 
 
-def _part(spec, names, flat):
-    """Which model a part is, and whether it is so whatever it calls itself."""
-    name = names.get(spec.config_class.__name__, spec.model_type)
-    part = {"model_type": name} if name else {}
-    part |= {"fixed": True} if issubclass(spec.config_class, PreTrainedConfig) else {}
-    return part | ({"flat": True} if flat else {})
+def _part_type(spec, names):
+    return names.get(spec.config_class.__name__, spec.model_type)
+
+
+def _parts(cls, types):
+    """What the code of a model with parts knows of each, by key.
+
+    Which model it is; whether it is that one whatever it calls itself (`fixed`);
+    whether it is the language model (`language`), which may stand under another key
+    (`also`); whether a model may go without it (`optional`); and the values that the
+    code sets where the part is missing (`init`), or where single keys are (`merged`).
+    """
+    language, out = _language(cls), {}
+    for key, spec in cls.sub_configs_defaults.items():
+        fixed = issubclass(spec.config_class, PreTrainedConfig)
+        fixed = fixed or _made(cls, **{key: {"model_type": "no such"}}) is not None
+        merged = _is_merged(cls, key, spec.init_kwargs)
+        init = _read(spec.init_kwargs)
+        out[key] = {
+            name: value
+            for name, value in {
+                "model_type": types[key],
+                "fixed": fixed,
+                "language": key == language,
+                "also": key == language and _also(cls, key),
+                "optional": spec.optional,
+                "init": init,
+                "merged": merged and bool(init),
+            }.items()
+            if value
+        }
+    return out
+
+
+def _language(cls):
+    """The key of the part that is, or has, the language model; `None` without one."""
+    config = _made(cls)
+    if config is None:  # an assistant, whose defaults fit no text
+        return "text_config" if "text_config" in cls.sub_configs_defaults else None
+    text = config.get_text_config(decoder=True)
+    for key in cls.sub_configs_defaults if text is not config else ():
+        part = getattr(config, key)
+        if part is text or (part and part.get_text_config(decoder=True) is text):
+            return key
+    return None
+
+
+def _also(cls, key):
+    """The other key under which the code finds the part, as in first releases."""
+    for other in LANGUAGE:
+        config = _made(cls, **{other: {"rope_theta": _SENTINEL}})
+        if config is not None and other not in cls.sub_configs_defaults:
+            made = getattr(config, key).to_dict().get("rope_parameters")
+            if str(_SENTINEL) in str(made):
+                return other
+    return None
+
+
+def _is_merged(cls, key, init):
+    """Whether the code fills up a part that is there."""
+    missing, empty = _made(cls), _made(cls, **{key: {}})
+    if not init or missing is None or empty is None:
+        return False
+    missing, empty = getattr(missing, key), getattr(empty, key)
+    plain = _made(type(empty))
+    return missing.to_dict() == empty.to_dict() != (plain and plain.to_dict())
+
+
+def _made(cls, **values):
+    """A configuration, or `None` where these values make none."""
+    with contextlib.suppress(Exception):
+        return cls(**values)
+    return None
+
+
+def _read(values):
+    """Those of the values that attnax reads, with nulls."""
+    wanted = STRUCTURE | TOP_LEVEL | {"model_type"}
+    out = {key: value for key, value in values.items() if key in wanted}
+    inner = {k: _read(v) for k, v in values.items() if isinstance(v, dict)}
+    return {k: v for k, v in inner.items() if v} | out
 
 
 # Names that code of rotary positions has, and those of anything with sine and cosine.

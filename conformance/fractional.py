@@ -22,10 +22,15 @@ from .skeletons import bounded, skeleton
 from .sources import source_of
 
 
-def refusal(config):
-    """A line of the table for a configuration that must be refused."""
+def refusal(config, *, without=None):
+    """A line of the table for a configuration that must be refused.
+
+    `without` is the key of a language model, whose rope would be meant.
+    """
+    raw = configs.as_dict(config)
+    raw.pop(without, None)
     try:
-        rope = rope_from_hf(configs.as_dict(config), seq_len=1)
+        rope = rope_from_hf(raw, seq_len=1)
     except ValueError as error:
         return NOT_APPLICABLE, str(error)
     return DISAGREED, f"must be refused, but is {rope}"
@@ -196,7 +201,7 @@ def musicflamingo():
     source = source_of("musicflamingo")
     config = configs.classes()["MusicFlamingoConfig"]()
     name = "MusicFlamingoRotaryEmbedding"
-    yield result(source, name, config, *refusal(config))
+    yield result(source, name, config, *refusal(config, without="text_config"))
     rotary = skeleton(getattr(source.module, name), config)
     steps, longest = torch.arange(13), config.max_position_embeddings
     times = torch.stack([steps * 0.04, 30 + steps * 0.04])

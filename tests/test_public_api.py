@@ -82,6 +82,7 @@ def test_nothing_private_leaks():
     assert exported(attnax.interop) == {
         "EmbeddingCheckpoint",
         "checkpoint_from_params",
+        "config_parts",
         "grid_sinusoid_options",
         "params_from_checkpoint",
         "resize_options",

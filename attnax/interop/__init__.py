@@ -1,10 +1,12 @@
 """Foreign configurations and checkpoints.
 
 `rope_from_hf` reads the rotary embedding of a model from its Hugging Face
-`config.json`. `params_from_checkpoint` reads the embeddings of its checkpoint, and
+`config.json`, and `config_parts` lists the parts of the model that have one.
+`params_from_checkpoint` reads the embeddings of its checkpoint, and
 `checkpoint_from_params` writes them.
 """
 
+from ._hf_rope import config_parts as config_parts
 from ._hf_rope import rope_from_hf as rope_from_hf
 from ._hf_rope import ropes_from_hf as ropes_from_hf
 from ._resize_options import resize_options as resize_options

@@ -8,7 +8,8 @@ from ._hf_families import FAMILIES, REFUSED, UNKNOWN
 from ._hf_family import Family
 from ._hf_keys import Keys
 from ._hf_layers import layer_types
-from ._hf_parts import find_part, part_error, tables
+from ._hf_part import find_part
+from ._hf_parts import part_error, tables
 from ._hf_remote import REMOTE
 from ._hf_vocabulary import ELSEWHERE, FOREIGN, RENAMED, SWITCHES, TOP_LEVEL
 
@@ -65,10 +66,10 @@ class Context:
         return replace(self, keys=self.keys.changed(**changes)) if changes else self
 
 
-def find(function, config, layout):
-    """The context of the one part of `config` that has rotary positions."""
-    path, model_type, part = find_part(function, config)
-    return _context(function, path, model_type, part, layout)
+def find(function, config, part, layout):
+    """The context of the part of `config` that is named, or of its language model."""
+    path, model_type, values = find_part(function, config, part)
+    return _context(function, path, model_type, values, layout)
 
 
 def _context(function, path, model_type, part, layout):

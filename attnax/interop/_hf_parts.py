@@ -1,15 +1,67 @@
-"""Which part of a config holds the rotary embedding."""
+"""The parts of a config that have rotary positions, and which is its language model."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
 
 from ._hf_families import FAMILIES, REFUSED, SAME_CODE
-from ._hf_vocabulary import FOREIGN, TOP_LEVEL
+from ._hf_vocabulary import FOREIGN, STRUCTURE, TOP_LEVEL
 
-# Any of these at its own level says that a composite config means itself.
+# Any of these at its own level says that a part has rotary positions.
 _OWN = ("rope_parameters", "rope_scaling", "rope_theta")
+# Dicts that are no parts.
+_NO_PARTS = frozenset((*_OWN, "attn", "attn_config", "per_layer_config"))
+# Where the language model stands, if the model around it is not known or its code has
+# renamed the key since the release.
+LANGUAGE = tuple(
+    """
+    text_config language_config llm_config llm_cfg lm_config language_model
+    thinker_config decoder_config decoder generator vlm_config
+    """.split()
+)
+_DEEPEST = 16
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a config, or the whole.
+
+    Attributes:
+        path: Keys from the whole config to it.
+        model_type: Whose code reads it, as far as it or the model around it says.
+        values: Its keys.
+        name: As `config_parts` lists it; empty for the whole.
+        rotary: Whether it has rotary positions, as far as is known.
+        held: Whether it stands in the config; otherwise the model's code fills it in.
+        problem: Why it cannot be read.
+    """
+
+    path: tuple[str, ...]
+    model_type: str | None
+    values: Mapping = field(repr=False, compare=False)
+    name: str = ""
+    rotary: bool = False
+    held: bool = True
+    problem: str = ""
+
+    @property
+    def known(self):
+        """Whether the model type is in the tables of rotary models."""
+        return self.model_type in FAMILIES or self.model_type in REFUSED
+
+    @property
+    def says(self):
+        """Whether its own level says something about rotary positions."""
+        return any(self.values.get(key) for key in _OWN)
+
+    def inner(self, key, model_type, values, held=True):
+        """The part under `key`."""
+        short = str(key).removesuffix("_config").removesuffix("_cfg") or str(key)
+        name = f"{self.name}.{short}" if self.name else short
+        held = held and self.held
+        return Part((*self.path, key), model_type, values, name, held=held)
 
 
 def part_error(function, path, message):
@@ -25,95 +77,134 @@ def tables():
     return json.loads(path.read_text())
 
 
-def find_part(function, config):
-    """`(path, model_type, part)` of the one part that has rotary positions."""
+def all_parts(function, config):
+    """`(parts, main)`: the parts with rotary positions, and what the config means.
+
+    That is the language model, or the whole; `None` where there are several parts and
+    none is the language model.
+    """
     if not isinstance(config, Mapping):
         raise ValueError(
             f"{function}: config is a {type(config).__name__}, but must be a dict as "
             "in config.json; pass config.to_dict()."
         )
-    model_type = _model_type(function, config)
-    found = list(_candidates(function, config, (), None))
-    if not found and model_type in tables()["sub_configs"]:
-        raise ValueError(
-            f"{function}: no part of the config of {model_type=} has rotary positions "
-            "that are known; if one has them, pass that part, with layout=."
-        )
-    found = found or [((), model_type, config)]
-    _check_above(function, config, found)
-    if len(found) > 1:
-        choices = ", ".join(
-            f"config{''.join(f'[{key!r}]' for key in path)} with {model_type=}"
-            for path, model_type, _ in found
-        )
-        raise ValueError(
-            f"{function}: several parts of the config have rotary positions; pass one "
-            f"of them itself, {choices}."
-        )
-    return found[0]
+    whole = Part((), model_type_of(function, config), config)
+    parts, main = _walk(function, whole)
+    return sorted(parts, key=lambda part: part != main), main
 
 
-def _candidates(function, config, path, pinned):
-    """`(path, model_type, part)` of every outermost part that has rotary positions."""
-    model_type = pinned or _model_type(function, config, path)
-    subs = tables()["sub_configs"].get(model_type, {})
-    own = any(config.get(key) for key in _OWN)
-    text = subs.get("text_config", {})
-    if model_type in FAMILIES or model_type in REFUSED:
-        yield path, model_type, config
-    elif own and text.get("flat"):  # of releases that knew no parts
-        part = config.get("text_config")
-        if isinstance(part, Mapping):  # what stands beside it, it repeats
-            yield (*path, "text_config"), text["model_type"], part
-        else:
-            yield path, text["model_type"], config
-    elif own and model_type not in tables()["sub_configs"]:
-        yield path, model_type, config
-    else:
-        parts = {key: {} for key in subs}
-        for key in subs:
-            if not isinstance(config.get(key, {}), Mapping | None):
-                message = f"{key}={config[key]!r} must be a dict or null"
-                raise part_error(function, path, message)
-        parts |= {k: v for k, v in config.items() if isinstance(v, Mapping)}
-        for key, part in parts.items():
-            sub = subs.get(key, {})
-            default = sub.get("model_type")
-            # Whatever such a part calls itself, the code takes one class.
-            named = _model_type(function, part, (*path, key))
-            fixed = default if sub.get("fixed") else named or default
-            if fixed is not None or any(part.get(k) for k in _OWN):
-                yield from _candidates(function, part, (*path, key), fixed)
-
-
-def _check_above(function, config, found):
-    """What stands above the parts that may be taken must not say something else."""
-    levels = {}
-    for path, _, part in found:
-        level = config
-        for depth, key in enumerate(path):
-            levels.setdefault(path[:depth], (level, []))[1].append((path, part))
-            level = level.get(key) or {}
-    for outer, (level, parts) in levels.items():
-        for key in (*sorted(TOP_LEVEL), *FOREIGN):
-            value = level.get(key)
-            if value is not None and all(part.get(key) != value for _, part in parts):
-                places = " or ".join(
-                    f"config{''.join(f'[{name!r}]' for name in path)}"
-                    for path, _ in parts
-                )
-                raise part_error(
-                    function,
-                    outer,
-                    f"the config holds {key}={value!r}, which the code of "
-                    f"model_type={level.get('model_type')!r} does not read, for it has "
-                    f"rotary positions in {places}; write it there or remove it",
-                )
-
-
-def _model_type(function, config, path=()):
-    """The model type whose code the config is for."""
-    model_type = config.get("model_type")
+def model_type_of(function, values, path=()):
+    """The model type whose code the values are for."""
+    model_type = values.get("model_type")
     if not isinstance(model_type, str | None):
         raise part_error(function, path, f"{model_type=} must be a name")
     return SAME_CODE.get(model_type, model_type) if model_type else model_type
+
+
+def _walk(function, part, around=None):
+    """`(parts, main)` of a part; `around` is what the model around it says of parts."""
+    if len(part.path) > _DEEPEST:
+        raise part_error(function, part.path[:3], "the config is nested too deeply")
+    specs = tables()["sub_configs"].get(part.model_type, {})
+    language = next((k for k, spec in specs.items() if spec.get("language")), None)
+    beside = part.model_type in REFUSED and _is_part(part.values, language)
+    own = not beside and (part.known or (part.says and not specs))
+    found = {}
+    for key in _keys_of_parts(function, part, specs, own):
+        child = _child(function, part, key, specs, around or {})
+        found[key] = _walk(function, child, specs or around)
+    here, main = [], None
+    if own:
+        main = replace(part, rotary=True)
+        here = [main]
+    elif (key := _key_of_language(part, language, specs)) is not None:
+        main = found[key][1]
+        if language not in (key, None):  # the code fills it in, for want of its key
+            del found[language]
+    elif language is not None:
+        main = _text_without_a_part(part, language, specs, found[language][1])
+        if main.path == part.path:  # and here too, but the keys are those of the whole
+            del found[language]
+            here = [] if main.problem else [main]
+    parts = [*here, *(each for inner, _ in found.values() for each in inner)]
+    return parts, part if main is None and not parts else main
+
+
+def _is_part(values, key):
+    return isinstance(values.get(key), Mapping)
+
+
+def _keys_of_parts(function, part, specs, own):
+    """Keys of the parts; those of a model that rotates itself if they say something."""
+    for key, spec in specs.items():
+        if not isinstance(part.values.get(key), Mapping | None):
+            message = f"{key}={part.values[key]!r} must be a dict or null"
+            raise part_error(function, part.path, message)
+        if part.values.get(key) is None and not spec.get("optional"):
+            yield key
+    for key, values in part.values.items():
+        if isinstance(values, Mapping) and key not in _NO_PARTS:
+            if not own or key in specs or any(values.get(name) for name in _OWN):
+                yield key
+
+
+def _key_of_language(part, language, specs):
+    """The key of the language model, as the code or as the release calls it."""
+    renamed = [key for key in LANGUAGE if key not in specs]
+    keys = [language, *renamed] if language else [] if specs else renamed
+    return next((key for key in keys if _is_part(part.values, key)), None)
+
+
+def _child(function, part, key, specs, around):
+    """The part under `key`, with the model type that its place gives it."""
+    values = part.values.get(key)
+    also = {spec["also"]: spec for spec in specs.values() if "also" in spec}
+    spec = specs.get(key, also.get(key, {}))
+    if values is None:
+        model_type, init = spec.get("model_type"), spec.get("init", {})
+        return part.inner(key, init.get("model_type", model_type), init, held=False)
+    named = None
+    if not spec.get("fixed"):  # else the code takes one class, whatever the name
+        named = model_type_of(function, values, (*part.path, key))
+        whole = tables()["sub_configs"].get(named, {})
+        if key in whole and not any(_is_part(values, name) for name in whole):
+            named = whole[key].get("model_type")  # a part by the name of the whole
+    default = spec.get("model_type") or around.get(key, {}).get("model_type")
+    if spec.get("merged"):
+        values = _filled(spec["init"], values)
+    return part.inner(key, named or default, values)
+
+
+def _filled(init, values):
+    """Values over those of the code, whose base a base among parameters displaces."""
+    given = values.get("rope_parameters")
+    if isinstance(given, Mapping) and given.get("rope_theta") is not None:
+        init = {key: value for key, value in init.items() if key != "rope_theta"}
+    return {**init, **values}
+
+
+def _text_without_a_part(part, language, specs, filled):
+    """The language model of a config that has no part for it.
+
+    Its keys stand at the level of the whole, as in first releases, or nowhere: then it
+    is `filled` in by the code. Keys that nobody would read are a problem.
+    """
+    known = [tables()["models"].get(s.get("model_type"), {}) for s in specs.values()]
+    names = {name for values in known for name in values.get("aliases", {}).values()}
+    names |= STRUCTURE | TOP_LEVEL | FOREIGN.keys()
+    said = [key for key in part.values if key in names and part.values[key] is not None]
+    if not said:
+        return filled
+    flat = part.inner(language, specs[language].get("model_type"), part.values)
+    flat = replace(flat, path=part.path, rotary=flat.known)
+    rope = any(part.values.get(key) is not None for key in TOP_LEVEL)
+    if rope or "vocab_size" in part.values:
+        return flat
+    others = [key for key in specs if key != language]
+    also = f", and those of {' or '.join(others)} into that" if others else ""
+    return replace(
+        flat,
+        problem=f"the config holds {said[0]}={part.values[said[0]]!r}, which the code "
+        f"of model_type={part.model_type!r} reads in its parts; write keys of the text "
+        f"into {language}{also}",
+    )

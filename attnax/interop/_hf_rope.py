@@ -9,11 +9,13 @@ from ..functional._rope import LAYOUTS
 from ._hf_layers import current_name
 from ._hf_methods import frequencies, rope_type
 from ._hf_models import check_all_read, find
+from ._hf_part import part_names
 
 
 def rope_from_hf(
     config: Mapping,
     *,
+    part: str | None = None,
     layer_type: str | None = None,
     seq_len: int | None = None,
     layout: str | None = None,
@@ -27,9 +29,9 @@ def rope_from_hf(
 
     Args:
         config: A dict as in `config.json`, of version 4 (`rope_theta`, `rope_scaling`)
-            or 5 (`rope_parameters`, nested by layer type where layers differ). Of a
-            model with parts, such as text and pictures, the part, unless one only has
-            rotary positions.
+            or 5 (`rope_parameters`, nested by layer type where layers differ).
+        part: Which part of a model of text and pictures, sound or speech, by its name
+            in `config_parts`; the language model if not given.
         layer_type: Which layers, where the config has parameters by layer type.
         seq_len: Length in tokens to make the rope for; methods whose frequencies depend
             on it (dynamic NTK, LongRoPE) ask for it, others do not read it.
@@ -43,9 +45,10 @@ def rope_from_hf(
 
     Raises:
         ValueError: If a key is missing, unknown, contradicts another or is out of its
-            range; if several parts, or several layer types with parameters of their
-            own, leave a choice; if a length is needed; if the model rotates by
-            something else than integer positions.
+            range; if the language model has no rotary positions and another part has
+            them; if several parts without a language model, or several layer types with
+            parameters of their own, leave a choice; if a length is needed; if the model
+            rotates by something else than integer positions.
 
     Example:
         >>> config = {"model_type": "llama", "head_dim": 128, "rope_theta": 500_000.0}
@@ -57,7 +60,7 @@ def rope_from_hf(
         model. https://github.com/huggingface/transformers
     """
     _check_arguments("rope_from_hf", layer_type, seq_len, layout)
-    context = find("rope_from_hf", config, layout)
+    context = find("rope_from_hf", config, part, layout)
     params = context.family.schema(context)
     chosen = _chosen(context, params, layer_type)
     if chosen is None:
@@ -76,12 +79,17 @@ def rope_from_hf(
 
 
 def ropes_from_hf(
-    config: Mapping, *, seq_len: int | None = None, layout: str | None = None
+    config: Mapping,
+    *,
+    part: str | None = None,
+    seq_len: int | None = None,
+    layout: str | None = None,
 ) -> list[Rope | None]:
     """The rotary embedding of every layer, from a model's `config.json` alone.
 
     Args:
         config: See `rope_from_hf`.
+        part: See `rope_from_hf`.
         seq_len: See `rope_from_hf`.
         layout: See `rope_from_hf`.
 
@@ -102,7 +110,7 @@ def ropes_from_hf(
         https://github.com/huggingface/transformers
     """
     _check_arguments("ropes_from_hf", None, seq_len, layout)
-    context = find("ropes_from_hf", config, layout)
+    context = find("ropes_from_hf", config, part, layout)
     if not context.layer_types:
         raise context.error(
             "num_hidden_layers is missing, and no default of "
@@ -119,6 +127,39 @@ def ropes_from_hf(
         rope = _rope(context, params[label], index, seq_len, layout)
         out.append(made.setdefault(rope, rope))
     return out
+
+
+def config_parts(config: Mapping) -> tuple[str, ...]:
+    """The names of the parts of a config that have rotary positions.
+
+    A name is that of the key without `_config`, with a dot between levels: `"text"`,
+    `"vision"`, `"thinker.text"`. A text whose keys stand at the level of the whole, as
+    in the first configs of Qwen2-VL, has its name too.
+
+    Args:
+        config: See `rope_from_hf`.
+
+    Returns:
+        The names that `rope_from_hf` and `ropes_from_hf` take as `part`, the language
+        model first, then in the order of the config. Empty for a model without parts,
+        and for parts that are not in the config, whatever the model's code fills in.
+
+    Raises:
+        ValueError: If the config is no dict, or a part of a known model is none.
+
+    Example:
+        >>> text, vision = {"model_type": "qwen3"}, {"model_type": "pixtral"}
+        >>> config = {"text_config": text, "vision_config": vision}
+        >>> config_parts({"model_type": "lighton_ocr", **config})
+        ('text', 'vision')
+        >>> config_parts({"model_type": "llama"})
+        ()
+
+    Reference:
+        Hugging Face transformers 5.23, the classes of each model.
+        https://github.com/huggingface/transformers
+    """
+    return part_names("config_parts", config)
 
 
 def _check_arguments(function, layer_type, seq_len, layout):
