@@ -143,6 +143,12 @@ class Rope:
                 parts.append(f"{name}={getattr(self, name)!r}")
         return f"Rope({', '.join(parts)})"
 
+    def __pdoc__(self, **options):
+        """As Equinox prints it, in a module: on one line too."""
+        from wadler_lindig import TextDoc  # the library that asks
+
+        return TextDoc(repr(self))
+
 
 class StackedRopes(NamedTuple):
     """Several ropes as arrays, to scan over: see `stack_ropes`.
@@ -158,7 +164,7 @@ class StackedRopes(NamedTuple):
     settings: Rope
 
 
-def stack_ropes(ropes: Sequence[Rope]) -> StackedRopes:
+def stack_ropes(ropes: Sequence[Rope | None]) -> StackedRopes:
     """Several ropes as arrays with a leading axis, for `scan` or `vmap` over layers.
 
     One element of it, as `scan` hands it to a step, goes where a `Rope` goes: into
@@ -166,40 +172,58 @@ def stack_ropes(ropes: Sequence[Rope]) -> StackedRopes:
     each step. Where few ropes serve many layers, make cos and sin of each once outside
     and select them by layer.
 
+    `None`, which `ropes_from_hf` gives for a layer without rotation, becomes a rope
+    that stands still: its cos is 1 and its sin 0 at every position.
+
     Args:
-        ropes: Records that differ in `inv_freq` and `attention_factor` only. At least
-            one.
+        ropes: Records that differ in `inv_freq` and `attention_factor` only, and `None`
+            for what stands still. At least one record.
 
     Returns:
         A pytree of the words and the factors. They are exact, and not for training:
         keep them out of what an optimizer or a cast sees.
 
     Raises:
-        ValueError: If there is no rope, or two differ in anything else.
+        ValueError: If there is no record, or two differ in anything else.
 
     Example:
         >>> ropes = [Rope(default_inv_freq(8, base)) for base in (1e4, 1e6)]
-        >>> stack_ropes(ropes).words.shape
-        (2, 2, 4)
+        >>> stack_ropes([*ropes, None]).words.shape
+        (3, 2, 4)
 
     Reference:
         Gemma 3, 2025, section 2: local and global layers of different bases.
         https://arxiv.org/abs/2503.19786
     """
     ropes = list(ropes)
-    if not ropes:
-        raise ValueError("stack_ropes: ropes=[] must hold at least one.")
-    common = [_without_frequencies(rope) for rope in ropes]
-    for rope, settings in zip(ropes, common, strict=True):
-        if settings != common[0]:
+    for rope in ropes:
+        if not isinstance(rope, Rope | None):
             raise ValueError(
-                f"stack_ropes: {rope} must differ from {ropes[0]} in inv_freq and "
+                f"stack_ropes: ropes hold a {type(rope).__name__}, but must hold "
+                "nothing but Ropes and None."
+            )
+    records = [rope for rope in dict.fromkeys(ropes) if rope is not None]
+    if not records:
+        raise ValueError(
+            f"stack_ropes: {ropes=} must hold at least one Rope, which says what "
+            "channels there are to turn."
+        )
+    common = _without_frequencies(records[0])
+    for rope in records:
+        if _without_frequencies(rope) != common:
+            raise ValueError(
+                f"stack_ropes: {rope} must differ from {records[0]} in inv_freq and "
                 "attention_factor only; make cos and sin of each outside the scan."
             )
+    # With frequencies of 0 and a factor of 1, `common` stands still.
+    ropes = [common if rope is None else rope for rope in ropes]
+    # Once for each rope: many layers share few, and words take long to make.
+    words = {rope: phase_words(np.array(rope.inv_freq)) for rope in {*ropes}}
+    factors = np.array([rope.attention_factor for rope in ropes], np.float32)
     return StackedRopes(
-        words=jnp.stack([phase_words(np.array(rope.inv_freq)) for rope in ropes]),
-        attention_factor=jnp.array([r.attention_factor for r in ropes], jnp.float32),
-        settings=common[0],
+        words=jnp.asarray(np.stack([words[rope] for rope in ropes])),
+        attention_factor=jnp.asarray(factors),
+        settings=common,
     )
 
 

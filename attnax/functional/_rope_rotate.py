@@ -73,10 +73,16 @@ def check_rotation(function, x, cos, sin):
         raise ValueError(f"{function}: {cos.shape=} must equal {sin.shape=}.")
     if x.ndim == 0 or cos.ndim == 0 or cos.shape[-1] == 0:
         raise ValueError(f"{function}: {x.shape=}, {cos.shape=} must have features.")
-    if jax.typeof(x).sharding.spec[-1] is not None:
+    check_features(function, x)
+
+
+def check_features(function, x, name="x"):
+    """The features of a head are not sharded."""
+    spec = jax.typeof(x).sharding.spec
+    if spec[-1] is not None:
         raise ValueError(
-            f"{function}: the features of x have {jax.typeof(x).sharding.spec=}, but "
-            "must not be sharded; shard the heads, or gather them with jax.reshard."
+            f"{function}: the features of {name} have {spec=}, but must not be "
+            "sharded; shard the heads, or gather them with jax.reshard."
         )
 
 

@@ -7,12 +7,22 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Real
 
+from .._bounds import int32_in_range, nan_where_invalid
 from ._rope import Rope, StackedRopes
-from ._rope_cos_sin import check_coordinates, cos_sin_of_words, make_cos_sin
+from ._rope_cos_sin import cos_sin_of_words, make_cos_sin
 from ._rope_kernel import rotate_pairs
-from ._rope_rotate import check_broadcast, check_rotation
+from ._rope_rotate import check_rotation
+from ._rotation_checks import (
+    check_heads,
+    check_rotated,
+    check_sequence,
+    rope_settings,
+    shape_of_positions,
+)
 
-_HEADS = ("after", "before", None)
+_FRACTIONAL = (
+    "for fractional positions use rotation with numerics='float32' and apply_rotation"
+)
 
 
 def rotation(
@@ -46,7 +56,9 @@ def rotation(
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
     fractional = "pass numerics='float32' for fractional positions"
-    return _cos_sin("rotation", rope, positions, fractional, numerics=numerics)
+    return cos_sin_of_rope(
+        "rotation", rope, positions, fractional=fractional, numerics=numerics
+    )
 
 
 def apply_rotation(
@@ -90,14 +102,17 @@ def apply_rotation(
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
     name = "apply_rotation"
-    settings = _settings(name, rope)
-    reads, writes = settings.reads, settings.writes
-    if inverse:
-        reads, writes = writes, reads
-        # They hold the attention factor once, and turning back divides by it.
-        scale = _inverse_square(rope.attention_factor)
-        cos, sin = cos * scale, sin * scale
-    return _apply(name, rope, x, cos, sin, heads, reads, writes, back=inverse)
+    settings = rope_settings(name, rope)
+    check_rotation(name, x, cos, sin)
+    check_heads(name, heads)
+    if cos.shape[-1] != settings.rotary_pairs:
+        raise ValueError(
+            f"{name}: {cos.shape=} must end in the {settings.rotary_pairs} pairs of "
+            "the rope; make it with rotation."
+        )
+    check_rotated(name, settings, x, heads)
+    check_sequence(name, f"{cos.shape=}", cos.shape[:-1], x, heads)
+    return _turned(rope, x, cos, sin, inverse, heads)
 
 
 def rotate(
@@ -135,12 +150,7 @@ def rotate(
     Reference:
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
-    fractional = (
-        "for fractional positions use rotation with numerics='float32' and "
-        "apply_rotation"
-    )
-    cos, sin = _cos_sin("rotate", rope, positions, fractional)
-    return apply_rotation(rope, x, cos, sin, inverse=inverse, heads=heads)
+    return rotate_heads("rotate", rope, x, positions, inverse=inverse, heads=heads)
 
 
 def rerotate(
@@ -179,30 +189,75 @@ def rerotate(
         Xiao et al., Efficient Streaming Language Models with Attention Sinks, 2023,
         section 3.2: positions within the cache. https://arxiv.org/abs/2309.17453
     """
-    settings = _settings("rerotate", rope)
+    name = "rerotate"
+    settings = rope_settings(name, rope)
+    check_rotated(name, settings, keys, heads, name="keys")
     if not isinstance(delta, jax.Array):
         delta = np.asarray(delta)
-    axes = settings.num_axes if settings.axis_of_pair is not None else 0
-    if axes and delta.shape[-1:] in ((), (1,)):
-        delta = jnp.broadcast_to(delta, (*delta.shape[:-1], axes))
-    fractional = "positions differ by integers"
-    cos, sin = _cos_sin(
-        "rerotate", _without_factor(rope), delta, fractional, argument="delta"
+    given = f"{delta.shape=}"
+    several = settings.axis_of_pair is not None
+    if several and delta.shape[-1:] in ((), (1,)):
+        delta = jnp.broadcast_to(delta, (*delta.shape[:-1], settings.num_axes))
+    shape = shape_of_positions(name, settings, delta, "delta") or (1,)
+    check_sequence(name, given, shape, keys, heads, name="keys", one_for_all=True)
+    cos, sin = cos_sin_of_rope(
+        name,
+        _without_factor(rope),
+        delta,
+        argument="delta",
+        fractional="positions differ by integers",
     )
-    if cos.ndim == 1:  # one difference for every position
-        cos, sin = cos[None], sin[None]
+    cos, sin = (t.reshape(*shape, settings.rotary_pairs) for t in (cos, sin))
     order = settings.writes
-    return _apply("rerotate", rope, keys, cos, sin, heads, order, order, spread=True)
+    return _apply(settings, keys, cos, sin, heads, order, order)
 
 
-def _cos_sin(
-    function, rope, positions, fractional, *, numerics="exact", argument="positions"
+def rotate_heads(
+    function,
+    rope,
+    x,
+    positions,
+    *,
+    inverse=False,
+    heads: str | None = "after",
+    end: int | None = None,
 ):
-    """Cos and sin of a record or of an element of a stack."""
-    settings = _settings(function, rope)
-    axes = settings.axis_of_pair
+    """`rotate` for any function, whose errors then carry its name.
+
+    With an `end` positions must lie in `[0, end)`.
+    """
+    settings = rope_settings(function, rope)
+    check_rotated(function, settings, x, heads)
+    shape = shape_of_positions(function, settings, positions)
+    check_sequence(function, f"{positions.shape=}", shape, x, heads)
+    cos, sin = cos_sin_of_rope(function, rope, positions, end=end)
+    return _turned(rope, x, cos, sin, inverse, heads)
+
+
+def cos_sin_of_rope(
+    function,
+    rope,
+    positions,
+    *,
+    numerics="exact",
+    argument="positions",
+    fractional=_FRACTIONAL,
+    end: int | None = None,
+):
+    """Cos and sin of a record or of an element of a stack, for any function.
+
+    With an `end` positions must lie in `[0, end)`. `fractional` is what errors say
+    about positions that are no integers.
+    """
+    settings = rope_settings(function, rope)
+    valid, axes = None, settings.axis_of_pair
+    shape_of_positions(function, settings, positions, argument)
+    if end is not None:
+        positions, valid = int32_in_range(function, argument, positions, 0, end)
+        if valid is not None and axes is not None:
+            valid = valid.all(-1)
     if isinstance(rope, Rope):
-        return make_cos_sin(
+        cos, sin = make_cos_sin(
             function,
             positions,
             np.array(rope.inv_freq),
@@ -213,39 +268,30 @@ def _cos_sin(
             argument=argument,
             fractional=fractional,
         )
-    if numerics != "exact":
+    elif numerics != "exact":
         raise ValueError(f"{function}: {numerics=} must be 'exact' for stacked ropes.")
-    if axes is not None:
-        check_coordinates(function, argument, positions.shape, settings.num_axes)
-    cos, sin = cos_sin_of_words(
-        function, positions, rope.words, axes, argument=argument
-    )
-    return cos * rope.attention_factor, sin * rope.attention_factor
-
-
-def _settings(function, rope):
-    if isinstance(rope, Rope):
-        return rope
-    if not isinstance(rope, StackedRopes):
-        raise ValueError(
-            f"{function}: rope is a {type(rope).__name__}, but must be a Rope, or an "
-            "element of stack_ropes."
+    else:
+        cos, sin = cos_sin_of_words(
+            function, positions, rope.words, axes, argument=argument
         )
-    if rope.words.ndim != 2:
-        raise ValueError(
-            f"{function}: {rope.words.shape=} must be that of one rope, (2, pairs); "
-            "scan over the stack, or select with jax.tree.map(lambda t: t[i], stack)."
-        )
-    return rope.settings
+        cos, sin = (t * rope.attention_factor for t in (cos, sin))
+    return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
 
 
-def _apply(
-    function, rope, x, cos, sin, heads, reads, writes, *, back=False, spread=False
-):
+def _turned(rope, x, cos, sin, inverse, heads):
+    """`x` rotated by cos and sin that fit, or turned back."""
+    settings = rope_settings("apply_rotation", rope)
+    reads, writes = settings.reads, settings.writes
+    if inverse:
+        reads, writes = writes, reads
+        # They hold the attention factor once, and turning back divides by it.
+        scale = _inverse_square(rope.attention_factor)
+        cos, sin = cos * scale, sin * scale
+    return _apply(settings, x, cos, sin, heads, reads, writes, back=inverse)
+
+
+def _apply(settings, x, cos, sin, heads, reads, writes, *, back=False):
     """Inserts the head axis, finds the channels and rotates them."""
-    settings = _settings(function, rope)
-    check_rotation(function, x, cos, sin)
-    _check_shapes(function, settings, x, cos, heads, spread)
     if heads is not None:
         axis = -2 if heads == "after" else -3
         cos, sin = (jnp.expand_dims(t, axis) for t in (cos, sin))
@@ -272,42 +318,6 @@ def _rotate_blocks(x, cos, sin, settings, start, back):
     if rotated.shape == x.shape:
         return rotated
     return jnp.concatenate([x[..., :start], rotated, x[..., stop:]], axis=-1)
-
-
-def _check_shapes(function, settings, x, cos, heads, spread):
-    if heads not in _HEADS:
-        raise ValueError(f"{function}: {heads=} must be one of {_HEADS}.")
-    if cos.shape[-1] != settings.rotary_pairs:
-        raise ValueError(
-            f"{function}: {cos.shape=} must end in the {settings.rotary_pairs} pairs "
-            "of the rope; make it with rotation."
-        )
-    start = settings.start(x.shape[-1])
-    if start < 0 or start + settings.rotary_dim > x.shape[-1]:
-        raise ValueError(
-            f"{function}: {x.shape=} must end in a head that holds the "
-            f"{settings.rotary_dim} channels that rotate, with "
-            f"rotary_slice={settings.rotary_slice!r}."
-        )
-    axes = {"after": -3, "before": -2, None: -2}
-    if x.ndim < (3 if heads else 2) or cos.ndim < 2:
-        raise ValueError(
-            f"{function}: {x.shape=} and {cos.shape=} must have a sequence axis, and x "
-            f"a head axis unless heads=None, for {heads=}."
-        )
-    seq_len = x.shape[axes[heads]]
-    if cos.shape[-2] != seq_len and not (spread and cos.shape[-2] == 1):
-        raise ValueError(
-            f"{function}: {cos.shape=} holds {cos.shape[-2]} positions, but {x.shape=} "
-            f"has a sequence of {seq_len} for {heads=}."
-        )
-    batch = x.shape[: -3 if heads else -2]
-    check_broadcast(
-        f"{function}: {cos.shape=} must broadcast to the batch axes {batch} of "
-        f"{x.shape=} for {heads=}.",
-        cos.shape[:-2],
-        batch,
-    )
 
 
 def _inverse_square(factor):

@@ -8,10 +8,20 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
+from .._bounds import is_integer, positive_integer
+from .._dtypes import float_dtype
+from ..functional._rope_frequencies import geometric
+from ..functional._rotation import cos_sin_of_rope, rotate_heads
+from ..functional._rotation_checks import check_heads, check_rotated, sequence_axis
+
+_NAME = "RotaryEmbedding"
 
 
 class RotaryEmbedding(eqx.Module):
-    """Rotary positions, see `attnax.functional.apply_rope`. It has no leaves.
+    """Rotary positions, see `attnax.functional.rotate`. It has no leaves.
+
+    `RotaryEmbedding.from_rope` holds any `Rope`: scaled frequencies, several axes, what
+    `attnax.interop.rope_from_hf` returns.
 
     Args:
         head_dim: Features of a head. Positive and even, unless `rotary_dim` is given.
@@ -21,6 +31,14 @@ class RotaryEmbedding(eqx.Module):
         rotary_dim: Features of a head that rotate, the leading ones; `None` is all.
             Positive and even.
         layout: `"half"` or `"interleaved"`, see `attnax.functional.apply_rope`.
+        heads: Where the head axis of what is rotated stands: `"after"` the sequence,
+            `"before"` it, or `None`: nowhere.
+
+    Attributes:
+        rope: The record by which it rotates.
+        head_dim: Features of a head; `None` is any that hold the channels of `rope`.
+        max_positions: Bound of the positions; `None` is none.
+        base: Base of the frequencies; `None` if it was made of a record.
 
     Raises:
         ValueError: If `head_dim` is odd or another setting breaks its rule.
@@ -34,12 +52,12 @@ class RotaryEmbedding(eqx.Module):
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
 
-    head_dim: int = eqx.field(static=True)
-    max_positions: int = eqx.field(static=True)
-    base: float = eqx.field(static=True)
+    rope: F.Rope = eqx.field(static=True)
+    head_dim: int | None = eqx.field(static=True)
+    max_positions: int | None = eqx.field(static=True)
+    base: float | None = eqx.field(static=True)
     dtype: np.dtype = eqx.field(static=True)
-    rotary_dim: int = eqx.field(static=True)
-    layout: str = eqx.field(static=True)
+    heads: str | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -50,73 +68,170 @@ class RotaryEmbedding(eqx.Module):
         dtype: DTypeLike = jnp.float32,
         rotary_dim: int | None = None,
         layout: str = "half",
+        heads: str | None = "after",
     ):
-        self.head_dim = head_dim
-        self.max_positions = max_positions
+        self.rope = _plain_rope(head_dim, base, rotary_dim, layout)
+        self.head_dim = int(head_dim)
+        self.max_positions = positive_integer(_NAME, "max_positions", max_positions)
         self.base = base
-        self.dtype = np.dtype(dtype)
-        self.rotary_dim = head_dim if rotary_dim is None else rotary_dim
-        self.layout = layout
+        self.dtype = float_dtype(_NAME, "dtype", dtype)
+        self.heads = heads
+
+    @classmethod
+    def from_rope(
+        cls,
+        rope: F.Rope,
+        *,
+        max_positions: int | None = None,
+        heads: str | None = "after",
+    ) -> "RotaryEmbedding":
+        """A module that rotates by a record: `attnax.functional.rotate` with these.
+
+        It has no leaves either, and takes heads of any width that hold the channels of
+        the record.
+
+        Args:
+            rope: A record, as `attnax.interop.rope_from_hf` returns it. No element of
+                `stack_ropes`: its arrays would be leaves to train.
+            max_positions: Positions, each coordinate of them, must lie in
+                `[0, max_positions)`. `None` is no bound: every int32.
+            heads: Where the head axis of what is rotated stands, see the class.
+
+        Returns:
+            A `RotaryEmbedding`. `cos_sin_for_positions` returns float32, times the
+            attention factor of the record.
+
+        Raises:
+            ValueError: If `rope` is no `Rope` or another argument breaks its rule.
+
+        Example:
+            >>> rope = Rope(default_inv_freq(8), axis_of_pair=(0, 0, 1, 1))
+            >>> rotary = RotaryEmbedding.from_rope(rope, heads="before")
+            >>> grid = positions_from_grid((2, 3))
+            >>> rotary(jnp.ones((4, 6, 8)), grid).shape
+            (4, 6, 8)
+
+        Reference:
+            Su et al., RoFormer, 2021, section 3.2.2. https://arxiv.org/abs/2104.09864
+        """
+        name = f"{_NAME}.from_rope"
+        if not isinstance(rope, F.Rope):
+            raise ValueError(
+                f"{name}: rope is a {type(rope).__name__}, but must be a Rope; a layer "
+                "without one needs no module, and elements of stack_ropes go into "
+                "attnax.functional.rotate."
+            )
+        if max_positions is not None:
+            max_positions = positive_integer(name, "max_positions", max_positions)
+        fields = {
+            "rope": rope,
+            "head_dim": None,
+            "max_positions": max_positions,
+            "base": None,
+            "dtype": np.dtype(np.float32),
+            "heads": heads,
+        }
+        # Past `__init__`, whose settings a record does not have.
+        module = object.__new__(cls)
+        for field, value in fields.items():
+            object.__setattr__(module, field, value)
+        module.__check_init__()
+        return module
 
     def __check_init__(self):
-        name = "head_dim" if self.rotary_dim == self.head_dim else "rotary_dim"
-        if self.rotary_dim <= 0 or self.rotary_dim % 2 != 0:
-            raise ValueError(
-                f"RotaryEmbedding: {name}={self.rotary_dim} must be positive and even."
-            )
-        if self.rotary_dim > self.head_dim:
-            raise ValueError(
-                f"RotaryEmbedding: rotary_dim={self.rotary_dim} must be at most "
-                f"head_dim={self.head_dim}."
-            )
-        if self.max_positions <= 0:
-            raise ValueError(
-                f"RotaryEmbedding: max_positions={self.max_positions} must be positive."
-            )
-        # The functions' own rules, without a computation.
-        x = jax.ShapeDtypeStruct((1, 1, self.head_dim), jnp.float32)
-        jax.eval_shape(self.__call__, x)
-        jax.eval_shape(self.cos_sin_for_positions, jnp.zeros((1,), jnp.int32))
+        check_heads(_NAME, self.heads)
+
+    @property
+    def rotary_dim(self) -> int:
+        """Features of a head that rotate."""
+        return self.rope.rotary_dim
+
+    @property
+    def layout(self) -> str:
+        """Which features form a pair, see `attnax.functional.Rope`."""
+        return self.rope.layout
 
     def cos_sin_for_positions(
         self,
         position_ids: Integer[Array | np.ndarray, "*positions"],
         *,
         out_dtype: DTypeLike | None = None,
-    ) -> tuple[
-        Float[Array, "*positions rotary_pairs"], Float[Array, "*positions rotary_pairs"]
-    ]:
-        """`(cos, sin)` of positions, in `out_dtype` or else the module's `dtype`."""
-        return F.rope_cos_sin_from_positions(
+    ) -> tuple[Float[Array, "... rotary_pairs"], Float[Array, "... rotary_pairs"]]:
+        """`(cos, sin)` of positions, in `out_dtype` or else the module's `dtype`.
+
+        Of any shape; for a record of several axes with a last axis of coordinates.
+        """
+        name = f"{_NAME}.cos_sin_for_positions"
+        dtype = self.dtype
+        if out_dtype is not None:
+            dtype = float_dtype(name, "out_dtype", out_dtype)
+        cos, sin = cos_sin_of_rope(
+            name,
+            self.rope,
             position_ids,
-            self.rotary_dim,
-            self.base,
-            self.max_positions,
-            self.dtype if out_dtype is None else out_dtype,
+            argument="position_ids",
+            end=self.max_positions,
         )
+        return cos.astype(dtype), sin.astype(dtype)
 
     @jax.named_scope("attnax.nn.RotaryEmbedding")
     def __call__(
         self,
-        x: Float[Array, "*batch seq_len num_heads head_dim"],
-        positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+        x: Float[Array, "*batch head_dim"],
+        positions: Integer[Array | np.ndarray, "*positions"] | None = None,
         *,
         key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "*batch seq_len num_heads head_dim"]:
-        """Rotates `x` by `positions`, by default `0 ... seq_len - 1`."""
-        if x.ndim < 3 or x.shape[-1] != self.head_dim:
+    ) -> Float[Array, "*batch head_dim"]:
+        """Rotates `x` by `positions`, by default `0 ... seq_len - 1`.
+
+        `x` is `(*batch, seq_len, num_heads, head_dim)`, or as `heads` says; `positions`
+        are `(*batch, seq_len)`, one for each token, and batch axes broadcast. For a
+        record of several axes they have a last axis of coordinates and no default.
+        """
+        if self.head_dim is not None and x.shape[-1:] != (self.head_dim,):
             raise ValueError(
-                f"RotaryEmbedding: {x.shape=} must be (..., seq_len, num_heads, "
-                f"head_dim={self.head_dim})."
+                f"{_NAME}: {x.shape=} must end in head_dim={self.head_dim}."
             )
+        check_rotated(_NAME, self.rope, x, self.heads)
+        end = self.max_positions
         if positions is None:
-            seq_len = x.shape[-3]
-            if seq_len > self.max_positions:
-                raise ValueError(
-                    f"RotaryEmbedding: {seq_len=} must be at most "
-                    f"max_positions={self.max_positions}."
-                )
+            seq_len = x.shape[sequence_axis(self.heads)]
+            self._check_default(seq_len)
             positions = jnp.arange(seq_len, dtype=jnp.int32)
-        cos, sin = self.cos_sin_for_positions(positions, out_dtype=jnp.float32)
-        cos, sin = cos[..., None, :], sin[..., None, :]
-        return F.apply_rope(x, cos, sin, layout=self.layout)
+            if isinstance(seq_len, int):  # and so within the bound
+                end = None
+        return rotate_heads(_NAME, self.rope, x, positions, heads=self.heads, end=end)
+
+    def _check_default(self, seq_len):
+        """The positions `0 ... seq_len - 1` are what the record and the bound admit."""
+        if self.rope.axis_of_pair is not None:
+            raise ValueError(
+                f"{_NAME}: positions must be given for a rope of axis_of_pair, with "
+                f"{self.rope.num_axes} coordinates each; on text they are equal."
+            )
+        # A symbolic size has no bound that is known.
+        end = self.max_positions
+        if end is not None and isinstance(seq_len, int) and seq_len > end:
+            raise ValueError(
+                f"{_NAME}: {seq_len=} must be at most max_positions={end}."
+            )
+
+
+def _plain_rope(head_dim, base, rotary_dim, layout):
+    """The record of the settings of a `RotaryEmbedding`; errors name these."""
+    for name, size in (("head_dim", head_dim), ("rotary_dim", rotary_dim)):
+        if size is not None and not is_integer(size):
+            raise ValueError(f"{_NAME}: {name}={size!r} must be an integer.")
+    name, size = "head_dim", head_dim
+    if rotary_dim is not None:
+        name, size = "rotary_dim", rotary_dim
+    if size <= 0 or size % 2 != 0:
+        raise ValueError(f"{_NAME}: {name}={size} must be positive and even.")
+    if size > head_dim:
+        raise ValueError(f"{_NAME}: {rotary_dim=} must be at most {head_dim=}.")
+    if layout not in ("half", "interleaved"):
+        raise ValueError(f"{_NAME}: {layout=} must be 'half' or 'interleaved'.")
+    inv_freq = geometric(_NAME, int(size), base)
+    if inv_freq.max() >= 2.0**64:
+        raise ValueError(f"{_NAME}: {base=} must give frequencies below 2**64.")
+    return F.Rope(inv_freq, layout)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
+from .._bounds import positive_integer
 
 
 class PositionalEncoding(eqx.Module):
@@ -16,7 +17,7 @@ class PositionalEncoding(eqx.Module):
         d_model: Width of the tokens. Positive.
 
     Raises:
-        ValueError: If a size is not positive.
+        ValueError: If a size is not a positive integer.
 
     Example:
         >>> PositionalEncoding(max_len=16, d_model=4)(jnp.zeros((2, 5, 4))).shape
@@ -32,9 +33,7 @@ class PositionalEncoding(eqx.Module):
 
     def __check_init__(self):
         for name in ("max_len", "d_model"):
-            size = getattr(self, name)
-            if size <= 0:
-                raise ValueError(f"PositionalEncoding: {name}={size} must be positive.")
+            positive_integer("PositionalEncoding", name, getattr(self, name))
 
     @jax.named_scope("attnax.nn.PositionalEncoding")
     def __call__(

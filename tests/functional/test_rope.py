@@ -2,6 +2,7 @@ import copy
 import dataclasses
 import functools
 import pickle
+import re
 
 import equinox as eqx
 import host
@@ -10,10 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import assert_close, assert_same_bits, refused
+from helpers import assert_close, assert_same_bits, refused, slow
 from jax import lax
 
 import attnax.functional as F
+from attnax.functional._rope_phase import phase_words
+from attnax.interop import ropes_from_hf
 
 PLAIN = F.default_inv_freq(8)
 # One of each kind of setting, and what a readable record says of it.
@@ -309,6 +312,78 @@ def test_a_stack_of_several_axes_blocks_and_layouts():
             assert_same_bits(actual, F.rotate(rope, X, POSITIONS))
 
 
+@pytest.mark.parametrize(
+    "change",
+    (
+        {"axis_of_pair": None, "num_axes": None},
+        *slow({"num_blocks": 2, "rotary_slice": 2}, {"layout": "interleaved"}),
+    ),
+    ids=str,
+)
+def test_none_in_a_stack_stands_still(change):
+    """At every position, with whatever factor and bits the others have."""
+    rope = F.Rope(**{**BASE, **change, "attention_factor": 1.25})
+    stack = F.stack_ropes([None, rope, None])
+    far = np.array([0, 1, 2**24 + 1, 2**31 - 1, -(2**31)], np.int32)
+    positions = far if rope.axis_of_pair is None else np.stack([far, far[::-1]], -1)
+    x = X.astype(jnp.bfloat16)
+
+    @jax.jit
+    def function(stack):
+        def step(carry, rope):
+            cos, sin = F.rotation(rope, positions)
+            back = F.rotate(rope, x, positions, inverse=True)
+            applied = F.apply_rotation(rope, x, cos, sin)
+            rotated = F.rotate(rope, x, positions)
+            again = F.rerotate(rope, x, positions)
+            return carry, (cos, sin, back, applied, rotated, again)
+
+        return lax.scan(step, None, stack)[1]
+
+    cos, sin, *rotated = map(np.asarray, function(stack))
+    for still in (0, 2):
+        assert_same_bits(cos[still], np.ones_like(cos[still]))
+        np.testing.assert_array_equal(sin[still], 0.0)
+        for actual in rotated:
+            assert_same_bits(actual[still], x)
+    assert_same_bits(rotated[2][1], np.asarray(F.rotate(rope, x, positions)))
+    for actual in rotated:
+        assert not np.array_equal(actual[1], x)
+
+
+def test_a_layer_without_a_rope_in_a_stack_of_a_released_model():
+    """SmolLM3 rotates in three layers of four."""
+    config = {
+        "model_type": "smollm3",
+        "hidden_size": 16,
+        "num_attention_heads": 2,
+        "num_hidden_layers": 4,
+        "rope_theta": 5e6,
+        "no_rope_layers": [1, 1, 1, 0],
+    }
+    ropes = ropes_from_hf(config)
+    assert [rope is None for rope in ropes] == [False, False, False, True]
+    step = lambda x, rope: (F.rotate(rope, x, FLAT), None)
+    actual, _ = jax.jit(lambda x, stack: lax.scan(step, x, stack))(
+        X, F.stack_ropes(ropes)
+    )
+    expected = np.asarray(X)
+    for rope in ropes[:3]:
+        expected = np.asarray(jax.jit(F.rotate)(rope, expected, FLAT))
+    assert_same_bits(actual, expected)
+
+
+def test_words_are_made_once_for_each_rope_of_a_stack(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        "attnax.functional._rope.phase_words",
+        lambda inv_freq: made.append(inv_freq) or phase_words(inv_freq),
+    )
+    stack = F.stack_ropes([LAYERS[0], None, LAYERS[1]] * 100)
+    assert len(made) == 3
+    assert_same_bits(stack.words[::3], np.stack([STACK.words[0]] * 100))
+
+
 def test_what_a_stack_holds():
     assert isinstance(STACK, F.StackedRopes)
     assert STACK.words.shape == (3, 2, 4)
@@ -382,8 +457,12 @@ def test_the_first_channel_is_where_the_leading_ones_begin():
 
 @pytest.mark.errors
 def test_stacks_are_checked():
-    with pytest.raises(ValueError, match=r"ropes=\[\] must hold at least one"):
-        F.stack_ropes([])
+    for ropes in ([], [None, None]):
+        message = f"stack_ropes: ropes={ropes} must hold at least one Rope, which"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            F.stack_ropes(ropes)
+    with refused("^stack_ropes: ropes hold a ndarray, but must hold nothing but Ropes"):
+        F.stack_ropes([F.Rope(**BASE), np.ones(4)])
     for change in (
         {"layout": "interleaved"},
         {"axis_of_pair": (0, 1, 0, 1)},

@@ -576,38 +576,74 @@ def test_cos_and_sin_must_be_those_of_the_rope():
 
 @pytest.mark.errors
 @pytest.mark.parametrize(
-    "shape, heads", (((5, 8), "after"), ((5, 8), "before"), ((8,), None))
+    "shape, heads, axes",
+    (
+        ((5, 8), "after", "seq_len, num_heads, head_dim"),
+        ((5, 8), "before", "num_heads, seq_len, head_dim"),
+        ((8,), None, "seq_len, head_dim"),
+    ),
 )
-def test_x_must_have_a_sequence_and_heads(shape, heads):
-    match = rf"x.shape=\({str(shape)[1:-1]}\) .* must have a sequence axis"
-    with pytest.raises(ValueError, match=match):
-        F.rotate(ROPE, host.ones(shape), host.arange(5), heads=heads)
+def test_x_must_have_a_sequence_and_heads(shape, heads, axes):
+    of_x = rf"shape=\({str(shape)[1:-1]}\) must be \(\*batch, {axes}\) for heads="
+    x, cos = host.ones(shape), host.ones((5, 4))
+    with pytest.raises(ValueError, match=f"^rotate: x.{of_x}"):
+        F.rotate(ROPE, x, host.arange(5), heads=heads)
+    with pytest.raises(ValueError, match=f"^rerotate: keys.{of_x}"):
+        F.rerotate(ROPE, x, 3, heads=heads)
+    with pytest.raises(ValueError, match=f"^apply_rotation: x.{of_x}"):
+        F.apply_rotation(ROPE, x, cos, cos, heads=heads)
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("heads, seq_len", (("after", 5), ("before", 3), (None, 3)))
 def test_positions_must_be_as_many_as_the_sequence(heads, seq_len):
+    """Errors speak of what came in: positions, cos, or a difference of positions."""
     x = host.ones((2, 5, 3, 8))
-    for count in (1, 4):
-        match = rf"cos.shape=\({count}, 4\) holds {count} positions, but .* {seq_len} f"
-        with pytest.raises(ValueError, match=match):
+    tail = rf".shape=\(2, 5, 3, 8\) has a sequence of {seq_len} for heads={heads!r}"
+    for count, held, way_out in (
+        (
+            1,
+            "1 position",
+            r"; to count from it on, pass it plus jnp.arange\(seq_len\).",
+        ),
+        (4, "4 positions", "."),
+    ):
+        of_x = f"holds {held}, but x{tail}{way_out}$"
+        cos = host.ones((count, 4))
+        with pytest.raises(ValueError, match=rf"^rotate: .*shape=\({count},\) {of_x}"):
             F.rotate(ROPE, x, host.arange(count), heads=heads)
-    with pytest.raises(ValueError, match="holds 4 positions, but"):
+        match = rf"^apply_rotation: cos.shape=\({count}, 4\) {of_x}"
+        with pytest.raises(ValueError, match=match):
+            F.apply_rotation(ROPE, x, cos, cos, heads=heads)
+    match = rf"^rerotate: delta.shape=\(4,\) holds 4 positions, but keys{tail}"
+    with pytest.raises(ValueError, match=match):
         F.rerotate(ROPE, x, host.arange(4), heads=heads)
+    with pytest.raises(ValueError, match=r"positions.shape=\(\) must have a sequence"):
+        F.rotate(ROPE, x, host.asarray(3), heads=heads)
+
+
+@pytest.mark.errors
+def test_heads_on_the_other_side_are_told():
+    x = host.ones((2, 5, 3, 8))
+    for count, heads, other in ((3, "after", "before"), (5, "before", "after")):
+        match = f"heads='{heads}'; if the heads stand {other} the sequence, say heads="
+        with pytest.raises(ValueError, match=f"{match}'{other}'"):
+            F.rotate(ROPE, x, host.arange(count), heads=heads)
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("batch", ((3,), (2, 2), (1, 2)))
 def test_positions_never_enlarge_x(batch):
     positions = host.zeros((*batch, 5), jnp.int32)
-    match = rf"cos.shape=\({', '.join(map(str, (*batch, 5, 4)))}\) must broadcast to"
+    shape = rf"\({', '.join(map(str, (*batch, 5)))}\)"
+    match = rf"positions.shape={shape} must broadcast to the batch axes \(2,\) of x"
     with pytest.raises(ValueError, match=match):
         F.rotate(ROPE, host.ones((2, 5, 3, 8)), positions)
 
 
 @pytest.mark.errors
 def test_coordinates_for_a_rope_of_one_axis_are_refused():
-    match = r"cos.shape=\(5, 3, 4\) holds 3 positions"
+    match = r"positions.shape=\(5, 3\) holds 3 positions"
     with pytest.raises(ValueError, match=match):
         F.rotate(ROPE, host.ones((2, 5, 3, 8)), host.zeros((5, 3), jnp.int32))
 

@@ -279,8 +279,14 @@ def test_settings_are_checked_when_built():
         (lambda: token(stddev=-1.0), "stddev=-1.0 must not be negative"),
         (lambda: learned(num_positions=0), "num_positions=0 must be positive"),
         (lambda: learned(init_std=-1.0), "init_std=-1.0 must not be negative"),
-        (lambda: attnax.PositionalEncoding(0, 8), "max_len=0 must be positive"),
-        (lambda: attnax.PositionalEncoding(8, 0), "d_model=0 must be positive"),
+        (
+            lambda: attnax.PositionalEncoding(0, 8),
+            "max_len=0 must be a positive integer",
+        ),
+        (
+            lambda: attnax.PositionalEncoding(8, 0),
+            "d_model=0 must be a positive integer",
+        ),
         (
             lambda: patch(image_size=(4, 7)),
             r"image_size=\(4, 7\) must be a multiple of patch_size=\(2, 3\)",
