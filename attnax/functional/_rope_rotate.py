@@ -17,6 +17,14 @@ def apply_rope(
 ) -> Float[Array, "*batch head_dim"]:
     """Rotates pairs of features: `(a cos - b sin, a sin + b cos)`.
 
+    The axes of `cos` and `sin` line up with the last ones of `x`, as NumPy broadcasts:
+    which one is the sequence is not known here. Straight from `rope_cos_sin`, without a
+    head axis, they line up with the heads of `(..., seq_len, num_heads, head_dim)`;
+    that is an error unless there are as many heads as tokens, and then the wrong
+    result. It is not refused, for the same shapes are right where heads stand before
+    the sequence. `rotate` and `apply_rotation` know the sequence, and insert the head
+    axis themselves.
+
     Args:
         x: Queries or keys. The last axis holds `head_dim` features.
         cos: Cosines, `rotary_pairs` on the last axis; the axes before it broadcast
@@ -56,7 +64,8 @@ def apply_rope(
         )
     check_broadcast(
         f"apply_rope: {cos.shape=} must broadcast to {x.shape=}, last axes aside; "
-        "insert the head axis with cos[..., None, :].",
+        "insert the head axis with cos[..., None, :], or use apply_rotation, which "
+        "does.",
         cos.shape[:-1],
         x.shape[:-1],
     )

@@ -320,6 +320,27 @@ def test_cos_never_enlarges_x(shape):
         F.apply_rope(x, cos, cos)
 
 
+def test_cos_without_a_head_axis_stands_for_heads_before_the_sequence():
+    """NumPy's rule, at every length: as many heads as tokens make no exception."""
+    rope = F.Rope(F.default_inv_freq(6))
+    x = host.asarray(normal((2, 4, 4, 6)))
+    cos, sin = F.rotation(rope, np.arange(4))
+    before = F.apply_rotation(rope, x, cos, sin, heads="before")
+    after = F.apply_rotation(rope, x, cos, sin, heads="after")
+    assert_same_bits(F.apply_rope(x, cos, sin), np.asarray(before))
+    assert_same_bits(F.apply_rope(x, cos[:, None], sin[:, None]), np.asarray(after))
+    assert not np.array_equal(before, after)
+
+
+@pytest.mark.errors
+def test_cos_without_a_head_axis_is_refused_where_it_does_not_fit():
+    x, cos = host.ones((2, 5, 3, 6)), host.ones((5, 3))
+    with pytest.raises(
+        ValueError, match=r"insert the head axis .*, or use apply_rotat"
+    ):
+        F.apply_rope(x, cos, cos)
+
+
 @pytest.mark.errors
 def test_cos_and_sin_must_be_alike():
     with pytest.raises(
