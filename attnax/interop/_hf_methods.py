@@ -101,7 +101,7 @@ def longrope_factors(context, params, rotary_dim, seq_len):
     original = params.integer(context, "original_max_position_embeddings")
     lists = {}
     for name in ("short_factor", "long_factor"):
-        lists[name] = params.require(context, name)
+        lists[name] = [float(factor) for factor in params.require(context, name)]
         if len(lists[name]) != rotary_dim // 2:
             raise context.error(
                 f"{params.where}[{name!r}] holds {len(lists[name])} numbers, but the "

@@ -182,13 +182,13 @@ def _chosen(context, params, layer_type):
     nested = None not in params
     labels = [family.label(name) if nested else None for name in types]
     if layer_type is None:
-        if len(params) != 1:
+        label, *others = params
+        if any(not _are_same(params[label], params[other]) for other in others):
             raise context.error(
                 f"model_type={context.model_type!r} has rotary parameters by layer "
                 f"type; pass layer_type, one of {sorted(params)}"
             )
-        label = next(iter(params))
-        return label, [i for i, on in enumerate(rotates) if on and labels[i] == label]
+        return label, [i for i, on in enumerate(rotates) if on and labels[i] in params]
     layer_type = current_name(layer_type)
     if nested and layer_type in params:
         return layer_type, [i for i, label in enumerate(labels) if label == layer_type]
@@ -202,6 +202,11 @@ def _chosen(context, params, layer_type):
             f"some layers of {layer_type=} rotate and others do not; use ropes_from_hf"
         )
     return (labels[indices[0]], indices) if True in on else None
+
+
+def _are_same(one, other):
+    """Whether two layer types have the same parameters, so that there is no choice."""
+    return one is not None and other is not None and one.values == other.values
 
 
 def _rope(context, params, index, seq_len, layout):
