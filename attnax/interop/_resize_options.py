@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ._model_types import family_of
+
 # (method, antialias, align_corners, offset)
 _BICUBIC = ("bicubic", False, False, 0.0)
 _BICUBIC_ANTIALIASED = ("bicubic", True, False, 0.0)
@@ -74,14 +76,54 @@ RESIZE_OPTIONS: dict[str, tuple[str, bool, bool, float]] = {
     "timm_npz": _BILINEAR,
 }
 
+_VISION = "_vision_model"
+# Other names of the same: the model types of transformers, and of their parts that see,
+# and the families of `params_from_checkpoint`.
+_TYPES = {
+    **{
+        f"{name}{_VISION}": name
+        for name in (
+            *("altclip", "blip", "blip_2", "bridgetower", "chinese_clip", "clip"),
+            *("clipseg", "git", "groupvit", "instructblip", "instructblipvideo"),
+            *("janus", "metaclip_2", "owlv2", "owlvit", "siglip", "siglip2", "tipsv2"),
+        )
+    },
+    **{
+        f"{name}_vision": name
+        for name in (
+            *("clip", "cohere_compass", "glm4v", "granite_docling", "inkling2"),
+            *("internvl", "kimi_k25", "paddleocr_vl", "qianfan_ocr", "qwen3_5"),
+            *("qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe", "qwen4_exp", "siglip"),
+            "siglip2",
+        )
+    },
+    "data2vec-vision": "data2vec",
+    "flava_image_model": "flava",
+    "kosmos-2": "kosmos2",
+    "kosmos_2_vision_model": "kosmos2",
+    "qwen3_omni_moe_thinker": "qwen3_omni_moe",
+    "qwen3_omni_moe_vision_encoder": "qwen3_omni_moe",
+    "rf_detr_dinov2": "rf_detr",
+    "step3p5_vision": "step3p7",
+    "timm_naflex": "timm",
+    "xclip": "x_clip",
+    "xclip_vision_model": "x_clip",
+}
+_ROTARY = "has no learned positions that could be resized: its positions are rotary"
+_REASONS = {
+    "dinov3": _ROTARY,
+    "dinov3_vit": _ROTARY,
+    "llava": "resizes as its vision_config does: pass the model_type of that",
+}
+
 
 def resize_options(family: str) -> dict[str, Any]:
     """How models of a family resize learned positions, as keyword arguments.
 
     Args:
-        family: A name of the table in `docs/resize.md`: the folder of a model in
-            transformers (its `model_type`, with `_` for `-` in most), `"timm"`,
-            `"dinov2_hub"`, `"big_vision"` and its kin.
+        family: A name of the table in `docs/resize.md`, `"timm"`, `"dinov2_hub"`,
+            `"big_vision"` and its kin among them; a model type of transformers, whole
+            or of the part that sees; or a family of `params_from_checkpoint`.
 
     Returns:
         `method`, `antialias`, `align_corners` and `offset`, for `resize_positions`,
@@ -101,10 +143,9 @@ def resize_options(family: str) -> dict[str, Any]:
         (`interpolate_pos_encoding`), google-research/big_vision (`models/vit.py`,
         `models/proj/flexi/vit.py`, `models/proj/image_text/naflex_vit.py`).
     """
-    if family not in RESIZE_OPTIONS:
-        raise ValueError(
-            f"resize_options: {family=} must be one of {sorted(RESIZE_OPTIONS)}; or "
-            "pass method, antialias, align_corners and offset yourself."
-        )
+    hint = "; or pass method, antialias, align_corners and offset yourself"
+    family = family_of(
+        "resize_options", family, RESIZE_OPTIONS, _TYPES, _REASONS, hint=hint
+    )
     names = "method", "antialias", "align_corners", "offset"
     return dict(zip(names, RESIZE_OPTIONS[family], strict=True))

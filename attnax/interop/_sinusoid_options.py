@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .._bounds import INT32_MAX, INT32_MIN, is_integer
+from ._model_types import family_of
 
 _ONE_AXIS, _GRID = "sinusoid_options", "grid_sinusoid_options"
 
@@ -16,7 +17,7 @@ def sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
     Args:
         family: A name of the table in `docs/sinusoids.md`, which says what each family
             does and which models use it: `"paper"`, `"fairseq"`, `"whisper"`,
-            `"diffusers"` ...
+            `"diffusers"` ...; or a model type of transformers, such as `"xglm"`.
         settings: What that code calls its own settings, where a model departs from
             their defaults: `padding_idx` of `"fairseq"`, `flip_sin_to_cos` and
             `downscale_freq_shift` of `"diffusers"` ...
@@ -42,7 +43,7 @@ def sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
         `sinusoidal_positional_embeddings`; x-transformers x_transformers.py
         `ScaledSinusoidalEmbedding`.
     """
-    return _options(_ONE_AXIS, SINUSOIDS, family, settings)
+    return _options(_ONE_AXIS, SINUSOIDS, _TYPES, family, settings)
 
 
 def grid_sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
@@ -50,7 +51,8 @@ def grid_sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
 
     Args:
         family: A name of the table in `docs/sinusoids.md`: `"vit_mae"`, `"rt_detr"`,
-            `"big_vision"`, `"timm"`, `"diffusers"`, `"cogvideox"` ...
+            `"big_vision"`, `"timm"`, `"diffusers"`, `"cogvideox"` ...; or a model type
+            of transformers.
         settings: What that code calls its own settings, where a model departs from
             their defaults. `"diffusers"` needs `grid_size`, `(rows, columns)`.
 
@@ -74,12 +76,11 @@ def grid_sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
         `build_sincos2d_pos_embed`; diffusers 0.42.1 embeddings.py
         `get_2d_sincos_pos_embed`, `get_3d_sincos_pos_embed`.
     """
-    return _options(_GRID, GRID_SINUSOIDS, family, settings)
+    return _options(_GRID, GRID_SINUSOIDS, _GRID_TYPES, family, settings)
 
 
-def _options(function, families, family, settings):
-    if family not in families:
-        raise ValueError(f"{function}: {family=} must be one of {sorted(families)}.")
+def _options(function, families, types, family, settings):
+    family = family_of(function, family, families, types, {})
     known = inspect.signature(families[family]).parameters
     for name in settings:
         if name not in known:
@@ -126,6 +127,10 @@ def _fairseq(padding_idx=1):
     ):
         raise ValueError(f"{_ONE_AXIS}: {padding_idx=} must be an int32, or None.")
     return {**_tensor2tensor(), "padding_position": padding_idx}
+
+
+def _seamless_m4t(padding_idx=0):
+    return _fairseq(padding_idx)
 
 
 def _musicgen():
@@ -209,10 +214,31 @@ SINUSOIDS: dict[str, Callable[..., dict[str, Any]]] = {
     "musicgen": _musicgen,
     "paper": _paper,
     "roformer": _roformer,
+    "seamless_m4t": _seamless_m4t,
     "tensor2tensor": _tensor2tensor,
     "videomae": _paper,
     "whisper": _whisper,
     "x_transformers": _x_transformers,
+}
+
+# Model types of transformers under other names than these.
+_TYPES = {
+    **dict.fromkeys(
+        (
+            *("fsmt", "kosmos-2", "kosmos-2.5", "kosmos_2_5_text_model"),
+            *("kosmos_2_text_model", "nllb-moe", "speech_to_text", "xglm"),
+        ),
+        "fairseq",
+    ),
+    **dict.fromkeys(("marian", "pegasus"), "roformer"),
+    **dict.fromkeys(
+        ("musicgen_decoder", "musicgen_melody", "musicgen_melody_decoder"), "musicgen"
+    ),
+    **dict.fromkeys(
+        ("qwen2_5_omni_audio_encoder", "qwen3_omni_moe_audio_encoder"), "whisper"
+    ),
+    "kimi_k25_vision": "kimi_k25",
+    "seamless_m4t_v2": "seamless_m4t",
 }
 
 
@@ -295,3 +321,5 @@ GRID_SINUSOIDS: dict[str, Callable[..., dict[str, Any]]] = {
     "timm": _timm,
     "vit_mae": _vit_mae,
 }
+
+_GRID_TYPES = {"aimv2_vision_model": "aimv2"}

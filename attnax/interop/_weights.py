@@ -10,13 +10,21 @@ import attnax.functional as F
 
 from ..functional._patch_sizes import as_pair
 from ..functional._resize import grid_pair
+from ._model_types import family_of
 from ._weights_checkpoint import EmbeddingCheckpoint
+from ._weights_head import (
+    hint_of_head,
+    is_head_alone,
+    table_from_head,
+    with_head_as_table,
+)
 from ._weights_layout import complete_layout
 from ._weights_names import find_prefix, find_tensors, whole_prefix
 from ._weights_open import open_source
 from ._weights_source import Arrays, check_held
 from ._weights_tables import FAMILIES
 from ._weights_text import is_projected, read_text, write_text
+from ._weights_types import HINT, REASONS, TYPES
 from ._weights_vision import read_vision, write_vision
 
 KINDS = {
@@ -44,7 +52,8 @@ def params_from_checkpoint(
     Args:
         source: A mapping of names to NumPy or JAX arrays; a `.safetensors` file, the
             index of several, or the folder of either; or an `.npz` file.
-        family: Whose names these are, such as `"bert"`: see `docs/weights.md`.
+        family: Whose names these are: a family or a model type of transformers, such
+            as `"decoder"` or `"llama"`; see `docs/weights.md`.
         prefix: What stands in front of the family's names: `"bert"`, `""`. `None` finds
             it from the names.
         patch_size: Side of a patch in pixels, or `(height, width)`. A convolution tells
@@ -53,7 +62,7 @@ def params_from_checkpoint(
             square.
         tied: Whether a head in the file must equal the table of the tokens, or is a
             table of its own. `None` is the family's rule: one or the other, or both,
-            as the values tell.
+            as the values tell. With `True`, a head without a table is the table.
         follow_links: Whether symbolic links in the folder of a checkpoint may lead out
             of it. Those of Hugging Face's cache, to the blobs of the same repository,
             are followed without.
@@ -62,14 +71,15 @@ def params_from_checkpoint(
         The parameters and what the file says about them, an `EmbeddingCheckpoint`.
 
     Raises:
-        ValueError: If the family is not known; the prefix is not found, or is found
-            twice; a tensor is missing, is there beyond those of the family, has
-            another shape than the family or the other tensors ask for (the error names
-            it with both shapes), or a dtype that JAX would not hold as it is (float64
-            needs `jax_enable_x64`, quantized ones are refused); a copy of the token
-            table differs from it; or a file does not exist, is no regular file, is
-            not whole, names a tensor twice, leads out of the folder of its checkpoint,
-            or changes while it is read.
+        ValueError: If the family is not known, or the model type has more in its
+            embedding than its tensors, such as a factor (the error says what to do);
+            the prefix is not found, or is found twice; a tensor is missing, is there
+            beyond those of the family, has another shape than the family or the other
+            tensors ask for (the error names it with both shapes), or a dtype that JAX
+            would not hold as it is (float64 needs `jax_enable_x64`, quantized ones are
+            refused); a copy of the token table differs from it; or a file does not
+            exist, is no regular file, is not whole, names a tensor twice, leads out of
+            the folder of its checkpoint, or changes while it is read.
 
     Example:
         >>> weights = {"wte.weight": jnp.ones((9, 4)), "wpe.weight": jnp.ones((5, 4))}
@@ -82,13 +92,16 @@ def params_from_checkpoint(
         https://github.com/huggingface/safetensors
     """
     name = "params_from_checkpoint"
-    table = _family(name, family)
+    family = _family(name, family)
+    table = FAMILIES[family]
     _check_options(name, family, table, patch_size, grid, tied)
     patch_size, grid = _as_pairs(name, patch_size, grid)
     sizes = _sizes_of(patch_size, grid)
     with open_source(name, source, follow_links) as tensors:
-        prefix = find_prefix(name, table, tensors.names, prefix)
-        layout = find_tensors(name, table, tensors, prefix, sizes)
+        hint = hint_of_head(table, tensors.names, tied)
+        table = table_from_head(table, tensors.names, tied)
+        prefix = find_prefix(name, table, tensors.names, prefix, hint)
+        layout = find_tensors(name, table, tensors, prefix, sizes, hint)
         for stored in layout:
             check_held(name, stored.name, tensors.describe(stored.name)[1])
         rest = {s.name: tensors.read_own(s.name) for s in layout if s.role == "rest"}
@@ -139,8 +152,9 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     Reference:
         As `params_from_checkpoint`.
     """
-    name, family = "checkpoint_from_params", checkpoint.family
-    table = _family(name, family)
+    name = "checkpoint_from_params"
+    family = _family(name, checkpoint.family)
+    table, checkpoint = FAMILIES[family], checkpoint._replace(family=family)
     params, kind = checkpoint.params, KINDS[table.kind]
     if not isinstance(params, kind):
         raise ValueError(
@@ -163,15 +177,15 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     tensors |= {name: rest.read(name) for name in rest.names}
     # What is written must be what `params_from_checkpoint` reads.
     hint = "; put it in params or rest, or take another family"
+    if is_head_alone(table, layout):
+        table = with_head_as_table(table)
     sizes = _sizes_of(*pairs)
     find_tensors(name, table, Arrays(name, tensors), prefix, sizes, hint)
     return {name: _in_row_order(tensor) for name, tensor in tensors.items()}
 
 
 def _family(function, family):
-    if not isinstance(family, str) or family not in FAMILIES:
-        raise ValueError(f"{function}: {family=} must be one of {sorted(FAMILIES)}.")
-    return FAMILIES[family]
+    return family_of(function, family, FAMILIES, TYPES, REASONS, hint=HINT)
 
 
 def _check_options(function, family, table, patch_size, grid, tied):

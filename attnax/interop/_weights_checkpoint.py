@@ -18,7 +18,7 @@ class EmbeddingCheckpoint(NamedTuple):
     parameters the way the file had them. Transformations take its `params`.
 
     Attributes:
-        family: Of the names, one of the table in `docs/weights.md`.
+        family: Of the names, one of the tables in `docs/weights.md`; not a model type.
         params: Parameters, as JAX arrays of the dtypes of the file.
         head: The table of a head that is not tied to that of the tokens, or `None`.
         patch_size: `(height, width)`, or `None` where the file does not tell.

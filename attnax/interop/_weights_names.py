@@ -17,8 +17,11 @@ class StoredTensor(NamedTuple):
     axes: str
 
 
-def find_prefix(function, family: Family, names, prefix):
-    """What stands in front of the names of the family, with its separator."""
+def find_prefix(function, family: Family, names, prefix, hint=""):
+    """What stands in front of the names of the family, with its separator.
+
+    `hint` is the way out where none of them is there.
+    """
     separator = family.separator
     if prefix is not None:
         return whole_prefix(family, prefix)
@@ -35,7 +38,7 @@ def find_prefix(function, family: Family, names, prefix):
     if not found:
         raise ValueError(
             f"{function}: {looked_for} must be there, alone or after a prefix; the "
-            f"first of {len(names)} names is {next(iter(names), None)!r}."
+            f"first of {len(names)} names is {next(iter(names), None)!r}{hint}."
         )
     raise ValueError(
         f"{function}: {looked_for} must be there once, but stands after each of "

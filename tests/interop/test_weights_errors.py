@@ -59,7 +59,7 @@ def fails(message):
 
 
 def test_families_must_be_known():
-    with fails(f"family='bart' must be one of {sorted(FAMILIES)}"):
+    with fails(f"family='bart' must be one of {sorted(FAMILIES)}, or a model type"):
         load({}, "bart")
     made = interop.EmbeddingCheckpoint(
         "bart", F.TokenEmbeddingParams(host.ones((2, 3)))

@@ -1,0 +1,225 @@
+"""Which family the checkpoint of a model type has, and why some have none.
+
+Read in the source of transformers 5.23 and compared with it: what enters the first
+layer is what the family's function gives. A model of several parts has the family of
+its language model where the type fixes that; `REASONS` names those whose tensors look
+like those of a family while the embedding is another.
+"""
+
+_FAMILIES = {
+    "bert": """
+        albert align_text_model bert big_bird chinese_clip_text_model convbert dpr
+        electra ernie flava_text_model splinter
+    """,
+    "bloom": "bloom",
+    "clip_text": """
+        aimv2_text_model clip_text_model clipseg_text_model groupvit_text_model
+        metaclip_2_text_model owlv2_text_model owlvit_text_model xclip_text_model
+    """,
+    "clip_vision": """
+        altclip_vision_model chinese_clip_vision_model clip_vision_model
+        clipseg_vision_model git_vision_model kosmos_2_vision_model
+        metaclip_2_vision_model owlv2_vision_model owlvit_vision_model
+        xclip_vision_model
+    """,
+    # The last line are models whose code comes with their files.
+    "decoder": """
+        afmoe apertus arcee aria aria_text axk1 axk2 bailing_hybrid bamba beam bitnet
+        cohere cohere2 cohere2_moe cohere_compass cohere_compass_text cosmos3_edge
+        cosmos3_edge_text cwm deepseek_ocr2_text deepseek_v2 deepseek_v3 deepseek_v32
+        diffllama doge dots1 dots3_note dots3_note_text emu3 emu3_text_model ernie4_5
+        ernie4_5_moe ernie4_5_vl_moe ernie4_5_vl_moe_text esmc eurobert exaone4
+        exaone_moe flex_olmo flint glm glm4 glm4_moe glm4_moe_lite glm4v glm4v_moe
+        glm4v_moe_text glm4v_text glm_image_text glm_moe_dsa glm_ocr glm_ocr_text
+        gpt_oss helium hunyuan_v1_dense hunyuan_v1_moe hunyuan_vl hunyuan_vl_text hy_v3
+        internlm3 iquestcoder jais2 jamba jetmoe kimi_linear kolibri1 laguna lfm2
+        lfm2_moe lfm3 llama llama4 llama4_text longcat_flash mellum mimo_v2_flash
+        minimax minimax_m2 minimax_m3_vl minimax_m3_vl_text ministral ministral3 mistral
+        mistral4 mistral_large4 mistral_large4_text mixtral mllama mllama_text_model
+        molmo2 molmo2_text nemotron olmo olmo2 olmo3 olmo_hybrid olmoe
+        openai_privacy_filter paddleocr_vl paddleocr_vl_text persimmon phi phi3
+        phi4_multimodal phimoe qwen2 qwen2_5_omni_text qwen2_5_omni_thinker qwen2_5_vl
+        qwen2_5_vl_text qwen2_moe qwen2_vl qwen2_vl_text qwen3 qwen3_5 qwen3_5_moe
+        qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_omni_moe_text
+        qwen3_omni_moe_thinker qwen3_vl qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_text
+        seed_oss smollm3 solar_open stablelm starcoder2 step3p5 step3p7 ultrabert
+        unlimited_ocr unlimited_ocr_text voxtral_realtime_text youtu zamba zamba2
+        baichuan deepseek internlm mimo nemotron-nas orion xverse
+    """,
+    "deit": "deit",
+    "dinov2": "dinov2",
+    "dinov2_with_registers": "dinov2_with_registers tipsv2_vision_model",
+    "dinov3": "dinov3_vit",
+    "falcon": "falcon RefinedWeb RefinedWebModel",
+    "gpt2": "gpt-sw3 gpt2 gpt_bigcode gpt_neo imagegpt",
+    "gpt_neox": "gpt_neox gpt_neox_japanese",
+    "gptj": "codegen dbrx exaone gptj mpt qwen",
+    "meta_llama": "internlm2",
+    "opt": "opt",
+    "roberta": """
+        altclip_text_model bridgetower_text_model camembert clap_text_model
+        data2vec-text roberta roberta-prelayernorm xlm-roberta xmod
+    """,
+    "siglip2_text": "siglip2_text_model",
+    "siglip2_vision": "siglip2_vision_model",
+    "siglip_text": "siglip_text_model",
+    "siglip_vision": """
+        granite_docling_vision idefics2_vision idefics3_vision janus_vision_model
+        phi4_multimodal_vision siglip_vision_model smolvlm_vision
+    """,
+    "t5": "longt5 mt5 switch_transformers t5 umt5",
+    "vit": """
+        flava_image_model internvl_vision qianfan_ocr_vision vit vit_mae vit_msn
+    """,
+}
+TYPES = {name: family for family, names in _FAMILIES.items() for name in names.split()}
+
+
+def _scaled(factor, rounded="; scale_dtype says how the factor is rounded"):
+    return (
+        f"multiplies its tokens by {factor}, which no tensor tells: read it with "
+        f"family='decoder' and pass scale to apply_token_embedding{rounded}"
+    )
+
+
+def _for(names, reason):
+    return dict.fromkeys(names.split(), reason)
+
+
+def _joined(names, text):
+    return _for(
+        names,
+        "joins models of other types: pass the model_type of its text_config, such as "
+        f"{text!r}, or of its vision_config",
+    )
+
+
+def _towers(name, *towers):
+    return {name: f"has two towers: pass {' or '.join(map(repr, towers))}"}
+
+
+_PER_LAYER = (
+    "has tables for each of its layers, or may have, and multiplies its tokens by the "
+    "root of d_model; family='decoder' reads the table of a file without the former"
+)
+_NORMED = "normalizes its tokens before the first layer, which no family does"
+_STREAMS = (
+    "gives its layers several streams, each of which begins with the tokens: read the "
+    "table with family='decoder'"
+)
+_FROM_2 = (
+    "counts its positions from 2: read it with family='bert' and pass positions + 2 "
+    "to apply_text_embedding"
+)
+_SUMMED = (
+    "adds sinusoids, which no file holds, to tokens that may have a factor: read the "
+    "table with family='decoder', or 't5' where it is called `shared`, and take the "
+    "rest from sinusoid_options"
+)
+_CODES = "adds tables of several codes at each position, for which there is no family"
+_BESIDE = "has more in its embedding than the tensors of family='bert'"
+
+REASONS = {
+    **_for(
+        "embedding_gemma2 embedding_gemma2_text gemma gemma2 gemma3 gemma3_text "
+        "shieldgemma2 vaultgemma t5gemma2_text",
+        _scaled("the root of d_model"),
+    ),
+    **_for(
+        "paligemma colpali", _scaled("the root of d_model where its text is Gemma's")
+    ),
+    **_for(
+        "biogpt blenderbot",
+        "multiplies its tokens by the root of d_model where scale_embedding of its "
+        "config is true; without, its names are those of family='opt'",
+    ),
+    "t5gemma": (
+        "multiplies its tokens by the root of d_model: read it with family='t5' and "
+        "pass scale to apply_token_embedding"
+    ),
+    "rembert": (
+        "counts its positions from 0, while its names are those of family='roberta', "
+        "which reads them"
+    ),
+    "recurrent_gemma": _scaled(
+        "the root of d_model, rounded to bfloat16", ", with scale_dtype=jnp.bfloat16"
+    ),
+    **_for(
+        "falcon_h1 granite granite4_vision_text granite_docling granite_docling_text "
+        "granite_swa granitemoe granitemoe_swa granitemoehybrid granitemoeshared "
+        "hyperclovax",
+        _scaled("embedding_multiplier of its config"),
+    ),
+    **_for("minicpm minicpm3 minicpmv", _scaled("scale_emb of its config")),
+    "phi3small": _scaled("mup_embedding_multiplier of its config"),
+    **_for(
+        "diffusion_gemma diffusion_gemma_text gemma3n gemma3n_text gemma4 gemma4_text "
+        "gemma4_unified gemma4_unified_text",
+        _PER_LAYER,
+    ),
+    **_for(
+        "colmodernvbert funnel inkling2_text inkling_text modernbert "
+        "modernbert-decoder modernvbert muse_glimmer muse_glimmer_text muse_spark "
+        "muse_spark_text nanochat neomme pe_audio",
+        _NORMED,
+    ),
+    **_for("deepseek_v4 glm5_next glm5_next_text hy_v4", _STREAMS),
+    **_for("mra nystromformer yoso", _FROM_2),
+    **_for(
+        "canary cohere_asr kosmos-2 kosmos-2.5 kosmos_2_text_model "
+        "kosmos_2_5_text_model m2m_100 nllb-moe seamless_m4t seamless_m4t_v2 "
+        "hrm_text marian pegasus speech_to_text xglm",
+        _SUMMED,
+    ),
+    **_for("csm gradium_phonon_tts higgs_audio_v2 kyutai_speech_to_text moshi", _CODES),
+    **_for("bros lilt longformer luke lxmert squeezebert", _BESIDE),
+    "idefics": "has a second table, of added tokens, for which there is no family",
+    "zaya": "changes its tokens before the first layer, which no family does",
+    **_joined(
+        "deepseek_vl deepseek_vl_hybrid glmasr idefics3 janus llava llava_next "
+        "llava_next_video smolvlm video_llava vipllava voxtral",
+        "llama",
+    ),
+    **_joined("idefics2 mistral3", "mistral"),
+    **_joined(
+        "audioflamingo3 got_ocr2 internvl llava_onevision musicflamingo ovis2 "
+        "pp_chart2table qwen2_audio vibevoice vibevoice_asr video_llama_3",
+        "qwen2",
+    ),
+    **_joined(
+        "fun_asr_nano lighton_ocr moss_transcribe_diarize qianfan_ocr qwen3_asr",
+        "qwen3",
+    ),
+    **_joined("minicpm_ocr minicpmv4_6 minicpmv4_7", "qwen3_5_text"),
+    **_joined("aya_vision cohere2_vision", "cohere2"),
+    **_joined("colqwen2", "qwen2_vl"),
+    **_joined("cosmos3_omni", "qwen3_vl_text"),
+    **_joined("exaone4_5", "exaone4"),
+    **_joined("fuyu", "persimmon"),
+    **_joined("glm46v glmga", "glm4v_text"),
+    **_joined("granite_speech granite_speech_plus", "granite"),
+    **_joined("hyperclovax_vision_v2", "hyperclovax"),
+    **_joined("kimi_k25", "deepseek_v3"),
+    **_joined("lfm2_vl", "lfm2"),
+    **_joined("lfm3_vl", "lfm3"),
+    **_joined("ultravbert", "ultrabert"),
+    **_joined("voxtral_realtime", "voxtral_realtime_text"),
+    **_joined("blip-2 instructblip instructblipvideo", "opt"),
+    **_towers("aimv2", "aimv2_text_model"),
+    **_towers("align", "align_text_model"),
+    **_towers("bridgetower", "bridgetower_text_model"),
+    **_towers("clap", "clap_text_model"),
+    **_towers("groupvit", "groupvit_text_model"),
+    **_towers("altclip", "altclip_text_model", "altclip_vision_model"),
+    **_towers("chinese_clip", "chinese_clip_text_model", "chinese_clip_vision_model"),
+    **_towers("clip", "clip_text_model", "clip_vision_model"),
+    **_towers("clipseg", "clipseg_text_model", "clipseg_vision_model"),
+    **_towers("flava", "flava_text_model", "flava_image_model"),
+    **_towers("metaclip_2", "metaclip_2_text_model", "metaclip_2_vision_model"),
+    **_towers("owlv2", "owlv2_text_model", "owlv2_vision_model"),
+    **_towers("owlvit", "owlvit_text_model", "owlvit_vision_model"),
+    **_towers("siglip", "siglip_text_model", "siglip_vision_model"),
+    **_towers("siglip2", "siglip2_text_model", "siglip2_vision_model"),
+    **_towers("xclip", "xclip_text_model", "xclip_vision_model"),
+}
+HINT = "; models whose embedding is one table, `embed_tokens.weight`, are 'decoder'"
