@@ -5,8 +5,9 @@
 For every model type with rotary positions: the default of each key that attnax reads,
 the other names of these keys, the base and the fraction that the model's code sets, and
 the whole parameters where it sets more. For every model type with parts: what model
-each part is. The model types whose code rotates nothing. Facts of the installed
-transformers, which the file names.
+each part is. The model types whose code rotates nothing, and keys that are not those
+that attnax reads, but look like them. Facts of the installed transformers, which the
+file names.
 """
 
 import ast
@@ -25,6 +26,7 @@ import transformers
 from transformers import PreTrainedConfig
 
 from attnax.interop._hf_families import IN_TRANSFORMERS, REFUSED
+from attnax.interop._hf_names import misspelt
 from attnax.interop._hf_parts import LANGUAGE
 from attnax.interop._hf_vocabulary import STRUCTURE, TOP_LEVEL
 
@@ -42,6 +44,7 @@ EXTRA_ALIASES = {
     },
 }
 _SENTINEL = 12_345.0
+_WANTED = STRUCTURE | TOP_LEVEL
 
 
 def config_classes():
@@ -73,9 +76,8 @@ def type_names(classes):
 def defaults_of(cls):
     """The defaults that attnax reads, of one class."""
     fields = {field.name: _default(field) for field in dataclasses.fields(cls)}
-    wanted = STRUCTURE | TOP_LEVEL
-    aliases = {a: b for a, b in cls.attribute_map.items() if {a, b} & wanted}
-    wanted = wanted | {*aliases, *aliases.values()}
+    aliases = {a: b for a, b in cls.attribute_map.items() if {a, b} & _WANTED}
+    wanted = _WANTED | {*aliases, *aliases.values()}
     out = {k: v for k, v in fields.items() if k in wanted and v not in (None, [], ())}
     out |= {"aliases": aliases} if aliases else {}
     if "rope_parameters" in fields:
@@ -220,6 +222,15 @@ def _read(values):
     return {k: v for k, v in inner.items() if v} | out
 
 
+def similar_keys(classes):
+    """Keys of any config that look like one that attnax reads, and are another."""
+    names = {
+        field.name for cls in classes.values() for field in dataclasses.fields(cls)
+    }
+    names |= {name for cls in classes.values() for name in cls.attribute_map}
+    return sorted(name for name in names - _WANTED if misspelt(name))
+
+
 # Names that code of rotary positions has, and those of anything with sine and cosine.
 _ROTARY = re.compile(r"rotar|(?<!p)rope(?!r)|rotate_half|freqs_cis", re.IGNORECASE)
 _ANGLES = re.compile(r"inv_freq|polar$|^cos$|^sin$|^cosine$|^sine$", re.IGNORECASE)
@@ -314,6 +325,8 @@ def main():
         + ",\n".join(parts)
         + '\n  },\n  "without_rotary": '
         + json.dumps(none)
+        + ',\n  "similar_keys": '
+        + json.dumps(similar_keys(classes))
         + "\n}\n"
     )
     PATH.write_text(text)

@@ -23,6 +23,14 @@ def _mla_layout(context):
     return "interleaved_to_half" if interleaved else "half"
 
 
+# DeepSeek-VL2-tiny and DeepSeek-OCR: Llama's attention in the decoder of DeepSeek-V2.
+_LLAMA_IN_DEEPSEEK = Family(head_dim=widths.of_a_share, elsewhere=("qk_rope_head_dim",))
+
+
+def _without_latents(keys):
+    return _LLAMA_IN_DEEPSEEK if keys.get("use_mla", True) is False else None
+
+
 _PLAIN = Family()
 _FRACTION = Family(reads_fraction=True)
 _INTERLEAVED = Family(layout="interleaved")
@@ -96,6 +104,7 @@ _GPT_J = Family(
     head_dim=widths.of_rotary_dim,
     schema=own.base_10000,
     types=("default",),
+    elsewhere=("rotary",),
 )
 
 # Pictures: half of the head for each of two axes.
@@ -297,6 +306,7 @@ _TABLE = (
         replace(
             _PLAIN,
             head_dim=widths.of_shared_attention,
+            method=own.long_context,
             layer_types=layers.zamba2,
             rotates=layers.where_on("use_mem_rope", True),
         ),
@@ -320,7 +330,10 @@ _TABLE = (
     ),
     (replace(_MLA_HALF, layer_types=layers.all_of("indexed_attention")), "hy_v4"),
     (_MLA_HALF, "minicpm3"),
-    (replace(_MLA_HALF, layout="interleaved"), "deepseek_v2"),
+    (
+        replace(_MLA_HALF, layout="interleaved", variant=_without_latents),
+        "deepseek_v2",
+    ),
     (_MLA_HEAD, "axk1 deepseek_v3 glm4_moe_lite youtu"),
     (
         replace(_MLA_SWITCH, types=_NOT_PROPORTIONAL, schema=own.mistral4),
@@ -573,7 +586,14 @@ _TABLE = (
 IN_TRANSFORMERS = {name: family for family, names in _TABLE for name in names.split()}
 FAMILIES = IN_TRANSFORMERS | {name: row.family for name, row in REMOTE.items()}
 # Model types that stand for the code of another.
-SAME_CODE = {"kimi_k2": "deepseek_v3"}
+SAME_CODE = {
+    "EvollaModel": "evolla",
+    "exaone4_5_text": "exaone4",
+    "gpt-sw3": "gpt2",
+    "kimi_k2": "deepseek_v3",
+    "mlcd": "mlcd_vision_model",
+    "vlm": "hyperclovax_vision_v2",
+}
 # A model type of which nothing is known but what its config says.
 UNKNOWN = Family(reads_fraction=True, schema=schemas.unknown)
 

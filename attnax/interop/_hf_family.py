@@ -29,12 +29,15 @@ class Family:
         layer_count: The key that counts layers, and how many each stands for.
         layer_types: The types of layers where the config does not list them.
         rotates: Which of the layers rotate.
-        per_layer: From a layer's index and its parameters to those it has itself.
+        per_layer: From the config and the parameters of a label to those that single
+            layers have themselves, by index.
         overrides: Keys of the config that single layers change.
         method: Makes frequencies and attention factor where the common methods do not.
         padded: Lists with one entry per layer may go on for layers that guess further
             tokens, `num_nextn_predict_layers`.
         elsewhere: Keys of these names are left to other parts of the model.
+        variant: From the keys of a config to the rules of another code that the model
+            type stands for too, or `None`.
         says: Names of other engines that its configs hold, each with the one value that
             its code stands for.
     """
@@ -58,4 +61,5 @@ class Family:
     method: Callable | None = None
     padded: bool = False
     elsewhere: tuple[str, ...] = ()
+    variant: Callable | None = None
     says: dict = field(default_factory=dict)

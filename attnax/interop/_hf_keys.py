@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ._hf_values import KINDS, is_number
+from ._hf_values import KINDS, is_number, shown
 
 
 class Keys:
@@ -29,6 +29,7 @@ class Keys:
             self.aliases.setdefault(one, []).append(other)
             self.aliases.setdefault(other, []).append(one)
         self.read = set()
+        self.checked = set()
         self.error = error
         # Of values that stand elsewhere under another name: where, and which.
         self.spelled = {}
@@ -38,9 +39,13 @@ class Keys:
         for key in (name, *self.aliases.get(name, ())):
             if key in self.values:
                 self.read.add(key)
-                words, test = KINDS.get(name, ("", lambda value: True))
-                if not test(self.values[key]):
-                    raise self.error(f"{key}={self.values[key]!r} must be {words}")
+                if name not in self.checked:
+                    words, test = KINDS.get(name, ("", lambda value: True))
+                    if not test(self.values[key]):
+                        raise self.error(
+                            f"{key}={shown(self.values[key])} must be {words}"
+                        )
+                    self.checked.add(name)
                 return self.values[key]
         return default
 
@@ -67,7 +72,7 @@ class Keys:
     def said(self, name):
         """What stands where, for errors."""
         where, key = self.spelled.get(name, (self.where, name))
-        return f"{where} holds {key}={self.get(name)!r}"
+        return f"{where} holds {key}={shown(self.get(name))}"
 
     def number(self, context, name, default=None):
         """`require` of a number, as a float."""

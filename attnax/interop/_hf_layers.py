@@ -4,6 +4,8 @@ A rule of types goes from the config and the number of layers to one name per la
 rule of rotation from the config and those names to one truth value per layer.
 """
 
+from ._hf_values import MOST
+
 # Names of older releases, as transformers 5.23 maps them.
 _RENAMED = {
     "mamba": "linear_attention",
@@ -37,6 +39,8 @@ def layer_types(context):
         count = _layer_count(context)
         if count is None:
             return []
+        if count > MOST:
+            raise context.error(f"the config holds {count} layers, of {MOST} at most")
         types = context.family.layer_types(keys, count)
         if len(types) != count:
             raise context.error(
@@ -44,6 +48,8 @@ def layer_types(context):
                 f"{types}"
             )
         return types
+    if len(given) > MOST:
+        raise context.error(f"layer_types holds {len(given)} names, of {MOST} at most")
     types = [current_name(name) for name in given]
     unknown = sorted(set(types) - _NAMES)
     if unknown and context.known:
@@ -151,7 +157,10 @@ def flint(keys, count):
 
 
 def mimo(keys, count):
-    """The first and every sixth are full."""
+    """The first and every sixth are full, unless `hybrid_layer_pattern` says more."""
+    pattern = keys.given("hybrid_layer_pattern")
+    if pattern is not None:
+        return [_full_if(sliding == 0) for sliding in pattern]
     return [_full_if(i == 0 or (i + 1) % 6 == 0) for i in range(count)]
 
 
@@ -168,7 +177,7 @@ def listed(key):
     """`key` lists the layers that attend; the others are linear."""
 
     def rule(keys, count):
-        indices = keys.get(key) or ()
+        indices = frozenset(keys.get(key) or ())
         names = ("linear_attention", "full_attention")
         return [names[i in indices] for i in range(count)]
 
@@ -177,7 +186,7 @@ def listed(key):
 
 def lfm2(keys, count):
     """Convolutions except at the indices that are listed; without a list, none."""
-    indices = keys.get("full_attn_idxs", range(count))
+    indices = frozenset(keys.get("full_attn_idxs", range(count)))
     return ["full_attention" if i in indices else "conv" for i in range(count)]
 
 
@@ -281,7 +290,7 @@ def not_across(key, *default):
     """`key` lists the layers that attend to something else than their own tokens."""
 
     def rule(context, types):
-        others = context.keys.get(key, default)
+        others = frozenset(context.keys.get(key, default))
         return [index not in others for index in range(len(types))]
 
     return rule

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from ._hf_families import FAMILIES, REFUSED, UNKNOWN
 from ._hf_family import Family
 from ._hf_keys import Keys
 from ._hf_layers import layer_types
+from ._hf_names import check_names
 from ._hf_part import find_part
 from ._hf_parts import part_error, tables
 from ._hf_remote import REMOTE
-from ._hf_vocabulary import ELSEWHERE, FOREIGN, RENAMED, SWITCHES, TOP_LEVEL
+from ._hf_schemas import without_repetition
+from ._hf_values import shortened
+from ._hf_vocabulary import ELSEWHERE, TOP_LEVEL
 
 # What a model that is not known reads as all others do, or says of the layout, and what
 # the rest is in these words.
@@ -56,14 +58,23 @@ class Context:
 
     def error(self, message):
         """A `ValueError` that says where in the config."""
-        return part_error(self.function, self.path, message)
+        return part_error(self.function, self.path, shortened(message))
+
+    def params(self, values, where):
+        """Parameters of RoPE, whose errors are those of this part."""
+        return Keys(values, where, error=self.error)
+
+    def changes(self):
+        """What single layers change, by index."""
+        return self.family.overrides(self, self.layer_types)
+
+    def changed(self, values):
+        """The context of a layer that changes these values."""
+        return replace(self, keys=self.keys.changed(**values)) if values else self
 
     def at(self, index):
         """The context of one layer, with what it changes."""
-        if index is None:
-            return self
-        changes = self.family.overrides(self, self.layer_types).get(index, {})
-        return replace(self, keys=self.keys.changed(**changes)) if changes else self
+        return self.changed(self.changes().get(index, {}))
 
 
 def find(function, config, part, layout):
@@ -76,34 +87,40 @@ def _context(function, path, model_type, part, layout):
     family = FAMILIES.get(model_type, UNKNOWN)
     known = _known(model_type)
     aliases = known.get("aliases", {})
-    error = partial(part_error, function, path)
-    keys = Keys(part, "the config", known, aliases, error)
+    error = lambda message: part_error(function, path, shortened(message))
+    keys = Keys(without_repetition(part), "the config", known, aliases, error)
     context = Context(function, path, model_type, family, keys)
+    if family.variant is not None and (other := family.variant(keys)) is not None:
+        family, context = other, replace(context, family=other)
     if model_type in REFUSED:
         raise context.error(f"model_type={model_type!r}: {REFUSED[model_type]}")
+    if model_type in tables()["without_rotary"]:
+        raise context.error(_none(model_type, part))
     if family is UNKNOWN and layout is None:
         raise context.error(
             f"model_type={model_type!r} is not in the table of models with rotary "
-            "positions, and may have none; if its code is that of one that is, write "
-            "that model_type; else pass layout='half' (most models of Hugging Face) or "
-            "'interleaved', for a config does not tell how channels are paired"
+            "positions, and may have none. Its own code says: where it is that of a "
+            "model in the table, write that model_type; where only the pairs of "
+            "channels may differ from Llama, pass layout='half' or 'interleaved'"
         )
     for key in sorted(TOP_LEVEL - _COMMON) if family is UNKNOWN else ():
         if part.get(key) is not None:
+            instead = _INSTEAD.get(key)
             raise context.error(
                 f"the config holds {key}={part[key]!r}, and how the code of "
-                f"model_type={model_type!r} reads it is not known; write instead "
-                f"{_INSTEAD.get(key, 'what it stands for in other keys')}"
+                f"model_type={model_type!r} reads it is not known"
+                + (f"; if it is what the name says, write {instead}" if instead else "")
             )
-    for key, instead in FOREIGN.items():
-        value = part.get(key)
-        same = family.says.get(key), part.get(RENAMED.get(key))
-        off = value is False and key in SWITCHES
-        if not (value is None or off or value in same or key in family.elsewhere):
-            raise context.error(
-                f"{key}={value!r} is a name of other engines: {instead}; remove it"
-            )
+    check_names(context, part, tables()["similar_keys"])
     return replace(context, layer_types=layer_types(context))
+
+
+def _none(model_type, part):
+    """That there are no rotary positions, whatever the config holds about them."""
+    message = f"model_type={model_type!r} has no rotary positions in transformers"
+    if part.get("auto_map") is None:
+        return message
+    return f"{message}; auto_map names code of its own, which is not known"
 
 
 def _known(model_type):
@@ -121,11 +138,21 @@ def check_all_read(context, params, rope):
     known = {*ELSEWHERE, *family.elsewhere}
     for key in params.unread():
         value = params.values[key]
+        if str(key).startswith("mrope"):
+            raise context.error(
+                f"{params.said(key)}, but positions of model_type="
+                f"{context.model_type!r} have one axis; of models that are else like "
+                "Llama, 'qwen2_5_vl_text' has several in sections, and 'qwen3_vl_text' "
+                "in turn"
+            )
         if key not in known and not _agrees(context, params, rope, key, value):
             raise context.error(
                 f"{params.said(key)}, which the rotary embedding of "
                 f"model_type={context.model_type!r} does not read; remove it, or check "
                 "rope_type"
+                if context.known
+                else f"{params.said(key)}, and how the code of "
+                f"model_type={context.model_type!r} reads it is not known"
             )
     for key in keys.unread():
         if key not in TOP_LEVEL or key in known:
@@ -143,11 +170,11 @@ def _agrees(context, params, rope, key, value):
     width = 2 * rope.rotary_pairs
     if value == context.keys.defaults.get(key):
         return True
+    if key == "rotary_dim":
+        return value == width
     if key in ("partial_rotary_factor", "rotary_pct"):
         whole = context.family.head_dim(context)
         return value in (width / whole, width / context.keys.get("head_dim", whole))
-    if key == "rotary_dim":
-        return value == width
     if key in ("rope_theta", "rotary_emb_base"):
         return value == params.values.get("rope_theta")
     if key in ("rope_interleave", "rope_interleaved"):

@@ -7,6 +7,7 @@ config must hold the key.
 
 from dataclasses import dataclass, field, replace
 
+from .. import functional as F
 from . import _hf_layers as layers
 from . import _hf_remote_rules as own
 from . import _hf_widths as widths
@@ -55,6 +56,14 @@ _FALCON = Remote(
     f"{_HUB}/tiiuae/falcon-7b, modelling_RW.py",
     aliases=_GPT2,
 )
+# Two positions: in the text, and in the block that is being filled.
+_CHATGLM1 = Family(
+    head_dim=widths.of_a_share,
+    schema=own.base_10000,
+    types=("default",),
+    axial=widths.halves(num_blocks=2),
+)
+
 # Each by its own model type.
 REMOTE = {
     "baichuan": Remote(
@@ -68,8 +77,10 @@ REMOTE = {
             schema=own.chatglm,
             types=("default",),
             elsewhere=("rope_ratio",),
+            variant=lambda keys: _CHATGLM1 if own.is_first_chatglm(keys) else None,
         ),
-        f"{_HUB}/THUDM/chatglm3-6b and {_HUB}/THUDM/glm-4-9b, modeling_chatglm.py",
+        f"{_HUB}/THUDM/chatglm-6b, {_HUB}/THUDM/chatglm3-6b and "
+        f"{_HUB}/THUDM/glm-4-9b, modeling_chatglm.py",
         {"kv_channels": 128, "hidden_size": 4096, "num_attention_heads": 32},
         {"num_layers": "num_hidden_layers"},
     ),
@@ -96,7 +107,7 @@ REMOTE = {
         {"attention_head_dim": "head_dim"},
     ),
     "internlm": Remote(
-        replace(_HALF, schema=own.internlm),
+        replace(_HALF, schema=own.internlm, elsewhere=("rotary",)),
         f"{_HUB}/internlm/internlm-7b, modeling_internlm.py",
         {"max_position_embeddings": 2048},
     ),
@@ -191,6 +202,11 @@ REMOTE = {
             "use_dynamic_ntk": True,
         },
         _GPT2,
+    ),
+    "qwen3_asr_text": Remote(
+        Family(axes=(F.strided_axes, (24, 20, 20))),
+        "https://github.com/QwenLM/Qwen3-ASR, modeling_qwen3_asr.py",
+        _BASE,
     ),
     "RefinedWeb": _FALCON,
     "RefinedWebModel": _FALCON,

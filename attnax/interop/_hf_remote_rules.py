@@ -6,7 +6,6 @@ Widths, then schemas as in `_hf_schemas`, then layers, then methods of scaling.
 from collections.abc import Mapping
 
 from .. import functional as F
-from ._hf_keys import Keys
 from ._hf_schemas import check_same, flat
 from ._hf_schemas_of_families import base_10000 as base_10000
 from ._hf_schemas_of_families import longrope_with_two_factors
@@ -57,15 +56,14 @@ def baichuan(context):
 _GLM4_VOCABULARY = 151_552
 
 
+def is_first_chatglm(keys):
+    """Whether this is ChatGLM-6B, whose heads turn by two positions."""
+    return bool(keys.get("position_encoding_2d"))
+
+
 def chatglm(context):
     """The base is 10000 times `rope_ratio`, from ChatGLM3 on."""
     keys = context.keys
-    if keys.get("position_encoding_2d") or keys.get("inner_hidden_size") is not None:
-        raise context.error(
-            "this is the first ChatGLM, whose heads turn by two positions: use "
-            "axial_rope((64, 64), num_blocks=2) of attnax.functional, with the "
-            "position and the position in the block as coordinates"
-        )
     if keys.get("original_rope", True) is not True:
         raise context.error(
             "original_rope=False is not read by any released code of 'chatglm'; "
@@ -82,7 +80,7 @@ def chatglm(context):
             "it is: write _name_or_path='chatglm3' for the latter, or remove "
             "rope_ratio and divide the frequencies of the rope by it for the former"
         )
-    return {None: Keys({"rope_theta": 10_000.0 * ratio}, "rope_ratio")}
+    return {None: context.params({"rope_theta": 10_000.0 * ratio}, "rope_ratio")}
 
 
 def hunyuan(context):
@@ -113,7 +111,7 @@ def internlm(context):
     values = {"rope_type": kinds[rotary["type"]], "rope_theta": rotary.get("base")}
     if values["rope_type"] == "dynamic":
         values["factor"] = rotary.get("scaling_factor", 1.0)
-    return {None: Keys(values, "rotary", error=keys.error)}
+    return {None: context.params(values, "rotary")}
 
 
 def minimax_m3(context):
@@ -153,7 +151,7 @@ def qwen(context):
     }
     if keys.get("use_dynamic_ntk"):
         values["rope_type"] = "dynamic"
-    return {None: Keys(values, "the config")}
+    return {None: context.params(values, "the config")}
 
 
 def xverse(context):

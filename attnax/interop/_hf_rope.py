@@ -7,9 +7,11 @@ from .. import functional as F
 from ..functional import Rope
 from ..functional._rope import LAYOUTS
 from ._hf_layers import current_name
-from ._hf_methods import frequencies, rope_type
+from ._hf_methods import TYPES, frequencies, rope_type
 from ._hf_models import check_all_read, find
+from ._hf_names import check_inner_spelling
 from ._hf_part import part_names
+from ._hf_values import MOST, shown
 
 
 def rope_from_hf(
@@ -66,10 +68,8 @@ def rope_from_hf(
     if chosen is None:
         return None
     label, indices = chosen
-    ropes = {
-        _rope(context, params[label], index, seq_len, layout)
-        for index in indices or (None,)
-    }
+    make = _maker(context, params, seq_len, layout)
+    ropes = {make(label, index) for index in indices or (None,)}
     if len(ropes) > 1:
         raise context.error(
             f"layers of model_type={context.model_type!r} have different rotary "
@@ -118,14 +118,12 @@ def ropes_from_hf(
         )
     params = context.family.schema(context)
     rotates = context.family.rotates(context, context.layer_types)
-    made, out = {}, []
+    make = _maker(context, params, seq_len, layout)
+    out = []
     for index, name in enumerate(context.layer_types):
         label = context.family.label(name) if None not in params else None
-        if not rotates[index] or params.get(label) is None:
-            out.append(None)
-            continue
-        rope = _rope(context, params[label], index, seq_len, layout)
-        out.append(made.setdefault(rope, rope))
+        on = rotates[index] and params.get(label) is not None
+        out.append(make(label, index) if on else None)
     return out
 
 
@@ -168,8 +166,11 @@ def _check_arguments(function, layer_type, seq_len, layout):
     if not isinstance(layer_type, str | None):
         raise ValueError(f"{function}: {layer_type=} must be a name.")
     whole = isinstance(seq_len, int) and not isinstance(seq_len, bool)
-    if seq_len is not None and not (whole and seq_len > 0):
-        raise ValueError(f"{function}: {seq_len=} must be a positive int.")
+    if seq_len is not None and not (whole and 0 < seq_len <= 2**53):
+        raise ValueError(
+            f"{function}: seq_len={shown(seq_len)} must be a positive int, at most "
+            "2**53."
+        )
 
 
 def _chosen(context, params, layer_type):
@@ -209,16 +210,38 @@ def _are_same(one, other):
     return one is not None and other is not None and one.values == other.values
 
 
-def _rope(context, params, index, seq_len, layout):
-    """The rope of one layer, or of none in particular; `None` for null parameters."""
+def _maker(context, params, seq_len, layout):
+    """From a label and a layer to its rope; layers that are alike share one.
+
+    The layer may be none in particular, `None`.
+    """
+    changes = context.changes() if context.layer_types else {}
+    per_layer, found, ropes = context.family.per_layer, {}, {}
+    own = {
+        label: per_layer(context, shared) if per_layer and shared is not None else {}
+        for label, shared in params.items()
+    }
+
+    def make(label, index):
+        values = own[label].get(index, params[label])
+        changed = changes.get(index, {})
+        key = id(values), repr(changed)
+        if key not in found:
+            rope = _rope(context.changed(changed), values, seq_len, layout)
+            found[key] = ropes.setdefault(rope, rope)
+        return found[key]
+
+    return make
+
+
+def _rope(context, params, seq_len, layout):
+    """The rope of one layer; `None` for null parameters."""
     if params is None:
         return None
-    context = context.at(index)
-    if context.family.per_layer is not None and index is not None:
-        params = context.family.per_layer(context, index, params)
+    check_inner_spelling(context, params)
     try:
         rope = _made(context, params, seq_len, layout)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:
         if str(error).startswith(context.function):
             raise
         raise context.error(f"{params.where}: {str(error).rstrip('.')}") from error
@@ -230,7 +253,8 @@ def _made(context, params, seq_len, layout):
     family = context.family
     kind = rope_type(context, params, family.renames)
     kind = "default" if kind == "axial" and family.axial else kind
-    if kind not in (family.types or (kind,)) or (family.axial and kind != "default"):
+    taken = family.types or tuple(TYPES)
+    if kind not in taken or (family.axial and kind != "default"):
         raise context.error(
             f"{params.where} has rope_type={kind!r}, which the code of "
             f"model_type={context.model_type!r} does not take"
@@ -268,6 +292,11 @@ def _rotary_dim(context, params, kind, head_dim):
             )
         if kind != "proportional":  # there it says how many of the pairs turn
             rotary_dim = int(head_dim * fraction)
+    if max(head_dim, rotary_dim) > MOST:
+        raise context.error(
+            f"head_dim={head_dim} (or hidden_size over num_attention_heads) must be at "
+            f"most {MOST}"
+        )
     if rotary_dim <= 0 or rotary_dim % 2 != 0:
         raise context.error(
             f"head_dim={head_dim} (or hidden_size over num_attention_heads) and "
@@ -293,11 +322,9 @@ def _axes(context, params, pairs):
     if len(sections) != 3:
         raise context.error(f"mrope_section={sections} must hold three sections")
     sections = [int(section) for section in sections]
+    if sum(sections) != pairs and not strided:
+        raise context.error(f"mrope_section={sections} must sum to the {pairs} pairs")
     axes = rule(sections, pairs)
-    if len(axes) != pairs:
-        raise context.error(
-            f"mrope_section={list(sections)} must sum to the {pairs} pairs"
-        )
     return {"axis_of_pair": axes, "num_axes": 3}
 
 

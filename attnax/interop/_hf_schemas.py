@@ -12,8 +12,6 @@ where there is one set for all layers, to parameters, which are `None` where a l
 type does not rotate.
 """
 
-from ._hf_keys import Keys
-
 ORIGINAL = "original_max_position_embeddings"
 FRACTION = "partial_rotary_factor"
 _NAMES = ("rope_scaling", "rope_parameters")
@@ -56,8 +54,10 @@ def flat(
                 f"the config holds {key}={keys.given(key)!r}, but {holder}, which goes "
                 f"before it, has {name}={values[name]!r}; keep one in {where}"
             )
-    if _is_scaled(context, values) and keys.given(ORIGINAL) is not None:
-        values[ORIGINAL] = keys.given(ORIGINAL)  # it overrides the one inside
+    if where == "rope_scaling" and "rope_parameters" in names:
+        _check_repeats(context, values)
+    if _is_scaled(context, values) and keys.get(ORIGINAL) is not None:
+        values[ORIGINAL] = keys.get(ORIGINAL)  # it overrides the one inside
     params = with_original_length(context, values, where)
     for name, key in beside.items():
         if name not in (given or {}) and key and keys.given(key) is not None:
@@ -96,6 +96,8 @@ def by_layer_type(
             f"{where}={keys.given(where)} must hold one dict or null for each layer "
             f"type of {context.model_type!r}"
         )
+    if not thetas:
+        _check_local_base(context, nested)
     out, thetas, more = {}, thetas or {}, more or {}
     olds = {key for key, _ in thetas.values() if key} | ({shared} if shared else set())
     common = keys.given(shared) if shared else None
@@ -132,6 +134,14 @@ def by_layer_type(
     return out
 
 
+def _check_local_base(context, nested):
+    """An old name of the base of sliding layers may only repeat it."""
+    said = context.keys.given("rope_local_base_freq")
+    if said is not None:
+        sliding = nested.get("sliding_attention") or {}
+        check_same(context, "rope_local_base_freq", said, sliding.get("rope_theta"))
+
+
 def unknown(context):
     """Whatever the config holds, of a model type that is not in the table."""
     values, _ = given_parameters(context)
@@ -151,6 +161,26 @@ def given_parameters(context, names=_NAMES):
         if values or (values is not None and name == "rope_parameters"):
             return values, name
     return None, "rope_parameters"
+
+
+def without_repetition(part):
+    """The config without a `rope_scaling` that is `rope_parameters` word for word."""
+    same = part.get("rope_scaling") == part.get("rope_parameters") is not None
+    return without(part, "rope_scaling") if same else part
+
+
+def _check_repeats(context, values):
+    """What stands in `rope_parameters`, after `rope_scaling`, says the same."""
+    made = {"rope_type": values.get("type", "default"), **values}
+    made |= {"type": made["rope_type"]}
+    other = without_nulls(context.keys.given("rope_parameters") or {})
+    for key, said in other.items():
+        if said != made.get(key):
+            raise context.error(
+                f"rope_parameters holds {key}={said!r}, but rope_scaling, which goes "
+                f"before it, makes that {made.get(key)!r}; write all of it in one of "
+                "the two"
+            )
 
 
 def old_scaling(context):
@@ -233,7 +263,7 @@ def with_original_length(context, values, where):
     length = context.keys.get("max_position_embeddings")
     if _is_scaled(context, values) and length is not None:
         values.setdefault(ORIGINAL, length)
-    return Keys(values, where)
+    return context.params(values, where)
 
 
 def _is_scaled(context, values):

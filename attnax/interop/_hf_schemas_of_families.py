@@ -6,7 +6,6 @@ Schemas as in `_hf_schemas`, then what single layers change, then methods of sca
 from functools import partial
 
 from .. import functional as F
-from ._hf_keys import Keys
 from ._hf_methods import longrope_factors
 from ._hf_schemas import (
     FRACTION,
@@ -29,7 +28,7 @@ gpt_neox = partial(flat, theta="rotary_emb_base", fraction="rotary_pct")
 
 def base_10000(context):
     """No parameters at all: the base is written in the code."""
-    return {None: Keys({"rope_theta": 10_000.0}, "the code of the model")}
+    return {None: context.params({"rope_theta": 10_000.0}, "the code of the model")}
 
 
 def dbrx(context):
@@ -75,7 +74,7 @@ def mistral4(context):
     for said in (keys.given(FRACTION), (given or {}).get(FRACTION)):
         check_same(context, FRACTION, said, rotary / whole)
     params = flat(context, fraction=None)[None]
-    return {None: Keys(without(params.values, FRACTION), params.where)}
+    return {None: context.params(without(params.values, FRACTION), params.where)}
 
 
 def neomme(context):
@@ -128,7 +127,9 @@ def ultrabert(context):
             f"{context.model_type!r} takes as a list with one base per layer"
         )
     by_type = dict(zip(context.layer_types, thetas, strict=False))
-    return {k: Keys({"rope_theta": v}, "rope_theta") for k, v in by_type.items()}
+    return {
+        k: context.params({"rope_theta": v}, "rope_theta") for k, v in by_type.items()
+    }
 
 
 def step3p5(context):
@@ -161,7 +162,7 @@ def step3p5(context):
                 made = old.get("rope_theta", theta)
                 check_same(context, "rope_theta", theta, made)
             values.update(old)
-        out[name] = Keys(values, "rope_scaling" if old else "rope_theta")
+        out[name] = context.params(values, "rope_scaling" if old else "rope_theta")
     return out
 
 
@@ -202,7 +203,7 @@ def _main_and_compress(context):
         values.setdefault("attention_factor", 1.0)
     scaled = {**values, "rope_theta": compress, **more}
     return {
-        "main": Keys({"rope_theta": main, **more}, "rope_theta"),
+        "main": context.params({"rope_theta": main, **more}, "rope_theta"),
         "compress": with_original_length(context, scaled, where),
     }
 
@@ -237,20 +238,21 @@ def dots3_note(context):
 # Parameters of single layers.
 
 
-def theta_of_layer(context, index, params):
-    """The base of layer `index` from `layer_rope_theta`."""
-    thetas = context.keys.given("layer_rope_theta")
-    if thetas is None or not thetas[index]:
-        return params
-    return params.changed(rope_theta=thetas[index])
+def theta_of_layer(context, params):
+    """The base of a layer from `layer_rope_theta`."""
+    thetas = context.keys.given("layer_rope_theta") or ()
+    own = {theta: params.changed(rope_theta=theta) for theta in set(thetas)}
+    return {index: own[theta] for index, theta in enumerate(thetas) if theta}
 
 
-def unscaled_layers(context, index, params):
+def unscaled_layers(context, params):
     """Layers that `rope_scaling_layers` does not list keep the plain frequencies."""
     scaled = context.keys.given("rope_scaling_layers")
-    if scaled is None or index in scaled:
-        return params
-    return Keys({"rope_theta": params.get("rope_theta")}, params.where)
+    if scaled is None:
+        return {}
+    plain = context.params({"rope_theta": params.get("rope_theta")}, params.where)
+    others = set(range(len(context.layer_types))) - set(scaled)
+    return dict.fromkeys(others, plain)
 
 
 # Methods of single families: `None` is to go on with the common ones.
@@ -264,6 +266,22 @@ def ntk_alpha(context, params, kind, rotary_dim, seq_len):
     params.ignore("factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim")
     base, alpha = (params.number(context, name) for name in ("rope_theta", "alpha"))
     return F.ntk_inv_freq(rotary_dim, base, factor=alpha), 1.0
+
+
+def long_context(context, params, kind, rotary_dim, seq_len):
+    """Zamba 2: `use_long_context` enlarges the base, as in the code of its release.
+
+    transformers 5.23 still says so in a warning and has lost the change.
+    """
+    if not context.keys.get("use_long_context"):
+        return None
+    if kind != "default":
+        raise context.error(
+            f"the config holds use_long_context=True and {params.where} with "
+            f"rope_type={kind!r}; keep one of the two"
+        )
+    base = params.number(context, "rope_theta")
+    return F.ntk_inv_freq(rotary_dim, base, factor=8.0), 1.0
 
 
 def longrope_with_two_factors(context, params, kind, rotary_dim, seq_len):

@@ -14,9 +14,22 @@ def is_number(value):
         return False
 
 
-def _whole(least):
+def shown(value):
+    """A value in an error, which a config may hold at any length."""
+    try:
+        return shortened(repr(value), 200)
+    except ValueError:  # an int of more digits than Python writes
+        return "a number of thousands of digits"
+
+
+def shortened(text, most=1000):
+    """The text, without its middle if it is long."""
+    return text if len(text) <= most else f"{text[: most - 100]} ... {text[-90:]}"
+
+
+def _whole(least, most=2**53):
     def test(value):
-        return is_number(value) and least <= value <= 2**53 and value == int(value)
+        return is_number(value) and least <= value <= most and value == int(value)
 
     return test
 
@@ -40,20 +53,31 @@ def _base(value):
     return is_number(value) or _listed(is_number)(value)
 
 
+# More layers, or channels of a head, than any model has; each takes time and memory.
+MOST = 2**16
+
 _KINDS = (
     (
         "a positive whole number",
         _whole(1),
         """
-        hidden_size num_attention_heads num_hidden_layers head_dim global_head_dim
-        qk_rope_head_dim qk_nope_head_dim swa_head_dim swa_qk_nope_head_dim
-        swa_qk_rope_head_dim rotary_dim embed_dim projection_dim
+        hidden_size num_attention_heads qk_nope_head_dim swa_qk_nope_head_dim
+        embed_dim projection_dim attention_projection_size
         speech_encoder_attention_heads memory_attention_hidden_size
         memory_attention_downsample_rate memory_attention_num_attention_heads
-        memory_attention_num_layers num_layers num_attention_layers
-        max_position_embeddings sliding_window_pattern
+        max_position_embeddings original_max_position_embeddings seq_length
+        sliding_window_pattern
         prefix_dense_sliding_window_pattern global_attn_every_n_layers
         full_attention_interval layer_group_size no_rope_layer_interval
+    """,
+    ),
+    (
+        f"a positive whole number, at most {MOST}",
+        _whole(1, MOST),
+        """
+        num_hidden_layers num_layers num_attention_layers memory_attention_num_layers
+        head_dim global_head_dim swa_head_dim qk_rope_head_dim swa_qk_rope_head_dim
+        rotary_dim kv_channels
     """,
     ),
     ("a whole number", _whole(0), "first_k_dense_replace num_nextn_predict_layers"),
@@ -62,7 +86,7 @@ _KINDS = (
         _listed(_whole(0)),
         """
         no_rope_layers full_attn_idxs attn_layer_indices cross_attention_layers
-        rope_scaling_layers compress_ratios mrope_section
+        rope_scaling_layers compress_ratios mrope_section hybrid_layer_pattern
     """,
     ),
     (
@@ -87,7 +111,8 @@ _KINDS = (
         lambda value: isinstance(value, bool),
         """
         rope_interleave rope_interleaved mrope_interleaved interleaved truncate alibi
-        use_sliding_window use_dsa use_mem_rope use_rotary_embedding
+        use_sliding_window use_dsa use_mem_rope use_rotary_embedding use_long_context
+        use_mla use_dynamic_ntk
     """,
     ),
     (

@@ -13,7 +13,8 @@ TOP_LEVEL = frozenset(
     partial_rotary_factor partial_rotary_factors rotary_pct rotary_emb_base rotary_dim
     rotary_embedding_base rotary_value rope_interleave rope_interleaved mrope_section
     mrope_interleaved no_rope_layers no_rope_layer_interval rope_scaling_layers
-    use_mem_rope use_rotary_embedding qk_rope_head_dim swa_qk_rope_head_dim
+    use_mem_rope use_long_context use_rotary_embedding
+    qk_rope_head_dim swa_qk_rope_head_dim
     llama_4_scaling_beta spatial_rope_base_frequency num_spatial_rope_pairs_per_axis
     num_uid_rope_pairs uid_rope_base_frequency
     """.split()
@@ -31,7 +32,7 @@ STRUCTURE = frozenset(
     block_types layer_group_size alibi position_embedding_type position_embeddings_type
     memory_attention_hidden_size memory_attention_downsample_rate
     memory_attention_num_attention_heads memory_attention_num_layers num_layers
-    num_attention_layers
+    num_attention_layers hybrid_layer_pattern
     """.split()
 )
 
@@ -50,20 +51,26 @@ RENAMED = {
     }.items()
     for name in names.split()
 }
-# All names of other engines, and what to do about each.
-FOREIGN = {name: f"Hugging Face calls it {key}" for name, key in RENAMED.items()} | {
+# All names of other engines, and what is known about each.
+FOREIGN = {
+    name: f"if it was written for another engine, Hugging Face calls it {key}; if not, "
+    "remove it"
+    for name, key in RENAMED.items()
+} | {
     name: instead
     for instead, names in {
-        "write partial_rotary_factor, which is this over head_dim": """
-            rotary_ndims rotary_emb_dim attn_rotary_emb rope_dim
+        "Hugging Face has partial_rotary_factor, which is the channels that rotate "
+        "over head_dim": "rotary_ndims rotary_emb_dim attn_rotary_emb rope_dim",
+        "some engines multiply the base by it, and some divide positions by it": """
+            rope_ratio
         """,
-        "write rope_theta multiplied by it": "rope_ratio",
-        "write it as rope_scaling": """
+        "Hugging Face scales by rope_scaling, whose rope_type says how": """
             rope_factor rope_scaling_factor rotary_scaling_factor rope_freq_scale
             rope_position_scale
         """,
-        "write rope_scaling with rope_type 'dynamic'": "use_dynamic_ntk dynamic_ntk",
-        "pass the argument layout": """
+        "engines differ in the formula that it switches on; rope_scaling with "
+        "rope_type 'dynamic' is that of Hugging Face": "use_dynamic_ntk dynamic_ntk",
+        "the argument layout says how channels are paired; remove it": """
             rope_traditional rotary_interleaved rotary_emb_interleaved is_neox_style
             rope_is_neox_style
         """,
@@ -72,6 +79,24 @@ FOREIGN = {name: f"Hugging Face calls it {key}" for name, key in RENAMED.items()
     }.items()
     for name in names.split()
 }
+# Keys that say how a model of a type that is not known rotates, in a way that differs
+# from one code to another.
+UNCLEAR = frozenset(
+    """
+    kv_channels attention_head_dim rotary original_rope position_encoding_2d
+    attention_projection_size
+    """.split()
+)
+# Keys among the parameters of RoPE.
+INNER = frozenset(
+    """
+    rope_type type rope_theta factor original_max_position_embeddings attention_factor
+    beta_fast beta_slow mscale mscale_all_dim truncate short_factor long_factor
+    short_mscale long_mscale low_freq_factor high_freq_factor partial_rotary_factor
+    mrope_section mrope_interleaved interleaved alpha llama_4_scaling_beta finetuned
+    max_position_embeddings
+    """.split()
+)
 # Switches of other engines that do nothing while they are off.
 SWITCHES = frozenset(("use_dynamic_ntk", "dynamic_ntk", "use_fope"))
 
@@ -85,7 +110,8 @@ ELSEWHERE = {
 # Types of other engines, and types whose name says nothing without their code.
 FOREIGN_TYPES = {
     "su": "'longrope', which only the Phi-3 family calls 'su'",
-    "mrope": "'default' with mrope_section, in models of several axes",
+    "mrope": "'default' with mrope_section, in a model whose positions have several "
+    "axes: 'qwen2_5_vl_text' has them in sections, 'qwen3_vl_text' in turn",
     "xdrope": "'dynamic' with alpha",
     "ntk": "ntk_inv_freq, or 'dynamic' with alpha in Hunyuan",
     "deepseek_yarn": "'yarn'; its attention factor is yarn_attention_factor with "

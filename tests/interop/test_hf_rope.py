@@ -505,7 +505,7 @@ def test_unknown_defaults_are_errors(config, message):
         (LLAMA | {"no_rope_layers": [1]}, r"no_rope_layers=\[1\], .* not read"),
         (
             LLAMA | {"rotary_base": 1e4},
-            "rotary_base=10000.0 is a name of other engines: Hug",
+            "rotary_base=10000.0, which .* Hugging Face calls it rope_theta",
         ),
         (LLAMA | {"head_dim": 7}, "head_dim=7 .* 7 rotating channels"),
         (LLAMA | {"head_dim": 0}, "head_dim=0 must be a positive whole number"),
@@ -761,9 +761,12 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
             | {"text_config": {"rope_theta": 5e5}},
             r"rope_theta=7.0, .* in config\['text_config'\]",
         ),
-        (LLAMA | {"use_dynamic_ntk": True}, "use_dynamic_ntk=True .* 'dynamic'"),
+        (
+            LLAMA | {"use_dynamic_ntk": True},
+            "use_dynamic_ntk=True, .* engines differ in the formula",
+        ),
         (LLAMA | {"rope_embedding_base": 1e6}, "Hugging Face calls it rope_theta"),
-        (LLAMA | {"rope_position_scale": 2.0}, "write it as rope_scaling"),
+        (LLAMA | {"rope_position_scale": 2.0}, "scales by rope_scaling"),
         (
             {"model_type": "bailing_hybrid", "rotary_dim": 128},
             "rotary_dim=128, .* does not read",
@@ -780,7 +783,7 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
         (
             {"model_type": "nemotron", "partial_rotary_factor": 0.5}
             | {"rotary_percent": 0.25},
-            "rotary_percent=0.25 is a name of other engines",
+            "rotary_percent=0.25, which .* calls it partial_rotary_factor",
         ),
     ),
 )
@@ -876,7 +879,7 @@ def test_what_a_model_that_is_not_known_may_say():
     config = {"model_type": "mine", "head_dim": 64, "rope_theta": 1e4}
     refused(
         config | {"rotary_dim": 32},
-        "rotary_dim=32, and .* write instead partial_rotary_factor = rotary_dim / h",
+        "rotary_dim=32, and .* is not known; .* partial_rotary_factor = rotary_dim / h",
         layout="half",
     )
     refused(
