@@ -113,8 +113,8 @@ ROWS = (
     ),
     (
         {"model_type": "qwen3_asr"},
-        "'qwen3_asr_text' is not in the table",
-        "a name that transformers 5.23 does not know",
+        Answer(64, 1e6, 28, axes=3),
+        "QwenLM/Qwen3-ASR, modeling_qwen3_asr.py",
     ),
     (
         {"model_type": "gemma3", "head_dim": 256, "sliding_window": 512},
@@ -136,7 +136,7 @@ ROWS = (
     ),
     (
         {"model_type": "gemma4_text"},
-        "rope_local_base_freq=10000.0, which the rotary embedding of .* does not read",
+        Answer(128, 1e4, 2, layer_type="sliding_attention"),
         "transformers 5.23, configuration_gemma4.py, where the base is 1e4 anyway",
     ),
     (
@@ -186,17 +186,17 @@ ROWS = (
     (
         {"model_type": "llama"}
         | {"rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}},
-        "unknown rope_type='mrope'; write 'default' with mrope_section, in models of",
+        "unknown rope_type='mrope'; write 'default' with mrope_section, in a model",
         "transformers 5.23, modeling_llama.py, has one axis",
     ),
     (
         {"model_type": "llama", "rope_theta": 5_000_000},
-        "mrope_interleaved=True, which the rotary embedding of .*'llama' does not read",
+        "mrope_interleaved=True, but positions of model_type='llama' have one axis",
         "transformers 5.23, modeling_llama.py, has one axis",
     ),
     (
         {"model_type": "llama", "transformers_version": "5.0.0", "head_dim": 64},
-        r"rope_parameters={'rope_type': 'llama3', 'rope_theta': 500000.0}, which the ",
+        r"rope_parameters holds rope_theta=500000\.0, but rope_scaling, which goes",
         "transformers 5.23 takes rope_scaling alone, and a base of 1e4",
     ),
     # Language models of known code in models that transformers does not know.
