@@ -1,5 +1,8 @@
 """Out-of-range policy: an error where values are known, documented NaN elsewhere."""
 
+import math
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,11 +16,119 @@ def is_integer(value) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def is_number(value) -> bool:
+    """Whether a static setting is a finite number: no bool, no text and no array."""
+    if isinstance(value, bool) or not isinstance(
+        value, int | float | np.integer | np.floating
+    ):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int past the range of float64
+        return False
+
+
 def positive_integer(function: str, name: str, size) -> int:
     """A static size as an int, however it is typed."""
     if not is_integer(size) or size <= 0:
         raise ValueError(f"{function}: {name}={size!r} must be a positive integer.")
     return int(size)
+
+
+def positive_multiple(function: str, name: str, size, unit: int) -> int:
+    """A static size as an int, a positive multiple of `unit`."""
+    if not is_integer(size) or size <= 0 or size % unit != 0:
+        rule = "positive and even" if unit == 2 else f"a positive multiple of {unit}"
+        raise ValueError(f"{function}: {name}={size!r} must be {rule}.")
+    return int(size)
+
+
+def integers(function: str, name: str, values) -> tuple[int, ...]:
+    """Several static integers as ints."""
+    values = tuple(values)
+    if not all(map(is_integer, values)):
+        raise ValueError(f"{function}: {name}={values} must be integers.")
+    return tuple(map(int, values))
+
+
+def array_of(function: str, name: str, values):
+    """`values` as they are if an array; lists, tuples and numbers as a NumPy array."""
+    if isinstance(values, jax.Array | np.ndarray):
+        return values
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError):  # traced values in a list, or uneven lists
+        array = None
+    if array is None or array.dtype == object:
+        raise ValueError(
+            f"{function}: {name} is a {type(values).__name__}, but must be an array, "
+            "or lists of numbers of equal lengths."
+        )
+    # NumPy makes float64 of a list of nothing.
+    return array if array.size else array.astype(np.int32)
+
+
+def array_of_several(function: str, name: str, values):
+    """As `array_of`, but a single number that is no array is a `ValueError`."""
+    if not isinstance(values, jax.Array | np.ndarray | Sequence):
+        raise ValueError(
+            f"{function}: {name} is a {type(values).__name__}, but must be an array, "
+            "or lists of numbers."
+        )
+    return array_of(function, name, values)
+
+
+def integer_array(function: str, name: str, values):
+    """`values` as an array of integers."""
+    values = array_of(function, name, values)
+    if not jnp.issubdtype(values.dtype, jnp.integer):
+        raise ValueError(f"{function}: {name}.dtype={values.dtype} must be integer.")
+    return values
+
+
+def bool_array(function: str, name: str, mask):
+    """A mask as an array of bools; integers of 0 and 1 are bools as well.
+
+    Where the values are not known, every integer that is not 0 is True.
+    """
+    mask = array_of(function, name, mask)
+    if mask.dtype == np.bool_:
+        return mask
+    # Of floats, an additive mask would be read inside out.
+    if not jnp.issubdtype(mask.dtype, jnp.integer):
+        raise ValueError(
+            f"{function}: {name}.dtype={mask.dtype} must be bool or integer; compare "
+            f"first: of an additive mask, {name} == 0 is the mask."
+        )
+    if is_known(mask):
+        known = np.asarray(mask)
+        other = first_where(name, known, (known != 0) & (known != 1))
+        if other is not None:
+            raise ValueError(
+                f"{function}: {other} must be 0 or 1; compare first: of token ids, "
+                "token_ids != padding_id is the mask."
+            )
+    # To bool before JAX takes it: a 64-bit value may wrap to 0 there.
+    return mask.astype(bool)
+
+
+def number_array(function: str, name: str, values, *, rule="integer or a real float"):
+    """`values` as an array of integers, or of floats that hold what is measured.
+
+    Those of 16 bits do not: bfloat16 has no 257, and float16 no 2049.
+    """
+    values = array_of(function, name, values)
+    if jnp.issubdtype(values.dtype, jnp.integer):
+        return values
+    if not jnp.issubdtype(values.dtype, jnp.floating):
+        raise ValueError(f"{function}: {name}.dtype={values.dtype} must be {rule}.")
+    if jnp.finfo(values.dtype).bits < 32:
+        raise ValueError(
+            f"{function}: {name}.dtype={values.dtype} must be float32 or wider: fewer "
+            "bits have rounded the values already; cast to float32 before they are "
+            "scaled or made, not after."
+        )
+    return values
 
 
 def int32_in_range(
@@ -35,10 +146,7 @@ def int32_in_range(
     or the dtype admits no other.
     """
     lower, upper = max(lower, INT32_MIN), min(upper, INT32_MAX + 1)
-    if not isinstance(values, jax.Array):
-        values = np.asarray(values)
-    if not jnp.issubdtype(values.dtype, jnp.integer):
-        raise ValueError(f"{function}: {name}.dtype={values.dtype} must be integer.")
+    values = integer_array(function, name, values)
     info = jnp.iinfo(values.dtype)
     if lower <= info.min and info.max < upper:
         return jnp.asarray(values, jnp.int32), None
@@ -72,9 +180,15 @@ def is_known(values) -> bool:
     return not isinstance(values, Tracer) and values.is_fully_addressable
 
 
+def first_where(name, values, bad):
+    """`name[0, 3]=value` of the first value that is bad, or `None` if none is."""
+    if not bad.any():
+        return None
+    index = tuple(np.argwhere(bad)[0].tolist())
+    return f"{name}{list(index) if index else ''}={values[index]}"
+
+
 def _check_on_host(function, name, values, lower, upper, hint):
-    bad = (values < lower) | (values >= upper)
-    if bad.any():
-        index = tuple(np.argwhere(bad)[0].tolist())
-        first = f"{name}{list(index) if index else ''}={values[index]}"
+    first = first_where(name, values, (values < lower) | (values >= upper))
+    if first is not None:
         raise ValueError(f"{function}: {first} must lie in [{lower}, {upper}){hint}.")

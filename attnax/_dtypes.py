@@ -1,5 +1,6 @@
 """Dtype policy: JAX's default float for parameters, float32 or wider for arithmetic."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -10,12 +11,53 @@ def default_float_dtype() -> np.dtype:
     return jnp.result_type(float)
 
 
-def float_dtype(function: str, name: str, dtype: DTypeLike) -> np.dtype:
-    """`dtype` as a NumPy dtype; a `ValueError` unless it is a real float."""
-    dtype = jnp.dtype(dtype)
+def float_dtype(
+    function: str, name: str, dtype: DTypeLike, *, nan: bool = True
+) -> np.dtype:
+    """`dtype` as a NumPy dtype; a `ValueError` unless it is a real float.
+
+    One that holds 0 and NaN, since rows out of range are NaN: float4 and float6 would
+    make numbers of them. `nan=False` is for arrays that only enter a product.
+    """
+    try:
+        dtype = jnp.dtype(dtype)
+    except TypeError:
+        raise ValueError(
+            f"{function}: {name}={dtype!r} must be a real float dtype."
+        ) from None
     if not jnp.issubdtype(dtype, jnp.floating):
         raise ValueError(f"{function}: {name}={dtype.name} must be a real float dtype.")
+    if nan and not _holds_zero_and_nan(dtype):
+        raise ValueError(
+            f"{function}: {name}={dtype.name} must be a real float dtype that holds 0 "
+            "and NaN; cast to one of 8 bits or more."
+        )
     return dtype
+
+
+def result_dtype(
+    function: str, name: str, dtype: DTypeLike | None, default: DTypeLike
+) -> np.dtype:
+    """The dtype asked for, or `default` as JAX holds it; both by `float_dtype`.
+
+    float64 outside 64-bit mode is a `ValueError`: JAX would make float32 of it.
+    """
+    if dtype is None:
+        return float_dtype(function, name, jax.dtypes.canonicalize_dtype(default))
+    dtype = float_dtype(function, name, dtype)
+    if jax.dtypes.canonicalize_dtype(dtype) != dtype:
+        raise ValueError(
+            f"{function}: {name}={dtype.name} must come with jax_enable_x64, or JAX "
+            "would make it float32."
+        )
+    return dtype
+
+
+def check_table(function: str, name: str, table) -> None:
+    """The rule of tables whose rows are read: two axes, of a real float dtype."""
+    float_dtype(function, f"{name}.dtype", table.dtype)
+    if table.ndim != 2:
+        raise ValueError(f"{function}: {name}.shape={table.shape} must have two axes.")
 
 
 def compute_dtype(*dtypes: DTypeLike) -> np.dtype:
@@ -23,3 +65,8 @@ def compute_dtype(*dtypes: DTypeLike) -> np.dtype:
     # Not `jnp.promote_types`: it raises on bfloat16 and float32 in strict mode.
     wide = any(jnp.finfo(dtype).bits > 32 for dtype in dtypes)
     return jnp.dtype(jnp.float64 if wide else jnp.float32)
+
+
+def _holds_zero_and_nan(dtype):
+    zero, nan = np.array([0.0, np.nan]).astype(dtype)
+    return zero == 0 and np.isnan(nan)

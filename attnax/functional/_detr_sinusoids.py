@@ -1,17 +1,20 @@
 """DETR's sinusoids: rows and columns counted within the mask of a padded image."""
 
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
+from .._bounds import bool_array
 from ._grid_sinusoids import make_grid_sinusoids
 
 
 def detr_sinusoids(
     mask: Bool[Array | np.ndarray, "*batch rows columns"]
-    | Integer[Array | np.ndarray, "*batch rows columns"],
+    | Integer[Array | np.ndarray, "*batch rows columns"]
+    | Sequence,
     d_model: int,
     *,
     base: float = 10_000.0,
@@ -25,7 +28,8 @@ def detr_sinusoids(
     of the features, columns the second, with sine and cosine side by side.
 
     Args:
-        mask: True (or non-zero) at the image, False at its padding.
+        mask: True (or 1) at the image, False at its padding; an additive mask is to be
+            compared first. Of a traced array of integers, all but 0 are the image.
         d_model: Width. A positive multiple of 4.
         base: Base of the frequencies. At least 1 and a finite float64.
         scale: What the last row and the last column become. From 1.2e-38 to 3.4e38, the
@@ -41,9 +45,9 @@ def detr_sinusoids(
         attention is expected to mask.
 
     Raises:
-        ValueError: If `mask` is neither boolean nor integer, `d_model` is no positive
-            multiple of 4, `base` or `scale` is out of its range, or there are pixel
-            centers without a `scale`.
+        ValueError: If `mask` is neither bool nor integer, known integers in it are
+            others than 0 and 1, `d_model` is no positive multiple of 4, `base` or
+            `scale` is out of its range, or there are pixel centers without a `scale`.
 
     Example:
         >>> mask = jnp.ones((2, 3), bool)
@@ -57,18 +61,11 @@ def detr_sinusoids(
         modeling_deformable_detr.py.
     """
     name = "detr_sinusoids"
+    mask = jnp.asarray(bool_array(name, "mask", mask))
     if mask.ndim < 2:
         raise ValueError(f"{name}: {mask.shape=} must be (..., rows, columns).")
-    # Of floats, additive masks would be read inside out.
-    if not any(jnp.issubdtype(mask.dtype, t) for t in (jnp.bool_, jnp.integer)):
-        raise ValueError(
-            f"{name}: {mask.dtype=!s} must be boolean or integer; compare an additive "
-            "mask with 0."
-        )
     if pixel_centers and scale is None:
         raise ValueError(f"{name}: {pixel_centers=} must come with a scale.")
-    # To bool before JAX takes it: a 64-bit value may wrap to 0 there.
-    mask = jnp.asarray(mask.astype(bool))
     counts = [jnp.cumsum(mask, axis=axis, dtype=jnp.int32) for axis in (-2, -1)]
     if scale is not None:
         y, x = (count.astype(jnp.float32) for count in counts)

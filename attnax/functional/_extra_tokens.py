@@ -6,7 +6,8 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
-from .._dtypes import compute_dtype
+from .._bounds import is_integer
+from .._dtypes import compute_dtype, float_dtype
 
 
 def insert_tokens(
@@ -27,7 +28,8 @@ def insert_tokens(
         Sequences of `seq_len + num_tokens` vectors, in the dtype of `x`.
 
     Raises:
-        ValueError: If the widths differ, or `index` is out of range.
+        ValueError: If the widths differ, a dtype is not a real float, or `index` is no
+            integer or out of range.
 
     Example:
         >>> x, tokens = jnp.array([[1.0], [2.0]]), jnp.array([[7.0]])
@@ -39,14 +41,18 @@ def insert_tokens(
         https://arxiv.org/abs/2010.11929; Darcet et al., Vision Transformers Need
         Registers, 2023, section 2.2. https://arxiv.org/abs/2309.16588
     """
+    float_dtype("insert_tokens", "x.dtype", x.dtype)
+    float_dtype("insert_tokens", "tokens.dtype", tokens.dtype)
     if x.ndim < 2 or tokens.ndim != 2 or x.shape[-1] != tokens.shape[-1]:
         raise ValueError(
             f"insert_tokens: {x.shape=} must be (..., seq_len, d_model) and "
             f"{tokens.shape=} (num_tokens, d_model) of the same width."
         )
     seq_len = x.shape[-2]
-    if not 0 <= index <= seq_len:
-        raise ValueError(f"insert_tokens: {index=} must lie in [0, {seq_len}].")
+    if not is_integer(index) or not 0 <= index <= seq_len:
+        raise ValueError(
+            f"insert_tokens: {index=} must be an integer in [0, {seq_len}]."
+        )
     shape = (*x.shape[:-2], *tokens.shape)
     axes = (x.ndim - 2, x.ndim - 1)
     sharding, out = jax.typeof(x).sharding, None

@@ -1,17 +1,19 @@
 """Fourier features of points: sinusoids along directions of a matrix."""
 
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from .._bounds import number_array
 from .._dtypes import compute_dtype, float_dtype
 
 
 def gaussian_fourier_features(
-    coordinates: Float[Array | np.ndarray, "*batch num_axes"],
+    coordinates: Float[Array | np.ndarray, "*batch num_axes"] | Sequence,
     matrix: Float[Array | np.ndarray, "num_axes num_frequencies"],
 ) -> Float[Array, "*batch 2*{matrix.shape[1]}"]:
     """Sines, then cosines, of `2 pi * coordinates @ matrix`.
@@ -22,8 +24,9 @@ def gaussian_fourier_features(
     for 6 turns, as SAM has them, and 5e-3 for 6000.
 
     Args:
-        coordinates: Points, from -1 to 1 in SAM: `2 * point / size - 1`, of x and then
-            y. `normalized_coordinates(rows, columns)[:, ::-1]` are those of a grid.
+        coordinates: Points, as floats of 32 bits or more, from -1 to 1 in SAM:
+            `2 * point / size - 1`, of x and then y. `normalized_coordinates(rows,
+            columns)[:, ::-1]` are those of a grid.
         matrix: Turns per unit of each axis, drawn once from a normal distribution and
             stored with the model; SAM's `positional_embedding`. It may be trained.
 
@@ -33,7 +36,7 @@ def gaussian_fourier_features(
 
     Raises:
         ValueError: If `coordinates` do not end in an axis as long as the first of
-            `matrix`, or a dtype is not a real float.
+            `matrix`, a dtype is not a real float, or that of `coordinates` has 16 bits.
 
     Example:
         >>> gaussian_fourier_features(jnp.array([1.0, 0.0]), jnp.array([[2.0], [9.0]]))
@@ -45,6 +48,7 @@ def gaussian_fourier_features(
         `SamPositionalEmbedding` in modeling_sam.py of transformers 5.23.0.
     """
     name = "gaussian_fourier_features"
+    coordinates = number_array(name, "coordinates", coordinates)
     if matrix.ndim != 2 or coordinates.shape[-1:] != matrix.shape[:1]:
         raise ValueError(
             f"{name}: {coordinates.shape=} must end in the axes of {matrix.shape=}."

@@ -1,14 +1,13 @@
 """Sinusoids of several axes: images and videos."""
 
 import math
-import operator
 from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
-from .._bounds import nan_where_invalid
+from .._bounds import array_of, integers, is_integer, nan_where_invalid
 from ._rope_cos_sin import make_cos_sin
 from ._sinusoids import (
     FRACTIONAL,
@@ -21,7 +20,7 @@ from ._sinusoids import (
 
 
 def grid_sinusoids(
-    coordinates: Real[Array | np.ndarray, "*batch num_patches num_axes"],
+    coordinates: Real[Array | np.ndarray, "*batch num_patches num_axes"] | Sequence,
     d_model: int,
     *,
     axis_order: Sequence[int] | None = None,
@@ -42,7 +41,8 @@ def grid_sinusoids(
 
     Args:
         coordinates: Of each patch; `positions_from_grid` makes those of a grid, row by
-            row. Integers unless `numerics` is `"float32"`.
+            row. Integers unless `numerics` is `"float32"`, which takes floats of 32
+            bits or more too.
         d_model: Width, which the axes share.
         axis_order: The axis of coordinates behind each block of features. `None` is
             `(0, 1, ...)`: of an image, rows first. Other released models put columns
@@ -72,8 +72,8 @@ def grid_sinusoids(
     Raises:
         ValueError: If `d_model` does not divide into even shares, `axis_order` does not
             name every axis once, an option is unknown or out of its range,
-            `coordinates` are neither integers nor, for `"float32"`, real floats, or a
-            known integer lies outside int32.
+            `coordinates` are neither integers nor, for `"float32"`, real floats of 32
+            bits or more, or a known integer lies outside int32.
 
     Example:
         >>> grid = positions_from_grid((2, 3))
@@ -118,14 +118,17 @@ def make_grid_sinusoids(
     scale_name="position_scale",
 ):
     """`grid_sinusoids` for any function, whose errors then carry its name."""
+    coordinates = array_of(function, "coordinates", coordinates)
     if coordinates.ndim < 2 or coordinates.shape[-1] == 0:
         raise ValueError(
             f"{function}: {coordinates.shape=} must be (..., num_patches, num_axes)."
         )
     num_axes = coordinates.shape[-1]
     check_layout(function, layout)
-    if num_prefix_tokens < 0:
-        raise ValueError(f"{function}: {num_prefix_tokens=} must not be negative.")
+    if not is_integer(num_prefix_tokens) or num_prefix_tokens < 0:
+        raise ValueError(
+            f"{function}: {num_prefix_tokens=} must be an integer and not negative."
+        )
     order = _axis_order(function, axis_order, num_axes)
     pairs = _pairs_of_axes(function, d_model, axis_shares, num_axes)
     scales = _scales_of_axes(function, position_scale, num_axes)
@@ -173,7 +176,7 @@ def _arrange_blocks(sin, cos, layout, blocks):
 def _axis_order(function, axis_order, num_axes):
     if axis_order is None:
         return tuple(range(num_axes))
-    order = tuple(operator.index(axis) for axis in axis_order)
+    order = integers(function, "axis_order", axis_order)
     if sorted(order) != list(range(num_axes)):
         raise ValueError(
             f"{function}: {axis_order=} must name each of the {num_axes} axes of "
@@ -185,7 +188,7 @@ def _axis_order(function, axis_order, num_axes):
 def _pairs_of_axes(function, d_model, axis_shares, num_axes):
     """Angles that each axis of coordinates gets."""
     shares = (1,) * num_axes if axis_shares is None else tuple(axis_shares)
-    shares = tuple(operator.index(share) for share in shares)
+    shares = integers(function, "axis_shares", shares)
     if len(shares) != num_axes or min(shares) <= 0:
         raise ValueError(
             f"{function}: {axis_shares=} must be positive, one for each of the "
@@ -193,7 +196,7 @@ def _pairs_of_axes(function, d_model, axis_shares, num_axes):
         )
     whole = 2 * sum(shares)
     unit = math.lcm(*(whole // math.gcd(whole, share) for share in shares))
-    if d_model <= 0 or d_model % unit != 0:
+    if not is_integer(d_model) or d_model <= 0 or d_model % unit != 0:
         raise ValueError(
             f"{function}: {d_model=} must be a positive multiple of {unit}, so that "
             "every axis gets an even number of features."

@@ -1,5 +1,6 @@
 """Learned positions: one trained vector per position, added to the tokens."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -7,7 +8,8 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._dtypes import compute_dtype, default_float_dtype, float_dtype
+from .._bounds import is_number, positive_integer
+from .._dtypes import check_table, compute_dtype, default_float_dtype, result_dtype
 from ._add import add_rows
 from ._lookup import lookup_rows, row_indices
 
@@ -57,21 +59,21 @@ def init_learned_positional_embedding(
     """
     name = "init_learned_positional_embedding"
     for size_name, size in (("num_positions", num_positions), ("d_model", d_model)):
-        if size <= 0:
-            raise ValueError(f"{name}: {size_name}={size} must be positive.")
-    if not init_std >= 0:
-        raise ValueError(f"{name}: {init_std=} must not be negative.")
-    dtype = default_float_dtype() if dtype is None else dtype
-    dtype = float_dtype(name, "dtype", dtype)
+        positive_integer(name, size_name, size)
+    if not (is_number(init_std) and init_std >= 0):
+        raise ValueError(f"{name}: {init_std=} must be finite and not negative.")
+    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
     shape = (num_positions, d_model)
     weight = jax.random.truncated_normal(key, -2.0, 2.0, shape, compute_dtype(dtype))
-    return LearnedPositionalEmbeddingParams(weight=(init_std * weight).astype(dtype))
+    return LearnedPositionalEmbeddingParams(
+        weight=(float(init_std) * weight).astype(dtype)
+    )
 
 
 def apply_learned_positional_embedding(
     params: LearnedPositionalEmbeddingParams,
     x: Float[Array, "*batch seq_len d_model"],
-    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | Sequence | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Adds the vector of each position to `x`, in float32, rounded once.
 
@@ -86,9 +88,9 @@ def apply_learned_positional_embedding(
         NaN, which adds nothing to the gradient of the table.
 
     Raises:
-        ValueError: If `x` is longer than the table, of another width or not of a real
-            float dtype, `positions` do not fit or are not integers, or one that is
-            known outside every transformation is out of range.
+        ValueError: If `x` is longer than the table or of another width, a dtype is not
+            a real float that holds NaN, `positions` do not fit or are not integers, or
+            one that is known outside every transformation is out of range.
 
     Example:
         >>> params = LearnedPositionalEmbeddingParams(weight=jnp.ones((5, 2)))
@@ -100,6 +102,7 @@ def apply_learned_positional_embedding(
         https://arxiv.org/abs/1705.03122
     """
     name, weight = "apply_learned_positional_embedding", params.weight
+    check_table(name, "weight", weight)
     if x.ndim < 2 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"{name}: {x.shape=} must be (..., seq_len, d_model) with the width of "
@@ -108,7 +111,7 @@ def apply_learned_positional_embedding(
     seq_len, num_positions = x.shape[-2], weight.shape[0]
     if positions is not None:
         indices = row_indices(name, "positions", positions, num_positions)
-        return add_rows(name, x, lookup_rows(weight, indices), positions.shape)
+        return add_rows(name, x, lookup_rows(weight, indices), indices.shape)
     if seq_len > num_positions:
         raise ValueError(
             f"{name}: {seq_len=} must be at most {num_positions=}; shorten x, or pass "

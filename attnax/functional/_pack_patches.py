@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int32, Shaped
 
-from .._bounds import is_known, positive_integer
+from .._bounds import bool_array, integer_array, is_known, positive_integer
 from ._patch_blocks import cut, join
 from ._patch_sizes import as_pair, image_axes
 
@@ -139,9 +139,9 @@ def unpack_patches(
 
 def _known_grids(function, packed):
     """The grids on the host; a `ValueError` unless patches and mask are of them."""
-    grids = np.asarray(packed.grids)
+    grids = np.asarray(integer_array(function, "packed.grids", packed.grids))
     batch, max_patches, _ = packed.patches.shape
-    if grids.shape != (batch, 2) or not np.issubdtype(grids.dtype, np.integer):
+    if grids.shape != (batch, 2):
         raise ValueError(
             f"{function}: packed.grids={grids.tolist()} must be ({batch}, 2) integers."
         )
@@ -152,7 +152,7 @@ def _known_grids(function, packed):
             f"{function}: packed.grids={grids.tolist()} must be of at most "
             f"{max_patches} patches each."
         )
-    mask = packed.mask
+    mask = bool_array(function, "packed.mask", packed.mask)
     if is_known(mask) and not np.array_equal(mask, _mask(grids, max_patches)):
         raise ValueError(
             f"{function}: packed.grids={grids.tolist()} must have their patches where "

@@ -10,7 +10,8 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._dtypes import compute_dtype, default_float_dtype, float_dtype
+from .._bounds import positive_integer
+from .._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ._patch_product import patch_product
 from ._patch_sizes import as_size
 from ._patchify import patchify
@@ -70,10 +71,8 @@ def init_patch_embedding(
     name = "init_patch_embedding"
     size = as_size(name, "patch_size", patch_size)
     for width_name, width in (("num_channels", num_channels), ("d_model", d_model)):
-        if width <= 0:
-            raise ValueError(f"{name}: {width_name}={width} must be positive.")
-    dtype = default_float_dtype() if dtype is None else dtype
-    dtype = float_dtype(name, "dtype", dtype)
+        positive_integer(name, width_name, width)
+    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
     draw = jax.nn.initializers.lecun_normal()
     shape = (math.prod(size) * num_channels, d_model)
     weight = draw(key, shape, compute_dtype(dtype)).astype(dtype)
@@ -123,8 +122,8 @@ def apply_patch_embedding(
         3.2. https://arxiv.org/abs/2103.15691
     """
     name, image = "apply_patch_embedding", jnp.asarray(image)
-    own = float_dtype(name, "image.dtype", image.dtype)
-    dtype = own if dtype is None else float_dtype(name, "dtype", dtype)
+    own = float_dtype(name, "image.dtype", image.dtype, nan=False)
+    dtype = own if dtype is None else result_dtype(name, "dtype", dtype, own)
     x = embedded_image(name, params, image, patch_size, dtype, precision)
     return x.astype(dtype)
 
@@ -167,8 +166,8 @@ def apply_patch_projection(
         Pack: NaViT, 2023, section 2.1. https://arxiv.org/abs/2307.06304
     """
     name, patches = "apply_patch_projection", jnp.asarray(patches)
-    own = float_dtype(name, "patches.dtype", patches.dtype)
-    dtype = own if dtype is None else float_dtype(name, "dtype", dtype)
+    own = float_dtype(name, "patches.dtype", patches.dtype, nan=False)
+    dtype = own if dtype is None else result_dtype(name, "dtype", dtype, own)
     return embedded_patches(name, params, patches, dtype, precision).astype(dtype)
 
 
@@ -188,7 +187,7 @@ def embedded_patches(function, params, patches, rounded_to, precision):
     weight, bias = params
     for name, array in (("weight", weight), ("bias", bias)):
         if array is not None:
-            float_dtype(function, f"{name}.dtype", array.dtype)
+            float_dtype(function, f"{name}.dtype", array.dtype, nan=False)
     if weight.ndim != 2:
         raise ValueError(f"{function}: {weight.shape=} must have two axes.")
     if patches.shape[-1:] != weight.shape[:1]:

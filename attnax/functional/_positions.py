@@ -7,12 +7,20 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int32, Integer
 
-from .._bounds import INT32_MAX, int32_in_range, is_integer
+from .._bounds import (
+    INT32_MAX,
+    bool_array,
+    int32_in_range,
+    integer_array,
+    is_integer,
+    positive_integer,
+)
 
 
 def positions_from_mask(
     mask: Bool[Array | np.ndarray, "*batch seq_len"]
-    | Integer[Array | np.ndarray, "*batch seq_len"],
+    | Integer[Array | np.ndarray, "*batch seq_len"]
+    | Sequence,
 ) -> Int32[Array, "*batch seq_len"]:
     """Positions of the tokens of padded sequences: the first token of each gets 0.
 
@@ -20,10 +28,15 @@ def positions_from_mask(
     token before it, and 0 where there is none.
 
     Args:
-        mask: True (or non-zero) at tokens, False at padding.
+        mask: True (or 1) at tokens, False at padding; an additive mask is to be
+            compared first. Of a traced array of integers, all but 0 are tokens.
 
     Returns:
         `max(cumsum(mask) - 1, 0)`, the shape of `mask`.
+
+    Raises:
+        ValueError: If `mask` is neither bool nor integer, or known integers are others
+            than 0 and 1.
 
     Example:
         >>> positions_from_mask(jnp.array([[False, False, True, True, True]]))
@@ -32,13 +45,13 @@ def positions_from_mask(
     Reference:
         The rule of Hugging Face's `generate` for left-padded batches.
     """
-    # To bool before JAX takes it: a 64-bit value may wrap to 0 there.
-    counted = jnp.cumsum(jnp.asarray(mask.astype(bool)), axis=-1, dtype=jnp.int32)
+    mask = jnp.asarray(bool_array("positions_from_mask", "mask", mask))
+    counted = jnp.cumsum(mask, axis=-1, dtype=jnp.int32)
     return jnp.maximum(counted - 1, 0)
 
 
 def positions_from_segment_ids(
-    segment_ids: Integer[Array | np.ndarray, "*batch seq_len"],
+    segment_ids: Integer[Array | np.ndarray, "*batch seq_len"] | Sequence,
 ) -> Int32[Array, "*batch seq_len"]:
     """Positions of packed documents: they restart at every change of id.
 
@@ -49,6 +62,9 @@ def positions_from_segment_ids(
     Returns:
         The distance of each token from the start of its document.
 
+    Raises:
+        ValueError: If `segment_ids` are not integers.
+
     Example:
         >>> positions_from_segment_ids(jnp.array([7, 7, 7, 2, 2, 7]))
         Array([0, 1, 2, 0, 1, 0], dtype=int32)
@@ -57,6 +73,9 @@ def positions_from_segment_ids(
         Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
         section 3.2. https://arxiv.org/abs/2107.02027
     """
+    segment_ids = integer_array(
+        "positions_from_segment_ids", "segment_ids", segment_ids
+    )
     axis = segment_ids.ndim - 1
     index = lax.broadcasted_iota(jnp.int32, segment_ids.shape, axis)
     changed = jnp.asarray(segment_ids[..., 1:] != segment_ids[..., :-1])
@@ -66,7 +85,8 @@ def positions_from_segment_ids(
 
 
 def positions_from_lengths(
-    lengths: Integer[Array | np.ndarray, "*batch num_documents"], total_len: int
+    lengths: Integer[Array | np.ndarray, "*batch num_documents"] | Sequence,
+    total_len: int,
 ) -> Int32[Array, "*batch {total_len}"]:
     """Positions of documents packed one after another, given by their lengths.
 
@@ -89,12 +109,8 @@ def positions_from_lengths(
         Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
         section 3.2. https://arxiv.org/abs/2107.02027
     """
-    if total_len <= 0:
-        raise ValueError(f"positions_from_lengths: {total_len=} must be positive.")
-    if not jnp.issubdtype(lengths.dtype, jnp.integer):
-        raise ValueError(
-            f"positions_from_lengths: {lengths.dtype=} must be an integer dtype."
-        )
+    total_len = positive_integer("positions_from_lengths", "total_len", total_len)
+    lengths = integer_array("positions_from_lengths", "lengths", lengths)
     if lengths.shape[-1] * total_len >= 2**31:
         raise ValueError(
             f"positions_from_lengths: {total_len=} times the documents of "
@@ -140,9 +156,10 @@ def positions_from_grid(
         Wang et al., Qwen2-VL, 2024, section 2.1. https://arxiv.org/abs/2409.12191
     """
     name, sizes = "positions_from_grid", tuple(sizes)
-    if len(sizes) < 2 or any(size <= 0 for size in sizes):
-        raise ValueError(f"{name}: {sizes=} must be two or more positive numbers.")
-    if merge_size <= 0 or any(size % merge_size for size in sizes[-2:]):
+    if len(sizes) < 2 or not all(is_integer(size) and size > 0 for size in sizes):
+        raise ValueError(f"{name}: {sizes=} must be two or more positive integers.")
+    fits = is_integer(merge_size) and merge_size > 0
+    if not fits or any(size % merge_size for size in sizes[-2:]):
         raise ValueError(f"{name}: {merge_size=} must divide the last two of {sizes=}.")
     grid = np.moveaxis(np.indices(sizes, np.int32), 0, -1)
     *frames, rows, columns = sizes
@@ -153,11 +170,12 @@ def positions_from_grid(
 
 def padded_positions(
     mask: Bool[Array | np.ndarray, "*batch seq_len"]
-    | Integer[Array | np.ndarray, "*batch seq_len"],
+    | Integer[Array | np.ndarray, "*batch seq_len"]
+    | Sequence,
     *,
     first_position: int,
     padding_position: int,
-    past: int | Integer[Array | np.ndarray, "*#batch"] = 0,
+    past: int | Integer[Array | np.ndarray, "*#batch"] | Sequence = 0,
 ) -> Int32[Array, "*batch seq_len"]:
     """Positions in tables whose first rows are kept for padding.
 
@@ -169,8 +187,9 @@ def padded_positions(
     - BART counts padding too: `2 + past + jnp.arange(seq_len)`, or all True here.
 
     Args:
-        mask: True (or non-zero) at tokens, False at padding: `token_ids != padding_id`
-            in RoBERTa, the attention mask in OPT.
+        mask: True (or 1) at tokens, False at padding: `token_ids != padding_id` in
+            RoBERTa, the attention mask in OPT. Of a traced array of integers, all but 0
+            are tokens.
         first_position: Of the first token of a sequence. Not negative.
         padding_position: Of padding. Not negative.
         past: Tokens of each sequence before these, when decoding with a cache: a number
@@ -182,8 +201,9 @@ def padded_positions(
         outside every table.
 
     Raises:
-        ValueError: If a position is negative, or `past` is not of integers, does not
-            fit the batch, or is known outside every transformation and negative.
+        ValueError: If a position is negative, `mask` is neither bool nor integer, known
+            integers in it are others than 0 and 1, or `past` is not of integers, does
+            not fit the batch, or is known outside every transformation and negative.
 
     Example:
         >>> mask = jnp.array([[False, False, True, True, True]])
@@ -203,6 +223,7 @@ def padded_positions(
                 f"{name}: {position_name}={position} must be an integer in int32, and "
                 "not negative."
             )
+    mask = jnp.asarray(bool_array(name, "mask", mask))
     past, valid = int32_in_range(name, "past", past, 0)
     batch = mask.shape[:-1]
     if not broadcasts_to(past.shape, batch):
@@ -211,7 +232,6 @@ def padded_positions(
     if valid is not None:
         past = jnp.where(valid, past, -INT32_MAX)
     past = past.reshape((1,) * (len(batch) - past.ndim) + past.shape + (1,))
-    mask = jnp.asarray(mask.astype(bool))
     counted = past + jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1
     return jnp.where(mask, jnp.maximum(counted, -1), padding_position)
 

@@ -1,12 +1,22 @@
 """Resized positions of single patches, for grids whose sizes are data."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer
 
-from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, is_known, nan_where_invalid
-from .._dtypes import compute_dtype, float_dtype
+from .._bounds import (
+    INT32_MAX,
+    INT32_MIN,
+    bool_array,
+    int32_in_range,
+    integer_array,
+    is_known,
+    nan_where_invalid,
+)
+from .._dtypes import compute_dtype, result_dtype
 from ._resize import check_table, grid_pair
 from ._resize_axis import largest_size, resizing
 from ._resize_rows import resized_rows
@@ -15,14 +25,17 @@ from ._resize_rows import resized_rows
 def resized_positions_at(
     table: Float[Array | np.ndarray, "old_rows d_model"],
     old_grid: tuple[int, int],
-    new_grids: Integer[Array | np.ndarray, "*sizes 2"],
-    coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"],
+    new_grids: Integer[Array | np.ndarray, "*sizes 2"] | Sequence,
+    coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"] | Sequence,
     *,
     method: str,
     antialias: bool,
     align_corners: bool = False,
     offset: float = 0.0,
-    mask: Bool[Array | np.ndarray, "*batch num_tokens"] | None = None,
+    mask: Bool[Array | np.ndarray, "*batch num_tokens"]
+    | Integer[Array | np.ndarray, "*batch num_tokens"]
+    | Sequence
+    | None = None,
     dtype: DTypeLike | None = None,
 ) -> Float[Array, "*batch num_tokens d_model"]:
     """Rows of `resize_positions` for each patch of images of different sizes.
@@ -40,7 +53,7 @@ def resized_positions_at(
         antialias: See there.
         align_corners: See there.
         offset: See there.
-        mask: False at patches that are padding: these get zeros, whatever their
+        mask: False (or 0) at patches that are padding: these get zeros, whatever their
             coordinates. `None` is no padding.
         dtype: Of the result, rounded once; `None` is that of `table`.
 
@@ -71,7 +84,11 @@ def resized_positions_at(
     old_grid = grid_pair(name, "old_grid", old_grid)
     table = jnp.asarray(table)
     check_table(name, table, old_grid)
-    dtype = float_dtype(name, "dtype", table.dtype if dtype is None else dtype)
+    dtype = result_dtype(name, "dtype", dtype, table.dtype)
+    new_grids = integer_array(name, "new_grids", new_grids)
+    coordinates = integer_array(name, "coordinates", coordinates)
+    if mask is not None:
+        mask = bool_array(name, "mask", mask)
     _check_shapes(name, new_grids, coordinates, mask)
     sizes, index, valid = _in_grids(name, new_grids, coordinates, mask, old_grid, how)
     table = table.astype(compute_dtype(table.dtype))
@@ -95,12 +112,8 @@ def _check_shapes(name, new_grids, coordinates, mask):
             f"{name}: {new_grids.shape=} must be {(*shape[:-2], 2)}, a size for each "
             f"image, or {shape}, for each patch."
         )
-    if mask is None:
-        return
-    if mask.shape != shape[:-1]:
+    if mask is not None and mask.shape != shape[:-1]:
         raise ValueError(f"{name}: {mask.shape=} must be {shape[:-1]}.")
-    if mask.dtype != np.bool_:
-        raise ValueError(f"{name}: {mask.dtype=} must be bool; compare it first.")
 
 
 def _in_grids(name, new_grids, coordinates, mask, old_grid, how):

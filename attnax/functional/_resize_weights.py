@@ -1,5 +1,7 @@
 """What resizes one axis of a grid, as arrays that a compiled step can take or make."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float32, Int32, Integer
@@ -15,7 +17,7 @@ from ._resize_axis import (
 
 def resize_matrix(
     old_size: int,
-    new_size: int | Integer[Array | np.ndarray, "*batch"],
+    new_size: int | Integer[Array | np.ndarray, "*batch"] | Sequence,
     *,
     method: str,
     antialias: bool,
@@ -67,7 +69,7 @@ def resize_matrix(
 
 def resize_taps(
     old_size: int,
-    new_size: int | Integer[Array | np.ndarray, "*batch"],
+    new_size: int | Integer[Array | np.ndarray, "*batch"] | Sequence,
     *,
     method: str,
     align_corners: bool = False,

@@ -1,12 +1,19 @@
 """Factors on cos and sin, on the softmax scale and on queries, beside frequencies."""
 
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from .._bounds import int32_in_range, nan_where_invalid
+from .._bounds import (
+    int32_in_range,
+    is_integer,
+    is_number,
+    nan_where_invalid,
+    positive_integer,
+)
 from ._rope_frequencies import check_factor
 
 
@@ -52,8 +59,10 @@ def yarn_attention_factor(
     """
     name = "yarn_attention_factor"
     check_factor(name, factor)
-    _check_weight(name, "mscale", 0.0 if mscale is None else mscale)
-    _check_weight(name, "mscale_all_dim", mscale_all_dim or 0.0)
+    weights = {"mscale": mscale, "mscale_all_dim": mscale_all_dim}
+    for weight_name, weight in weights.items():
+        if weight is not None:
+            _check_weight(name, weight_name, weight)
     if rule not in ("huggingface", "deepseek"):
         raise ValueError(f"{name}: {rule=} must be 'huggingface' or 'deepseek'.")
     if rule == "deepseek":
@@ -116,13 +125,13 @@ def longrope_attention_factor(factor: float, original_max_len: int) -> float:
     """
     name = "longrope_attention_factor"
     check_factor(name, factor)
-    if not 2 <= original_max_len < math.inf:
+    if not (is_number(original_max_len) and original_max_len >= 2):
         raise ValueError(f"{name}: {original_max_len=} must be at least 2.")
     return math.sqrt(1 + math.log(factor) / math.log(original_max_len))
 
 
 def query_temperature(
-    positions: Integer[Array | np.ndarray, "*positions"],
+    positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
     *,
     beta: float,
     original_max_len: int,
@@ -158,39 +167,34 @@ def query_temperature(
         `attn_temperature_tuning` and `get_llama_4_attn_scale`.
     """
     name = "query_temperature"
-    if not isinstance(original_max_len, int | np.integer) or original_max_len < 1:
-        raise ValueError(f"{name}: {original_max_len=} must be a positive integer.")
-    if not math.isfinite(beta):
+    original_max_len = positive_integer(name, "original_max_len", original_max_len)
+    if not is_number(beta):
         raise ValueError(f"{name}: {beta=} must be finite.")
-    if offset not in (0, 1):
+    if not is_integer(offset) or offset not in (0, 1):
         raise ValueError(f"{name}: {offset=} must be 0 or 1.")
     positions, valid = int32_in_range(name, "positions", positions, 0)
     # As integers: a float32 quotient may round up across a step. Unsigned, where the
     # last position plus the offset still fits; negative ones become NaN below.
     length = jnp.uint32(min(original_max_len, 2**32 - 1))
     steps = (positions.astype(jnp.uint32) + jnp.uint32(offset)) // length
-    temperature = 1.0 + beta * jnp.log1p(steps.astype(jnp.float32))
+    temperature = 1.0 + float(beta) * jnp.log1p(steps.astype(jnp.float32))
     return nan_where_invalid(valid, temperature)
 
 
 def check_attention_factor(function, value):
     """The rule of what cos and sin are multiplied by; it is fixed, and no array."""
-    if not (_is_number(value) and 1e-15 <= value <= 1e15):
+    if not (is_number(value) and 1e-15 <= value <= 1e15):
         raise ValueError(
-            f"{function}: attention_factor={value} must be a number from 1e-15 to 1e15."
+            f"{function}: attention_factor={value!r} must be a number from 1e-15 to "
+            "1e15."
         )
 
 
 def _check_weight(function, name, weight):
-    if not (_is_number(weight) and 0 <= weight < math.inf):
+    if not (is_number(weight) and weight >= 0):
         raise ValueError(
-            f"{function}: {name}={weight} must be a finite number from 0 on."
+            f"{function}: {name}={weight!r} must be a finite number from 0 on."
         )
-
-
-def _is_number(value):
-    number = isinstance(value, int | float | np.floating)
-    return number and not isinstance(value, bool)
 
 
 def _growth(factor, weight):

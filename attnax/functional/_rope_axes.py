@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from .._bounds import is_integer, positive_integer
 from ._rope import Rope
 from ._rope_frequencies import geometric
 
@@ -30,8 +31,7 @@ def chunked_axes(sections: Sequence[int], *, num_axes: int = 3) -> tuple[int, ..
         Wang et al., Qwen2-VL, 2024, section 2.1. https://arxiv.org/abs/2409.12191
     """
     _check_sections("chunked_axes", sections)
-    if num_axes < 1:
-        raise ValueError(f"chunked_axes: {num_axes=} must be positive.")
+    num_axes = positive_integer("chunked_axes", "num_axes", num_axes)
     axes = np.arange(len(sections)) % num_axes
     return tuple(np.repeat(axes, np.asarray(sections)).tolist())
 
@@ -63,8 +63,7 @@ def strided_axes(sections: Sequence[int], rotary_pairs: int) -> tuple[int, ...]:
         https://arxiv.org/abs/2511.21631
     """
     _check_sections("strided_axes", sections)
-    if rotary_pairs < 1:
-        raise ValueError(f"strided_axes: {rotary_pairs=} must be positive.")
+    rotary_pairs = positive_integer("strided_axes", "rotary_pairs", rotary_pairs)
     axes, count = np.zeros(rotary_pairs, int), len(sections)
     for axis in range(1, count):
         axes[axis : count * sections[axis] : count] = axis
@@ -149,7 +148,7 @@ def axial_rope(
     """
     name, count = "axial_rope", len(dims)
     order = tuple(range(count)) if order is None else tuple(order)
-    if count == 0 or any(d <= 0 or d % 2 for d in dims):
+    if count == 0 or not all(is_integer(d) and d > 0 and d % 2 == 0 for d in dims):
         raise ValueError(f"{name}: dims={tuple(dims)} must be positive and even.")
     if sorted(order) != list(range(count)):
         raise ValueError(f"{name}: {order=} must name each of the {count} axes once.")
@@ -177,8 +176,8 @@ def axial_rope(
 
 
 def _check_sections(function, sections):
-    if len(sections) == 0 or any(s < 0 for s in sections):
+    if len(sections) == 0 or not all(is_integer(s) and s >= 0 for s in sections):
         raise ValueError(
-            f"{function}: sections={tuple(sections)} must be one or more numbers that "
+            f"{function}: sections={tuple(sections)} must be one or more integers that "
             "are not negative."
         )

@@ -1,6 +1,5 @@
 """Cos and sin of positions: the one function that makes them, and the mission's two."""
 
-import operator
 from collections.abc import Sequence
 from functools import partial
 
@@ -10,8 +9,17 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Real
 
-from .._bounds import int32_in_range, nan_where_invalid
-from .._dtypes import float_dtype
+from .._bounds import (
+    array_of,
+    array_of_several,
+    int32_in_range,
+    integers,
+    is_known,
+    nan_where_invalid,
+    number_array,
+    positive_integer,
+)
+from .._dtypes import float_dtype, result_dtype
 from ._once import made_once, zeros_per_pair
 from ._rope_attention_factor import check_attention_factor
 from ._rope_frequencies import default_inv_freq
@@ -19,8 +27,8 @@ from ._rope_phase import exact_cos_sin, phase_words
 
 
 def rope_cos_sin(
-    positions: Real[Array | np.ndarray, "*positions"],
-    inv_freq: Float[Array | np.ndarray, " rotary_pairs"],
+    positions: Real[Array | np.ndarray, "*positions"] | Sequence,
+    inv_freq: Float[Array | np.ndarray, " rotary_pairs"] | Sequence,
     *,
     axis_of_pair: Sequence[int] | None = None,
     num_axes: int | None = None,
@@ -43,8 +51,8 @@ def rope_cos_sin(
         attention_factor: Both results are multiplied by it. From 1e-15 to 1e15.
         numerics: `"exact"` for integer positions and fixed frequencies. `"float32"`
             forms the product in float32, for learned frequencies (it differentiates)
-            and fractional positions; its error grows with the position: 2e-4 at
-            4 000, 8e-3 at 131 000, 6e-2 at a million.
+            and fractional positions of 32 bits or more; its error grows with the
+            position: 2e-4 at 4 000, 8e-3 at 131 000, 6e-2 at a million.
 
     Returns:
         `(cos, sin)` in float32, each the shape of `positions` (without the axis of
@@ -53,9 +61,10 @@ def rope_cos_sin(
     Raises:
         ValueError: If `numerics` is unknown; if exact numerics is given fractional
             positions or frequencies that are not float64 on the host, finite and below
-            2**64; if `inv_freq` is not one axis of frequencies; if known positions lie
-            outside int32; if `axis_of_pair` fits neither the frequencies nor the last
-            axis of positions; if `attention_factor` is out of its range.
+            2**64; if `positions` are floats of 16 bits; if `inv_freq` is not one axis
+            of real floats, finite where known; if known positions lie outside int32; if
+            `axis_of_pair` fits neither the frequencies nor the last axis of positions;
+            if `attention_factor` is out of its range.
 
     Example:
         >>> cos, sin = rope_cos_sin(jnp.arange(3), default_inv_freq(4))
@@ -95,18 +104,15 @@ def make_cos_sin(
     """
     if numerics not in ("exact", "float32"):
         raise ValueError(f"{function}: {numerics=} must be 'exact' or 'float32'.")
+    positions = array_of_several(function, argument, positions)
+    inv_freq = _frequencies(function, inv_freq)
     if inv_freq.ndim != 1 or inv_freq.size == 0:
         raise ValueError(
             f"{function}: {inv_freq.shape=} must be one axis of one or more."
         )
-    if not isinstance(positions, jax.Array | np.ndarray):
-        raise ValueError(
-            f"{function}: {argument} is a {type(positions).__name__}, but must be an "
-            "array."
-        )
     check_attention_factor(function, attention_factor)
     if axis_of_pair is not None:
-        axis_of_pair = tuple(operator.index(axis) for axis in axis_of_pair)
+        axis_of_pair = integers(function, "axis_of_pair", axis_of_pair)
         _check_axes(
             function, argument, axis_of_pair, num_axes, positions.shape, inv_freq.size
         )
@@ -119,9 +125,12 @@ def make_cos_sin(
             function, positions, words, axis_of_pair, argument=argument
         )
     else:
-        positions = jnp.asarray(positions, jnp.float32)
+        if is_known(inv_freq) and not _is_finite(inv_freq):
+            raise ValueError(f"{function}: inv_freq must be finite in float32.")
+        positions, valid = positions_for_product(function, argument, positions)
         per_pair = jnp.asarray(inv_freq, jnp.float32)[None]
         cos, sin = _cos_sin(_product_cos_sin, positions, per_pair, axis_of_pair)
+        cos, sin = _nan_where_invalid(valid, cos, sin, axis_of_pair)
     if attention_factor != 1.0:
         cos, sin = (np.float32(attention_factor) * t for t in (cos, sin))
     return cos, sin
@@ -148,8 +157,8 @@ def rope_cos_sin_table(
         `(cos, sin)`, each `(max_seq_len, head_dim // 2)`.
 
     Raises:
-        ValueError: If `max_seq_len` is not positive, `dtype` is not a real float, or as
-            `default_inv_freq` does.
+        ValueError: If `max_seq_len` is not a positive integer, `dtype` is not a real
+            float or is float64 without 64-bit mode, or as `default_inv_freq` does.
 
     Example:
         >>> cos, sin = rope_cos_sin_table(8, 4)
@@ -159,16 +168,16 @@ def rope_cos_sin_table(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
-    if max_seq_len <= 0:
-        raise ValueError(f"rope_cos_sin_table: {max_seq_len=} must be positive.")
-    dtype = float_dtype("rope_cos_sin_table", "dtype", dtype)
+    name = "rope_cos_sin_table"
+    max_seq_len = positive_integer(name, "max_seq_len", max_seq_len)
+    dtype = result_dtype(name, "dtype", dtype, jnp.float32)
     positions = jnp.arange(max_seq_len, dtype=jnp.int32)
     cos, sin = rope_cos_sin(positions, default_inv_freq(head_dim, base))
     return cos.astype(dtype), sin.astype(dtype)
 
 
 def rope_cos_sin_from_positions(
-    position_ids: Integer[Array | np.ndarray, "*positions"],
+    position_ids: Integer[Array | np.ndarray, "*positions"] | Sequence,
     head_dim: int,
     base: float = 10_000.0,
     table_len: int | None = None,
@@ -192,8 +201,9 @@ def rope_cos_sin_from_positions(
 
     Raises:
         ValueError: If `position_ids` are not integers, one that is known outside every
-            transformation is out of range, `table_len` is not positive, `out_dtype` is
-            not a real float, or as `default_inv_freq` does.
+            transformation is out of range, `table_len` is not a positive integer,
+            `out_dtype` is not a real float or is float64 without 64-bit mode, or as
+            `default_inv_freq` does.
 
     Example:
         >>> cos, sin = rope_cos_sin_from_positions(jnp.array([[5, 6]]), 4, 1e4, 8)
@@ -204,19 +214,33 @@ def rope_cos_sin_from_positions(
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
     name = "rope_cos_sin_from_positions"
-    out_dtype = float_dtype(name, "out_dtype", out_dtype)
+    out_dtype = result_dtype(name, "out_dtype", out_dtype, jnp.float32)
     inv_freq = default_inv_freq(head_dim, base)
     if table_len is None:
         positions, valid = int32_in_range(name, "position_ids", position_ids)
-    elif table_len <= 0:
-        raise ValueError(f"{name}: {table_len=} must be positive.")
     else:
+        table_len = positive_integer(name, "table_len", table_len)
         positions, valid = int32_in_range(
             name, "position_ids", position_ids, 0, table_len
         )
     cos, sin = rope_cos_sin(positions, inv_freq)
     cos, sin = (nan_where_invalid(valid, t) for t in (cos, sin))
     return cos.astype(out_dtype), sin.astype(out_dtype)
+
+
+def _frequencies(function, inv_freq):
+    """An array of frequencies, which are real floats."""
+    if isinstance(inv_freq, Sequence):
+        inv_freq = array_of(function, "inv_freq", inv_freq)
+        if np.issubdtype(inv_freq.dtype, np.integer):  # as 1 may be typed for 1.0
+            inv_freq = inv_freq.astype(np.float64)
+    float_dtype(function, "inv_freq.dtype", inv_freq.dtype)
+    return inv_freq
+
+
+def _is_finite(inv_freq):
+    magnitude = np.abs(np.asarray(inv_freq).astype(np.float64))
+    return (magnitude <= np.finfo(np.float32).max).all()
 
 
 def _check_exact(function, argument, positions, inv_freq, fractional):
@@ -260,9 +284,22 @@ def cos_sin_of_words(function, positions, words, axis_of_pair, *, argument="posi
     """Exact cos and sin of integer `positions` and of words `(2, pairs)`."""
     positions, valid = int32_in_range(function, argument, positions)
     cos, sin = _cos_sin(exact_cos_sin, positions, words, axis_of_pair)
+    return _nan_where_invalid(valid, cos, sin, axis_of_pair)
+
+
+def _nan_where_invalid(valid, cos, sin, axis_of_pair):
+    """NaN in the pairs that a coordinate out of range drives."""
     if valid is not None and axis_of_pair is not None:
         valid = valid[..., np.asarray(axis_of_pair)]
     return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
+
+
+def positions_for_product(function, name, positions):
+    """Positions in float32 for a float32 product, and which of them int32 holds."""
+    positions, valid = number_array(function, name, positions), None
+    if jnp.issubdtype(positions.dtype, jnp.integer):
+        positions, valid = int32_in_range(function, name, positions)
+    return jnp.asarray(positions, jnp.float32), valid
 
 
 # Compiled as one program, as `exact_cos_sin` is, and for the same reason: outside `jit`

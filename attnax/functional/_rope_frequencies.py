@@ -3,14 +3,13 @@
 The plain progression, and the methods that change it by one rule for all pairs.
 """
 
-import math
-
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from .._dtypes import float_dtype
+from .._bounds import is_number, positive_multiple
+from .._dtypes import result_dtype
 
 
 def default_inv_freq(
@@ -58,7 +57,8 @@ def rope_inv_freq(
 
     Raises:
         ValueError: If `head_dim` is not positive and even, `base` not positive, or
-            `dtype` not a real float.
+            `dtype` not a real float, or float64 without 64-bit mode: `default_inv_freq`
+            has float64 on the host.
 
     Example:
         >>> rope_inv_freq(4)
@@ -67,7 +67,7 @@ def rope_inv_freq(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
-    dtype = float_dtype("rope_inv_freq", "dtype", dtype)
+    dtype = result_dtype("rope_inv_freq", "dtype", dtype, jnp.float32)
     # Rounded by NumPy: without x64, JAX would go through float32 first.
     return jnp.asarray(geometric("rope_inv_freq", head_dim, base).astype(dtype))
 
@@ -209,7 +209,7 @@ def proportional_inv_freq(
     """
     name = "proportional_inv_freq"
     check_factor(name, factor)
-    if not 0 < fraction <= 1:
+    if not (is_number(fraction) and 0 < fraction <= 1):
         raise ValueError(f"{name}: {fraction=} must be above 0 and at most 1.")
     inv_freq = geometric(name, head_dim, base) / factor
     turning = int(fraction * head_dim // 2)
@@ -221,9 +221,8 @@ def proportional_inv_freq(
 
 def geometric(function, head_dim, base):
     """`base ** (-2 i / head_dim)`, with its checks, for every method."""
-    if head_dim <= 0 or head_dim % 2 != 0:
-        raise ValueError(f"{function}: {head_dim=} must be positive and even.")
-    if not (base > 0 and math.isfinite(base)):
+    head_dim = positive_multiple(function, "head_dim", head_dim, 2)
+    if not (is_number(base) and base > 0):
         raise ValueError(f"{function}: {base=} must be positive and finite.")
     # Python's power, one at a time: NumPy's vector form is allowed to be less exact.
     exponents = [-i / head_dim for i in range(0, head_dim, 2)]
@@ -236,7 +235,7 @@ def geometric(function, head_dim, base):
 
 def check_factor(function, factor):
     """The rule of every factor by which a context is extended."""
-    if not (factor >= 1 and math.isfinite(factor)):
+    if not (is_number(factor) and factor >= 1):
         raise ValueError(
             f"{function}: {factor=} must be at least 1 and finite; it says how many "
             "times longer the context becomes."
@@ -245,8 +244,8 @@ def check_factor(function, factor):
 
 def check_positive(function, name, value):
     """The rule of lengths."""
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{function}: {name}={value} must be positive and finite.")
+    if not (is_number(value) and value > 0):
+        raise ValueError(f"{function}: {name}={value!r} must be positive and finite.")
 
 
 def _ntk(function, head_dim, base, factor):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
+from .._bounds import is_number, number_array
 from ._rope_frequencies import check_factor, check_positive, geometric
 
 
@@ -57,7 +58,7 @@ def yarn_inv_freq(
     check_factor(name, factor)
     check_positive(name, "original_max_len", original_max_len)
     check_positive(name, "beta_slow", beta_slow)
-    if not beta_slow <= beta_fast < math.inf:
+    if not (is_number(beta_fast) and beta_fast >= beta_slow):
         raise ValueError(f"{name}: {beta_fast=} must be at least {beta_slow=}.")
     inv_freq = geometric(name, head_dim, base)
     if base <= 1:
@@ -130,7 +131,7 @@ def llama3_inv_freq(
     check_factor(name, factor)
     check_positive(name, "original_max_len", original_max_len)
     check_positive(name, "low_freq_factor", low_freq_factor)
-    if not low_freq_factor <= high_freq_factor < math.inf:
+    if not (is_number(high_freq_factor) and high_freq_factor >= low_freq_factor):
         raise ValueError(
             f"{name}: {high_freq_factor=} must be finite and at least "
             f"{low_freq_factor=}."
@@ -177,7 +178,7 @@ def longrope_inv_freq(
     """
     name = "longrope_inv_freq"
     inv_freq = geometric(name, head_dim, base)
-    factors = np.asarray(factors, np.float64)
+    factors = np.asarray(number_array(name, "factors", factors), np.float64)
     if factors.shape != inv_freq.shape:
         raise ValueError(
             f"{name}: factors of shape {factors.shape} must hold one number for each "

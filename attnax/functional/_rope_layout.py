@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from .._bounds import is_integer, positive_integer
 from ._rope import Rope
 
 
@@ -46,6 +47,7 @@ def channel_permutation(
         `convert_llama_weights_to_hf.py`.
     """
     name = "channel_permutation"
+    head_dim = positive_integer(name, "head_dim", head_dim)
     for rope in (source, target):
         if not 0 <= rope.start(head_dim) <= head_dim - rope.rotary_dim:
             raise ValueError(
@@ -119,15 +121,16 @@ def permute_qk(
     layouts = {"half": "interleaved", "interleaved": "half"}
     if to not in layouts:
         raise ValueError(f"{name}: {to=} must be 'half' or 'interleaved'.")
-    if not -array.ndim <= axis < array.ndim:
+    if not is_integer(axis) or not -array.ndim <= axis < array.ndim:
         raise ValueError(f"{name}: {axis=} must be an axis of {array.shape=}.")
     axis %= array.ndim
     channels = int(array.shape[axis])
-    if num_heads <= 0 or channels % num_heads != 0:
+    if not is_integer(num_heads) or num_heads <= 0 or channels % num_heads != 0:
         raise ValueError(f"{name}: {num_heads=} must divide {array.shape=} on {axis=}.")
     head_dim = channels // num_heads
     rotary_dim = head_dim if rotary_dim is None else rotary_dim
-    if rotary_dim <= 0 or rotary_dim % 2 != 0 or rotary_dim > head_dim:
+    fits = is_integer(rotary_dim) and 0 < rotary_dim <= head_dim
+    if not fits or rotary_dim % 2 != 0:
         raise ValueError(
             f"{name}: {rotary_dim=} must be positive, even and at most {head_dim=}."
         )

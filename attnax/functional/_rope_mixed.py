@@ -1,5 +1,6 @@
 """Learned frequencies that mix the axes of a position: RoPE-Mixed."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -8,8 +9,10 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from .._dtypes import compute_dtype, default_float_dtype, float_dtype
+from .._bounds import nan_where_invalid, positive_integer, positive_multiple
+from .._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ._once import made_once
+from ._rope_cos_sin import positions_for_product
 from ._rope_frequencies import check_positive
 from ._rope_rotate import apply_rope
 
@@ -60,13 +63,10 @@ def init_mixed_rope(
         and its code. https://arxiv.org/abs/2403.13298
     """
     name = "init_mixed_rope"
-    if num_heads <= 0:
-        raise ValueError(f"{name}: {num_heads=} must be positive.")
-    if head_dim <= 0 or head_dim % 4 != 0:
-        raise ValueError(f"{name}: {head_dim=} must be a positive multiple of 4.")
+    num_heads = positive_integer(name, "num_heads", num_heads)
+    head_dim = positive_multiple(name, "head_dim", head_dim, 4)
     check_positive(name, "base", base)
-    dtype = default_float_dtype() if dtype is None else dtype
-    dtype = float_dtype(name, "dtype", dtype)
+    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
     wide = compute_dtype(dtype)
     length = np.array([float(base) ** (-k / head_dim) for k in range(0, head_dim, 4)])
     length = length.astype(wide)[None]
@@ -79,7 +79,7 @@ def init_mixed_rope(
 def apply_mixed_rope(
     params: MixedRopeParams,
     x: Float[Array, "*batch seq_len num_heads head_dim"],
-    positions: Real[Array | np.ndarray, "*#batch seq_len 2"],
+    positions: Real[Array | np.ndarray, "*#batch seq_len 2"] | Sequence,
     *,
     layout: str = "interleaved",
 ) -> Float[Array, "*batch seq_len num_heads head_dim"]:
@@ -88,18 +88,20 @@ def apply_mixed_rope(
     Args:
         params: Frequencies of one layer.
         x: Queries or keys.
-        positions: `(x, y)` of each patch, column and row; fractions are allowed. Batch
-            axes broadcast. Angles are float32 products: their error grows with the
-            position, to 1e-5 at 100.
+        positions: `(x, y)` of each patch, column and row, as integers or as floats of
+            32 bits or more; fractions are allowed. Batch axes broadcast. Angles are
+            float32 products: their error grows with the position, to 1e-5 at 100.
         layout: Which features form a pair, see `apply_rope`.
 
     Returns:
-        The shape and dtype of `x`, rounded once.
+        The shape and dtype of `x`, rounded once. Traced integers outside int32 give
+        NaN.
 
     Raises:
-        ValueError: If `positions` do not hold two coordinates for each patch, `params`
-            are not those of one layer, heads or pairs differ from theirs, or as
-            `apply_rope` does.
+        ValueError: If `positions` do not hold two coordinates for each patch, are
+            floats of 16 bits or known integers outside int32, `params` are not those of
+            one layer or not of a real float dtype, heads or pairs differ from theirs,
+            or as `apply_rope` does.
 
     Example:
         >>> params = init_mixed_rope(jax.random.key(0), 3, 8)
@@ -111,6 +113,9 @@ def apply_mixed_rope(
         https://arxiv.org/abs/2403.13298
     """
     name, freqs = "apply_mixed_rope", params.freqs
+    float_dtype(name, "params.freqs.dtype", freqs.dtype)
+    float_dtype(name, "x.dtype", x.dtype)
+    positions, valid = positions_for_product(name, "positions", positions)
     if freqs.ndim != 3 or freqs.shape[0] != 2:
         raise ValueError(
             f"{name}: {freqs.shape=} must be (2, num_heads, rotary_pairs), for one "
@@ -126,8 +131,10 @@ def apply_mixed_rope(
             f"{name}: {positions.shape=} must end in ({x.shape[-3]}, 2), a pair (x, y) "
             f"for each patch of {x.shape=}."
         )
-    positions = jnp.asarray(positions, jnp.float32)
     cos, sin = _cos_sin(positions, freqs.astype(jnp.float32))
+    if valid is not None:
+        valid = valid.all(-1)
+        cos, sin = nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
     return apply_rope(x, cos, sin, layout=layout)
 
 

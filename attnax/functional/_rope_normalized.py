@@ -1,12 +1,13 @@
 """Coordinates that do not depend on the resolution: DINOv3."""
 
 import math
+from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ._rope_cos_sin import rope_cos_sin
+from .._bounds import is_number, number_array, positive_integer, positive_multiple
+from ._rope_cos_sin import make_cos_sin
 
 
 def normalized_coordinates(
@@ -38,8 +39,7 @@ def normalized_coordinates(
     """
     name = "normalized_coordinates"
     for size_name, size in (("rows", rows), ("columns", columns)):
-        if not isinstance(size, int | np.integer) or size <= 0:
-            raise ValueError(f"{name}: {size_name}={size} must be a positive integer.")
+        positive_integer(name, size_name, size)
     if normalize not in ("separate", "max", "min"):
         raise ValueError(f"{name}: {normalize=} must be 'separate', 'max' or 'min'.")
     sizes = (rows, columns)
@@ -54,7 +54,7 @@ def normalized_coordinates(
 
 
 def normalized_cos_sin(
-    coordinates: Float[Array | np.ndarray, "*batch num_patches 2"],
+    coordinates: Float[Array | np.ndarray, "*batch num_patches 2"] | Sequence,
     head_dim: int,
     *,
     base: float | None = None,
@@ -70,7 +70,8 @@ def normalized_cos_sin(
     and put them back.
 
     Args:
-        coordinates: `(y, x)` of each patch, as `normalized_coordinates` gives them.
+        coordinates: `(y, x)` of each patch, as `normalized_coordinates` gives them:
+            numbers of 32 bits or more.
         head_dim: Features of a head. Positive and a multiple of 4.
         base: Base of the periods. Positive. Without it and `periods`, DINOv3's 100.
         periods: Shortest and longest period, with equal ratios between; instead of
@@ -81,8 +82,9 @@ def normalized_cos_sin(
         at least 1.
 
     Raises:
-        ValueError: If `coordinates` are not pairs, `head_dim` is not a positive
-            multiple of 4, or `base` and `periods` are both given, or not positive.
+        ValueError: If `coordinates` are not pairs or are floats of 16 bits, `head_dim`
+            is not a positive multiple of 4, or `base` and `periods` are both given, or
+            not positive.
 
     Example:
         >>> cos, sin = normalized_cos_sin(normalized_coordinates(2, 3), 8)
@@ -94,10 +96,10 @@ def normalized_cos_sin(
         https://arxiv.org/abs/2508.10104
     """
     name = "normalized_cos_sin"
+    coordinates = number_array(name, "coordinates", coordinates)
     if coordinates.shape[-1:] != (2,):
         raise ValueError(f"{name}: {coordinates.shape=} must end in the pair (y, x).")
-    if head_dim <= 0 or head_dim % 4 != 0:
-        raise ValueError(f"{name}: {head_dim=} must be a positive multiple of 4.")
+    head_dim = positive_multiple(name, "head_dim", head_dim, 4)
     if base is not None and periods is not None:
         raise ValueError(f"{name}: give {base=} or {periods=}, not both.")
     if base is None and periods is None:
@@ -105,7 +107,7 @@ def normalized_cos_sin(
     if periods is not None and len(periods) != 2:
         raise ValueError(f"{name}: {periods=} must be the shortest and the longest.")
     given = [value for value in (base, *(periods or ())) if value is not None]
-    if not all(0 < value < math.inf for value in given):
+    if not all(is_number(value) and value > 0 for value in given):
         raise ValueError(f"{name}: {base=}, {periods=} must be positive and finite.")
     count = head_dim // 4
     if periods is None:
@@ -114,6 +116,11 @@ def normalized_cos_sin(
         period = np.geomspace(*periods, count)
     inv_freq = np.tile(2 * math.pi / period, 2)
     axes = (0,) * count + (1,) * count
-    return rope_cos_sin(
-        jnp.asarray(coordinates), inv_freq, axis_of_pair=axes, numerics="float32"
+    return make_cos_sin(
+        name,
+        coordinates,
+        inv_freq,
+        axis_of_pair=axes,
+        numerics="float32",
+        argument="coordinates",
     )

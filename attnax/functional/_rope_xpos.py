@@ -1,13 +1,20 @@
 """xPos: a rotation whose scores decay with the distance."""
 
 import math
-import operator
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, nan_where_invalid
+from .._bounds import (
+    INT32_MAX,
+    INT32_MIN,
+    int32_in_range,
+    is_integer,
+    is_number,
+    nan_where_invalid,
+)
 from ._rope_cos_sin import make_cos_sin
 
 # Octaves from 1 that a scale may be apart, so that neither it nor its inverse times a
@@ -16,8 +23,8 @@ _OCTAVES = 100
 
 
 def xpos_cos_sin(
-    positions: Integer[Array | np.ndarray, "*positions"],
-    inv_freq: Float[np.ndarray, " rotary_pairs"],
+    positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
+    inv_freq: Float[np.ndarray, " rotary_pairs"] | Sequence,
     *,
     scale_base: float = 512.0,
     center: int = 0,
@@ -63,12 +70,12 @@ def xpos_cos_sin(
         https://arxiv.org/abs/2212.10554
     """
     name = "xpos_cos_sin"
-    if not scale_base > 0:
+    infinite = isinstance(scale_base, float | np.floating) and scale_base == math.inf
+    if not (infinite or (is_number(scale_base) and scale_base > 0)):
         raise ValueError(f"{name}: {scale_base=} must be positive.")
-    integer = isinstance(center, int | np.integer) and not isinstance(center, bool)
-    if not (integer and INT32_MIN <= center <= INT32_MAX):
+    if not (is_integer(center) and INT32_MIN <= center <= INT32_MAX):
         raise ValueError(f"{name}: {center=} must be an integer within int32.")
-    center = operator.index(center)
+    center, scale_base = int(center), float(scale_base)
     reach = int(min(_OCTAVES / math.log2(1.4 / 0.4) * scale_base, 2.0**32))
     positions, valid = int32_in_range(
         name,
@@ -80,7 +87,7 @@ def xpos_cos_sin(
     )
     cos, sin = make_cos_sin(name, positions, inv_freq)
     cos, sin = nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
-    pairs = inv_freq.size
+    pairs = cos.shape[-1]
     # Host float64: powers of numbers near 1 are sensitive to their logarithm.
     octaves = np.log2((np.arange(pairs) / pairs + 0.4) / 1.4) / scale_base
     octaves = octaves.astype(np.float32).reshape((1,) * positions.ndim + (-1,))

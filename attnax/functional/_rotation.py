@@ -1,13 +1,19 @@
 """Rotating by a `Rope`: cos and sin, their application, and both in one."""
 
 import dataclasses
+from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Real
 
-from .._bounds import int32_in_range, nan_where_invalid
+from .._bounds import (
+    array_of,
+    array_of_several,
+    int32_in_range,
+    integer_array,
+    nan_where_invalid,
+)
 from ._rope import Rope, StackedRopes
 from ._rope_cos_sin import cos_sin_of_words, make_cos_sin
 from ._rope_kernel import rotate_pairs
@@ -27,7 +33,7 @@ _FRACTIONAL = (
 
 def rotation(
     rope: Rope | StackedRopes,
-    positions: Real[Array | np.ndarray, "*positions"],
+    positions: Real[Array | np.ndarray, "*positions"] | Sequence,
     *,
     numerics: str = "exact",
 ) -> tuple[Float[Array, "... rotary_pairs"], Float[Array, "... rotary_pairs"]]:
@@ -118,7 +124,7 @@ def apply_rotation(
 def rotate(
     rope: Rope | StackedRopes,
     x: Float[Array, "*batch head_dim"],
-    positions: Integer[Array | np.ndarray, "*positions"],
+    positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
     *,
     inverse: bool = False,
     heads: str | None = "after",
@@ -156,7 +162,7 @@ def rotate(
 def rerotate(
     rope: Rope | StackedRopes,
     keys: Float[Array, "*batch head_dim"],
-    delta: Integer[Array | np.ndarray, "*positions"] | int,
+    delta: Integer[Array | np.ndarray, "*positions"] | Sequence | int,
     *,
     heads: str | None = "after",
 ) -> Float[Array, "*batch head_dim"]:
@@ -192,11 +198,11 @@ def rerotate(
     name = "rerotate"
     settings = rope_settings(name, rope)
     check_rotated(name, settings, keys, heads, name="keys")
-    if not isinstance(delta, jax.Array):
-        delta = np.asarray(delta)
+    delta = array_of(name, "delta", delta)
     given = f"{delta.shape=}"
     several = settings.axis_of_pair is not None
     if several and delta.shape[-1:] in ((), (1,)):
+        delta = integer_array(name, "delta", delta)
         delta = jnp.broadcast_to(delta, (*delta.shape[:-1], settings.num_axes))
     shape = shape_of_positions(name, settings, delta, "delta") or (1,)
     check_sequence(name, given, shape, keys, heads, name="keys", one_for_all=True)
@@ -228,6 +234,7 @@ def rotate_heads(
     """
     settings = rope_settings(function, rope)
     check_rotated(function, settings, x, heads)
+    positions = array_of_several(function, "positions", positions)
     shape = shape_of_positions(function, settings, positions)
     check_sequence(function, f"{positions.shape=}", shape, x, heads)
     cos, sin = cos_sin_of_rope(function, rope, positions, end=end)
@@ -251,6 +258,7 @@ def cos_sin_of_rope(
     """
     settings = rope_settings(function, rope)
     valid, axes = None, settings.axis_of_pair
+    positions = array_of_several(function, argument, positions)
     shape_of_positions(function, settings, positions, argument)
     if end is not None:
         positions, valid = int32_in_range(function, argument, positions, 0, end)

@@ -1,6 +1,5 @@
 """What a rope, the array that it rotates and the positions must agree on."""
 
-import jax
 import numpy as np
 
 from .._dtypes import float_dtype
@@ -31,6 +30,14 @@ def rope_settings(function, rope) -> Rope:
             f"{function}: rope is a {type(rope).__name__}, but must be a Rope, or an "
             f"element of stack_ropes{way_out}."
         )
+    # Restored or cast, they may be of another dtype, and would turn by other angles.
+    for name, dtype in (("words", np.uint32), ("attention_factor", np.float32)):
+        found = getattr(rope, name).dtype
+        if found != dtype:
+            raise ValueError(
+                f"{function}: rope.{name}.dtype={found} must be {np.dtype(dtype)}, as "
+                "stack_ropes makes it; keep it from casts, and restore it as it was."
+            )
     if rope.words.ndim != 2:
         raise ValueError(
             f"{function}: {rope.words.shape=} must be that of one rope, (2, pairs); "
@@ -71,11 +78,6 @@ def sequence_axis(heads) -> int:
 
 def shape_of_positions(function, settings, positions, argument="positions"):
     """`(*batch, seq_len)` of positions, without their axis of coordinates."""
-    if not isinstance(positions, jax.Array | np.ndarray):
-        raise ValueError(
-            f"{function}: {argument} is a {type(positions).__name__}, but must be an "
-            "array."
-        )
     if settings.axis_of_pair is None:
         return positions.shape
     check_coordinates(function, argument, positions.shape, settings.num_axes)

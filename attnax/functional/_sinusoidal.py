@@ -1,17 +1,25 @@
 """The sinusoids of the Transformer paper, from exact phases."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float, Integer
 
-from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, nan_where_invalid
+from .._bounds import (
+    INT32_MAX,
+    INT32_MIN,
+    int32_in_range,
+    nan_where_invalid,
+    positive_integer,
+)
 from ._add import add_rows
 from ._sinusoids import make_sinusoids
 
 
 def positional_encoding(
-    positions: Integer[Array | np.ndarray, "*positions"], d_model: int
+    positions: Integer[Array | np.ndarray, "*positions"] | Sequence, d_model: int
 ) -> Float[Array, "*positions {d_model}"]:
     """Sinusoids `PE(p, 2i) = sin(p / 10000^(2i/d))`, `PE(p, 2i+1) = cos(...)`.
 
@@ -43,7 +51,7 @@ def positional_encoding(
 
 def apply_positional_encoding(
     x: Float[Array, "*batch seq_len d_model"],
-    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | Sequence | None = None,
     *,
     start: int | Integer[Array | np.ndarray, ""] = 0,
     max_len: int | None = None,
@@ -78,10 +86,9 @@ def apply_positional_encoding(
     name = "apply_positional_encoding"
     if x.ndim < 2:
         raise ValueError(f"{name}: {x.shape=} must be (..., seq_len, d_model).")
-    if max_len is not None and max_len <= 0:
-        raise ValueError(f"{name}: {max_len=} must be positive.")
     bounds = INT32_MIN, INT32_MAX + 1
     if max_len is not None:
+        max_len = positive_integer(name, "max_len", max_len)
         bounds = 0, min(max_len, INT32_MAX + 1)
     if positions is None:
         positions, valid = _consecutive(name, start, x.shape[-2], *bounds)

@@ -1,14 +1,23 @@
 """Sinusoids of every family: what they disagree on is an option each."""
 
 import math
-import operator
+from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
-from .._bounds import INT32_MAX, INT32_MIN, int32_in_range, nan_where_invalid
+from .._bounds import (
+    INT32_MAX,
+    INT32_MIN,
+    array_of,
+    int32_in_range,
+    is_integer,
+    is_number,
+    nan_where_invalid,
+    number_array,
+    positive_integer,
+)
 from .._dtypes import compute_dtype
 from ._rope_cos_sin import make_cos_sin
 
@@ -17,7 +26,7 @@ FLOAT32 = jnp.finfo(jnp.float32)
 
 
 def sinusoids(
-    positions: Real[Array | np.ndarray, "*positions"],
+    positions: Real[Array | np.ndarray, "*positions"] | Sequence,
     d_model: int,
     *,
     base: float = 10_000.0,
@@ -40,7 +49,9 @@ def sinusoids(
     position_scale` is below 2**26.
 
     Args:
-        positions: Positions, any shape; integers unless `numerics` is `"float32"`.
+        positions: Positions, any shape; integers unless `numerics` is `"float32"`,
+            which takes floats of 32 bits or more too. In 16 bits, times and distances
+            have been rounded already: bfloat16 has nothing between 996 and 1000.
         d_model: Width. Positive; at least 2 unless `odd_width` is `"sine"`.
         base: Base of the frequencies. At least 1 and a finite float64.
         frequency_shift: With 0 the last frequency is one step short of `1 / base`;
@@ -69,7 +80,8 @@ def sinusoids(
 
     Raises:
         ValueError: If an option is unknown or out of its range, `positions` are neither
-            integers nor, for `"float32"`, real floats, or a known integer leaves int32.
+            integers nor, for `"float32"`, real floats of 32 bits or more, or a known
+            integer leaves int32.
 
     Example:
         >>> sinusoids(jnp.array([0]), 5, layout="sin_cos", odd_width="zero")
@@ -147,18 +159,18 @@ def checked_positions(function, name, positions, numerics, fractional, offset=0)
 
     Floats of NumPy are float64 on the host, which holds every int32.
     """
-    if not isinstance(positions, jax.Array):
-        positions = np.asarray(positions)
+    positions = array_of(function, name, positions)
+    if numerics == "float32":
+        positions = number_array(function, name, positions)
     dtype = positions.dtype
     if numerics == "float32" and jnp.issubdtype(dtype, jnp.floating):
         if isinstance(positions, np.ndarray):
             return positions.astype(np.float64), None
         return positions.astype(compute_dtype(dtype)), None
     if not jnp.issubdtype(dtype, jnp.integer):
-        rule = "integer or a real float"
-        if numerics == "exact":
-            rule = f"integer; {fractional}"
-        raise ValueError(f"{function}: {name}.{dtype=!s} must be {rule}.")
+        raise ValueError(
+            f"{function}: {name}.{dtype=!s} must be integer; {fractional}."
+        )
     bounds = INT32_MIN - min(offset, 0), INT32_MAX + 1 - max(offset, 0)
     hint = f" for position_offset={offset}" if offset else ""
     return int32_in_range(function, name, positions, *bounds, hint)
@@ -188,13 +200,13 @@ def geometric_inv_freq(
         raise ValueError(f"{function}: {base=} must be at least 1 and finite.")
     if not 0 < scale < math.inf:
         raise ValueError(
-            f"{function}: {name}={position_scale} must be positive and finite."
+            f"{function}: {name}={position_scale!r} must be positive and finite."
         )
     if numerics == "exact" and scale >= 2.0**64:
-        raise ValueError(f"{function}: {name}={position_scale} must be below 2**64.")
+        raise ValueError(f"{function}: {name}={position_scale!r} must be below 2**64.")
     if numerics == "float32" and not is_normal(scale):
         raise ValueError(
-            f"{function}: {name}={position_scale} must lie in the range of float32, "
+            f"{function}: {name}={position_scale!r} must lie in the range of float32, "
             "1.2e-38 to 3.4e38."
         )
     if not math.isfinite(shift):
@@ -210,11 +222,8 @@ def geometric_inv_freq(
 
 
 def as_float(value):
-    """Python's float of a static number; infinity past its range."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
+    """Python's float of a static number; NaN of all else, which is in no range."""
+    return float(value) if is_number(value) else math.nan
 
 
 def is_normal(value):
@@ -243,8 +252,7 @@ def arrange(sin, cos, layout, width):
 
 def _half_width(function, d_model, odd_width):
     """Half of `d_model`, rounded down where an odd width has no extra sine."""
-    if d_model <= 0:
-        raise ValueError(f"{function}: {d_model=} must be positive.")
+    d_model = positive_integer(function, "d_model", d_model)
     if odd_width == "sine":
         return d_model / 2
     if odd_width not in ("zero", "drop", "refuse"):
@@ -258,9 +266,9 @@ def _half_width(function, d_model, odd_width):
 
 
 def _factor(function, scale, d_model):
-    if scale == "unit":
+    if isinstance(scale, str) and scale == "unit":
         return math.sqrt(2 / d_model)
-    factor = math.inf if isinstance(scale, str) else as_float(scale)
+    factor = as_float(scale)
     if factor != 0 and not is_normal(factor):
         raise ValueError(
             f"{function}: {scale=} must be 0, from 1.2e-38 to 3.4e38 in magnitude, as "
@@ -276,7 +284,6 @@ def _equal(positions, value):
 
 
 def _int32(function, name, value):
-    value = operator.index(value)
-    if not INT32_MIN <= value <= INT32_MAX:
-        raise ValueError(f"{function}: {name}={value} must be an int32.")
-    return value
+    if not is_integer(value) or not INT32_MIN <= value <= INT32_MAX:
+        raise ValueError(f"{function}: {name}={value!r} must be an integer in int32.")
+    return int(value)

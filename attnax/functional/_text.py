@@ -1,22 +1,27 @@
 """What is added to the tokens of a text: positions and token types."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import is_integer
-from .._dtypes import compute_dtype, float_dtype
+from .._bounds import integer_array, is_integer
+from .._dtypes import check_table, compute_dtype, result_dtype
 from ._add import add_rows
 from ._learned import (
     LearnedPositionalEmbeddingParams,
     init_learned_positional_embedding,
 )
 from ._lookup import lookup_rows, row_indices
-from ._token import TokenEmbeddingParams, check_token_embedding, init_token_embedding
+from ._token import (
+    TokenEmbeddingParams,
+    check_token_embedding,
+    init_token_embedding,
+    rounded_scale,
+)
 
 
 class TextEmbeddingParams(NamedTuple):
@@ -92,10 +97,12 @@ def init_text_embedding(
 
 def apply_text_embedding(
     params: TextEmbeddingParams,
-    token_ids: Integer[Array | np.ndarray, "*batch seq_len"],
+    token_ids: Integer[Array | np.ndarray, "*batch seq_len"] | Sequence,
     *,
-    token_type_ids: Integer[Array | np.ndarray, "*batch seq_len"] | None = None,
-    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+    token_type_ids: Integer[Array | np.ndarray, "*batch seq_len"]
+    | Sequence
+    | None = None,
+    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | Sequence | None = None,
     dtype: DTypeLike | None = None,
     scale: float | None = None,
     padding_id: int | None = None,
@@ -127,8 +134,9 @@ def apply_text_embedding(
     Raises:
         ValueError: If ids, types or positions come without their table, types not with
             theirs, tables differ in width, shapes do not fit, `seq_len` is longer than
-            the table of positions, a dtype is not one of real floats, a padding is
-            outside its table, or an index known outside every transformation is.
+            the table of positions, a dtype is not a real float that holds NaN, `scale`
+            is not a finite number, a padding is outside its table, or an index known
+            outside every transformation is.
 
     Example:
         >>> key = jax.random.key(0)
@@ -143,7 +151,15 @@ def apply_text_embedding(
         https://arxiv.org/abs/1907.11692
     """
     name, (token, learned, types) = "apply_text_embedding", params
-    dtype = float_dtype(name, "dtype", token.weight.dtype if dtype is None else dtype)
+    for table_name, table in zip(params._fields, params, strict=True):
+        if table is not None:
+            check_table(name, f"params.{table_name}.weight", table.weight)
+    dtype = result_dtype(name, "dtype", dtype, token.weight.dtype)
+    token_ids = integer_array(name, "token_ids", token_ids)
+    if token_type_ids is not None:
+        token_type_ids = integer_array(name, "token_type_ids", token_type_ids)
+    if positions is not None:
+        positions = integer_array(name, "positions", positions)
     vocab_size, d_model = token.weight.shape
     check_token_embedding(name, vocab_size, d_model, padding_id)
     weights = [table.weight for table in (token, learned, types) if table is not None]
@@ -156,7 +172,7 @@ def apply_text_embedding(
 
     x = rows_of(token.weight, "token_ids", token_ids, padding_id)
     if scale is not None:
-        x = x * jnp.asarray(scale, wide)
+        x = x * rounded_scale(name, scale, wide, wide)
     if types is not None:
         x = x + rows_of(types.weight, "token_type_ids", token_type_ids)
     if learned is not None and positions is not None:

@@ -1,6 +1,6 @@
 """Token embedding: lookup, and the tied unembedding on the same array."""
 
-import math
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -12,8 +12,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import is_integer
-from .._dtypes import compute_dtype, default_float_dtype, float_dtype
+from .._bounds import is_integer, is_number, positive_integer
+from .._dtypes import (
+    check_table,
+    compute_dtype,
+    default_float_dtype,
+    float_dtype,
+    result_dtype,
+)
 from ._lookup import lookup_rows, row_indices, row_mask
 
 
@@ -67,14 +73,15 @@ def init_token_embedding(
         https://openai.com/index/better-language-models
     """
     check_token_embedding("init_token_embedding", vocab_size, d_model, padding_id)
-    if not stddev >= 0:
-        raise ValueError(f"init_token_embedding: {stddev=} must not be negative.")
-    dtype = default_float_dtype() if dtype is None else dtype
-    dtype = float_dtype("init_token_embedding", "dtype", dtype)
+    if not (is_number(stddev) and stddev >= 0):
+        raise ValueError(
+            f"init_token_embedding: {stddev=} must be finite and not negative."
+        )
+    dtype = result_dtype("init_token_embedding", "dtype", dtype, default_float_dtype())
     draw = partial(
         _draw,
         shape=(vocab_size, d_model),
-        stddev=stddev,
+        stddev=float(stddev),
         dtype=dtype,
         padding_id=padding_id,
         out_sharding=out_sharding,
@@ -101,7 +108,7 @@ def _draw(key, *, shape, stddev, dtype, padding_id, out_sharding):
 
 def apply_token_embedding(
     params: TokenEmbeddingParams,
-    token_ids: Integer[Array | np.ndarray, "*ids"],
+    token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence,
     *,
     dtype: DTypeLike | None = None,
     scale: float | None = None,
@@ -148,7 +155,8 @@ def apply_token_embedding(
         https://arxiv.org/abs/1706.03762
     """
     name, weight = "apply_token_embedding", params.weight
-    dtype = float_dtype(name, "dtype", weight.dtype if dtype is None else dtype)
+    check_table(name, "weight", weight)
+    dtype = result_dtype(name, "dtype", dtype, weight.dtype)
     vocab_size, d_model = weight.shape
     check_token_embedding(name, vocab_size, d_model, padding_id)
     if mask_padding and padding_id is None:
@@ -160,8 +168,7 @@ def apply_token_embedding(
     ids = row_indices(name, "token_ids", token_ids, vocab_size)
     rows = lookup_rows(weight, ids, frozen_row=padding_id, out_sharding=out_sharding)
     if scale is not None:
-        rounded = np.asarray(scale, rows.dtype if scale_dtype is None else scale_dtype)
-        rows = rows * rounded.astype(rows.dtype)
+        rows = rows * rounded_scale(name, scale, scale_dtype or rows.dtype, rows.dtype)
     if mask_padding:
         is_padding = row_mask(ids == padding_id, rows)
         rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
@@ -212,11 +219,12 @@ def apply_token_unembedding(
         https://arxiv.org/abs/2408.00118
     """
     name, weight = "apply_token_unembedding", params.weight
+    check_table(name, "weight", weight)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"{name}: {x.shape=} must end in the width of {weight.shape=}."
         )
-    if soft_cap is not None and not 0 < soft_cap < math.inf:
+    if soft_cap is not None and not (is_number(soft_cap) and soft_cap > 0):
         raise ValueError(f"{name}: {soft_cap=} must be positive and finite, or None.")
     float_dtype(name, "x.dtype", x.dtype)
     wide = compute_dtype(x.dtype, weight.dtype)
@@ -241,11 +249,23 @@ def apply_token_unembedding(
 def check_token_embedding(function, vocab_size, d_model, padding_id):
     """The rules that making a table and reading it share."""
     for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
-        if size <= 0:
-            raise ValueError(f"{function}: {name}={size} must be positive.")
+        positive_integer(function, name, size)
     if padding_id is None:
         return
     if not is_integer(padding_id) or not 0 <= padding_id < vocab_size:
         raise ValueError(
             f"{function}: {padding_id=} must be an integer in [0, {vocab_size})."
         )
+
+
+def rounded_scale(function, scale, rounded_to, dtype):
+    """A finite number that multiplies rows, rounded to one dtype and then another."""
+    rounded = None
+    if is_number(scale):
+        rounded = np.array(scale).astype(rounded_to)
+    if rounded is None or not np.isfinite(rounded):
+        raise ValueError(
+            f"{function}: {scale=} must be a number that is finite in "
+            f"{np.dtype(rounded_to).name}; multiply the result by an array yourself."
+        )
+    return rounded.astype(dtype)

@@ -1,6 +1,6 @@
 """What stands beside the patches of an image: positions, class tokens, registers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
+from .._bounds import bool_array
 from .._dtypes import float_dtype
 from ._add import add_rows
 from ._extra_tokens import insert_tokens
@@ -156,7 +157,10 @@ def apply_vision_embedding(
     patch_size: int | tuple[int, ...],
     grid: tuple[int, ...] | None,
     resize: Mapping[str, Any] | None = None,
-    masked: Bool[Array | np.ndarray, "*#batch num_patches"] | None = None,
+    masked: Bool[Array | np.ndarray, "*#batch num_patches"]
+    | Integer[Array | np.ndarray, "*#batch num_patches"]
+    | Sequence
+    | None = None,
     precision: lax.PrecisionLike = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Embeds an image for a vision transformer: patches, positions and extra tokens.
@@ -178,7 +182,8 @@ def apply_vision_embedding(
             arguments of `resize_positions`, checked whenever they are given. There is
             no default, since released models differ; `attnax.interop.resize_options`
             has theirs. Videos have the grid of the table.
-        masked: True at patches that `mask_token` stands for; batch axes broadcast.
+        masked: True (or 1) at patches that `mask_token` stands for; batch axes
+            broadcast.
         precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
 
     Returns:
@@ -189,8 +194,8 @@ def apply_vision_embedding(
         ValueError: If the image is not of a real float dtype or not a multiple of the
             patch, the parameters do not fit each other, the patch or `grid`, the image
             has another grid and `resize` is `None` or the image a video, `resize` is
-            not what `resize_positions` takes, or `masked` is not bool, does not fit or
-            comes without a `mask_token`.
+            not what `resize_positions` takes, or `masked` is not of bools (or of 0 and
+            1), does not fit or comes without a `mask_token`.
 
     Example:
         >>> sizes = dict(patch_size=4, grid=(2, 3))
@@ -251,11 +256,7 @@ def _resized(name, table, grid, new_grid, resize, num_before):
 def _replace_masked(name, x, masked, mask_token):
     if mask_token is None:
         raise ValueError(f"{name}: masked must come with params.mask_token.")
-    shape = x.shape[:-1]
-    if masked.dtype != np.bool_:
-        raise ValueError(
-            f"{name}: masked.dtype={masked.dtype} must be bool; compare it first."
-        )
+    shape, masked = x.shape[:-1], bool_array(name, "masked", masked)
     if masked.shape[-1:] != shape[-1:] or not broadcasts_to(masked.shape, shape):
         raise ValueError(f"{name}: {masked.shape=} must broadcast to {shape}.")
     masked = jnp.asarray(masked)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import jax
 
 from .._bounds import is_integer
-from .._dtypes import compute_dtype
+from .._dtypes import compute_dtype, float_dtype
 from ._patch_sizes import as_size
 from ._resize_axis import resizing
 
@@ -50,6 +50,8 @@ def check_vision_params(name, params, grid, patch_size, dtype):
     if mask_token is not None:
         arrays["mask_token"] = mask_token[None]
     for array_name, array in arrays.items():
+        if array is not None:
+            float_dtype(name, f"params.{array_name}.dtype", array.dtype)
         if array is not None and (array.ndim != 2 or array.shape[1] != d_model):
             raise ValueError(
                 f"{name}: params.{array_name} of shape {array.shape} must have the "

@@ -1,6 +1,6 @@
 """Images of different sizes in one batch, embedded patch by patch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
+from .._bounds import bool_array, integer_array
 from .._dtypes import float_dtype
 from ._extra_tokens import insert_tokens
 from ._patch import embedded_patches
@@ -19,9 +20,11 @@ from ._vision_checks import HOW_TO_RESIZE, check_resize, check_vision_params
 def apply_packed_vision_embedding(
     params: VisionEmbeddingParams,
     patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
-    coordinates: Integer[Array | np.ndarray, "*batch num_patches 2"],
-    mask: Bool[Array | np.ndarray, "*batch num_patches"],
-    grids: Integer[Array | np.ndarray, "*batch 2"],
+    coordinates: Integer[Array | np.ndarray, "*batch num_patches 2"] | Sequence,
+    mask: Bool[Array | np.ndarray, "*batch num_patches"]
+    | Integer[Array | np.ndarray, "*batch num_patches"]
+    | Sequence,
+    grids: Integer[Array | np.ndarray, "*batch 2"] | Sequence,
     *,
     grid: tuple[int, ...] | None,
     resize: Mapping[str, Any] | None,
@@ -39,7 +42,7 @@ def apply_packed_vision_embedding(
         patches: One row per patch, its features in the order of the rows of
             `params.patch.weight`; anything finite at padding.
         coordinates: `(row, column)` of each patch in the grid of its image.
-        mask: True at patches, False at padding.
+        mask: True (or 1) at patches, False at padding.
         grids: Of the images: `(rows, columns)` of patches of each, an array.
         grid: Of the table: `(rows, columns)` that its positions were made for, two
             numbers; not read without one.
@@ -77,6 +80,9 @@ def apply_packed_vision_embedding(
     patches = jnp.asarray(patches)
     float_dtype(name, "patches.dtype", patches.dtype)
     wide, num_before = check_vision_params(name, params, grid, None, patches.dtype)
+    coordinates = integer_array(name, "coordinates", coordinates)
+    mask = bool_array(name, "mask", mask)
+    grids = integer_array(name, "grids", grids)
     _check_arrays(name, patches, coordinates, mask, grids)
     if resize is not None:
         check_resize(name, resize)
@@ -102,14 +108,10 @@ def apply_packed_vision_embedding(
 
 
 def _check_arrays(name, patches, coordinates, mask, grids):
-    """Shapes and dtypes, with positions or without."""
+    """Shapes, with positions or without."""
     shape = patches.shape[:-1]
     if mask.shape != shape:
         raise ValueError(f"{name}: {mask.shape=} must be that of the patches.")
-    if mask.dtype != np.bool_:
-        raise ValueError(
-            f"{name}: mask.dtype={mask.dtype} must be bool; compare it first."
-        )
     for array_name, array, wanted in (
         ("coordinates", coordinates, (*shape, 2)),
         ("grids", grids, (*shape[:-1], 2)),
@@ -118,8 +120,4 @@ def _check_arrays(name, patches, coordinates, mask, grids):
             raise ValueError(
                 f"{name}: {array_name}.shape={array.shape} must be {wanted} for "
                 f"{patches.shape=}."
-            )
-        if not jnp.issubdtype(array.dtype, jnp.integer):
-            raise ValueError(
-                f"{name}: {array_name}.dtype={array.dtype} must be integer."
             )

@@ -1,5 +1,7 @@
 """Learned positions as an Equinox module."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -57,7 +59,9 @@ class LearnedPositionalEmbedding(eqx.Module):
     def __call__(
         self,
         x: Float[Array, "*batch seq_len d_model"],
-        positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+        positions: Integer[Array | np.ndarray, "*#batch seq_len"]
+        | Sequence
+        | None = None,
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:

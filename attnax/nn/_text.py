@@ -1,5 +1,7 @@
 """The embedding of a text model as an Equinox module."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -86,10 +88,14 @@ class TextEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.TextEmbedding")
     def __call__(
         self,
-        token_ids: Integer[Array | np.ndarray, "*batch seq_len"],
+        token_ids: Integer[Array | np.ndarray, "*batch seq_len"] | Sequence,
         *,
-        token_type_ids: Integer[Array | np.ndarray, "*batch seq_len"] | None = None,
-        positions: Integer[Array | np.ndarray, "*#batch seq_len"] | None = None,
+        token_type_ids: Integer[Array | np.ndarray, "*batch seq_len"]
+        | Sequence
+        | None = None,
+        positions: Integer[Array | np.ndarray, "*#batch seq_len"]
+        | Sequence
+        | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:

@@ -1,5 +1,7 @@
 """Token embedding as an Equinox module."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -86,7 +88,7 @@ class TokenEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.TokenEmbedding")
     def __call__(
         self,
-        token_ids: Integer[Array | np.ndarray, "*ids"],
+        token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence,
         *,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray | None = None,

@@ -1,6 +1,6 @@
 """The embedding of a vision transformer as an Equinox module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -102,7 +102,10 @@ class VisionEmbedding(eqx.Module):
         self,
         image: Float[Array, "*batch_and_frames height width channels"],
         *,
-        masked: Bool[Array | np.ndarray, "*#batch num_patches"] | None = None,
+        masked: Bool[Array | np.ndarray, "*#batch num_patches"]
+        | Integer[Array | np.ndarray, "*#batch num_patches"]
+        | Sequence
+        | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
         """Embeds images; the mask token stands for patches that are `masked`."""
@@ -119,9 +122,11 @@ class VisionEmbedding(eqx.Module):
     def packed(
         self,
         patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
-        coordinates: Integer[Array | np.ndarray, "*batch num_patches 2"],
-        mask: Bool[Array | np.ndarray, "*batch num_patches"],
-        grids: Integer[Array | np.ndarray, "*batch 2"],
+        coordinates: Integer[Array | np.ndarray, "*batch num_patches 2"] | Sequence,
+        mask: Bool[Array | np.ndarray, "*batch num_patches"]
+        | Integer[Array | np.ndarray, "*batch num_patches"]
+        | Sequence,
+        grids: Integer[Array | np.ndarray, "*batch 2"] | Sequence,
     ) -> Float[Array, "*batch seq_len d_model"]:
         """Embeds a packed batch of images, see `apply_packed_vision_embedding`."""
         return F.apply_packed_vision_embedding(

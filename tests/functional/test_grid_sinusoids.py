@@ -277,7 +277,11 @@ def test_traced_coordinates_outside_int32_are_nan_rows():
         (8, {"frequency_shift": 2.0}, "frequency_shift=2.0 must be below 2"),
         (8, {"base": 0.0}, "base=0.0 must be at least 1"),
         (8, {"layout": "half"}, "layout='half' must be 'interleaved', 'sin_cos' or"),
-        (8, {"num_prefix_tokens": -1}, "num_prefix_tokens=-1 must not be negative"),
+        (
+            8,
+            {"num_prefix_tokens": -1},
+            "num_prefix_tokens=-1 must be an integer and not",
+        ),
         (8, {"numerics": "float64"}, "numerics='float64' must be 'exact' or 'float32'"),
     ),
 )

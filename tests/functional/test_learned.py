@@ -159,11 +159,17 @@ def test_init_draws_the_stated_normal(dtype):
 def test_init_is_checked():
     key = jax.random.key(0)
     for size in (0, -2):
-        with pytest.raises(ValueError, match=f"num_positions={size} must be positive"):
+        with pytest.raises(
+            ValueError, match=f"num_positions={size} must be a positive integer"
+        ):
             F.init_learned_positional_embedding(key, size, 4)
-        with pytest.raises(ValueError, match=f"d_model={size} must be positive"):
+        with pytest.raises(
+            ValueError, match=f"d_model={size} must be a positive integer"
+        ):
             F.init_learned_positional_embedding(key, 4, size)
-    with pytest.raises(ValueError, match=r"init_std=-0.5 must not be negative"):
+    with pytest.raises(
+        ValueError, match=r"init_std=-0.5 must be finite and not negative"
+    ):
         F.init_learned_positional_embedding(key, 4, 4, init_std=-0.5)
     with pytest.raises(ValueError, match="dtype=int32 must be a real float"):
         F.init_learned_positional_embedding(key, 4, 4, dtype=jnp.int32)

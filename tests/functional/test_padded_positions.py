@@ -115,12 +115,6 @@ def test_past_of_fewer_batch_axes():
     np.testing.assert_array_equal(actual[..., 1], [[6, 6, 6], [7, 7, 7]])
 
 
-def test_values_past_int32_do_not_wrap():
-    mask = np.array([2**32, 0, 2**32])
-    actual = F.padded_positions(mask, first_position=2, padding_position=1)
-    np.testing.assert_array_equal(actual, [2, 1, 3])
-
-
 def test_no_tokens_at_all():
     names = {"first_position": 2, "padding_position": 1}
     assert F.padded_positions(np.zeros((2, 0), bool), **names).shape == (2, 0)

@@ -334,7 +334,7 @@ def test_sizes_must_be_positive(size):
     with pytest.raises(ValueError, match=message):
         F.init_patch_embedding(key, patch_size=size, **sizes)
     for name in sizes:
-        with pytest.raises(ValueError, match=f"{name}=0 must be positive"):
+        with pytest.raises(ValueError, match=f"{name}=0 must be a positive integer"):
             F.init_patch_embedding(key, patch_size=2, **{**sizes, name: 0})
 
 

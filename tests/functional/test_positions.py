@@ -129,8 +129,6 @@ def test_values_past_int32_do_not_wrap():
     np.testing.assert_array_equal(actual, [0, 1, 2, 0, 1, 2])
     actual = F.positions_from_segment_ids(np.array([1, 2**32 + 1, 2**32 + 1]))
     np.testing.assert_array_equal(actual, [0, 0, 1])
-    actual = F.positions_from_mask(np.array([2**32, 2**32, 0]))
-    np.testing.assert_array_equal(actual, [0, 1, 1])
 
 
 def test_no_tokens_at_all():
@@ -145,13 +143,15 @@ def test_no_tokens_at_all():
 @pytest.mark.errors
 @pytest.mark.parametrize("total_len", (0, -1))
 def test_total_len_must_be_positive(total_len):
-    with pytest.raises(ValueError, match=f"total_len={total_len} must be positive"):
+    with pytest.raises(
+        ValueError, match=f"total_len={total_len} must be a positive integer"
+    ):
         F.positions_from_lengths(np.array([1, 2]), total_len)
 
 
 @pytest.mark.errors
 def test_lengths_must_be_integers():
-    with refused("lengths.dtype=.*float32.* must be an integer dtype"):
+    with refused("lengths.dtype=float32 must be integer"):
         F.positions_from_lengths(np.array([2.9, 2.9], np.float32), 5)
 
 
@@ -219,7 +219,7 @@ def test_the_order_of_a_merger_is_that_of_the_patches_it_merges():
 @pytest.mark.errors
 @pytest.mark.parametrize("sizes", ((), (5,), (0, 7), (5, -1), (0, 5, 7)))
 def test_grids_have_two_or_more_positive_sizes(sizes):
-    message = re.escape(f"sizes={sizes} must be two or more positive numbers")
+    message = re.escape(f"sizes={sizes} must be two or more positive integers")
     with pytest.raises(ValueError, match=message):
         F.positions_from_grid(sizes)
 

@@ -361,7 +361,7 @@ def test_sections_must_be_numbers_of_pairs(sections):
         F.alternating_axes,
         lambda sections: F.strided_axes(sections, 8),
     ):
-        message = re.escape(f"sections={sections} must be one or more numbers")
+        message = re.escape(f"sections={sections} must be one or more integers")
         with pytest.raises(ValueError, match=message):
             make(sections)
 
@@ -369,9 +369,13 @@ def test_sections_must_be_numbers_of_pairs(sections):
 @pytest.mark.errors
 @pytest.mark.parametrize("number", (0, -3))
 def test_numbers_of_axes_and_pairs_must_be_positive(number):
-    with pytest.raises(ValueError, match=f"num_axes={number} must be positive"):
+    with pytest.raises(
+        ValueError, match=f"num_axes={number} must be a positive integer"
+    ):
         F.chunked_axes((2, 3), num_axes=number)
-    with pytest.raises(ValueError, match=f"rotary_pairs={number} must be positive"):
+    with pytest.raises(
+        ValueError, match=f"rotary_pairs={number} must be a positive integer"
+    ):
         F.strided_axes((2, 3, 3), number)
 
 

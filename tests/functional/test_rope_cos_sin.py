@@ -265,7 +265,11 @@ def test_axis_of_pair_must_fit():
 @pytest.mark.errors
 @pytest.mark.parametrize("size", (0, -3))
 def test_table_sizes_must_be_positive(size):
-    with pytest.raises(ValueError, match=f"max_seq_len={size} must be positive"):
+    with pytest.raises(
+        ValueError, match=f"max_seq_len={size} must be a positive integer"
+    ):
         F.rope_cos_sin_table(size, 6)
-    with pytest.raises(ValueError, match=f"table_len={size} must be positive"):
+    with pytest.raises(
+        ValueError, match=f"table_len={size} must be a positive integer"
+    ):
         F.rope_cos_sin_from_positions(host.arange(3), 6, 1e4, size)

@@ -292,8 +292,8 @@ def test_sharded_batch_and_heads():
 @pytest.mark.parametrize(
     "num_heads, head_dim, base, message",
     (
-        (0, 8, 10.0, "num_heads=0 must be positive"),
-        (-1, 8, 10.0, "num_heads=-1 must be positive"),
+        (0, 8, 10.0, "num_heads=0 must be a positive integer"),
+        (-1, 8, 10.0, "num_heads=-1 must be a positive integer"),
         (3, 0, 10.0, "head_dim=0 must be a positive multiple of 4"),
         (3, 6, 10.0, "head_dim=6 must be a positive multiple of 4"),
         (3, -4, 10.0, "head_dim=-4 must be a positive multiple of 4"),

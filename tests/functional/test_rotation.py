@@ -673,9 +673,8 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
     for rope in (np.ones(4), None, "rope"):
         with refused("rotation: rope is a .*, but must be a Rope"):
             F.rotation(rope, host.arange(5))
-    for positions in (3, [1, 2]):
-        with refused("rotation: positions is a .*, but must be an array"):
-            F.rotation(ROPE, positions)
+    with refused("rotation: positions is a int, but must be an array"):
+        F.rotation(ROPE, 3)
 
 
 def test_one_difference_for_every_axis():

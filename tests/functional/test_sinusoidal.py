@@ -184,14 +184,18 @@ def test_float64_x():
 @pytest.mark.errors
 @pytest.mark.parametrize("d_model", (0, -1))
 def test_width_must_be_positive(d_model):
-    with pytest.raises(ValueError, match=f"d_model={d_model} must be positive"):
+    with pytest.raises(
+        ValueError, match=f"d_model={d_model} must be a positive integer"
+    ):
         F.positional_encoding(np.arange(3), d_model)
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("max_len", (0, -4))
 def test_bound_must_be_positive(max_len):
-    with pytest.raises(ValueError, match=f"max_len={max_len} must be positive"):
+    with pytest.raises(
+        ValueError, match=f"max_len={max_len} must be a positive integer"
+    ):
         F.apply_positional_encoding(host.ones((2, 3)), max_len=max_len)
 
 

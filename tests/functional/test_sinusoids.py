@@ -428,8 +428,8 @@ def test_traced_positions_that_leave_int32_are_nan(offset):
 @pytest.mark.parametrize(
     "d_model, options, message",
     (
-        (0, {}, "d_model=0 must be positive"),
-        (-2, {}, "d_model=-2 must be positive"),
+        (0, {}, "d_model=0 must be a positive integer"),
+        (-2, {}, "d_model=-2 must be a positive integer"),
         (1, {"odd_width": "zero"}, "d_model=1 must be at least 2 for odd_width='zero'"),
         (1, {"odd_width": "drop"}, "d_model=1 must be at least 2 for odd_width='drop'"),
         (7, {"odd_width": "refuse"}, "d_model=7 must be even for odd_width='refuse'"),
@@ -443,7 +443,11 @@ def test_traced_positions_that_leave_int32_are_nan(offset):
         (2, {"frequency_shift": math.nan}, "frequency_shift=nan must be finite"),
         (6, {"position_scale": 0.0}, "position_scale=0.0 must be positive and finite"),
         (6, {"position_scale": -1.0}, "position_scale=-1.0 must be positive"),
-        (6, {"position_offset": 2**31}, "position_offset=2147483648 must be an int32"),
+        (
+            6,
+            {"position_offset": 2**31},
+            "position_offset=2147483648 must be an integer in int32",
+        ),
         (6, {"padding_position": -(2**31) - 1}, "padding_position=-2147483649 must be"),
         (6, {"position_scale": 2.0**64}, "position_scale=1.8.*e.19 must be below 2"),
         (

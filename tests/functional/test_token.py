@@ -427,18 +427,22 @@ def test_explicit_out_sharding_may_be_another_than_that_of_ids(
 @pytest.mark.parametrize("size", (0, -2))
 def test_sizes_must_be_positive(size):
     key = jax.random.key(0)
-    with pytest.raises(ValueError, match=f"vocab_size={size} must be positive"):
+    with pytest.raises(
+        ValueError, match=f"vocab_size={size} must be a positive integer"
+    ):
         F.init_token_embedding(key, size, 4)
-    with pytest.raises(ValueError, match=f"d_model={size} must be positive"):
+    with pytest.raises(ValueError, match=f"d_model={size} must be a positive integer"):
         F.init_token_embedding(key, 4, size)
 
 
 @pytest.mark.errors
 def test_options_of_init_are_checked():
     key = jax.random.key(0)
-    with pytest.raises(ValueError, match=r"stddev=-0.1 must not be negative"):
+    with pytest.raises(
+        ValueError, match=r"stddev=-0.1 must be finite and not negative"
+    ):
         F.init_token_embedding(key, 4, 4, stddev=-0.1)
-    with pytest.raises(ValueError, match="stddev=nan must not be negative"):
+    with pytest.raises(ValueError, match="stddev=nan must be finite and not negative"):
         F.init_token_embedding(key, 4, 4, stddev=float("nan"))
     with pytest.raises(ValueError, match="dtype=int32 must be a real float"):
         F.init_token_embedding(key, 4, 4, dtype=jnp.int32)

@@ -589,9 +589,6 @@ def test_masks_must_fit():
         message = rf"masked.shape={re.escape(str(shape))} must broadcast to \(6,\)"
         with refused(message):
             embed(with_token, masked=np.ones(shape, bool))
-    for dtype in ("int32", "float32"):
-        with refused(f"masked.dtype={dtype} must be bool"):
-            embed(with_token, masked=np.ones(6, dtype))
     patches, coordinates, _, grids = one_packed()
     arrays = patches, coordinates, np.ones((1, 7), bool), grids
     with refused(r"mask.shape=\(1, 7\) must be that of the patches"):
@@ -652,9 +649,11 @@ def test_sizes_are_checked_when_drawn():
     for grid in (None, 14):
         with refused(rf"grid={grid} must be 2 positive numbers"):
             init(grid=grid)
-    with pytest.raises(ValueError, match="d_model=0 must be positive"):
+    with pytest.raises(ValueError, match="d_model=0 must be a positive integer"):
         init(d_model=0)
-    with pytest.raises(ValueError, match=r"init_std=-1.0 must not be negative"):
+    with pytest.raises(
+        ValueError, match=r"init_std=-1.0 must be finite and not negative"
+    ):
         init(init_std=-1.0)
 
 
@@ -663,5 +662,7 @@ def test_tokens_must_fit_where_they_are_inserted():
     with refused(r"x.shape=\(3, 4\) must be .* tokens.shape=\(2, 5\)"):
         F.insert_tokens(host.ones((3, 4)), host.ones((2, 5)))
     for index in (-1, 4):
-        with pytest.raises(ValueError, match=rf"index={index} must lie in \[0, 3\]"):
+        with pytest.raises(
+            ValueError, match=rf"index={index} must be an integer in \[0, 3\]"
+        ):
             F.insert_tokens(host.ones((3, 4)), host.ones((2, 4)), index=index)

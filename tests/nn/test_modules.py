@@ -265,8 +265,14 @@ def test_decode_compiles_once(make):
 @pytest.mark.errors
 def test_settings_are_checked_when_built():
     for build, message in (
-        (lambda: attnax.TokenEmbedding(0, 8, key=KEY), "vocab_size=0 must be positive"),
-        (lambda: attnax.TokenEmbedding(8, -1, key=KEY), "d_model=-1 must be positive"),
+        (
+            lambda: attnax.TokenEmbedding(0, 8, key=KEY),
+            "vocab_size=0 must be a positive integer",
+        ),
+        (
+            lambda: attnax.TokenEmbedding(8, -1, key=KEY),
+            "d_model=-1 must be a positive integer",
+        ),
         (
             lambda: token(padding_id=11),
             r"padding_id=11 must be an integer in \[0, 11\)",
@@ -276,9 +282,15 @@ def test_settings_are_checked_when_built():
             "mask_padding=True must come with a padding",
         ),
         (lambda: token(scale_dtype=jnp.float32), "must come with a scale"),
-        (lambda: token(stddev=-1.0), "stddev=-1.0 must not be negative"),
-        (lambda: learned(num_positions=0), "num_positions=0 must be positive"),
-        (lambda: learned(init_std=-1.0), "init_std=-1.0 must not be negative"),
+        (lambda: token(stddev=-1.0), "stddev=-1.0 must be finite and not negative"),
+        (
+            lambda: learned(num_positions=0),
+            "num_positions=0 must be a positive integer",
+        ),
+        (
+            lambda: learned(init_std=-1.0),
+            "init_std=-1.0 must be finite and not negative",
+        ),
         (
             lambda: attnax.PositionalEncoding(0, 8),
             "max_len=0 must be a positive integer",
@@ -298,7 +310,7 @@ def test_settings_are_checked_when_built():
             lambda: token(scale=1.9, scale_dtype=jnp.int32),
             "scale_dtype=int32 must be a real float",
         ),
-        (lambda: patch(num_channels=0), "num_channels=0 must be positive"),
+        (lambda: patch(num_channels=0), "num_channels=0 must be a positive integer"),
     ):
         with pytest.raises(ValueError, match=message):
             build()

@@ -82,9 +82,9 @@ def test_saved_and_loaded(tmp_path):
 @pytest.mark.errors
 def test_settings_are_checked_when_built():
     for options, message in (
-        ({"num_positions": 0}, "num_positions=0 must be positive"),
-        ({"num_token_types": 0}, "vocab_size=0 must be positive"),
-        ({"stddev": -1.0}, r"stddev=-1.0 must not be negative"),
+        ({"num_positions": 0}, "num_positions=0 must be a positive integer"),
+        ({"num_token_types": 0}, "vocab_size=0 must be a positive integer"),
+        ({"stddev": -1.0}, r"stddev=-1.0 must be finite and not negative"),
         ({"padding_id": 11}, r"padding_id=11 must be an integer in \[0, 11\)"),
         ({"padding_position": 9}, r"padding_position=9 must lie in \[0, 9\)"),
     ):

@@ -121,7 +121,7 @@ def test_settings_are_checked_when_built():
     for options, message in (
         ({"resize": {**RESIZE, "method": "nearest"}}, "method='nearest' must be"),
         ({"num_tokens_before": -1}, "num_tokens_before=-1 must not be negative"),
-        ({"d_model": 0}, "d_model=0 must be positive"),
+        ({"d_model": 0}, "d_model=0 must be a positive integer"),
     ):
         with pytest.raises(ValueError, match=message):
             make(**options)
