@@ -122,7 +122,8 @@ def unpack_patches(
     """
     name = "unpack_patches"
     patch = as_pair(name, "patch_size", patch_size)
-    if isinstance(packed.grids, Tracer):
+    grids = integer_array(name, "packed.grids", packed.grids)
+    if isinstance(grids, Tracer):
         raise ValueError(f"{name}: packed.grids must not be traced; pass NumPy grids.")
     shape = packed.patches.shape
     if len(shape) != 3 or shape[-1] % math.prod(patch) != 0:
@@ -130,16 +131,15 @@ def unpack_patches(
             f"{name}: {packed.patches.shape=} must be (batch, max_patches, a multiple "
             f"of {patch[0]} x {patch[1]})."
         )
-    grids = _known_grids(name, packed)
+    grids = _known_grids(name, packed, np.asarray(grids))
     return [
         join(name, row[: math.prod(grid)], tuple(grid), patch, patch_order)
         for row, grid in zip(packed.patches, grids.tolist(), strict=True)
     ]
 
 
-def _known_grids(function, packed):
-    """The grids on the host; a `ValueError` unless patches and mask are of them."""
-    grids = np.asarray(integer_array(function, "packed.grids", packed.grids))
+def _known_grids(function, packed, grids):
+    """The grids; a `ValueError` unless patches and mask are of them."""
     batch, max_patches, _ = packed.patches.shape
     if grids.shape != (batch, 2):
         raise ValueError(

@@ -71,7 +71,7 @@ def _reordering(y, cos, sin, reads, start):
     if reads == "interleaved":
         rotated = _pad(first, start, width) + _pad(second, start + pairs, width)
     else:
-        rotated = jnp.stack([first, second], -1).reshape(*y.shape[:-1], -1)
+        rotated = _side_by_side(first, second)
         rotated = _pad(rotated, start, width)
     return _elsewhere(rotated, y, start, start + 2 * pairs)
 
@@ -80,7 +80,8 @@ def _interleaved_wide(y, cos, sin, start):
     z, cos, sin, first, last = _whole_pairs(y, cos, sin, start)
     of_a, of_b = jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)
     rotated = z[..., 0:1] * of_a + z[..., 1:2] * of_b
-    rotated = _pad(rotated.reshape(*y.shape[:-1], -1), start % 2, y.shape[-1])
+    rotated = rotated.reshape(*y.shape[:-1], 2 * z.shape[-2])
+    rotated = _pad(rotated, start % 2, y.shape[-1])
     return _elsewhere(rotated, y, start, start + 2 * (last - first))
 
 
@@ -90,7 +91,7 @@ def _interleaved_narrow(y, cos, sin, start):
     a, b = z[..., 0], z[..., 1]
     a_rotated = _elsewhere(a * cos - b * sin, a, first, last)
     b_rotated = _elsewhere(a * sin + b * cos, b, first, last)
-    rotated = jnp.stack([a_rotated, b_rotated], -1).reshape(*y.shape[:-1], -1)
+    rotated = _side_by_side(a_rotated, b_rotated)
     begin, width = start % 2, rotated.shape[-1]
     return _elsewhere(_pad(rotated, begin, y.shape[-1]), y, begin, begin + width)
 
@@ -114,6 +115,13 @@ def _read(y, pairs, order, start):
         return y[..., :pairs], y[..., pairs:]
     z = y.reshape(*y.shape[:-1], pairs, 2)
     return z[..., 0], z[..., 1]
+
+
+def _side_by_side(first, second):
+    """The two channels of every pair beside each other."""
+    *batch, pairs = first.shape
+    # Not -1: nothing can be inferred where an axis is empty.
+    return jnp.stack([first, second], -1).reshape(*batch, 2 * pairs)
 
 
 def _pad(x, before, width):
@@ -149,7 +157,7 @@ def _turn(x, cos, sin, *, reads, writes, start, back):
     if writes == "half":
         rotated = jnp.concatenate([first, second], -1)
     else:
-        rotated = jnp.stack([first, second], -1).reshape(*y.shape[:-1], 2 * pairs)
+        rotated = _side_by_side(first, second)
     return _pad(rotated, start, x.shape[-1]).astype(x.dtype)
 
 

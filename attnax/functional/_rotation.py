@@ -314,7 +314,7 @@ def _apply(settings, x, cos, sin, heads, reads, writes, *, back=False):
 def _rotate_blocks(x, cos, sin, settings, start, back):
     """Halves within each block, which becomes an axis of its own."""
     stop, blocks = start + settings.rotary_dim, settings.num_blocks
-    split = lambda t: t.reshape(*t.shape[:-1], blocks, -1)
+    split = lambda t: t.reshape(*t.shape[:-1], blocks, t.shape[-1] // blocks)
     rotated = rotate_pairs(
         *(split(t) for t in (x[..., start:stop], cos, sin)),
         reads="half",
@@ -322,7 +322,7 @@ def _rotate_blocks(x, cos, sin, settings, start, back):
         start=0,
         back=back,
     )
-    rotated = rotated.reshape(*x.shape[:-1], -1)
+    rotated = rotated.reshape(*x.shape[:-1], stop - start)
     if rotated.shape == x.shape:
         return rotated
     return jnp.concatenate([x[..., :start], rotated, x[..., stop:]], axis=-1)

@@ -1,5 +1,7 @@
 """Rotary embedding as an Equinox module."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -153,7 +155,7 @@ class RotaryEmbedding(eqx.Module):
 
     def cos_sin_for_positions(
         self,
-        position_ids: Integer[Array | np.ndarray, "*positions"],
+        position_ids: Integer[Array | np.ndarray, "*positions"] | Sequence,
         *,
         out_dtype: DTypeLike | None = None,
     ) -> tuple[Float[Array, "... rotary_pairs"], Float[Array, "... rotary_pairs"]]:
@@ -178,7 +180,7 @@ class RotaryEmbedding(eqx.Module):
     def __call__(
         self,
         x: Float[Array, "*batch head_dim"],
-        positions: Integer[Array | np.ndarray, "*positions"] | None = None,
+        positions: Integer[Array | np.ndarray, "*positions"] | Sequence | None = None,
         *,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch head_dim"]:

@@ -177,12 +177,6 @@ def test_numpy_jit_and_vmap_give_the_same_bits():
             assert_same_bits(actual, one)
 
 
-def test_coordinates_in_low_precision_are_taken_as_they_are():
-    coordinates = jnp.asarray(F.normalized_coordinates(5, 7), jnp.bfloat16)
-    actual = F.normalized_cos_sin(coordinates, 8)
-    assert_cos_sin(actual, coordinates.astype(jnp.float32), periods_of(8, 100.0))
-
-
 def test_gradients_of_coordinates():
     """For learned shifts and scales: both modes, and against float64."""
     coordinates = jnp.asarray(F.normalized_coordinates(5, 7))
