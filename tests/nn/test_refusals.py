@@ -236,7 +236,7 @@ CASES = {
                 (PATCHES, COORDINATES - 1, REAL, GRIDS),
                 (PATCHES, COORDINATES, REAL[:, :4], GRIDS),
                 (PATCHES, COORDINATES, REAL[:1], GRIDS),
-                (PATCHES, COORDINATES, REAL.astype(int), GRIDS),
+                (PATCHES, COORDINATES, REAL * 2, GRIDS),
                 (PATCHES, COORDINATES, REAL.astype(float), GRIDS),
                 (PATCHES, COORDINATES, REAL, GRIDS[:1]),
                 (PATCHES, COORDINATES, REAL, GRIDS[..., :1]),
