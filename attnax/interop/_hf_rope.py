@@ -132,7 +132,8 @@ def config_parts(config: Mapping) -> tuple[str, ...]:
 
     A name is that of the key without `_config`, with a dot between levels: `"text"`,
     `"vision"`, `"thinker.text"`. A text whose keys stand at the level of the whole, as
-    in the first configs of Qwen2-VL, has its name too.
+    in the first configs of Qwen2-VL, has its name too. Parts whose positions are known
+    and refused are among them, and the error says why.
 
     Args:
         config: See `rope_from_hf`.

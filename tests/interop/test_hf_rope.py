@@ -403,6 +403,19 @@ def test_layers_that_keep_the_plain_frequencies():
     assert plain.attention_factor == 1.0 < yarn.attention_factor
 
 
+def test_layer_types_with_the_same_parameters_leave_no_choice():
+    base = {"rope_theta": 5e5}
+    same = dict.fromkeys(("full_attention", "sliding_attention"), base)
+    config = {"model_type": "gemma3_text", "head_dim": 64, "rope_parameters": same}
+    assert rope_from_hf(config) == F.Rope(F.default_inv_freq(64, 5e5))
+    other = same | {"full_attention": {"rope_theta": 6e5}}
+    for changed in (other, same | {"full_attention": None}):
+        refused(config | {"rope_parameters": changed}, "by layer type; pass layer_type")
+    # The heads of its full layers are wider.
+    config["model_type"] = "gemma4_text"
+    refused(config, "layers of .*'gemma4_text' have different .*; use ropes_from_hf")
+
+
 def test_a_layer_type_without_rope_gives_none():
     config = {"model_type": "cohere2"}
     assert rope_from_hf(config, layer_type="full_attention") is None
