@@ -172,6 +172,8 @@ def _agrees(context, params, rope, key, value):
         return True
     if key == "rotary_dim":
         return value == width
+    if key == "qk_rope_head_dim":  # no latent part, where there is none
+        return value == 0
     if key in ("partial_rotary_factor", "rotary_pct"):
         whole = context.family.head_dim(context)
         return value in (width / whole, width / context.keys.get("head_dim", whole))

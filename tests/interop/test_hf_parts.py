@@ -211,7 +211,7 @@ def test_keys_of_releases_that_the_code_has_renamed():
     config = {"model_type": "vibevoice", "decoder_config": decoder}
     is_plain(rope_from_hf(config), 32, 1e6)
     assert config_parts(config) == ("decoder",)
-    text = {"model_type": "deepseek_v2", **HEADS}
+    text = {"model_type": "deepseek_v2", "qk_rope_head_dim": 0, **HEADS}
     config = {"model_type": "unlimited_ocr", "language_config": text}
     is_plain(rope_from_hf(config), 32)
 

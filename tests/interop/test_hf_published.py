@@ -62,7 +62,7 @@ def latent(*args, **settings):
 
 
 # A reason: a pattern of the error.
-NONE = "model_type='{}' (has no rotary positions|is not in the table)"
+NONE = "model_type='{}' has no rotary positions"
 UNKNOWN = "model_type='{}' is not in the table of models with rotary positions"
 LENGTH = "depend on the length: pass seq_len, up to {}"
 LONG = (1 + np.log(131_072 / 4096) / np.log(4096)) ** 0.5  # of LongRoPE from 4096 on
