@@ -1,7 +1,9 @@
 """Positions from masks, segments, lengths and grids, in int32."""
 
 from collections.abc import Sequence
+from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -77,11 +79,14 @@ def positions_from_segment_ids(
         "positions_from_segment_ids", "segment_ids", segment_ids
     )
     axis = segment_ids.ndim - 1
-    index = lax.broadcasted_iota(jnp.int32, segment_ids.shape, axis)
-    changed = jnp.asarray(segment_ids[..., 1:] != segment_ids[..., :-1])
-    starts = jnp.where(changed, index[..., 1:], 0)
-    starts = jnp.concatenate([jnp.zeros_like(index[..., :1]), starts], axis=-1)
-    return index - lax.cummax(starts, axis=axis)
+    before, after = segment_ids[..., :-1], segment_ids[..., 1:]
+    # Before JAX takes them: a 64-bit id may wrap there. The first token is compared
+    # with itself, which keeps the sharding of the ids.
+    parts = segment_ids[..., :1] != segment_ids[..., :1], after != before
+    changed = jnp.concatenate([jnp.asarray(part) for part in parts], axis=-1)
+    shape = (1,) * axis + segment_ids.shape[-1:]
+    index = lax.broadcasted_iota(jnp.int32, shape, axis)
+    return index - lax.cummax(jnp.where(changed, index, 0), axis=axis)
 
 
 def positions_from_lengths(
@@ -93,7 +98,8 @@ def positions_from_lengths(
     Args:
         lengths: Tokens of each document, in order. 0 is allowed, and less counts as 0.
         total_len: Static number of tokens to give positions for. Positive, and below
-            2**31 divided by the number of documents.
+            2**31. Time and memory grow with it and with the number of documents, not
+            with their product.
 
     Returns:
         Positions that restart at each document; tokens past the last document get 0.
@@ -109,22 +115,37 @@ def positions_from_lengths(
         Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
         section 3.2. https://arxiv.org/abs/2107.02027
     """
-    total_len = positive_integer("positions_from_lengths", "total_len", total_len)
-    lengths = integer_array("positions_from_lengths", "lengths", lengths)
-    if lengths.shape[-1] * total_len >= 2**31:
-        raise ValueError(
-            f"positions_from_lengths: {total_len=} times the documents of "
-            f"{lengths.shape=} must stay below 2**31."
-        )
-    # Cut before adding, so that no length and no sum wraps.
+    name = "positions_from_lengths"
+    total_len = positive_integer(name, "total_len", total_len)
+    lengths = integer_array(name, "lengths", lengths)
+    if total_len > INT32_MAX:
+        raise ValueError(f"{name}: {total_len=} must be below 2**31.")
+    # Cut before adding, so that no length wraps.
     limit = min(total_len, jnp.iinfo(lengths.dtype).max)
-    lengths = jnp.asarray(lengths.clip(0, limit), jnp.int32)
-    ends = jnp.cumsum(lengths, axis=-1, dtype=jnp.int32)[..., None, :]
-    shape = (1,) * (ends.ndim - 2) + (total_len, 1)
-    index = lax.broadcasted_iota(jnp.int32, shape, len(shape) - 2)
-    start = jnp.max(jnp.where(ends <= index, ends, 0), axis=-1, initial=0)
-    inside = index[..., 0] < jnp.max(ends, axis=-1, initial=0)
-    return jnp.where(inside, index[..., 0] - start, 0)
+    ends = _ends(jnp.asarray(lengths.clip(0, limit)), total_len)
+    starts = partial(_starts, total_len=total_len)
+    for _ in ends.shape[:-1]:
+        starts = jax.vmap(starts)
+    shape = (1,) * (ends.ndim - 1) + (total_len,)
+    index = lax.broadcasted_iota(jnp.int32, shape, ends.ndim - 1)
+    inside = index < jnp.max(ends, axis=-1, keepdims=True, initial=0)
+    return jnp.where(inside, index - starts(ends), 0)
+
+
+def _ends(lengths, total_len):
+    """Where each document ends, in int32; past `total_len` that is the end of all."""
+    lengths = lengths.astype(jnp.uint32)
+    sums = jnp.cumsum(lengths, axis=-1, dtype=jnp.uint32)
+    # A sum that has just wrapped is below what was added to it.
+    beyond = (sums < lengths) | (sums > total_len)
+    beyond = lax.cummax(beyond.astype(jnp.int32), axis=lengths.ndim - 1)
+    return jnp.where(beyond == 0, sums, total_len).astype(jnp.int32)
+
+
+def _starts(ends, total_len):
+    """For each token, where the last of the `ends` before it or at it stands."""
+    marks = jnp.zeros((total_len,), jnp.int32).at[ends].max(ends, mode="drop")
+    return lax.cummax(marks)
 
 
 def positions_from_grid(

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from helpers import slow
-from programs import pullback, put_out, wide
+from programs import compiled, pullback, put_out, wide
 
 import attnax.functional as F
 
@@ -63,6 +63,15 @@ def test_sinusoids_are_added_by_one_kernel(dtype):
         small = [a for a in arrays if math.prod(a[1]) <= SEQ_LEN * D_MODEL // 2]
         assert len(small) == len(arrays) - 1
         assert (HLO[dtype], X) in arrays
+
+
+def test_memory_of_lengths_grows_with_documents_plus_tokens():
+    documents, tokens = 2**12, 2**14
+    lengths = jax.ShapeDtypeStruct((documents,), jnp.int32)
+    program = compiled(lambda l: F.positions_from_lengths(l, tokens), lengths)
+    # Marks, their running maximum and its halves, twice what they are at most.
+    memory = program.memory_analysis().temp_size_in_bytes
+    assert memory < 4 * 4 * (documents + tokens)
 
 
 OLD, NEW, PATCHES = (14, 14), (20, 24), 50
