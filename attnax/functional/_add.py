@@ -1,12 +1,23 @@
 """Adding position vectors to tokens: the sum under sinusoids and learned positions."""
 
 from .._dtypes import compute_dtype, float_dtype
+from ._sharding import explicit_axes, sharding_beside, spread
 
 
-def add_rows(function, x, rows, positions_shape):
+def add_rows(function, x, rows):
     """`x + rows` in float32 or wider, rounded once; `rows` never enlarge `x`."""
+    check_rows(function, x, rows.shape[:-1])
+    dtype = compute_dtype(x.dtype, rows.dtype)
+    if explicit_axes(x) is not None:  # the sum is sharded as `x` is
+        rows = spread(rows, sharding_beside(x, rows.shape[:-1]))
+    rows = rows.astype(dtype).reshape((1,) * (x.ndim - rows.ndim) + rows.shape)
+    return (x.astype(dtype) + rows).astype(x.dtype)
+
+
+def check_rows(function, x, batch):
+    """What `add_rows` takes: a `ValueError` before any rows are made."""
     float_dtype(function, "x.dtype", x.dtype)
-    batch, wanted = positions_shape, x.shape[:-1]
+    wanted = x.shape[:-1]
     pairs = zip(reversed(batch[:-1]), reversed(wanted[:-1]), strict=False)
     if (
         not batch
@@ -18,6 +29,3 @@ def add_rows(function, x, rows, positions_shape):
             f"{function}: positions of shape {tuple(batch)} must broadcast to "
             f"{wanted}, the batch and sequence axes of x."
         )
-    dtype = compute_dtype(x.dtype, rows.dtype)
-    rows = rows.astype(dtype).reshape((1,) * (x.ndim - rows.ndim) + rows.shape)
-    return (x.astype(dtype) + rows).astype(x.dtype)

@@ -1,13 +1,12 @@
 """Tokens that belong to no patch and no text: class tokens, registers, prompts."""
 
-import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float
 
 from .._bounds import is_integer
 from .._dtypes import compute_dtype, float_dtype
+from ._sharding import explicit_axes, sharding_beside, sharding_like, spread
 
 
 def insert_tokens(
@@ -55,9 +54,8 @@ def insert_tokens(
         )
     shape = (*x.shape[:-2], *tokens.shape)
     axes = (x.ndim - 2, x.ndim - 1)
-    sharding, out = jax.typeof(x).sharding, None
-    if sharding.mesh.explicit_axes:  # where JAX asks to be told
-        out = NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec))
+    out = sharding_like(x, explicit_axes(x))
+    tokens = spread(tokens, sharding_beside(x, (1,)))
     # Wide until it is spread, so that gradients of the copies are added up in float32.
     tokens = tokens.astype(compute_dtype(x.dtype, tokens.dtype))
     tokens = lax.broadcast_in_dim(tokens, shape, axes, out_sharding=out).astype(x.dtype)

@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import is_number, positive_integer
+from .._bounds import integer_array, is_number, positive_integer
 from .._dtypes import check_table, compute_dtype, default_float_dtype, result_dtype
-from ._add import add_rows
+from ._add import add_rows, check_rows
 from ._lookup import lookup_rows, row_indices
+from ._sharding import leading_rows, sharding_beside, spread
 
 
 class LearnedPositionalEmbeddingParams(NamedTuple):
@@ -74,6 +76,8 @@ def apply_learned_positional_embedding(
     params: LearnedPositionalEmbeddingParams,
     x: Float[Array, "*batch seq_len d_model"],
     positions: Integer[Array | np.ndarray, "*#batch seq_len"] | Sequence | None = None,
+    *,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Adds the vector of each position to `x`, in float32, rounded once.
 
@@ -82,6 +86,8 @@ def apply_learned_positional_embedding(
         x: Token vectors.
         positions: Positions in `[0, num_positions)`; batch axes broadcast against those
             of `x`. `None` is `0 ... seq_len - 1`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of `x`, whatever that of the table is.
 
     Returns:
         The shape and dtype of `x`. A traced position outside the table gives a row of
@@ -110,11 +116,17 @@ def apply_learned_positional_embedding(
         )
     seq_len, num_positions = x.shape[-2], weight.shape[0]
     if positions is not None:
+        positions = integer_array(name, "positions", positions)
+    batch = (seq_len,) if positions is None else positions.shape
+    check_rows(name, x, batch)
+    x = spread(x, out_sharding)
+    of_rows = sharding_beside(x, batch)
+    if positions is not None:
         indices = row_indices(name, "positions", positions, num_positions)
-        return add_rows(name, x, lookup_rows(weight, indices), indices.shape)
+        return add_rows(name, x, lookup_rows(weight, indices, out_sharding=of_rows))
     if seq_len > num_positions:
         raise ValueError(
             f"{name}: {seq_len=} must be at most {num_positions=}; shorten x, or pass "
             "positions inside the table."
         )
-    return add_rows(name, x, weight[:seq_len], (seq_len,))
+    return add_rows(name, x, leading_rows(weight, seq_len, of_rows))

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
 
 from .._bounds import int32_in_range
 from .._dtypes import compute_dtype
+from ._sharding import explicit_axes, gathered, per_row, sharding_like
 
 
 def row_indices(function, name, values, num_rows):
@@ -25,7 +25,7 @@ def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
     NaN rows and those of `frozen_row` add nothing to it.
     """
     if out_sharding is None:
-        out_sharding = _sharding_of_rows(indices)
+        out_sharding = _sharding_of_rows(weight, indices)
     return _rows(jnp.asarray(weight), indices, frozen_row, out_sharding)
 
 
@@ -33,8 +33,12 @@ def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
 # up there. Autodiff of the primal would add them up in the dtype of the table.
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _rows(weight, indices, frozen_row, out_sharding):
-    rows = weight.at[indices].get(
-        mode="clip", wrap_negative_indices=False, out_sharding=out_sharding
+    rows = gathered(
+        weight,
+        indices,
+        mode="clip",
+        wrap_negative_indices=False,
+        out_sharding=out_sharding,
     )
     nan = np.asarray(jnp.nan, weight.dtype)
     if weight.dtype.itemsize == 2:
@@ -50,37 +54,30 @@ def _rows(weight, indices, frozen_row, out_sharding):
 
 def _where_found(indices, rows, fill_value):
     """`rows`, but `fill_value` where there is none to find."""
-    return jnp.where(row_mask(indices >= 0, rows), rows, fill_value)
+    return jnp.where(per_row(indices >= 0, rows), rows, fill_value)
 
 
 @_rows.defjvp
 def _rows_jvp(frozen_row, out_sharding, primals, tangents):
     weight, indices = primals
     wide = jnp.asarray(tangents[0]).astype(compute_dtype(weight.dtype))
-    rows = wide.at[indices].get(
+    rows = gathered(
+        wide,
+        indices,
         mode="fill",
         fill_value=0.0,
         wrap_negative_indices=False,
         out_sharding=out_sharding,
     )
     if frozen_row is not None:
-        is_frozen = row_mask(indices == frozen_row, rows)
+        is_frozen = per_row(indices == frozen_row, rows)
         rows = jnp.where(is_frozen, jnp.zeros_like(rows), rows)
     return _rows(weight, indices, frozen_row, out_sharding), rows
 
 
-def row_mask(mask, rows):
-    """A mask of rows against `rows`, sharded as they are under a mesh that says so."""
-    mask, sharding = mask[..., None], jax.typeof(rows).sharding
-    if not sharding.mesh.explicit_axes:
-        return mask
-    spec = PartitionSpec(*sharding.spec[:-1], None)
-    return jax.reshard(mask, NamedSharding(sharding.mesh, spec))
-
-
-def _sharding_of_rows(indices):
+def _sharding_of_rows(weight, indices):
     """Under a mesh with explicit axes: that of the indices, `d_model` not sharded."""
-    sharding = jax.typeof(indices).sharding
-    if not sharding.mesh.explicit_axes:
-        return None
-    return NamedSharding(sharding.mesh, PartitionSpec(*sharding.spec, None))
+    axes = explicit_axes(indices)
+    if axes is None or not any((*axes, *(explicit_axes(weight) or ()))):
+        return None  # where nothing is sharded, neither is the result
+    return sharding_like(indices, (*axes, None))

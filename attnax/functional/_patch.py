@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -15,6 +16,7 @@ from .._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dt
 from ._patch_product import patch_product
 from ._patch_sizes import as_size
 from ._patchify import patchify
+from ._sharding import sharding_beside, spread
 
 
 class PatchEmbeddingParams(NamedTuple):
@@ -87,6 +89,7 @@ def apply_patch_embedding(
     patch_size: int | tuple[int, ...],
     dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch num_patches d_model"]:
     """Embeds patches: what a convolution with kernel = stride = `patch_size` computes.
 
@@ -101,6 +104,8 @@ def apply_patch_embedding(
             `(frames, height, width)`.
         dtype: Of the result, rounded once; `None` is that of `image`.
         precision: Of the matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the batch, with the columns of the weight.
 
     Returns:
         One vector per patch, row by row and frame after frame.
@@ -124,7 +129,7 @@ def apply_patch_embedding(
     name, image = "apply_patch_embedding", jnp.asarray(image)
     own = float_dtype(name, "image.dtype", image.dtype, nan=False)
     dtype = own if dtype is None else result_dtype(name, "dtype", dtype, own)
-    x = embedded_image(name, params, image, patch_size, dtype, precision)
+    x = embedded_image(name, params, image, patch_size, dtype, precision, out_sharding)
     return x.astype(dtype)
 
 
@@ -134,6 +139,7 @@ def apply_patch_projection(
     *,
     dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch num_patches d_model"]:
     """Embeds patches that are cut already: `apply_patch_embedding` after `patchify`.
 
@@ -146,6 +152,8 @@ def apply_patch_projection(
             as `patchify` or `pack_patches` return them.
         dtype: Of the result, rounded once; `None` is that of `patches`.
         precision: Of the matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the patches, with the columns of the weight.
 
     Returns:
         One vector per patch. A patch of zeros gives the bias.
@@ -168,10 +176,13 @@ def apply_patch_projection(
     name, patches = "apply_patch_projection", jnp.asarray(patches)
     own = float_dtype(name, "patches.dtype", patches.dtype, nan=False)
     dtype = own if dtype is None else result_dtype(name, "dtype", dtype, own)
-    return embedded_patches(name, params, patches, dtype, precision).astype(dtype)
+    x = embedded_patches(name, params, patches, dtype, precision, out_sharding)
+    return x.astype(dtype)
 
 
-def embedded_image(function, params, image, patch_size, rounded_to, precision):
+def embedded_image(
+    function, params, image, patch_size, rounded_to, precision, out_sharding
+):
     """As `embedded_patches`, of an image."""
     patches, weight = patchify(image, patch_size), params.weight
     if patches.shape[-1:] != weight.shape[:1]:
@@ -179,10 +190,12 @@ def embedded_image(function, params, image, patch_size, rounded_to, precision):
             f"{function}: {weight.shape=} must have {patches.shape[-1]} rows for "
             f"{patch_size=} and {image.shape[-1]} channels."
         )
-    return embedded_patches(function, params, patches, rounded_to, precision)
+    return embedded_patches(
+        function, params, patches, rounded_to, precision, out_sharding
+    )
 
 
-def embedded_patches(function, params, patches, rounded_to, precision):
+def embedded_patches(function, params, patches, rounded_to, precision, out_sharding):
     """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
     weight, bias = params
     for name, array in (("weight", weight), ("bias", bias)):
@@ -195,7 +208,7 @@ def embedded_patches(function, params, patches, rounded_to, precision):
             f"{function}: {patches.shape=} must end in {weight.shape[0]}, the number "
             f"of rows of {weight.shape=}."
         )
-    embedded = patch_product(patches, weight, rounded_to, precision)
+    embedded = patch_product(patches, weight, rounded_to, precision, out_sharding)
     if bias is None:
         return embedded
     if bias.shape != weight.shape[1:]:
@@ -203,5 +216,6 @@ def embedded_patches(function, params, patches, rounded_to, precision):
             f"{function}: {bias.shape=} must be that of a row of {weight.shape=}."
         )
     wide = compute_dtype(embedded.dtype, bias.dtype)
+    bias = spread(bias, sharding_beside(embedded, ()))
     bias = bias.astype(wide).reshape((1,) * (embedded.ndim - 1) + bias.shape)
     return embedded.astype(wide) + bias

@@ -2,16 +2,15 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.sharding import PartitionSpec
 from jaxtyping import Array, Float
 
 from .._bounds import is_integer, positive_integer
 from .._dtypes import compute_dtype, float_dtype
 from ._resize_axis import dense_weights, resizing
+from ._sharding import whole_rows
 
 
 def resize_positions(
@@ -80,9 +79,7 @@ def resize_positions(
 
 def _resized(table, old_grid, new_grid, how, num_prefix_tokens):
     """One product for each axis, beside the prefix."""
-    sharding = jax.typeof(table).sharding
-    if sharding.mesh.explicit_axes:  # the new rows are those of no device alone
-        table = jax.reshard(table, PartitionSpec(None, sharding.spec[1]))
+    table = whole_rows(table)  # the new ones are those of no device alone
     wide = compute_dtype(table.dtype)
     grid = table[num_prefix_tokens:].astype(wide).reshape(*old_grid, table.shape[1])
     for axis, subscripts in enumerate(("ri,icd->rcd", "cj,rjd->rcd")):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer
 
@@ -14,12 +15,12 @@ from .._bounds import (
     int32_in_range,
     integer_array,
     is_known,
-    nan_where_invalid,
 )
 from .._dtypes import compute_dtype, result_dtype
 from ._resize import check_table, grid_pair
 from ._resize_axis import largest_size, resizing
 from ._resize_rows import resized_rows
+from ._sharding import explicit_axes, per_row, sharding_like
 
 
 def resized_positions_at(
@@ -37,6 +38,7 @@ def resized_positions_at(
     | Sequence
     | None = None,
     dtype: DTypeLike | None = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch num_tokens d_model"]:
     """Rows of `resize_positions` for each patch of images of different sizes.
 
@@ -56,6 +58,8 @@ def resized_positions_at(
         mask: False (or 0) at patches that are padding: these get zeros, whatever their
             coordinates. `None` is no padding.
         dtype: Of the result, rounded once; `None` is that of `table`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the coordinates, with the columns of the table.
 
     Returns:
         One vector per patch. Traced sizes that are not positive and traced coordinates
@@ -92,15 +96,27 @@ def resized_positions_at(
     _check_shapes(name, new_grids, coordinates, mask)
     sizes, index, valid = _in_grids(name, new_grids, coordinates, mask, old_grid, how)
     table = table.astype(compute_dtype(table.dtype))
-    rows = resized_rows(table, index, sizes, old_grid, how)
+    if out_sharding is None:
+        out_sharding = _sharding_of_rows(table, coordinates)
+    rows = resized_rows(table, index, sizes, old_grid, how, out_sharding)
     if offset:  # the old grid itself is not resized
         same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
-        plain = resized_rows(table, index, sizes, old_grid, how.plain())
-        rows = jnp.where(same[..., None], plain, rows)
-    rows = nan_where_invalid(valid, rows)
+        plain = resized_rows(table, index, sizes, old_grid, how.plain(), out_sharding)
+        rows = jnp.where(per_row(same, rows), plain, rows)
+    if valid is not None:
+        rows = jnp.where(per_row(valid, rows), rows, jnp.asarray(jnp.nan, rows.dtype))
     if mask is not None:
-        rows = jnp.where(jnp.asarray(mask)[..., None], rows, jnp.zeros_like(rows))
+        real = per_row(jnp.asarray(mask), rows)
+        rows = jnp.where(real, rows, jnp.zeros_like(rows))
     return rows.astype(dtype)
+
+
+def _sharding_of_rows(table, coordinates):
+    """That of the coordinates, and the table's columns'; `None` if none is sharded."""
+    of_table, axes = explicit_axes(table), explicit_axes(coordinates)
+    if of_table is None or axes is None or not any((*of_table, *axes)):
+        return None
+    return sharding_like(table, (*axes[:-1], of_table[1]))
 
 
 def _check_shapes(name, new_grids, coordinates, mask):

@@ -97,7 +97,7 @@ def apply_positional_encoding(
     else:
         raise ValueError(f"{name}: {start=} must not come with positions; add them.")
     encoding = positional_encoding(positions, x.shape[-1])
-    return add_rows(name, x, nan_where_invalid(valid, encoding), positions.shape)
+    return add_rows(name, x, nan_where_invalid(valid, encoding))
 
 
 def _consecutive(function, start, seq_len, lower, upper):

@@ -5,17 +5,19 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .._bounds import integer_array, is_integer
 from .._dtypes import check_table, compute_dtype, result_dtype
-from ._add import add_rows
+from ._add import add_rows, check_rows
 from ._learned import (
     LearnedPositionalEmbeddingParams,
     init_learned_positional_embedding,
 )
 from ._lookup import lookup_rows, row_indices
+from ._sharding import leading_rows, sharding_beside
 from ._token import (
     TokenEmbeddingParams,
     check_token_embedding,
@@ -107,6 +109,7 @@ def apply_text_embedding(
     scale: float | None = None,
     padding_id: int | None = None,
     padding_position: int | None = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Token plus token type plus position, in float32, rounded once.
 
@@ -126,6 +129,8 @@ def apply_text_embedding(
             says `scale_embedding`.
         padding_id: A token whose row gets no gradient. The row is read as it is.
         padding_position: A position whose row gets none: RoBERTa's is `padding_id`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of `token_ids`, with `d_model` not sharded.
 
     Returns:
         One vector per token. A traced id, type or position outside its table gives a
@@ -166,21 +171,31 @@ def apply_text_embedding(
     _check_tables(name, params, token_ids, token_type_ids, positions, padding_position)
     wide = compute_dtype(*(weight.dtype for weight in weights))
 
-    def rows_of(weight, argument, indices, frozen_row=None):
+    def rows_of(weight, argument, indices, sharding, frozen_row=None):
         indices = row_indices(name, argument, indices, weight.shape[0])
-        return lookup_rows(weight, indices, frozen_row=frozen_row).astype(wide)
+        rows = lookup_rows(
+            weight, indices, frozen_row=frozen_row, out_sharding=sharding
+        )
+        return rows.astype(wide)
 
-    x = rows_of(token.weight, "token_ids", token_ids, padding_id)
+    x = rows_of(token.weight, "token_ids", token_ids, out_sharding, padding_id)
     if scale is not None:
         x = x * rounded_scale(name, scale, wide, wide)
     if types is not None:
-        x = x + rows_of(types.weight, "token_type_ids", token_type_ids)
+        sharding = sharding_beside(x, token_ids.shape)
+        x = x + rows_of(types.weight, "token_type_ids", token_type_ids, sharding)
     if learned is not None and positions is not None:
-        rows = rows_of(learned.weight, "positions", positions, padding_position)
-        x = add_rows(name, x, rows, positions.shape)
+        check_rows(name, x, positions.shape)
+        sharding = sharding_beside(x, positions.shape)
+        rows = rows_of(
+            learned.weight, "positions", positions, sharding, padding_position
+        )
+        x = add_rows(name, x, rows)
     elif learned is not None:
         seq_len = token_ids.shape[-1]
-        x = add_rows(name, x, learned.weight[:seq_len].astype(wide), (seq_len,))
+        sharding = sharding_beside(x, (seq_len,))
+        rows = leading_rows(learned.weight, seq_len, sharding)
+        x = add_rows(name, x, rows.astype(wide))
     return x.astype(dtype)
 
 

@@ -20,7 +20,8 @@ from .._dtypes import (
     float_dtype,
     result_dtype,
 )
-from ._lookup import lookup_rows, row_indices, row_mask
+from ._lookup import lookup_rows, row_indices
+from ._sharding import per_row
 
 
 class TokenEmbeddingParams(NamedTuple):
@@ -170,7 +171,7 @@ def apply_token_embedding(
     if scale is not None:
         rows = rows * rounded_scale(name, scale, scale_dtype or rows.dtype, rows.dtype)
     if mask_padding:
-        is_padding = row_mask(ids == padding_id, rows)
+        is_padding = per_row(ids == padding_id, rows)
         rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
     return rows.astype(dtype)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
@@ -26,6 +27,7 @@ from ._patch import (
 from ._patch_sizes import as_size, patch_grid
 from ._positions import broadcasts_to
 from ._resize import resize_positions
+from ._sharding import per_row, sharding_beside, spread
 from ._vision_checks import (
     HOW_TO_RESIZE,
     check_resize,
@@ -162,6 +164,7 @@ def apply_vision_embedding(
     | Sequence
     | None = None,
     precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Embeds an image for a vision transformer: patches, positions and extra tokens.
 
@@ -185,6 +188,8 @@ def apply_vision_embedding(
         masked: True (or 1) at patches that `mask_token` stands for; batch axes
             broadcast.
         precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the batch, with the columns of the patches' weight.
 
     Returns:
         The tokens before, those after and the patches row by row, in the dtype of
@@ -216,8 +221,9 @@ def apply_vision_embedding(
     if resize is not None:
         check_resize(name, resize)
     # Patches are not rounded before positions are added.
-    x = embedded_image(name, params.patch, image, patch_size, image.dtype, precision)
-    x = x.astype(wide)
+    x = embedded_image(
+        name, params.patch, image, patch_size, image.dtype, precision, None
+    ).astype(wide)
     if masked is not None:
         x = _replace_masked(name, x, masked, params.mask_token)
     if params.tokens_before is not None:
@@ -228,10 +234,10 @@ def apply_vision_embedding(
         new_grid = patch_grid(name, size, patch_size)
         table = params.positions.weight.astype(wide)
         rows = _resized(name, table, grid, new_grid, resize, num_before)
-        x = add_rows(name, x, rows, rows.shape[:1])
+        x = add_rows(name, x, rows)
     if params.tokens_after is not None:
         x = insert_tokens(x, params.tokens_after, index=num_before)
-    return x.astype(image.dtype)
+    return spread(x.astype(image.dtype), out_sharding)
 
 
 def _resized(name, table, grid, new_grid, resize, num_before):
@@ -260,6 +266,7 @@ def _replace_masked(name, x, masked, mask_token):
     if masked.shape[-1:] != shape[-1:] or not broadcasts_to(masked.shape, shape):
         raise ValueError(f"{name}: {masked.shape=} must broadcast to {shape}.")
     masked = jnp.asarray(masked)
-    masked = masked.reshape((1,) * (x.ndim - 1 - masked.ndim) + (*masked.shape, 1))
-    mask_token = mask_token.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
-    return jnp.where(masked, mask_token, x)
+    masked = masked.reshape((1,) * (x.ndim - 1 - masked.ndim) + masked.shape)
+    mask_token = spread(mask_token.astype(x.dtype), sharding_beside(x, ()))
+    mask_token = mask_token.reshape((1,) * (x.ndim - 1) + mask_token.shape)
+    return jnp.where(per_row(masked, x), mask_token, x)

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Integer
 
 from .._bounds import bool_array, integer_array
@@ -13,6 +14,7 @@ from .._dtypes import float_dtype
 from ._extra_tokens import insert_tokens
 from ._patch import embedded_patches
 from ._resize_at import resized_positions_at
+from ._sharding import per_row, sharding_beside, spread, whole_rows
 from ._vision import VisionEmbeddingParams
 from ._vision_checks import HOW_TO_RESIZE, check_resize, check_vision_params
 
@@ -29,6 +31,7 @@ def apply_packed_vision_embedding(
     grid: tuple[int, ...] | None,
     resize: Mapping[str, Any] | None,
     precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Embeds images of different sizes in one batch, cut into patches and padded.
 
@@ -50,6 +53,8 @@ def apply_packed_vision_embedding(
             checked whenever they are given; `attnax.interop.resize_options` has those
             of released models. May be `None` without positions.
         precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the patches, with the columns of their weight.
 
     Returns:
         The tokens before, those after and the patches as they came, in the dtype of
@@ -86,25 +91,28 @@ def apply_packed_vision_embedding(
     _check_arrays(name, patches, coordinates, mask, grids)
     if resize is not None:
         check_resize(name, resize)
-    x = embedded_patches(name, params.patch, patches, patches.dtype, precision)
-    x = x.astype(wide)
+    x = embedded_patches(
+        name, params.patch, patches, patches.dtype, precision, None
+    ).astype(wide)
     before = params.tokens_before
     if params.positions is not None and grid is not None:
         if resize is None:
             raise ValueError(f"{name}: {resize=} {HOW_TO_RESIZE}")
-        table = params.positions.weight.astype(wide)
+        table = whole_rows(params.positions.weight).astype(wide)
         old_grid, rows = (grid[0], grid[1]), table[num_before:]
+        where = {"mask": mask, "out_sharding": sharding_beside(x, x.shape[:-1])}
         x = x + resized_positions_at(
-            rows, old_grid, grids, coordinates, mask=mask, **resize
+            rows, old_grid, grids, coordinates, **where, **resize
         )
         if before is not None:
-            before = before.astype(wide) + table[:num_before]
-    x = jnp.where(jnp.asarray(mask)[..., None], x, jnp.zeros_like(x))
+            rows = table[:num_before]
+            before = spread(before, sharding_beside(rows, (1,))).astype(wide) + rows
+    x = jnp.where(per_row(jnp.asarray(mask), x), x, jnp.zeros_like(x))
     if before is not None:
         x = insert_tokens(x, before)
     if params.tokens_after is not None:
         x = insert_tokens(x, params.tokens_after, index=num_before)
-    return x.astype(patches.dtype)
+    return spread(x.astype(patches.dtype), out_sharding)
 
 
 def _check_arrays(name, patches, coordinates, mask, grids):

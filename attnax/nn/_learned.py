@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
@@ -63,7 +64,13 @@ class LearnedPositionalEmbedding(eqx.Module):
         | Sequence
         | None = None,
         *,
+        out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
-        """Adds the vectors of `positions`, by default `0 ... seq_len - 1`, to `x`."""
-        return F.apply_learned_positional_embedding(self.params, x, positions)
+        """Adds the vectors of `positions`, by default `0 ... seq_len - 1`, to `x`.
+
+        `out_sharding` is that of the result, by default that of `x`.
+        """
+        return F.apply_learned_positional_embedding(
+            self.params, x, positions, out_sharding=out_sharding
+        )

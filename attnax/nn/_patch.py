@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
@@ -88,13 +89,22 @@ class PatchEmbedding(eqx.Module):
         self,
         image: Float[Array, "*batch_and_frames height width channels"],
         *,
+        out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch num_patches d_model"]:
-        """Embeds the patches of images or videos of the module's size."""
+        """Embeds the patches of images or videos of the module's size.
+
+        `out_sharding` is that of the result, see `apply_patch_embedding`.
+        """
         size = (*self.image_size, self.num_channels)
         if image.shape[-len(size) :] != size:
             raise ValueError(
                 f"PatchEmbedding: {image.shape=} must end in {size}; "
                 "attnax.functional.apply_patch_embedding takes every divisible size."
             )
-        return F.apply_patch_embedding(self.params, image, patch_size=self.patch_size)
+        return F.apply_patch_embedding(
+            self.params,
+            image,
+            patch_size=self.patch_size,
+            out_sharding=out_sharding,
+        )

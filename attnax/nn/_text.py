@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
@@ -97,9 +98,13 @@ class TextEmbedding(eqx.Module):
         | Sequence
         | None = None,
         dtype: DTypeLike | None = None,
+        out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
-        """Adds up the rows of `token_ids`, their types and their positions."""
+        """Adds up the rows of `token_ids`, their types and their positions.
+
+        `out_sharding` is that of the result, by default that of `token_ids`.
+        """
         return F.apply_text_embedding(
             self.params,
             token_ids,
@@ -109,4 +114,5 @@ class TextEmbedding(eqx.Module):
             scale=self.scale,
             padding_id=self.padding_id,
             padding_position=self.padding_position,
+            out_sharding=out_sharding,
         )

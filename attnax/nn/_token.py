@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import numpy as np
-from jax.sharding import NamedSharding
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
@@ -91,9 +91,13 @@ class TokenEmbedding(eqx.Module):
         token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence,
         *,
         dtype: DTypeLike | None = None,
+        out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*ids d_model"]:
-        """Looks up `token_ids`; the result has `dtype`, by default the table's."""
+        """Looks up `token_ids`; the result has `dtype`, by default the table's.
+
+        `out_sharding` is that of the result, by default that of `token_ids`.
+        """
         return F.apply_token_embedding(
             self.params,
             token_ids,
@@ -102,6 +106,7 @@ class TokenEmbedding(eqx.Module):
             scale_dtype=self.scale_dtype,
             padding_id=self.padding_id,
             mask_padding=self.mask_padding,
+            out_sharding=out_sharding,
         )
 
     @jax.named_scope("attnax.nn.TokenEmbedding.unembed")
@@ -112,6 +117,7 @@ class TokenEmbedding(eqx.Module):
         dtype: DTypeLike | None = None,
         accumulation_dtype: DTypeLike | None = None,
         soft_cap: float | None = None,
+        out_sharding: NamedSharding | PartitionSpec | None = None,
     ) -> Float[Array, "*batch vocab_size"]:
         """Logits on the same table, see `attnax.functional.apply_token_unembedding`."""
         return F.apply_token_unembedding(
@@ -120,4 +126,5 @@ class TokenEmbedding(eqx.Module):
             dtype=dtype,
             accumulation_dtype=accumulation_dtype,
             soft_cap=soft_cap,
+            out_sharding=out_sharding,
         )

@@ -6,6 +6,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
@@ -106,9 +107,13 @@ class VisionEmbedding(eqx.Module):
         | Integer[Array | np.ndarray, "*#batch num_patches"]
         | Sequence
         | None = None,
+        out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
-        """Embeds images; the mask token stands for patches that are `masked`."""
+        """Embeds images; the mask token stands for patches that are `masked`.
+
+        `out_sharding` is that of the result, see `apply_vision_embedding`.
+        """
         return F.apply_vision_embedding(
             self.params,
             image,
@@ -116,6 +121,7 @@ class VisionEmbedding(eqx.Module):
             grid=self.grid,
             resize=None if self.resize is None else dict(self.resize),
             masked=masked,
+            out_sharding=out_sharding,
         )
 
     @jax.named_scope("attnax.nn.VisionEmbedding.packed")
@@ -127,6 +133,8 @@ class VisionEmbedding(eqx.Module):
         | Integer[Array | np.ndarray, "*batch num_patches"]
         | Sequence,
         grids: Integer[Array | np.ndarray, "*batch 2"] | Sequence,
+        *,
+        out_sharding: NamedSharding | PartitionSpec | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
         """Embeds a packed batch of images, see `apply_packed_vision_embedding`."""
         return F.apply_packed_vision_embedding(
@@ -137,4 +145,5 @@ class VisionEmbedding(eqx.Module):
             grids,
             grid=self.grid,
             resize=None if self.resize is None else dict(self.resize),
+            out_sharding=out_sharding,
         )
