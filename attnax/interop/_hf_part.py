@@ -87,7 +87,7 @@ def _check_above(function, config, parts):
             level = level.get(key) or {}
     for outer, (level, inner) in levels.items():
         # A level that is itself read, or that another part of the model reads.
-        if outer in own or level.get("model_type") in REFUSED:
+        if outer in own or str(level.get("model_type")) in REFUSED:
             continue
         for key in (*sorted(TOP_LEVEL), *FOREIGN):
             value = level.get(key)

@@ -184,6 +184,8 @@ def _chosen(context, params, layer_type):
     nested = None not in params
     labels = [family.label(name) if nested else None for name in types]
     if layer_type is None:
+        if not params:
+            raise context.error("the config holds rotary parameters of no layer")
         label, *others = params
         if any(not _are_same(params[label], params[other]) for other in others):
             raise context.error(

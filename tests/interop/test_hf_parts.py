@@ -383,6 +383,8 @@ def test_configs_of_a_wrong_kind():
             function({"model_type": "llava", "text_config": 3})
         with pytest.raises(ValueError, match=f"^{name}: .*a'.: .* nested too deeply"):
             function(deep)
+        typed = {"model_type": "qwen3_vl", "text_config": {"model_type": ["x"]}}
+        assert function(typed)  # where the code takes one class, its name is not read
 
 
 # The table.

@@ -414,6 +414,7 @@ def test_layer_types_with_the_same_parameters_leave_no_choice():
     # The heads of its full layers are wider.
     config["model_type"] = "gemma4_text"
     refused(config, "layers of .*'gemma4_text' have different .*; use ropes_from_hf")
+    refused({"model_type": "ultrabert", "rope_theta": []}, "parameters of no layer")
 
 
 def test_a_layer_type_without_rope_gives_none():
