@@ -5,6 +5,7 @@ The functional API of attnax in a hand-written training loop. Run it with
     python examples/language_model.py                        # rotary positions
     python examples/language_model.py --positions learned    # or sinusoidal, none
     python examples/language_model.py --extend yarn          # or linear, ntk
+    python examples/language_model.py --dtype bfloat16       # what layers compute in
     python examples/language_model.py --steps 20             # a quick look
 
 It needs no network and no accelerator: about two minutes on two CPU cores. Ctrl-C stops
@@ -110,6 +111,13 @@ def init_layer(key):
     return Layer(*(0.02 * weight for weight in normal))
 
 
+def computing_in(dtype, params):
+    """Parameters with layers of `dtype`; embeddings are rounded where they are read."""
+    return params._replace(
+        layers=jax.tree.map(lambda weight: weight.astype(dtype), params.layers)
+    )
+
+
 def trained_rope():
     return F.Rope(F.default_inv_freq(HEAD_DIM))
 
@@ -128,12 +136,17 @@ def extended_rope(method):
 def forward(params, token_ids, kind, start=0, cache=None, rope=None):
     """Logits of `(batch, seq_len)` ids at positions `start, start + 1, ...`.
 
-    Also every layer's keys and values: those of `token_ids`, or, where a `cache` of
-    earlier positions came in, the cache with these written into it. `rope` is the one
-    that the model is trained with, unless it is given.
+    They are computed in the dtype of the layers, and the logits are float32 all the
+    same. Also every layer's keys and values: those of `token_ids`, or, where a `cache`
+    of earlier positions came in, the cache with these written into it. `rope` is the
+    one that the model is trained with, unless it is given.
     """
-    positions = start + jnp.arange(token_ids.shape[1])
-    x = F.apply_token_embedding(params.tokens, token_ids, scale=D_MODEL**0.5)
+    positions, dtype = (
+        start + jnp.arange(token_ids.shape[1]),
+        params.layers[0].qkv.dtype,
+    )
+    scale = D_MODEL**0.5
+    x = F.apply_token_embedding(params.tokens, token_ids, dtype=dtype, scale=scale)
     rotate = lambda heads: heads
     if kind == "rope":  # cos and sin once, for every layer, head, query and key
         rope = trained_rope() if rope is None else rope
@@ -159,11 +172,16 @@ def forward(params, token_ids, kind, start=0, cache=None, rope=None):
         heads = jax.nn.dot_product_attention(q, k, v, mask=mask[None, None])
         x = x + jnp.einsum("bthe,hed->btd", heads, layer.out)
         x = x + jax.nn.relu(rms_norm(x) @ layer.up) ** 2 @ layer.down
-    return F.apply_token_unembedding(params.tokens, rms_norm(x)), new_cache
+    # For bfloat16 `x` a product of bfloat16, the float32 table rounded, and added up in
+    # float32: the loss gets the sums as they are.
+    logits = F.apply_token_unembedding(params.tokens, rms_norm(x), dtype=jnp.float32)
+    return logits, new_cache
 
 
 def rms_norm(x):
-    return x * jax.lax.rsqrt(jnp.mean(x**2, axis=-1, keepdims=True) + 1e-6)
+    wide = x.astype(jnp.float32)
+    scale = jax.lax.rsqrt(jnp.mean(wide**2, axis=-1, keepdims=True) + 1e-6)
+    return (wide * scale).astype(x.dtype)
 
 
 def nats_per_byte(params, windows, kind, rope=None):
@@ -175,8 +193,12 @@ def nats_per_byte(params, windows, kind, rope=None):
 # Training.
 
 
-def train(text, kind, steps, seed):
-    """The trained parameters, and the loss of every step in bits per byte."""
+def train(text, kind, steps, seed, dtype=jnp.float32):
+    """The trained parameters, and the loss of every step in bits per byte.
+
+    The parameters are float32, and so are their gradients, whatever `dtype` the layers
+    are computed in.
+    """
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, LEARNING_RATE, min(100, steps // 10), steps, LEARNING_RATE / 20
     )
@@ -188,7 +210,10 @@ def train(text, kind, steps, seed):
     @partial(jax.jit, donate_argnums=0)
     def train_step(state, windows):
         params, opt_state = state
-        mean_loss = lambda params: nats_per_byte(params, windows, kind).mean()
+
+        def mean_loss(params):
+            return nats_per_byte(computing_in(dtype, params), windows, kind).mean()
+
         loss, gradients = jax.value_and_grad(mean_loss)(params)
         updates, opt_state = optimizer.update(gradients, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), loss
@@ -259,7 +284,8 @@ def generate(params, prompt, kind, seed, temperature=0.7):
         logits, cache = forward(params, token_ids, kind, position, cache)
         return cache, jax.random.categorical(key, logits[0, -1] / temperature)
 
-    empty = jnp.zeros((1, SEQ_LEN, NUM_HEADS, HEAD_DIM))
+    dtype = params.layers[0].qkv.dtype
+    empty = jnp.zeros((1, SEQ_LEN, NUM_HEADS, HEAD_DIM), dtype)
     cache = [(empty.copy(), empty.copy()) for _ in params.layers]
     keys, text = jax.random.split(jax.random.key(seed), SEQ_LEN), list(prompt)
     for position in range(SEQ_LEN - 1):  # traced: one compilation serves every step
@@ -298,6 +324,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--positions", choices=POSITIONS, default="rope")
     parser.add_argument("--extend", choices=("linear", "ntk", "yarn"))
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", metavar="PATH", default="language_model.png")
@@ -310,7 +337,8 @@ def main():
 
     train_text, held_out = load_text()
     print(f"{len(train_text):,} bytes to train on, {len(held_out):,} held out.")
-    params, losses = train(train_text, kind, args.steps, args.seed)
+    params, losses = train(train_text, kind, args.steps, args.seed, args.dtype)
+    params = computing_in(args.dtype, params)
 
     baseline = unigram_bits(train_text, held_out)
     seq_len = SEQ_LEN * (EXTENSION if args.extend else 1 if kind == "learned" else 2)

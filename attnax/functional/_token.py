@@ -13,15 +13,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .._bounds import is_integer, is_number, positive_integer
-from .._dtypes import (
-    check_table,
-    compute_dtype,
-    default_float_dtype,
-    float_dtype,
-    result_dtype,
-)
+from .._dtypes import check_table, default_float_dtype, float_dtype, result_dtype
+from .._dtypes import compute_dtype as wide_dtype
 from ._lookup import lookup_rows, row_indices
 from ._sharding import per_row
+from ._token_product import logits_product
 
 
 class TokenEmbeddingParams(NamedTuple):
@@ -96,9 +92,7 @@ def init_token_embedding(
 def _draw(key, *, shape, stddev, dtype, padding_id, out_sharding):
     if out_sharding is not None and not out_sharding.mesh.abstract_mesh.explicit_axes:
         out_sharding = None  # the compiler's to spread
-    normal = jax.random.normal(
-        key, shape, compute_dtype(dtype), out_sharding=out_sharding
-    )
+    normal = jax.random.normal(key, shape, wide_dtype(dtype), out_sharding=out_sharding)
     # Else XLA may merge `stddev` into a factor of the draw, on some meshes only.
     weight = stddev * lax.optimization_barrier(normal)
     if padding_id is not None:
@@ -183,22 +177,30 @@ def apply_token_unembedding(
     dtype: DTypeLike | None = None,
     accumulation_dtype: DTypeLike | None = None,
     soft_cap: float | None = None,
+    compute_dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch vocab_size"]:
     """Logits of the tied head, `x @ weight.T`, on the array that the lookup reads.
 
-    Operands of different dtypes are widened, never narrowed; cast the table yourself to
-    multiply in bfloat16.
+    A float32 table is rounded to the dtype of 16-bit hidden states before the product,
+    which adds up in float32. That is off by at most 2**-8 (bfloat16) or 2**-11
+    (float16) of the sum of magnitudes `|x| @ |weight|.T`; the gradient of the table is
+    added up in float32 and not rounded. Other operands of different dtypes are widened,
+    never narrowed.
 
     Args:
         params: A table `(vocab_size, d_model)`.
         x: Hidden states.
-        dtype: Of the logits; `None` is that of `x`. Rounded once, at the end.
+        dtype: Of the logits; `None` is that of `x`. Rounded once, at the end:
+            `jnp.float32` gives those of bfloat16 hidden states unrounded.
         accumulation_dtype: In which products are added up and the soft-cap is taken;
             `None` is float32 (float64 for float64 operands).
         soft_cap: Bounds the logits: `soft_cap * tanh(logits / soft_cap)`. Positive and
             finite; `None` is no bound.
+        compute_dtype: In which `x` and the table are multiplied. `None` is that of `x`
+            if it has 16 bits and the table more, else the wider of the two:
+            `jnp.float32` multiplies a float32 table as it is.
         precision: Of the matrix product, as in `jax.lax.dot_general`.
         out_sharding: Sharding of the logits, under a mesh with explicit axes.
 
@@ -217,7 +219,9 @@ def apply_token_unembedding(
     Reference:
         Press and Wolf, Using the Output Embedding, 2016.
         https://arxiv.org/abs/1608.05859; soft-cap: Gemma 2, 2024, section 2.
-        https://arxiv.org/abs/2408.00118
+        https://arxiv.org/abs/2408.00118; 16-bit products of a float32 table:
+        Micikevicius et al., Mixed Precision Training, 2017, section 3.1.
+        https://arxiv.org/abs/1710.03740
     """
     name, weight = "apply_token_unembedding", params.weight
     check_table(name, "weight", weight)
@@ -228,23 +232,24 @@ def apply_token_unembedding(
     if soft_cap is not None and not (is_number(soft_cap) and soft_cap > 0):
         raise ValueError(f"{name}: {soft_cap=} must be positive and finite, or None.")
     float_dtype(name, "x.dtype", x.dtype)
-    wide = compute_dtype(x.dtype, weight.dtype)
-    dtype = float_dtype(name, "dtype", x.dtype if dtype is None else dtype)
-    if accumulation_dtype is None:
-        accumulation_dtype = wide
-    accumulation_dtype = float_dtype(name, "accumulation_dtype", accumulation_dtype)
-    operand = x.dtype if x.dtype == weight.dtype else wide
-    logits = jnp.einsum(
-        "...d,vd->...v",
-        x.astype(operand),
-        weight.astype(operand),
-        preferred_element_type=accumulation_dtype,
-        precision=precision,
-        out_sharding=out_sharding,
+    dtype = result_dtype(name, "dtype", dtype, x.dtype)
+    default = _dtype_of_product(x.dtype, weight.dtype)
+    compute_dtype = result_dtype(name, "compute_dtype", compute_dtype, default)
+    accumulation_dtype = result_dtype(
+        name, "accumulation_dtype", accumulation_dtype, wide_dtype(compute_dtype)
+    )
+    logits = logits_product(
+        x, weight, compute_dtype, accumulation_dtype, precision, out_sharding
     )
     if soft_cap is not None:
         logits = soft_cap * jnp.tanh(logits / soft_cap)
     return logits.astype(dtype)
+
+
+def _dtype_of_product(x, weight):
+    """In which hidden states and a table are multiplied, by their dtypes."""
+    narrow = jnp.finfo(x).bits == 16 and jnp.finfo(weight).bits > 16
+    return x if narrow or x == weight else wide_dtype(x, weight)
 
 
 def check_token_embedding(function, vocab_size, d_model, padding_id):

@@ -117,14 +117,21 @@ class TokenEmbedding(eqx.Module):
         dtype: DTypeLike | None = None,
         accumulation_dtype: DTypeLike | None = None,
         soft_cap: float | None = None,
+        compute_dtype: DTypeLike | None = None,
+        precision: jax.lax.PrecisionLike = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
     ) -> Float[Array, "*batch vocab_size"]:
-        """Logits on the same table, see `attnax.functional.apply_token_unembedding`."""
+        """Logits on the same table, see `attnax.functional.apply_token_unembedding`.
+
+        A float32 table is rounded to the dtype of 16-bit `x` before the product.
+        """
         return F.apply_token_unembedding(
             self.params,
             x,
             dtype=dtype,
             accumulation_dtype=accumulation_dtype,
             soft_cap=soft_cap,
+            compute_dtype=compute_dtype,
+            precision=precision,
             out_sharding=out_sharding,
         )

@@ -300,7 +300,9 @@ def test_a_decode_step_makes_them_once_for_all_layers():
 @pytest.mark.parametrize("given", (False, True))
 def test_modules_of_layers_share_cos_and_sin(given):
     """Each layer has a module of its own, and calls it for queries and for keys."""
-    modules = [attnax.RotaryEmbedding(64, 4096) for _ in range(2)]
+    plain = F.Rope(F.default_inv_freq(64))
+    of_a_record = attnax.RotaryEmbedding.from_rope(plain, max_positions=4096)
+    modules = [attnax.RotaryEmbedding(64, 4096), of_a_record]
 
     def function(q, k, weight, positions):
         for module in modules:

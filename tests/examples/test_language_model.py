@@ -6,9 +6,10 @@ from pathlib import Path
 
 import host
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, slow
 
 for _package in ("matplotlib", "optax", "tqdm"):
     pytest.importorskip(_package)
@@ -80,6 +81,41 @@ def test_decoding_compiles_once(small, monkeypatch, kind):
     assert len(traces) == 1
     assert len(text) == small.SEQ_LEN and text.startswith(b"abc")
     assert text == small.generate(params, b"abc", kind, seed=0)
+
+
+@pytest.mark.parametrize("kind", ("rope", *slow("sinusoidal", "learned")))
+def test_bfloat16_layers_give_float32_logits_and_gradients(small, monkeypatch, kind):
+    monkeypatch.setattr(small, "NUM_LAYERS", 1)
+    params = small.init_params(jax.random.key(0), kind)
+    token_ids = np.random.default_rng(0).integers(256, size=(2, 9))
+
+    def forward(dtype, params):
+        return small.forward(small.computing_in(dtype, params), token_ids, kind)
+
+    def loss(params):
+        narrow = small.computing_in("bfloat16", params)
+        return small.nats_per_byte(narrow, token_ids, kind).mean()
+
+    run = jax.jit(forward, static_argnums=0)
+    with jax.numpy_dtype_promotion("standard"):  # for the attention of `jax.nn`
+        logits, cache = run("bfloat16", params)
+        exact, _ = run("float32", params)
+        gradients = jax.eval_shape(jax.grad(loss), params)
+    assert logits.dtype == jnp.float32
+    assert {t.dtype for t in jax.tree.leaves(cache)} == {jnp.dtype(jnp.bfloat16)}
+    assert {t.dtype for t in jax.tree.leaves(gradients)} == {jnp.dtype(jnp.float32)}
+    assert not np.array_equal(logits, np.asarray(logits).astype(jnp.bfloat16))
+    # Dozens of roundings by half a unit on the way, of either sign: a few units.
+    bound = 4 * 2.0**-8 * float(np.abs(exact).max())
+    np.testing.assert_allclose(logits, exact, rtol=0, atol=bound)
+
+
+def test_decoding_in_bfloat16(small):
+    params = small.init_params(jax.random.key(0), "rope")
+    params = small.computing_in("bfloat16", params)
+    with jax.numpy_dtype_promotion("standard"):
+        text = small.generate(params, b"abc", "rope", 0)
+    assert len(text) == small.SEQ_LEN
 
 
 @pytest.mark.parametrize("method", ["linear", "ntk", "yarn"])

@@ -108,6 +108,12 @@ def test_options_of_the_functions_pass_through():
     assert_same_bits(
         module.unembed(x, **options), F.apply_token_unembedding(params, x, **options)
     )
+    # A wider table, multiplied as it is.
+    options = {"compute_dtype": jnp.float32, "precision": "highest"}
+    wide = token(dtype=jnp.float32)
+    expected = F.apply_token_unembedding(wide.params, x, **options)
+    assert_same_bits(wide.unembed(x, **options), expected)
+    assert not np.array_equal(wide.unembed(x), expected)
     assert learned(init_std=0.0, dtype=jnp.bfloat16).weight.dtype == jnp.bfloat16
     assert not np.any(np.asarray(learned(init_std=0.0).weight))
     assert patch(dtype=jnp.bfloat16).weight.dtype == jnp.bfloat16
