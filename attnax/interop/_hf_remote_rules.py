@@ -101,7 +101,7 @@ def internlm(context):
     keys = context.keys
     rotary = keys.get("rotary", {"base": 10_000, "type": "dynamic"})
     kinds = {"origin": "default", "dynamic": "dynamic"}
-    if not isinstance(rotary, Mapping) or rotary.get("type") not in kinds:
+    if not isinstance(rotary, Mapping) or rotary.get("type") not in list(kinds):
         raise context.error(
             f"rotary={rotary!r} must be a dict with a type of {list(kinds)}"
         )

@@ -131,6 +131,11 @@ def by_layer_type(
     check_beside(context, out, beside, sorted(olds), fraction)
     if labels_known:
         _check_labels(context, out, nested)
+    if not out:
+        raise context.error(
+            f"{where} must hold one dict or null for each layer type of "
+            f"{context.model_type!r}"
+        )
     return out
 
 

@@ -48,6 +48,15 @@ def _by_layer(value):
     )
 
 
+def _blocks(value):
+    """One dict per layer, which may hold a dict about its attention."""
+    return isinstance(value, list | tuple) and all(
+        isinstance(block, Mapping)
+        and isinstance(block.get("attention"), Mapping | None)
+        for block in value
+    )
+
+
 def _base(value):
     """One base, or one per layer; whether the code takes a list, it says itself."""
     return is_number(value) or _listed(is_number)(value)
@@ -106,6 +115,7 @@ _KINDS = (
         "rope_parameters rope_scaling attn_config",
     ),
     ("a dict from layers to dicts", _by_layer, "per_layer_config"),
+    ("a list of dicts, whose attention is a dict", _blocks, "block_configs"),
     (
         "true or false",
         lambda value: isinstance(value, bool),

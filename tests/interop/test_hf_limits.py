@@ -59,6 +59,14 @@ def test_sections_are_added_up_before_they_are_laid_out():
 
 
 @pytest.mark.errors
+def test_parameters_that_are_nested_without_a_layer_type_are_an_error():
+    nested = {"rope_type": "default", "beta_fast": {"rope_type": "yarn"}}
+    config = {"model_type": "mine", "rope_scaling": nested}
+    with pytest.raises(ValueError, match="must hold one dict or null for each"):
+        rope_from_hf(config, layout="half")
+
+
+@pytest.mark.errors
 def test_lengths_are_bounded():
     for seq_len in (0, 2**53 + 1, 10**400):
         with pytest.raises(ValueError, match=r"seq_len=.* at most 2\*\*53"):
