@@ -49,7 +49,7 @@ def check_spelling(context, part, similar):
             continue
         meant = misspelt(key)
         if meant:
-            raise context.error(f"the config holds {key}={value!r}; {_instead(meant)}")
+            raise context.error(f"the config holds {key}={value!r}; {instead(meant)}")
 
 
 def check_inner_spelling(context, params):
@@ -58,7 +58,7 @@ def check_inner_spelling(context, params):
         if isinstance(key, str) and key not in INNER and key not in ELSEWHERE:
             meant = _nearest(key, INNER)
             if meant:
-                raise context.error(f"{params.said(key)}; {_instead((meant,))}")
+                raise context.error(f"{params.said(key)}; {instead((meant,))}")
 
 
 def misspelt(key):
@@ -75,7 +75,8 @@ def misspelt(key):
     return ("rope_theta", "rope_scaling", "rope_parameters") if speaks_of_it else ()
 
 
-def _instead(meant):
+def instead(meant):
+    """What to do about a key that stands for one of these."""
     if len(meant) == 1:
         return f"write {meant[0]}, if it is that which is meant, or remove it"
     return f"no model that is known reads it; known are {', '.join(meant)} and others"

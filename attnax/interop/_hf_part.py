@@ -1,8 +1,11 @@
 """Which part of a config is meant, and whether what stands around it says the same."""
 
+from functools import partial
+
 from ._hf_families import REFUSED
+from ._hf_names import instead, misspelt
 from ._hf_parts import all_parts, model_type_of, part_error, tables
-from ._hf_vocabulary import FOREIGN, TOP_LEVEL
+from ._hf_vocabulary import FOREIGN, STRUCTURE, TOP_LEVEL
 
 
 def part_names(function, config):
@@ -89,12 +92,17 @@ def _check_above(function, config, parts):
         # A level that is itself read, or that another part of the model reads.
         if outer in own or str(level.get("model_type")) in REFUSED:
             continue
+        error = partial(part_error, function, outer)
         for key in (*sorted(TOP_LEVEL), *FOREIGN):
             value = level.get(key)
             if value is not None and all(p.values.get(key) != value for p in inner):
-                raise part_error(
-                    function, outer, _unread(key, level, dict.fromkeys(inner))
-                )
+                raise error(_unread(key, level, dict.fromkeys(inner)))
+        known = {*TOP_LEVEL, *STRUCTURE, *FOREIGN, *tables()["similar_keys"]}
+        for key, value in level.items():
+            if isinstance(key, str) and value is not None and key not in known:
+                meant = misspelt(key)
+                if TOP_LEVEL.intersection(meant):
+                    raise error(f"the config holds {key}={value!r}; {instead(meant)}")
 
 
 def _unread(key, level, parts):

@@ -12,7 +12,7 @@ from ._hf_vocabulary import FOREIGN, STRUCTURE, TOP_LEVEL
 # Any of these at its own level says that a part has rotary positions.
 _OWN = ("rope_parameters", "rope_scaling", "rope_theta")
 # Dicts that are no parts.
-_NO_PARTS = frozenset((*_OWN, "attn", "attn_config", "per_layer_config"))
+_NO_PARTS = frozenset(("attn", "attn_config", "per_layer_config"))
 # Where the language model stands, if the model around it is not known or its code has
 # renamed the key since the release.
 LANGUAGE = tuple(
@@ -134,6 +134,11 @@ def _is_part(values, key):
     return isinstance(values.get(key), Mapping)
 
 
+def _is_parameters(key):
+    """Whether a dict under this key is no part, under a misspelt name too."""
+    return key in _NO_PARTS or str(key).startswith(("rope", "rotary"))
+
+
 def _keys_of_parts(function, part, specs, own):
     """Keys of the parts; those of a model that rotates itself if they say something."""
     for key, spec in specs.items():
@@ -143,7 +148,7 @@ def _keys_of_parts(function, part, specs, own):
         if part.values.get(key) is None and not spec.get("optional"):
             yield key
     for key, values in part.values.items():
-        if isinstance(values, Mapping) and key not in _NO_PARTS:
+        if isinstance(values, Mapping) and not _is_parameters(key):
             if not own or key in specs or any(values.get(name) for name in _OWN):
                 yield key
 
@@ -187,24 +192,32 @@ def _text_without_a_part(part, language, specs, filled):
     """The language model of a config that has no part for it.
 
     Its keys stand at the level of the whole, as in first releases, or nowhere: then it
-    is `filled` in by the code. Keys that nobody would read are a problem.
+    is `filled` in by the code. Keys and parts that nobody would read are a problem.
     """
     known = [tables()["models"].get(s.get("model_type"), {}) for s in specs.values()]
     names = {name for values in known for name in values.get("aliases", {}).values()}
     names |= STRUCTURE | TOP_LEVEL | FOREIGN.keys()
-    said = [key for key in part.values if key in names and part.values[key] is not None]
-    if not said:
-        return filled
-    flat = part.inner(language, specs[language].get("model_type"), part.values)
+    here, code = part.values, f"the code of model_type={part.model_type!r}"
+    said = [key for key in here if key in names and here[key] is not None]
+    flat = part.inner(language, specs[language].get("model_type"), here)
     flat = replace(flat, path=part.path, rotary=flat.known)
-    rope = any(part.values.get(key) is not None for key in TOP_LEVEL)
-    if rope or "vocab_size" in part.values:
+    if not said:
+        parts = [key for key in here if key not in specs and _is_part(here, key)]
+        other = next((key for key in parts if names & here[key].keys()), None)
+        if other is None:
+            return filled
+        problem = (
+            f"the config holds {other} and no {language}, and {code} reads the latter; "
+            "rename it, or remove it"
+        )
+        return replace(flat, problem=problem)
+    rope = any(here.get(key) is not None for key in TOP_LEVEL)
+    if "vocab_size" in here or (rope and "patch_size" not in here):
         return flat
     others = [key for key in specs if key != language]
     also = f", and those of {' or '.join(others)} into that" if others else ""
     return replace(
         flat,
-        problem=f"the config holds {said[0]}={part.values[said[0]]!r}, which the code "
-        f"of model_type={part.model_type!r} reads in its parts; write keys of the text "
-        f"into {language}{also}",
+        problem=f"the config holds {said[0]}={here[said[0]]!r}, which {code} reads in "
+        f"its parts; write keys of the text into {language}{also}",
     )

@@ -193,6 +193,10 @@ def test_a_part_by_the_name_of_the_whole_is_not_taken_for_the_text():
     message = r"the config holds hidden_size=1024, .*'qwen3_vl' reads in its parts; "
     refused(QWEN3_VISION, message + "write keys of the text into text_config, and tho")
     refused({"model_type": "mistral3", "head_dim": 8}, "the config holds head_dim=8")
+    tower = {"model_type": "gemma3", "rope_theta": 1e4, "patch_size": 14}
+    refused(
+        tower, "the config holds rope_theta=10000.0, which the code .* in its parts"
+    )
     config = {"model_type": "mine", "vision_config": QWEN3_VISION}
     assert rope_from_hf(config) == F.axial_rope((32, 32))
     config = {"model_type": "vlm", "text_config": {"model_type": "hyperclovax"}}
@@ -366,6 +370,19 @@ def test_what_stands_above_the_parts_must_stand_in_one():
     talker = OMNI["talker_config"] | {"rope_theta": 2.0}
     assert rope_from_hf(OMNI | {"talker_config": talker}) == rope_from_hf(OMNI)
     refused(OMNI | {"rope_theta": 2.0}, "the config holds rope_theta=2.0, which the c")
+    refused(
+        config | {"rope_tetha": 5.0}, "the config holds rope_tetha=5.0; write rope_"
+    )
+    scaling = {"rope_scalling": {"rope_type": "linear", "factor": 2.0}}
+    refused(config | scaling, "the config holds rope_scalling=.*; write rope_scaling")
+    assert config_parts(config | scaling) == ("text", "vision")
+
+
+@pytest.mark.errors
+def test_a_part_under_a_misspelt_key_is_not_passed_over():
+    text = {"head_dim": 64, "rope_theta": 5e6}
+    config = {"model_type": "qwen3_vl", "text_confg": text, "vision_config": {}}
+    refused(config, "the config holds text_confg and no text_config, and the code of m")
 
 
 @pytest.mark.errors
