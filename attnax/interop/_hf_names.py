@@ -84,10 +84,12 @@ def instead(meant):
 
 def _nearest(key, words):
     """The word that is fewest edits away, of those that are near enough."""
-    found = []
+    found, letters = [], set(key)
     for word in sorted(words):
         limit = 2 if len(word) >= 8 else 1
-        if abs(len(word) - len(key)) <= limit:
+        # An edit adds a letter and takes one away at most, and most words end here.
+        near = len(letters.symmetric_difference(word)) <= 2 * limit
+        if near and abs(len(word) - len(key)) <= limit:
             edits = _edits(key, word, limit)
             if edits <= limit:
                 found.append((edits, word))
