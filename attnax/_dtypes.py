@@ -61,10 +61,10 @@ def check_table(function: str, name: str, table) -> None:
 
 
 def compute_dtype(*dtypes: DTypeLike) -> np.dtype:
-    """The widest of `dtypes`, and float32 at least."""
+    """The widest of `dtypes` as JAX holds them, and float32 at least."""
     # Not `jnp.promote_types`: it raises on bfloat16 and float32 in strict mode.
     wide = any(jnp.finfo(dtype).bits > 32 for dtype in dtypes)
-    return jnp.dtype(jnp.float64 if wide else jnp.float32)
+    return jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
 
 
 def _holds_zero_and_nan(dtype):

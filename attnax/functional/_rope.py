@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, UInt32
 from ._rope_attention_factor import check_attention_factor
 from ._rope_phase import phase_words
 
+_SLICES = ("leading", "trailing")
 LAYOUTS = ("half", "interleaved", "interleaved_to_half")
 
 
@@ -82,7 +83,8 @@ class Rope:
             axes = tuple(_integer("axis_of_pair", axis) for axis in axes)
         if num_axes is None:
             num_axes = 1 if axes is None else max(axes, default=0) + 1
-        if rotary_slice not in ("leading", "trailing"):
+        named = isinstance(rotary_slice, str) and rotary_slice in _SLICES
+        if not named:
             place = "'leading', 'trailing' or the index of the first rotating channel"
             # The first channel is where the leading ones begin.
             rotary_slice = _integer("rotary_slice", rotary_slice, place) or "leading"

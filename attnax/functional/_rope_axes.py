@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._bounds import is_integer, positive_integer
+from .._bounds import integers, is_integer, positive_integer
 from ._rope import Rope
 from ._rope_frequencies import geometric
 
@@ -147,12 +147,12 @@ def axial_rope(
         https://arxiv.org/abs/2410.07073
     """
     name, count = "axial_rope", len(dims)
-    order = tuple(range(count)) if order is None else tuple(order)
+    order = tuple(range(count)) if order is None else integers(name, "order", order)
     if count == 0 or not all(is_integer(d) and d > 0 and d % 2 == 0 for d in dims):
         raise ValueError(f"{name}: dims={tuple(dims)} must be positive and even.")
     if sorted(order) != list(range(count)):
         raise ValueError(f"{name}: {order=} must name each of the {count} axes once.")
-    if num_blocks not in (1, count):
+    if not is_integer(num_blocks) or num_blocks not in (1, count):
         raise ValueError(f"{name}: {num_blocks=} must be 1 or the {count} axes.")
     if (alternate or shared or num_blocks > 1) and len(set(dims)) != 1:
         raise ValueError(

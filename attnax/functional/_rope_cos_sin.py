@@ -113,6 +113,8 @@ def make_cos_sin(
     check_attention_factor(function, attention_factor)
     if axis_of_pair is not None:
         axis_of_pair = integers(function, "axis_of_pair", axis_of_pair)
+        if num_axes is not None:
+            num_axes = positive_integer(function, "num_axes", num_axes)
         _check_axes(
             function, argument, axis_of_pair, num_axes, positions.shape, inv_freq.size
         )

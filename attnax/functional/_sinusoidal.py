@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -11,6 +12,7 @@ from .._bounds import (
     INT32_MAX,
     INT32_MIN,
     int32_in_range,
+    is_integer,
     nan_where_invalid,
     positive_integer,
 )
@@ -92,7 +94,7 @@ def apply_positional_encoding(
         bounds = 0, min(max_len, INT32_MAX + 1)
     if positions is None:
         positions, valid = _consecutive(name, start, x.shape[-2], *bounds)
-    elif isinstance(start, int) and start == 0:
+    elif is_integer(start) and start == 0:
         positions, valid = int32_in_range(name, "positions", positions, *bounds)
     else:
         raise ValueError(f"{name}: {start=} must not come with positions; add them.")
@@ -102,7 +104,10 @@ def apply_positional_encoding(
 
 def _consecutive(function, start, seq_len, lower, upper):
     """Positions from `start` on, and where they are in range."""
-    if np.ndim(start) != 0 or not jnp.issubdtype(jnp.result_type(start), jnp.integer):
+    is_array = isinstance(start, jax.Array | np.ndarray) and start.ndim == 0
+    if not (
+        is_integer(start) or (is_array and jnp.issubdtype(start.dtype, jnp.integer))
+    ):
         raise ValueError(
             f"{function}: {start=} must be one integer; pass positions for several."
         )

@@ -268,7 +268,8 @@ def rounded_scale(function, scale, rounded_to, dtype):
     """A finite number that multiplies rows, rounded to one dtype and then another."""
     rounded = None
     if is_number(scale):
-        rounded = np.array(scale).astype(rounded_to)
+        with np.errstate(over="ignore"):
+            rounded = np.array(scale).astype(rounded_to)
     if rounded is None or not np.isfinite(rounded):
         raise ValueError(
             f"{function}: {scale=} must be a number that is finite in "

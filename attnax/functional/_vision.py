@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
-from .._bounds import bool_array
+from .._bounds import bool_array, is_integer
 from .._dtypes import float_dtype
 from ._add import add_rows
 from ._extra_tokens import insert_tokens
@@ -118,8 +118,10 @@ def init_vision_embedding(
         "num_tokens_after": num_tokens_after,
     }
     for count_name, count in counts.items():
-        if count < 0:
-            raise ValueError(f"{name}: {count_name}={count} must not be negative.")
+        if not is_integer(count) or count < 0:
+            raise ValueError(
+                f"{name}: {count_name}={count!r} must be an integer and not negative."
+            )
     num_rows = 0
     if positions:
         num_rows = num_tokens_before + num_patches(name, grid, patch_size)

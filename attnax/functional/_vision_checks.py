@@ -49,6 +49,11 @@ def check_vision_params(name, params, grid, patch_size, dtype):
     arrays = {"positions.weight": table, "tokens_before": before, "tokens_after": after}
     if mask_token is not None:
         arrays["mask_token"] = mask_token[None]
+    for array_name, array in zip(patch._fields, patch, strict=True):
+        if array is not None:
+            float_dtype(
+                name, f"params.patch.{array_name}.dtype", array.dtype, nan=False
+            )
     for array_name, array in arrays.items():
         if array is not None:
             float_dtype(name, f"params.{array_name}.dtype", array.dtype)

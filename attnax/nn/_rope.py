@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from .._bounds import is_integer, positive_integer
-from .._dtypes import float_dtype
+from .._dtypes import result_dtype
 from ..functional._rope_frequencies import geometric
 from ..functional._rotation import cos_sin_of_rope, rotate_heads
 from ..functional._rotation_checks import check_heads, check_rotated, sequence_axis
@@ -76,7 +76,7 @@ class RotaryEmbedding(eqx.Module):
         self.head_dim = int(head_dim)
         self.max_positions = positive_integer(_NAME, "max_positions", max_positions)
         self.base = base
-        self.dtype = float_dtype(_NAME, "dtype", dtype)
+        self.dtype = result_dtype(_NAME, "dtype", dtype, np.float32)
         self.heads = heads
 
     @classmethod
@@ -166,7 +166,7 @@ class RotaryEmbedding(eqx.Module):
         name = f"{_NAME}.cos_sin_for_positions"
         dtype = self.dtype
         if out_dtype is not None:
-            dtype = float_dtype(name, "out_dtype", out_dtype)
+            dtype = result_dtype(name, "out_dtype", out_dtype, dtype)
         cos, sin = cos_sin_of_rope(
             name,
             self.rope,

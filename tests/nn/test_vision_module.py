@@ -120,7 +120,7 @@ def test_saved_and_loaded(tmp_path):
 def test_settings_are_checked_when_built():
     for options, message in (
         ({"resize": {**RESIZE, "method": "nearest"}}, "method='nearest' must be"),
-        ({"num_tokens_before": -1}, "num_tokens_before=-1 must not be negative"),
+        ({"num_tokens_before": -1}, "num_tokens_before=-1 must be an integer"),
         ({"d_model": 0}, "d_model=0 must be a positive integer"),
     ):
         with pytest.raises(ValueError, match=message):
