@@ -54,17 +54,16 @@ def _named(function, config, parts, name):
 def _main(function, config, parts, main):
     """The language model, or the one part; a choice is an error."""
     if main is None:
-        parts = [part for part in parts if part.held] or parts
         if len(parts) == 1:
             return parts[0]
         model_type = model_type_of(function, config)
-        if not parts[0].held:
+        if not _held(parts):
             raise ValueError(
                 f"{function}: the config of {model_type=} holds none of the parts of "
                 "this model, of which none is a language model; add the part."
             )
         raise ValueError(
-            f"{function}: several parts of the config of {model_type=} have rotary "
+            f"{function}: several parts of a model of {model_type=} have rotary "
             "positions, and none is the language model; pass part, one of "
             f"{list(_held(parts))}."
         )

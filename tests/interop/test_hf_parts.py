@@ -316,9 +316,11 @@ def test_a_choice_without_a_language_model():
     config = {"model_type": "blt", "encoder_config": {}, "global_config": {}}
     refused(
         config,
-        "several parts of the config of model_type='blt' have rotary positions, and "
-        r"none is the language model; pass part, one of \['encoder', 'global'\]\.",
+        "several parts of a model of model_type='blt' have rotary positions, and none "
+        r"is the language model; pass part, one of \['encoder', 'global'\]\.",
     )
+    # One stands in the config, and the code fills in the others.
+    refused({"model_type": "blt", "encoder_config": {}}, r"several .*\['encoder'\]")
     assert rope_from_hf(config, part="global").layout == "interleaved"
     refused({"model_type": "blt"}, ".*'blt' holds none of the parts of this model")
 
