@@ -28,6 +28,14 @@ def is_number(value) -> bool:
         return False
 
 
+def exceeds(size, limit) -> bool | None:
+    """Whether a size is above a limit; `None` for one of `jax.export` that may be."""
+    try:
+        return bool(size > limit)
+    except jax.errors.InconclusiveDimensionOperation:
+        return None
+
+
 def positive_integer(function: str, name: str, size) -> int:
     """A static size as an int, however it is typed."""
     if not is_integer(size) or size <= 0:

@@ -1,10 +1,13 @@
 """Tokens that belong to no patch and no text: class tokens, registers, prompts."""
 
+from typing import SupportsInt
+
 import jax.numpy as jnp
 from jax import lax
+from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float
 
-from .._bounds import is_integer
+from .._bounds import exceeds, is_integer
 from .._dtypes import compute_dtype, float_dtype
 from ._sharding import explicit_axes, sharding_beside, sharding_like, spread
 
@@ -13,7 +16,7 @@ def insert_tokens(
     x: Float[Array, "*batch seq_len d_model"],
     tokens: Float[Array, "num_tokens d_model"],
     *,
-    index: int = 0,
+    index: int | SupportsInt = 0,
 ) -> Float[Array, "*batch new_len d_model"]:
     """Inserts the same tokens into every sequence, in front of token `index`.
 
@@ -48,7 +51,7 @@ def insert_tokens(
             f"{tokens.shape=} (num_tokens, d_model) of the same width."
         )
     seq_len = x.shape[-2]
-    if not is_integer(index) or not 0 <= index <= seq_len:
+    if not _is_inside(index, seq_len):
         raise ValueError(
             f"insert_tokens: {index=} must be an integer in [0, {seq_len}]."
         )
@@ -60,3 +63,10 @@ def insert_tokens(
     tokens = tokens.astype(compute_dtype(x.dtype, tokens.dtype))
     tokens = lax.broadcast_in_dim(tokens, shape, axes, out_sharding=out).astype(x.dtype)
     return jnp.concatenate([x[..., :index, :], tokens, x[..., index:, :]], axis=-2)
+
+
+def _is_inside(index, seq_len):
+    """Whether `index` is one of `0 ... seq_len`, whatever symbols stand for."""
+    if not is_integer(index) and not is_symbolic_dim(index):
+        return False
+    return exceeds(0, index) is False and exceeds(index, seq_len) is False

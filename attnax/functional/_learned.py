@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import integer_array, is_number, positive_integer
+from .._bounds import exceeds, integer_array, is_number, positive_integer
 from .._dtypes import check_table, compute_dtype, default_float_dtype, result_dtype
 from ._add import add_rows, check_rows
 from ._lookup import lookup_rows, row_indices
@@ -91,7 +92,8 @@ def apply_learned_positional_embedding(
 
     Returns:
         The shape and dtype of `x`. A traced position outside the table gives a row of
-        NaN, which adds nothing to the gradient of the table.
+        NaN, which adds nothing to the gradient of the table; so does one past the table
+        where `seq_len` is a symbol of `jax.export`.
 
     Raises:
         ValueError: If `x` is longer than the table or of another width, a dtype is not
@@ -115,8 +117,11 @@ def apply_learned_positional_embedding(
             f"{weight.shape=}."
         )
     seq_len, num_positions = x.shape[-2], weight.shape[0]
+    too_long = positions is None and exceeds(seq_len, num_positions)
     if positions is not None:
         positions = integer_array(name, "positions", positions)
+    elif too_long is None:  # until the program runs
+        positions = jnp.arange(seq_len, dtype=jnp.int32)
     batch = (seq_len,) if positions is None else positions.shape
     check_rows(name, x, batch)
     x = spread(x, out_sharding)
@@ -124,7 +129,7 @@ def apply_learned_positional_embedding(
     if positions is not None:
         indices = row_indices(name, "positions", positions, num_positions)
         return add_rows(name, x, lookup_rows(weight, indices, out_sharding=of_rows))
-    if seq_len > num_positions:
+    if too_long:
         raise ValueError(
             f"{name}: {seq_len=} must be at most {num_positions=}; shorten x, or pass "
             "positions inside the table."

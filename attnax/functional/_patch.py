@@ -15,7 +15,7 @@ from .._bounds import positive_integer
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ._patch_product import patch_product
 from ._patch_sizes import as_size
-from ._patchify import patchify
+from ._patchify import patches_of
 from ._sharding import sharding_beside, spread
 
 
@@ -184,7 +184,7 @@ def embedded_image(
     function, params, image, patch_size, rounded_to, precision, out_sharding
 ):
     """As `embedded_patches`, of an image."""
-    patches, weight = patchify(image, patch_size), params.weight
+    patches, weight = patches_of(function, image, patch_size), params.weight
     if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
             f"{function}: {weight.shape=} must have {patches.shape[-1]} rows for "

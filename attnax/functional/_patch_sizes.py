@@ -1,5 +1,7 @@
 """Sizes of patches and images, and the order of the features of a patch."""
 
+from jax.export import is_symbolic_dim
+
 from .._bounds import is_integer
 
 ORDERS = {2: ("HWC", "CHW"), 3: ("THWC", "CTHW")}  # by the number of axes of a patch
@@ -40,7 +42,13 @@ def image_axes(function, image, num_axes) -> tuple[int, ...]:
     if image.ndim <= num_axes:
         axes = "height, width" if num_axes == 2 else "frames, height, width"
         raise ValueError(f"{function}: {image.shape=} must be (..., {axes}, channels).")
-    return as_size(function, "image_size", image.shape[-num_axes - 1 : -1])
+    size = image.shape[-num_axes - 1 : -1]
+    if any(map(is_symbolic_dim, size)):
+        raise ValueError(
+            f"{function}: image_size={size} must be numbers, for the grid of patches "
+            "is static; export a program for each size of images."
+        )
+    return as_size(function, "image_size", size)
 
 
 def patch_grid(function, image_size, patch_size) -> tuple[int, ...]:

@@ -46,10 +46,15 @@ def patchify(
         https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
         3.2 (tubelets). https://arxiv.org/abs/2103.15691
     """
-    size = as_size("patchify", "patch_size", patch_size)
-    image_axes("patchify", image, len(size))
-    _check_sharding("patchify", "image", image, len(size) + 1)
-    return cut("patchify", image, patch_size, patch_order)
+    return patches_of("patchify", image, patch_size, patch_order)
+
+
+def patches_of(function, image, patch_size, patch_order=None):
+    """`patchify` for any function, whose errors then carry its name."""
+    size = as_size(function, "patch_size", patch_size)
+    image_axes(function, image, len(size))
+    _check_sharding(function, "image", image, len(size) + 1)
+    return cut(function, image, patch_size, patch_order)
 
 
 def unpatchify(

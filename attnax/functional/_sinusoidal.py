@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Integer
 from .._bounds import (
     INT32_MAX,
     INT32_MIN,
+    exceeds,
     int32_in_range,
     is_integer,
     nan_where_invalid,
@@ -69,7 +70,8 @@ def apply_positional_encoding(
         max_len: Positions must lie in `[0, max_len)`. `None` is no end: every int32.
 
     Returns:
-        The shape and dtype of `x`. Rows of traced positions out of range are NaN.
+        The shape and dtype of `x`. Rows of traced positions out of range are NaN, as
+        are those past `max_len` where `seq_len` is a symbol of `jax.export`.
 
     Raises:
         ValueError: If `x` has no sequence axis or is not of a real float dtype,
@@ -114,12 +116,15 @@ def _consecutive(function, start, seq_len, lower, upper):
     steps = jnp.arange(seq_len, dtype=jnp.int32)
     if not isinstance(start, Tracer):
         start = int(start)
-        if start < lower or start + seq_len > upper:
+        too_far = exceeds(start + seq_len, upper)
+        if start < lower or too_far:
             raise ValueError(
                 f"{function}: {start=} and {seq_len=} must keep positions in "
                 f"[{lower}, {upper})."
             )
-        return start + steps, None
+        if too_far is not None:
+            return start + steps, None
+        start = jnp.asarray(start, jnp.int32)  # the length is known in the program
     start, valid = int32_in_range(function, "start", start)
     positions = start + steps
     # Past int32 the sum wraps to below `start`.

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import integer_array, is_integer
+from .._bounds import exceeds, integer_array, is_integer
 from .._dtypes import check_table, compute_dtype, result_dtype
 from ._add import add_rows, check_rows
 from ._learned import (
@@ -134,7 +135,8 @@ def apply_text_embedding(
 
     Returns:
         One vector per token. A traced id, type or position outside its table gives a
-        row of NaN, which adds nothing to the gradients of the others.
+        row of NaN, which adds nothing to the gradients of the others; so does a token
+        past the table of positions where `seq_len` is a symbol of `jax.export`.
 
     Raises:
         ValueError: If ids, types or positions come without their table, types not with
@@ -169,6 +171,10 @@ def apply_text_embedding(
     check_token_embedding(name, vocab_size, d_model, padding_id)
     weights = [table.weight for table in (token, learned, types) if table is not None]
     _check_tables(name, params, token_ids, token_type_ids, positions, padding_position)
+    seq_len = token_ids.shape[-1]
+    if learned is not None and positions is None:
+        if exceeds(seq_len, learned.weight.shape[0]) is None:  # until the program runs
+            positions = jnp.arange(seq_len, dtype=jnp.int32)
     wide = compute_dtype(*(weight.dtype for weight in weights))
 
     def rows_of(weight, argument, indices, sharding, frozen_row=None):
@@ -192,7 +198,6 @@ def apply_text_embedding(
         )
         x = add_rows(name, x, rows)
     elif learned is not None:
-        seq_len = token_ids.shape[-1]
         sharding = sharding_beside(x, (seq_len,))
         rows = leading_rows(learned.weight, seq_len, sharding)
         x = add_rows(name, x, rows.astype(wide))
@@ -234,7 +239,7 @@ def _check_tables(name, params, ids, type_ids, positions, padding_position):
             )
     elif learned is not None and positions is None:
         seq_len, num_positions = ids.shape[-1], learned.weight.shape[0]
-        if seq_len > num_positions:
+        if exceeds(seq_len, num_positions):
             raise ValueError(
                 f"{name}: {seq_len=} must be at most {num_positions=}; shorten the "
                 "text, or pass positions inside the table."
