@@ -112,8 +112,8 @@ FOREIGN_TYPES = {
     "su": "'longrope', which only the Phi-3 family calls 'su'",
     "mrope": "'default' with mrope_section, in a model whose positions have several "
     "axes: 'qwen2_5_vl_text' has them in sections, 'qwen3_vl_text' in turn",
-    "xdrope": "'dynamic' with alpha",
-    "ntk": "ntk_inv_freq, or 'dynamic' with alpha in Hunyuan",
+    "xdrope": "'dynamic' with alpha, which only Hunyuan's code reads",
+    "ntk": "what its code makes of it: engines differ, see ntk_inv_freq",
     "deepseek_yarn": "'yarn'; its attention factor is yarn_attention_factor with "
     "rule='deepseek'",
     "telechat3-yarn": "'yarn' with attention_factor = 0.07 * ln(factor) + 1",
