@@ -34,7 +34,7 @@ from . import (
 )
 from .report.tables import report
 from .rivals.installed import left_out
-from .timing.harness import keep_pages, measure
+from .timing.harness import QUICK, keep_pages, measure
 from .timing.machine import machine
 
 TIMINGS = {
@@ -116,11 +116,20 @@ def run(names, quick, rounds):
             for group in bar:
                 bar.set_postfix_str(group.case)
                 for record in measure(group, rounds):
-                    yield {"suite": name, "quick": quick, **record}
+                    yield marked({"suite": name, **record}, quick)
     for name, benchmark in FACTS.items():
         if name in names:
             for record in benchmark.records(quick):
-                yield {"suite": name, "quick": quick, **record}
+                yield marked({"suite": name, **record}, quick)
+
+
+def marked(record, quick):
+    """A record that says whether it is of a tiny run, in its name too.
+
+    The name is what tables, lines and pictures show.
+    """
+    case = f"{QUICK} {record['case']}" if quick else record["case"]
+    return {**record, "quick": quick, "case": case}
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ CASES = (
     ("Llama-3.2-1B", Sizes(2048, 32, 8, 64), 384),
     ("Qwen3-0.6B", Sizes(1024, 16, 8, 128), 512),
 )
-QUICK = Sizes(64, 4, 2, 16)
+QUICK = (("4 heads of 16", Sizes(64, 4, 2, 16), 16),)
 BATCH, CACHE_LEN, TOKENS = 8, 1024, 8
 
 
@@ -58,13 +58,13 @@ def block(turn):
 
 
 def groups(quick):
-    for name, sizes, seq_len in CASES:
-        sizes, seq_len = (QUICK, 16) if quick else (sizes, seq_len)
+    found = QUICK if quick else CASES
+    for name, sizes, seq_len in found:
         for dtype in (jnp.float32, jnp.bfloat16):
             yield from sequence_groups(name, sizes, seq_len, dtype)
-    name, sizes, _ = CASES[0]
+    name, sizes, _ = found[0]
     for dtype in (jnp.float32, jnp.bfloat16):
-        yield decode_group(name, QUICK if quick else sizes, dtype, quick)
+        yield decode_group(name, sizes, dtype, quick)
 
 
 def sequence_groups(name, sizes, seq_len, dtype):

@@ -51,6 +51,7 @@ SIZES = (
     Size("DeBERTa-v3, 128k x 768", 128_100, 768, gradients=("Zipf",)),
     Size("Gemma-3-270M, 262k x 640", 262_144, 640, gradients=("Zipf",)),
 )
+QUICK = (Size("100 x 16", 100, 16, gradients=("uniform", "Zipf"), narrow_rows=True),)
 
 
 def pullback(function):
@@ -71,9 +72,7 @@ def draw_ids(kind, count, vocab_size):
 
 
 def groups(quick):
-    for size in SIZES:
-        if quick:
-            size = size._replace(vocab_size=100, d_model=16)
+    for size in QUICK if quick else SIZES:
         wide, narrow = (
             cases.normal(0, (size.vocab_size, size.d_model), dtype)
             for dtype in (jnp.float32, jnp.bfloat16)
@@ -89,7 +88,8 @@ def groups(quick):
 
 def groups_of(size, weight, dtype, kind, ids):
     above = " (above 32 MiB)" * (weight.nbytes >= 32 << 20)
-    tokens = f"{size.tokens}k tokens" + " by Zipf's law" * (kind == "Zipf")
+    count = f"{ids.size // 1024}k" if ids.size >= 1024 else f"{ids.size}"
+    tokens = f"{count} tokens" + " by Zipf's law" * (kind == "Zipf")
     dtypes = dict.fromkeys(d.name for d in (weight.dtype, jnp.dtype(dtype)))
     name = f"lookup {size.name}{above}, {tokens}, {' to '.join(dtypes)}"
     meta = {"shape": weight.shape, "dtype": weight.dtype.name}

@@ -113,8 +113,10 @@ def decode_group(params, sizes, cache_len):
 def group(name, rivals, table):
     dtype, vocab_size = table.dtype.name, len(table)
     size = f"decoder of {NUM_LAYERS} layers, vocabulary of {vocab_size}"
+    # Of the narrow table the logits are.
+    above = " (above 32 MiB)" * (vocab_size == VOCAB_SIZE)
     return Group(
-        f"{size} (above 32 MiB), {dtype}, {name}",
+        f"{size}{above}, {dtype}, {name}",
         "no rotation, embeddings given",
         rivals,
         meta={"shape": table.shape, "dtype": dtype},

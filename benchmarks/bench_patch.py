@@ -29,8 +29,8 @@ CASES = (
     Case("Qwen2-VL, 16 frames of 224", 1, (16, 224, 224), (2, 14, 14), 1280),
 )
 QUICK = (
-    Case("ViT-B/16, 1 images of 32", 1, (32, 32), (16, 16), 768),
-    Case("VideoMAE-B, 2 frames of 32", 1, (2, 32, 32), (2, 16, 16), 768),
+    Case("1 image of 32", 1, (32, 32), (16, 16), 768),
+    Case("2 frames of 32", 1, (2, 32, 32), (2, 16, 16), 768),
 )
 
 
@@ -128,7 +128,7 @@ def groups(quick):
 def packed_groups(quick):
     """Patches that are cut already, with a third of padding."""
     most, side, width = (64, 4, 64) if quick else (256, 16, 768)
-    rows = side * side * CHANNELS
+    model, rows = "" if quick else "SigLIP-2, ", side * side * CHANNELS
     rivals = {"attnax": project, "equinox.nn": equinox_linear}
     if available("flax.nnx"):
         rivals["flax.nnx"] = flax_linear
@@ -141,7 +141,7 @@ def packed_groups(quick):
         weight = cases.normal(1, (rows, width), dtype)
         out = cases.normal(2, (4, most, width), dtype)
         flat, meta = patches.reshape(-1, rows), {"shape": patches.shape}
-        name = f"patches SigLIP-2, packed, 4 images of {most} patches"
+        name = f"patches {model}packed, 4 images of {most} patches"
         for part, programs in parts(rivals, weight, patches, out, flat):
             yield group(name, part, programs, dtype, meta)
 

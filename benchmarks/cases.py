@@ -79,6 +79,19 @@ DEEPSEEK = Heads(
 DECODE = replace(LLAMA_KEYS, name="Llama-3-8B decode", shape=(8, 1, 32, 128))
 
 
+def unnamed(case):
+    """What a tiny run says of a case: it has the heads of the model and no more."""
+    _, _, num_heads, head_dim = case.shape
+    parts = [f"{num_heads} heads of {head_dim}"]
+    if case.num_kv_heads:
+        parts[0] += f" and {case.num_kv_heads} of keys"
+    if case.rotary_dim < head_dim:
+        parts.append(f"{case.rotary_dim} channels rotate")
+    if case.heads_first:
+        parts.append("heads first")
+    return replace(case, name=", ".join(parts))
+
+
 def normal(seed, shape, dtype=jnp.float32):
     return jax.random.normal(jax.random.key(seed), shape, jnp.float32).astype(dtype)
 

@@ -9,7 +9,8 @@ The functional API of attnax in a hand-written training loop. Run it with
     python examples/language_model.py --steps 20             # a quick look
 
 It needs no network and no accelerator: about two minutes on two CPU cores. Ctrl-C stops
-the training early and goes on with what was learned so far. At the end it prints how
+the training early and goes on with what was learned so far; SIGTERM draws the losses so
+far and ends. At the end it prints how
 well the model predicts text that it was not trained on, writes a sample, and draws the
 loss during training and the loss by position, out to twice the trained length.
 
@@ -19,10 +20,8 @@ without the change. That takes a minute more, however few the steps.
 """
 
 import argparse
-import signal
-import threading
+import sys
 import time
-from contextlib import contextmanager
 from functools import partial
 from pydoc_data.topics import topics
 from typing import NamedTuple
@@ -31,6 +30,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import program
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -194,7 +194,7 @@ def nats_per_byte(params, windows, kind, rope=None):
 
 
 def train(text, kind, steps, seed, dtype=jnp.float32):
-    """The trained parameters, and the loss of every step in bits per byte.
+    """The trained parameters, the loss of every step in bits per byte, and a `Stop`.
 
     The parameters are float32, and so are their gradients, whatever `dtype` the layers
     are computed in.
@@ -222,37 +222,16 @@ def train(text, kind, steps, seed, dtype=jnp.float32):
     state, losses = (params, optimizer.init(params)), []
     rng = np.random.default_rng(seed)
     bar = tqdm(range(steps), "training", unit="tok", unit_scale=BATCH_SIZE * SEQ_LEN)
-    with bar, interrupt_flag() as interrupted:
+    with bar, program.interrupt_flag() as stop:
         for _ in bar:
             starts = rng.integers(len(text) - SEQ_LEN, size=BATCH_SIZE)
             state, loss = train_step(state, windows_at(text, starts, SEQ_LEN))
             losses.append(float(loss) * BITS)
             bar.set_postfix_str(f"{np.mean(losses[-20:]):.2f} bits/byte", refresh=False)
-            if interrupted.is_set():
+            if stop.is_set():
                 break
-    if len(losses) < steps:
-        print(f"Interrupted after {len(losses)} steps; going on with these.")
-    return state[0], losses
-
-
-@contextmanager
-def interrupt_flag():
-    """An event that the first Ctrl-C sets; a second one ends the program as usual.
-
-    An exception could strike after a step has been given the arrays of `state` to write
-    on, and before `state` names the new ones.
-    """
-    pressed = threading.Event()
-
-    def handler(*_):
-        pressed.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    previous = signal.signal(signal.SIGINT, handler)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    program.say_how_it_stopped(stop, len(losses), steps)
+    return state[0], losses, stop
 
 
 # What was learned.
@@ -311,7 +290,8 @@ def plot(path, losses, curves, baseline):
         right.plot(centers, curve, ".-", color=color, label=f"{label}{note}")
     right.axvline(SEQ_LEN, color="black", linestyle="--", label="trained length")
     right.set(title="Held-out loss by position", xlabel="position")
-    right.set_xlim(0, max(2 * SEQ_LEN, BIN * max(map(len, curves.values()))))
+    longest = max(map(len, curves.values()), default=0)
+    right.set_xlim(0, max(2 * SEQ_LEN, BIN * longest))
     for axes in (left, right):
         axes.axhline(baseline, color="C7", linestyle=":", label="unigram baseline")
         axes.set_ylim(0, None)
@@ -320,32 +300,8 @@ def plot(path, losses, curves, baseline):
     figure.savefig(path, dpi=110)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--positions", choices=POSITIONS, default="rope")
-    parser.add_argument("--extend", choices=("linear", "ntk", "yarn"))
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", metavar="PATH", default="language_model.png")
-    args = parser.parse_args()
-    if args.steps < 1:
-        parser.error("--steps must be positive")
-    if args.extend and args.positions != "rope":
-        parser.error("--extend changes rotary positions; leave --positions out")
-    kind = args.positions
-
-    train_text, held_out = load_text()
-    print(f"{len(train_text):,} bytes to train on, {len(held_out):,} held out.")
-    params, losses = train(train_text, kind, args.steps, args.seed, args.dtype)
-    params = computing_in(args.dtype, params)
-
-    baseline = unigram_bits(train_text, held_out)
-    seq_len = SEQ_LEN * (EXTENSION if args.extend else 1 if kind == "learned" else 2)
-    curves = {kind: bits_by_position(params, held_out, kind, seq_len)}
-    if args.extend:
-        rope, label = extended_rope(args.extend), f"{kind}, {args.extend}"
-        curves[label] = bits_by_position(params, held_out, kind, seq_len, rope)
+def report(curves, baseline, seq_len):
+    """Prints the loss of each curve within the trained length and beyond."""
     print(f"Held-out bits per byte; the unigram baseline has {baseline:.3f}:")
     for label, curve in curves.items():
         inside, beyond = np.split(curve, [SEQ_LEN // BIN])
@@ -353,15 +309,61 @@ def main():
         if beyond.size:
             print(f"    at positions {SEQ_LEN} to {seq_len - 1}: {beyond.mean():.3f}")
 
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--positions", choices=POSITIONS, default="rope")
+    parser.add_argument("--extend", choices=("linear", "ntk", "yarn"))
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--steps", type=program.steps, default=1000)
+    parser.add_argument("--seed", type=program.seed, default=0)
+    parser.add_argument(
+        "--output",
+        type=program.picture,
+        metavar="PATH",
+        default="language_model.png",
+    )
+    args = parser.parse_args()
+    if args.extend and args.positions != "rope":
+        parser.error("--extend changes rotary positions; leave --positions out")
+    return args
+
+
+def main():
+    args = parse_arguments()
+    kind = args.positions
+    train_text, held_out = load_text()
+    print(f"{len(train_text):,} bytes to train on, {len(held_out):,} held out.")
+    baseline, curves = unigram_bits(train_text, held_out), {}
+    with program.exit_on_sigterm():
+        made = train(train_text, kind, args.steps, args.seed, args.dtype)
+        params, losses, stop = made
+        try:
+            if not stop.status:
+                params = computing_in(args.dtype, params)
+                measure(args, params, held_out, curves, baseline)
+        finally:
+            program.save(args.output, lambda p: plot(p, losses, curves, baseline))
+            print(f"\nWrote {args.output}.", flush=True)
+    return stop.status
+
+
+def measure(args, params, held_out, curves, baseline):
+    """Adds the curves of held-out text, one by one, and prints them and a sample."""
+    kind = args.positions
+    seq_len = SEQ_LEN * (EXTENSION if args.extend else 1 if kind == "learned" else 2)
+    curves[kind] = bits_by_position(params, held_out, kind, seq_len)
+    if args.extend:
+        rope, label = extended_rope(args.extend), f"{kind}, {args.extend}"
+        curves[label] = bits_by_position(params, held_out, kind, seq_len, rope)
+    report(curves, baseline, seq_len)
+
     begin = time.perf_counter()
     sample = generate(params, held_out[:48].tobytes(), kind, args.seed)
     seconds = time.perf_counter() - begin
     print(f"A sample, decoded byte by byte in {seconds:.1f} s:\n")
     print(sample.decode(errors="replace"))
 
-    plot(args.output, losses, curves, baseline)
-    print(f"\nWrote {args.output}.")
-
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

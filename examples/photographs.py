@@ -11,16 +11,19 @@ nothing beside it: every second patch is hidden, and its color guessed as an ave
 the others, weighted by a softmax of products of positions. So positions must learn what
 is near. Then the grid is resized to 27 x 40, embeds the photographs, and guesses the
 hidden half of their patches, once as it should and once with rows and columns swapped.
-The picture shows that, and which positions are similar before and after.
+The picture shows that, and which positions are similar before and after. Ctrl-C and
+SIGTERM stop the training early, and the picture is of what was learned so far.
 """
 
 import argparse
+import sys
 import warnings
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import program
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -85,7 +88,7 @@ def guess(table, colors, is_hidden):
 
 
 def train(colors, steps, seed):
-    """A table of positions that guesses the hidden patches of views."""
+    """A table of positions that guesses the hidden patches of views, and a `Stop`."""
     optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, steps))
 
     @jax.jit
@@ -109,12 +112,17 @@ def train(colors, steps, seed):
     )
     state, errors = optimizer.init(params), []
     bar = tqdm(range(steps), "training positions", unit="step")
-    for step in bar:
-        key = jax.random.fold_in(step_key, step)
-        params, state, error = train_step(params, state, key)
-        errors.append(float(error))
-        bar.set_postfix_str(f"error {np.mean(errors[-50:]) ** 0.5:.3f}", refresh=False)
-    return params
+    with bar, program.interrupt_flag() as stop:
+        for step in bar:
+            key = jax.random.fold_in(step_key, step)
+            params, state, error = train_step(params, state, key)
+            errors.append(float(error))
+            mean = np.mean(errors[-50:]) ** 0.5
+            bar.set_postfix_str(f"error {mean:.3f}", refresh=False)
+            if stop.is_set():
+                break
+    program.say_how_it_stopped(stop, len(errors), steps)
+    return params, stop
 
 
 # What becomes of a photograph.
@@ -219,12 +227,12 @@ def apart(photograph, is_hidden=None):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--output", metavar="PATH", default="photographs.png")
+    parser.add_argument("--steps", type=program.steps, default=1500)
+    parser.add_argument("--seed", type=program.seed, default=0)
+    parser.add_argument(
+        "--output", type=program.picture, metavar="PATH", default="photographs.png"
+    )
     args = parser.parse_args()
-    if args.steps < 1:
-        parser.error("--steps must be positive")
 
     photographs = load_photographs()
     for name, photograph in photographs.items():
@@ -233,7 +241,7 @@ def main():
         print(f"{name}: {height} x {width} pixels, {len(patches):,} patches; rejoined.")
 
     seen = jnp.asarray(views(list(photographs.values()), NUM_VIEWS, args.seed))
-    positions = train(seen, args.steps, args.seed)
+    positions, stop = train(seen, args.steps, args.seed)
     table = F.resize_positions(positions.weight, GRID, grid, **RESIZE)
     swapped = F.resize_positions(positions.weight, GRID, grid[::-1], **RESIZE)
     rng = np.random.default_rng(args.seed)
@@ -248,9 +256,12 @@ def main():
         print(f", one color for all {flat:.3f}; embedded as {tokens.shape}")
 
     tables = np.asarray(positions.weight), np.asarray(table)
-    plot(args.output, photographs, grid, tables, hidden, filled)
+    program.save(
+        args.output, lambda p: plot(p, photographs, grid, tables, hidden, filled)
+    )
     print(f"Wrote {args.output}.")
+    return stop.status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

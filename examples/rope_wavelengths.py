@@ -16,6 +16,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import program
 from matplotlib.figure import Figure
 
 from attnax.interop import rope_from_hf
@@ -156,8 +157,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("configs", nargs="*", type=Path, metavar="config.json")
     parser.add_argument("--layer-type", help="where layers differ; full_attention, ...")
-    parser.add_argument("--seq-len", type=int, help="for methods that depend on it")
-    parser.add_argument("--output", metavar="PATH", default="rope_wavelengths.png")
+    parser.add_argument(
+        "--seq-len",
+        type=program.whole_number(1, 2**31 - 1),
+        help="for methods that depend on it",
+    )
+    parser.add_argument(
+        "--output", type=program.picture, metavar="PATH", default="rope_wavelengths.png"
+    )
     args = parser.parse_args()
     try:
         configs = [(name_of(p), json.loads(p.read_text())) for p in args.configs]
@@ -180,7 +187,7 @@ def main():
         axes = figure.add_subplot(rows, columns, place)
         draw(axes, name, scaled, plain, trained)
     figure.supylabel("wavelength in positions", fontsize="medium")
-    figure.savefig(args.output, dpi=110)
+    program.save(args.output, lambda path: figure.savefig(path, dpi=110))
     print(f"Wrote {args.output}.")
 
 

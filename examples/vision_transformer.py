@@ -10,19 +10,22 @@ layer. Run it with
 The images come with scikit-learn: nothing is downloaded. After training it enlarges (or
 shrinks) the held-out digits to sizes that the model has never seen, most of them not
 square, and prints how many it still reads, with positions resized, with patches
-resized, and with two mistakes that raise no error elsewhere.
+resized, and with two mistakes that raise no error elsewhere. Ctrl-C stops the training
+early and goes on with what was learned; after SIGTERM it does so for one size and ends.
 """
 
 import argparse
 import json
 import os
 import platform
+import sys
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import program
 from sklearn.datasets import load_digits
 from tqdm import tqdm
 
@@ -127,7 +130,7 @@ class VisionTransformer(eqx.Module):
 
 
 def train(images, labels, steps, seed):
-    """The trained model."""
+    """The trained model, the number of steps that it has, and a `Stop`."""
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, LEARNING_RATE, min(100, steps // 10), steps, LEARNING_RATE / 100
     )
@@ -152,13 +155,17 @@ def train(images, labels, steps, seed):
 
     rng, losses = np.random.default_rng(seed), []
     bar = tqdm(range(steps), "training", unit="step")
-    for step in bar:
-        batch = rng.integers(len(images), size=BATCH_SIZE)
-        key = jax.random.fold_in(step_key, step)
-        model, state, loss = train_step(model, state, images[batch], labels[batch], key)
-        losses.append(float(loss))
-        bar.set_postfix_str(f"loss {np.mean(losses[-50:]):.3f}", refresh=False)
-    return model
+    with bar, program.interrupt_flag() as stop:
+        for step in bar:
+            batch = rng.integers(len(images), size=BATCH_SIZE)
+            key, drawn = jax.random.fold_in(step_key, step), images[batch]
+            model, state, loss = train_step(model, state, drawn, labels[batch], key)
+            losses.append(float(loss))
+            bar.set_postfix_str(f"loss {np.mean(losses[-50:]):.3f}", refresh=False)
+            if stop.is_set():
+                break
+    program.say_how_it_stopped(stop, len(losses), steps)
+    return model, len(losses), stop
 
 
 # Other sizes. Each takes the trained embedding and images, and returns tokens.
@@ -246,22 +253,25 @@ def accuracies(model, images, labels, size):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="PATH", help="append the results, as lines")
+    parser.add_argument("--steps", type=program.steps, default=1500)
+    parser.add_argument("--seed", type=program.seed, default=0)
+    parser.add_argument(
+        "--json",
+        type=program.writable,
+        metavar="PATH",
+        help="append the results, as lines",
+    )
     args = parser.parse_args()
-    if args.steps < 1:
-        parser.error("--steps must be positive")
 
     (images, labels), (held_out, answers) = load_images()
     print(f"{len(images):,} images to train on, {len(held_out):,} held out.")
-    model = train(images, labels, args.steps, args.seed)
+    model, steps, stop = train(images, labels, args.steps, args.seed)
 
     print("Share of held-out digits that are read:")
     names = [way.__name__.replace("_", " ") for way in WAYS]
     print("  ".join(("  size", *(f"{name:>17}" for name in names))))
     about = {
-        "steps": args.steps,
+        "steps": steps,
         "seed": args.seed,
         "train": len(images),
         "held_out": len(held_out),
@@ -270,17 +280,16 @@ def main():
         "python": platform.python_version(),
         "jax": jax.__version__,
     }
-    lines = []
-    for size in SIZES:
+    # After SIGTERM there is time for the size that it was trained at.
+    for size in SIZES[:1] if stop.status else SIZES:
         shares = accuracies(model, held_out, answers, size)
         cells = ("" if s is None else f"{s:.3f}" for s in shares.values())
         label = f"{size[0]} x {size[1]}"
         print("  ".join((f"{label:>7}", *(f"{cell:>17}" for cell in cells))))
-        lines.append(json.dumps({"size": size, **shares, **about}) + "\n")
-    if args.json:
-        with open(args.json, "a") as file:
-            file.writelines(lines)
+        if args.json:
+            program.append(args.json, json.dumps({"size": size, **shares, **about}))
+    return stop.status
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

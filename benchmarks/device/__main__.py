@@ -25,6 +25,7 @@ import traceback
 import jax
 
 from ..timing import pytorch
+from ..timing.harness import QUICK as NAMED_QUICK
 from ..timing.harness import Group
 from ..timing.machine import machine
 from . import BEGIN
@@ -113,6 +114,8 @@ class Writer:
         """Adds what all lines have, and how long after the start they came."""
         after = {"after_s": round(time.monotonic() - BEGIN, 1), **peak_memory()}
         whole = {**line, **after, **self.common}
+        if self.common.get("quick"):
+            whole["case"] = f"{NAMED_QUICK} {whole['case']}"
         line = {key: _finite(value) for key, value in whole.items()}
         with self.lock:
             print(json.dumps(line, allow_nan=False), file=self.file, flush=True)

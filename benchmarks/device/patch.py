@@ -22,7 +22,8 @@ SAMPLED = 64  # patches whose embeddings are compared with float64
 def timed(sizes: Sizes, dtype):
     """Yields timings against the one matrix product of that shape, then errors."""
     pixels = sizes.image_size
-    name = f"ViT-B/16, {sizes.images} images of {pixels}"
+    model = f"patches of {SIDE}" if sizes.quick else "ViT-B/16"
+    name = f"{model}, {sizes.images} images of {pixels}"
     size, patch = (pixels, pixels), (SIDE, SIDE)
     case = Case(name, sizes.images, size, patch, sizes.embed_dim)
     image = cases.normal(0, case.image_shape, dtype)

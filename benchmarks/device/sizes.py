@@ -14,6 +14,7 @@ class Sizes(NamedTuple):
     what it takes to start it.
     """
 
+    quick: bool  # names no model, for it has none of their sizes
     every_dtype: bool  # else the cases of a step take turns with float32 and bfloat16
     copied_mib: tuple[int, ...]
     matmul: int
@@ -33,6 +34,7 @@ class Sizes(NamedTuple):
 
 
 FULL = Sizes(
+    quick=False,
     every_dtype=True,
     copied_mib=(64, 512, 2048),
     matmul=8192,
@@ -58,6 +60,7 @@ FULL = Sizes(
     embed_dim=768,
 )
 QUICK = Sizes(
+    quick=True,
     every_dtype=False,
     copied_mib=(1,),
     matmul=256,

@@ -28,6 +28,8 @@ class Step(NamedTuple):
 def steps(sizes: Sizes) -> list[Step]:
     """Returns all of them, in order."""
     found = []
+    named = cases.unnamed if sizes.quick else lambda case: case
+    llama = [named(case) for case in LLAMA]
 
     def add(kind, run, *args):
         found.append(Step(kind, _name(run, args), partial(run, sizes, *args)))
@@ -39,7 +41,7 @@ def steps(sizes: Sizes) -> list[Step]:
 
     add("copy", memory.copies)
     add("matmul", memory.products)
-    for case, dtype in with_dtypes(LLAMA):
+    for case, dtype in with_dtypes(llama):
         add("rotation", rotation.timed, case, dtype)
     add("cos_sin", cos_sin.timed)
     add("cos_sin", cos_sin.errors)
@@ -54,13 +56,14 @@ def steps(sizes: Sizes) -> list[Step]:
     add("cos_sin", cos_sin.against_pytorch)
     for table, dtype in with_dtypes(sizes.tables):
         add("lookup", lookup.against_pytorch, table, dtype)
-    for case, dtype in with_dtypes((cases.LLAMA, cases.LLAMA_META_FIRST)):
+    both = named(cases.LLAMA), named(cases.LLAMA_META_FIRST)
+    for case, dtype in with_dtypes(both):
         add("rotation", rotation.against_pytorch, case, dtype)
     for layout, dtype in with_dtypes(("half", "interleaved")):
         add("rotation", rotation.forms, layout, dtype)
     for case, dtype in with_dtypes((cases.DECODE,)):
         add("rotation", rotation.decode, case, dtype)
-    for case, dtype in with_dtypes(sizes.models):
+    for case, dtype in with_dtypes([named(case) for case in sizes.models]):
         add("rotation", rotation.timed, case, dtype)
     return found
 

@@ -4,6 +4,7 @@ import textwrap
 from itertools import takewhile
 from typing import NamedTuple
 
+from ..timing.harness import QUICK
 from .rows import Row, by_suite
 
 LETTERS = 60  # of a line of a label
@@ -46,7 +47,9 @@ def _suite(suite, rows):
     limits = [row.limit["rival"] for row in rows]
     usual = max(limits, key=limits.count)
     labels = [_label(row.case.removeprefix(start), row.limit, usual) for row in rows]
-    title = start.rstrip(" ,") or suite.replace("_", " ")
+    title = start.rstrip(" ,")
+    if title in ("", QUICK):  # the names have nothing else in common
+        title = f"{title} {suite.replace('_', ' ')}".lstrip()
     return _panel(f"{title}, multiples of: {usual}", rows, labels)
 
 

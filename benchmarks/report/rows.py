@@ -70,14 +70,16 @@ def half_spread(record: dict) -> float:
 
 
 def origin(records: list[dict]) -> str:
-    """Machine and versions of all records."""
+    """Machine and versions of all records, and whether they are of a tiny run."""
 
     def named(form, key):
         found = dict.fromkeys(r[key] for r in records if r.get(key) is not None)
         return [form.format(" and ".join(map(str, found)))] if found else []
 
+    tiny = ["quick run of tiny sizes"] if any(r.get("quick") for r in records) else []
     return ", ".join(
-        named("{}", "device")
+        tiny
+        + named("{}", "device")
         + named("{} cores", "cores")
         + named("Python {}", "python")
         + named("jax {}", "jax")

@@ -3,11 +3,15 @@
 from ..timing.machine import machine
 from .rows import Row, by_suite, half_spread
 
+TINY = "A quick run: its sizes are tiny, and its times say only that everything runs."
+
 
 def report(records: list[dict]) -> str:
     """A table for each suite that was timed, then what was counted."""
     counted = [record for record in records if "rival" not in record]
-    return "\n\n".join([*map(timings, by_suite(records).values()), *_facts(counted)])
+    tables = [*map(timings, by_suite(records).values()), *_facts(counted)]
+    tiny = any(record.get("quick") for record in records)
+    return "\n\n".join([TINY] * tiny + tables)
 
 
 def timings(rows: list[Row]) -> str:

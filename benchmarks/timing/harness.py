@@ -15,6 +15,7 @@ from .programs import InTurn, Program, Started, TorchProgram
 
 MAX_GROUP_SECONDS = 15.0  # a group of long programs gets fewer rounds
 MIN_ROUNDS = 7
+QUICK = "quick:"  # what the name of a case begins with in a run of tiny sizes
 
 
 @dataclass(frozen=True)

@@ -63,4 +63,5 @@ def test_command_runs_without_rivals(without, monkeypatch, capsys):
     absent = "left out, for not installed or not on this device"
     assert f"{absent}: {', '.join(PACKAGES)}\n" in out
     assert "| case | limit | attnax | target | equinox.nn |\n" in out
-    assert out.count("| lookup 32k x 128, ") == 2
+    assert out.count("| quick: lookup 100 x 16, 16 tokens, ") == 2
+    assert "A quick run: its sizes are tiny" in out

@@ -2,6 +2,7 @@
 
 import importlib.util
 import signal
+import sys
 from pathlib import Path
 
 import host
@@ -136,12 +137,43 @@ def test_extended_rope_changes_the_loss_of_trained_parameters(small):
     assert not np.array_equal(loss(small.extended_rope("linear")), loss(None))
 
 
-def test_first_interrupt_is_a_flag_and_the_second_an_exception(example):
-    before = signal.getsignal(signal.SIGINT)
-    with example.interrupt_flag() as interrupted:
-        assert not interrupted.is_set()
-        signal.raise_signal(signal.SIGINT)
-        assert interrupted.is_set()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+@pytest.mark.slow  # compiles a step of training
+def test_sigterm_in_training_draws_the_losses_so_far(
+    small, tmp_path, monkeypatch, capsys
+):
+    output, windows_at = tmp_path / "out.png", small.windows_at
+    seen = []
+
+    def terminated(*args):  # by a signal that comes while the second step is prepared
+        seen.append(args)
+        if len(seen) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return windows_at(*args)
+
+    monkeypatch.setattr(small, "windows_at", terminated)
+    arguments = ["it", "--steps", "50", "--output", str(output)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    before = signal.getsignal(signal.SIGTERM)
+    with jax.numpy_dtype_promotion("standard"):  # other people's code
+        assert small.main() == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert output.stat().st_size > 10_000
+    assert "Terminated after 2 steps; saving what there is." in capsys.readouterr().out
+    assert len(seen) == 2  # nothing is measured
+
+
+def test_sigterm_after_training_draws_what_was_measured(small, tmp_path, monkeypatch):
+    output = tmp_path / "out.png"
+    params = small.Params(None, None, ())
+    trained = lambda *_: (params, [3.0, 2.0], small.program.Stop())
+    monkeypatch.setattr(small, "train", trained)
+
+    def terminated(*_):
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(small, "bits_by_position", terminated)
+    monkeypatch.setattr(sys, "argv", ["it", "--output", str(output)])
+    with pytest.raises(SystemExit) as caught:
+        small.main()
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert output.stat().st_size > 10_000

@@ -70,7 +70,8 @@ def test_guesses_are_averages_of_what_is_seen(example):
 def test_training_makes_neighbors_similar(example, photographs):
     seen = jnp.asarray(example.views(list(photographs.values()), 500, seed=0))
     with jax.numpy_dtype_promotion("standard"):  # other people's code
-        positions = example.train(seen, 200, seed=0)
+        positions, stop = example.train(seen, 200, seed=0)
+    assert not stop.is_set()
     resized = F.resize_positions(positions.weight, (8, 12), (27, 40), **example.RESIZE)
     for table, grid in ((positions.weight, (8, 12)), (resized, (27, 40))):
         values, (row, column) = example.similarity(np.asarray(table), grid, (0.5, 0.4))

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -114,6 +115,18 @@ def test_a_few_steps_train_and_are_recorded(example, tmp_path, monkeypatch, caps
     assert shares[0] == shares[2] == shares[3] > 0.1
     assert lines[1]["patches_resized"] is None and lines[1]["steps"] == 20
     assert "  6 x 8  " in capsys.readouterr().out
+
+
+def test_sigterm_leaves_the_size_that_it_was_trained_at(example, tmp_path, monkeypatch):
+    stop, path = example.program.Stop(), tmp_path / "runs.jsonl"
+    stop.signal = signal.SIGTERM
+    monkeypatch.setattr(example, "train", lambda *_: ("model", 7, stop))
+    shares = dict.fromkeys((way.__name__ for way in example.WAYS), 0.5)
+    monkeypatch.setattr(example, "accuracies", lambda *_: shares)
+    monkeypatch.setattr(sys, "argv", ["it", "--json", str(path)])
+    assert example.main() == 128 + signal.SIGTERM
+    (line,) = map(json.loads, path.read_text().splitlines())
+    assert (line["size"], line["steps"]) == ([8, 8], 7)
 
 
 def test_a_batch_is_read_as_each_image(example, monkeypatch):
