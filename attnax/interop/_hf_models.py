@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from ._hf_chosen_part import find_part
 from ._hf_families import FAMILIES, REFUSED, UNKNOWN
 from ._hf_family import Family
 from ._hf_keys import Keys
 from ._hf_layers import layer_types
 from ._hf_names import check_names
-from ._hf_part import find_part
 from ._hf_parts import part_error, tables
 from ._hf_remote import REMOTE
 from ._hf_schemas import without_repetition

@@ -6,11 +6,11 @@ from dataclasses import replace
 from .. import functional as F
 from ..functional import Rope
 from ..functional._rope import LAYOUTS
+from ._hf_chosen_part import part_names
 from ._hf_layers import current_name
 from ._hf_methods import TYPES, frequencies, rope_type
 from ._hf_models import check_all_read, find
 from ._hf_names import check_inner_spelling
-from ._hf_part import part_names
 from ._hf_values import MOST, shown
 
 
