@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Int32, Shaped
 
 from .._bounds import bool_array, integer_array, is_known, positive_integer
+from ._channels_last import check_channels_last
 from ._patch_blocks import cut, join
 from ._patch_sizes import as_pair, image_axes
 
@@ -169,6 +170,8 @@ def _mask(grids, max_patches):
 def _grid(function, index, image, first, patch, max_patches):
     """Rows and columns of patches of one image, which must fit."""
     name = f"{function}: images[{index}]"
+    if any(n % side != 0 for n, side in zip(image.shape, patch, strict=False)):
+        check_channels_last(function, f"images[{index}]", image, 2)
     if image.ndim != 3 or image.shape[-1] != first.shape[-1]:
         raise ValueError(
             f"{name}.shape={image.shape} must be (height, width, {first.shape[-1]})."

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Shaped
 
+from ._channels_last import check_channels_last
 from ._patch_sizes import as_size, image_axes
 
 
@@ -47,8 +48,10 @@ def pad_image(
         image that is full already comes back as it is.
 
     Raises:
-        ValueError: If a size is not a positive integer, or `padded_size` is below that
-            of the image or not a multiple of `patch_size`.
+        ValueError: If a size is not a positive integer, `padded_size` is below that of
+            the image or not a multiple of `patch_size`, or it is `None` and the image
+            looks as if its channels came first: at most 4 rows, or frames, of more
+            columns and channels, which whole patches would fill up.
 
     Example:
         >>> padded = pad_image(jnp.ones((2, 3, 1)), 2, padded_size=(2, 6))
@@ -63,7 +66,7 @@ def pad_image(
     patch = as_size(name, "patch_size", patch_size)
     size = image_axes(name, image, len(patch))
     xp = np if isinstance(image, np.ndarray) else jnp
-    padded = _padded_size(name, size, patch, padded_size)
+    padded = _padded_size(name, image, size, patch, padded_size)
     width = [(0, 0)] * (image.ndim - len(size) - 1)
     width += [(0, new - old) for old, new in zip(size, padded, strict=True)]
     if xp is np or size != padded:  # a NumPy array that came back could be written to
@@ -75,12 +78,19 @@ def pad_image(
     return PaddedImage(image, xp.asarray(pixels), xp.asarray(patches))
 
 
-def _padded_size(function, size, patch, padded_size):
+def _padded_size(function, image, size, patch, padded_size):
+    whole = tuple(-(-n // side) * side for n, side in zip(size, patch, strict=True))
     if padded_size is None:
-        return tuple(-(-n // side) * side for n, side in zip(size, patch, strict=True))
+        if whole != size:
+            otherwise = f"; if it is so already, pass padded_size={whole}"
+            check_channels_last(
+                function, "image", image, len(size), otherwise=otherwise
+            )
+        return whole
     padded = as_size(function, "padded_size", padded_size)
     same_axes = len(padded) == len(size)
     if not same_axes or any(new < n for n, new in zip(size, padded, strict=True)):
+        check_channels_last(function, "image", image, len(size))
         raise ValueError(
             f"{function}: {padded_size=} must be at least {size}, the size of the "
             "image; resize the image."

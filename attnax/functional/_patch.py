@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from .._bounds import positive_integer
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
+from ._channels_last import check_channels_last
 from ._patch_product import patch_product
 from ._patch_sizes import as_size
 from ._patchify import patches_of
@@ -184,7 +185,11 @@ def embedded_image(
     function, params, image, patch_size, rounded_to, precision, out_sharding
 ):
     """As `embedded_patches`, of an image."""
-    patches, weight = patches_of(function, image, patch_size), params.weight
+    weight, size = params.weight, as_size(function, "patch_size", patch_size)
+    channels, rest = divmod(math.prod(weight.shape[:1]), math.prod(size))
+    if rest == 0:
+        check_channels_last(function, "image", image, len(size), channels)
+    patches = patches_of(function, image, patch_size)
     if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
             f"{function}: {weight.shape=} must have {patches.shape[-1]} rows for "

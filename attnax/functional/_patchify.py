@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from .._bounds import is_integer
+from ._channels_last import axis_of_channels, check_channels_last
 from ._patch_blocks import cut, join
 from ._patch_sizes import as_size, image_axes, patch_grid
 
@@ -52,7 +53,9 @@ def patchify(
 def patches_of(function, image, patch_size, patch_order=None):
     """`patchify` for any function, whose errors then carry its name."""
     size = as_size(function, "patch_size", patch_size)
-    image_axes(function, image, len(size))
+    pixels = image_axes(function, image, len(size))
+    if any(n % side != 0 for n, side in zip(pixels, size, strict=True)):
+        check_channels_last(function, "image", image, len(size))
     _check_sharding(function, "image", image, len(size) + 1)
     return cut(function, image, patch_size, patch_order)
 
@@ -103,6 +106,8 @@ def unpatchify(
         image_size = tuple(image_size)
         if not all(map(is_integer, image_size)):
             raise ValueError(f"{name}: {image_size=} must be integers.")
+        image_size = tuple(map(int, image_size))
+        _check_whole_shape(image_size, num_axes, patch_dim, patch_size)
         wanted, channels = image_size[: -num_axes - 1], image_size[-1]
         if wanted != patches.shape[:-2]:
             raise ValueError(
@@ -134,6 +139,18 @@ def _check_sharding(function, name, array, num_axes):
         raise ValueError(
             f"{function}: the last {num_axes} axes of {name} have {spec=}, but must "
             "not be sharded; shard the batch, or use jax.reshard."
+        )
+
+
+def _check_whole_shape(shape, num_axes, patch_dim, patch_size):
+    """Channels last, if it is known how many there are."""
+    if patch_size is None:
+        return
+    area = math.prod(as_size("unpatchify", "patch_size", patch_size))
+    if axis_of_channels(shape, num_axes, patch_dim // area) is not None:
+        raise ValueError(
+            f"unpatchify: image_size={shape} must be channels last, and so is what "
+            f"comes out, for patches of {patch_dim // area} channels."
         )
 
 

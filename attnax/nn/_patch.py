@@ -2,11 +2,13 @@
 
 import equinox as eqx
 import jax
+import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import functional as F
+from ..functional._channels_last import check_channels_last
 from ..functional._patch_sizes import as_size, patch_grid
 
 
@@ -87,7 +89,7 @@ class PatchEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.PatchEmbedding")
     def __call__(
         self,
-        image: Float[Array, "*batch_and_frames height width channels"],
+        image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
         *,
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
@@ -98,6 +100,8 @@ class PatchEmbedding(eqx.Module):
         """
         size = (*self.image_size, self.num_channels)
         if image.shape[-len(size) :] != size:
+            num_axes, channels = len(self.image_size), self.num_channels
+            check_channels_last("PatchEmbedding", "image", image, num_axes, channels)
             raise ValueError(
                 f"PatchEmbedding: {image.shape=} must end in {size}; "
                 "attnax.functional.apply_patch_embedding takes every divisible size."

@@ -101,7 +101,7 @@ class VisionEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.VisionEmbedding")
     def __call__(
         self,
-        image: Float[Array, "*batch_and_frames height width channels"],
+        image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
         *,
         masked: Bool[Array | np.ndarray, "*#batch num_patches"]
         | Integer[Array | np.ndarray, "*#batch num_patches"]
