@@ -36,6 +36,13 @@ def exceeds(size, limit) -> bool | None:
         return None
 
 
+def check_flags(function: str, **flags) -> None:
+    """The rule of switches: a text or a number would be read as True."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise ValueError(f"{function}: {name}={flag!r} must be True or False.")
+
+
 def positive_integer(function: str, name: str, size) -> int:
     """A static size as an int, however it is typed."""
     if not is_integer(size) or size <= 0:

@@ -162,6 +162,31 @@ def test_numbers_are_finite_numbers(name, call):
             call(value)
 
 
+FLAGS = (
+    *of(F.detr_sinusoids, np.ones((2, 2), bool), 8)("pixel_centers"),
+    *of(F.grid_sinusoids, GRID, 8)("per_axis"),
+    *of(F.apply_token_embedding, TOKENS, IDS, padding_id=1)("mask_padding"),
+    *of(F.yarn_inv_freq, 4, **YARN)("truncate"),
+    *of(F.axial_rope, (4, 4))("alternate", "shared"),
+    *of(F.init_patch_embedding, KEY, **PATCHES)("use_bias"),
+    *of(F.init_vision_embedding, KEY, **PATCHES, grid=(2, 2))(
+        "use_bias", "positions", "mask_token"
+    ),
+    *of(F.channel_permutation, ROPE, ROPE, 4)("rotated"),
+    *of(F.rotate, ROPE, HEADS, IDS)("inverse"),
+    *of(F.apply_rotation, ROPE, HEADS, *F.rotation(ROPE, IDS))("inverse"),
+    *of(F.resize_matrix, 4, 2, **RESIZE)("antialias", "align_corners"),
+)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("name, call", FLAGS)
+def test_switches_are_true_or_false(name, call):
+    for value in ("False", 0, 1.0, None):
+        with refused(rf"\w+: {name}=.* must be True or False"):
+            call(value)
+
+
 @pytest.mark.errors
 def test_numbers_in_lists_are_numbers():
     for bad in ("2", 2.0, True, None):
@@ -329,6 +354,8 @@ DTYPES = (
     *of(F.init_vision_embedding, KEY, **PATCHES, grid=(2, 2))("dtype"),
     *of(F.init_mixed_rope, KEY, 2, 4)("dtype"),
     *of(F.apply_token_embedding, TOKENS, IDS)("dtype"),
+    *of(F.apply_token_unembedding, TOKENS, X)("dtype", "compute_dtype"),
+    *of(F.apply_token_unembedding, TOKENS, X)("accumulation_dtype"),
     *of(F.apply_text_embedding, TEXT, IDS)("dtype"),
     *of(
         F.apply_patch_embedding,
@@ -365,7 +392,8 @@ def test_dtypes_that_are_asked_for(name, call):
             call(jnp.float64)
     with jax.enable_x64(True):
         results = jax.tree.leaves(jax.eval_shape(lambda: arrays_of(call(jnp.float64))))
-        assert all(result.dtype == jnp.float64 for result in results)
+        if name in ("dtype", "out_dtype"):  # the others are those of arithmetic
+            assert all(result.dtype == jnp.float64 for result in results)
 
 
 def arrays_of(result):

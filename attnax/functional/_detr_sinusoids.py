@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from .._bounds import bool_array
+from .._bounds import bool_array, check_flags
 from ._grid_sinusoids import make_grid_sinusoids
 
 
@@ -61,6 +61,7 @@ def detr_sinusoids(
         modeling_deformable_detr.py.
     """
     name = "detr_sinusoids"
+    check_flags(name, pixel_centers=pixel_centers)
     mask = jnp.asarray(bool_array(name, "mask", mask))
     if mask.ndim < 2:
         raise ValueError(f"{name}: {mask.shape=} must be (..., rows, columns).")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
-from .._bounds import array_of, integers, is_integer, nan_where_invalid
+from .._bounds import array_of, check_flags, integers, is_integer, nan_where_invalid
 from ._rope_cos_sin import make_cos_sin
 from ._sinusoids import (
     FRACTIONAL,
@@ -125,6 +125,7 @@ def make_grid_sinusoids(
         )
     num_axes = coordinates.shape[-1]
     check_layout(function, layout)
+    check_flags(function, per_axis=per_axis)
     if not is_integer(num_prefix_tokens) or num_prefix_tokens < 0:
         raise ValueError(
             f"{function}: {num_prefix_tokens=} must be an integer and not negative."

@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from .._bounds import positive_integer
+from .._bounds import check_flags, positive_integer
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ._channels_last import check_channels_last
 from ._patch_product import patch_product
@@ -75,6 +75,7 @@ def init_patch_embedding(
     size = as_size(name, "patch_size", patch_size)
     for width_name, width in (("num_channels", num_channels), ("d_model", d_model)):
         positive_integer(name, width_name, width)
+    check_flags(name, use_bias=use_bias)
     dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
     draw = jax.nn.initializers.lecun_normal()
     shape = (math.prod(size) * num_channels, d_model)

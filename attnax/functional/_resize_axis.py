@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._bounds import INT32_MAX
+from .._bounds import INT32_MAX, check_flags
 
 
 class Resizing(NamedTuple):
@@ -30,9 +30,7 @@ def resizing(function, method, antialias, align_corners, offset):
     """The conventions, or a `ValueError` of `function`."""
     if method not in ("bilinear", "bicubic"):
         raise ValueError(f"{function}: {method=} must be 'bilinear' or 'bicubic'.")
-    for name, flag in (("antialias", antialias), ("align_corners", align_corners)):
-        if not isinstance(flag, bool | np.bool_):
-            raise ValueError(f"{function}: {name}={flag!r} must be True or False.")
+    check_flags(function, antialias=antialias, align_corners=align_corners)
     if align_corners and antialias:
         raise ValueError(
             f"{function}: {align_corners=} must come with antialias=False."

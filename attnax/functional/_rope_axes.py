@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .._bounds import integers, is_integer, positive_integer
+from .._bounds import check_flags, integers, is_integer, positive_integer
 from ._rope import Rope
 from ._rope_frequencies import geometric
 
@@ -148,6 +148,7 @@ def axial_rope(
     """
     name, count = "axial_rope", len(dims)
     order = tuple(range(count)) if order is None else integers(name, "order", order)
+    check_flags(name, alternate=alternate, shared=shared)
     if count == 0 or not all(is_integer(d) and d > 0 and d % 2 == 0 for d in dims):
         raise ValueError(f"{name}: dims={tuple(dims)} must be positive and even.")
     if sorted(order) != list(range(count)):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float
 
-from .._bounds import is_number, number_array
+from .._bounds import check_flags, is_number, number_array
 from ._rope_frequencies import check_factor, check_positive, geometric
 
 
@@ -60,6 +60,7 @@ def yarn_inv_freq(
     check_positive(name, "beta_slow", beta_slow)
     if not (is_number(beta_fast) and beta_fast >= beta_slow):
         raise ValueError(f"{name}: {beta_fast=} must be at least {beta_slow=}.")
+    check_flags(name, truncate=truncate)
     inv_freq = geometric(name, head_dim, base)
     if base <= 1:
         raise ValueError(f"{name}: {base=} must be above 1.")

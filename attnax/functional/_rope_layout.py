@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from .._bounds import is_integer, positive_integer
+from .._bounds import check_flags, is_integer, positive_integer
 from ._rope import Rope
 
 
@@ -47,6 +47,7 @@ def channel_permutation(
         `convert_llama_weights_to_hf.py`.
     """
     name = "channel_permutation"
+    check_flags(name, rotated=rotated)
     head_dim = positive_integer(name, "head_dim", head_dim)
     for rope in (source, target):
         if not 0 <= rope.start(head_dim) <= head_dim - rope.rotary_dim:

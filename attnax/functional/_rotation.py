@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Integer, Real
 from .._bounds import (
     array_of,
     array_of_several,
+    check_flags,
     int32_in_range,
     integer_array,
     nan_where_invalid,
@@ -110,6 +111,7 @@ def apply_rotation(
     name = "apply_rotation"
     settings = rope_settings(name, rope)
     check_rotation(name, x, cos, sin)
+    check_flags(name, inverse=inverse)
     check_heads(name, heads)
     if cos.shape[-1] != settings.rotary_pairs:
         raise ValueError(
@@ -234,6 +236,7 @@ def rotate_heads(
     """
     settings = rope_settings(function, rope)
     check_rotated(function, settings, x, heads)
+    check_flags(function, inverse=inverse)
     positions = array_of_several(function, "positions", positions)
     shape = shape_of_positions(function, settings, positions)
     check_sequence(function, f"{positions.shape=}", shape, x, heads)

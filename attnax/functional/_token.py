@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import is_integer, is_number, positive_integer
+from .._bounds import check_flags, is_integer, is_number, positive_integer
 from .._dtypes import check_table, default_float_dtype, float_dtype, result_dtype
 from .._dtypes import compute_dtype as wide_dtype
 from ._lookup import lookup_rows, row_indices
@@ -154,6 +154,7 @@ def apply_token_embedding(
     dtype = result_dtype(name, "dtype", dtype, weight.dtype)
     vocab_size, d_model = weight.shape
     check_token_embedding(name, vocab_size, d_model, padding_id)
+    check_flags(name, mask_padding=mask_padding)
     if mask_padding and padding_id is None:
         raise ValueError(f"{name}: {mask_padding=} must come with a padding_id.")
     if scale is None and scale_dtype is not None:

@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
-from .._bounds import bool_array, is_integer
+from .._bounds import bool_array, check_flags, is_integer
 from .._dtypes import float_dtype
 from ._add import add_rows
 from ._extra_tokens import insert_tokens
@@ -113,6 +113,7 @@ def init_vision_embedding(
         https://arxiv.org/abs/2010.11929
     """
     name = "init_vision_embedding"
+    check_flags(name, positions=positions, mask_token=mask_token)
     counts = {
         "num_tokens_before": num_tokens_before,
         "num_tokens_after": num_tokens_after,
