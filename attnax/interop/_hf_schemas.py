@@ -265,9 +265,17 @@ def without_nulls(values):
 
 def with_original_length(context, values, where):
     """Scaled methods take the trained length from the served one if need be."""
-    length = context.keys.get("max_position_embeddings")
-    if _is_scaled(context, values) and length is not None:
-        values.setdefault(ORIGINAL, length)
+    if _is_scaled(context, values):
+        length = context.keys.get("max_position_embeddings")
+        if length is not None:
+            values.setdefault(ORIGINAL, length)
+        said, made = context.keys.given(ORIGINAL), values.get(ORIGINAL)
+        if said not in (None, made):
+            raise context.error(
+                f"the config holds {ORIGINAL}={said!r}, but {where}, which is all that "
+                f"the code of {context.model_type!r} reads here, makes it {made!r}; "
+                f"write it in {where}"
+            )
     return context.params(values, where)
 
 

@@ -161,6 +161,21 @@ def test_parameters_that_stand_twice():
     assert ropes_from_hf(config | {"rope_scaling": nested}) == ropes_from_hf(config)
 
 
+@pytest.mark.errors
+def test_an_original_length_that_is_not_read_is_an_error():
+    yarn = {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e6}
+    nested = {"full_attention": yarn, "sliding_attention": {"rope_theta": 1e4}}
+    config = {"model_type": "gemma3_text", "num_hidden_layers": 6}
+    config |= {"rope_parameters": nested, "max_position_embeddings": 4096}
+    ropes = ropes_from_hf(config)
+    length = {"original_max_position_embeddings": 4096}
+    assert ropes_from_hf(config | length) == ropes
+    with pytest.raises(
+        ValueError, match=r"=1024, but rope_parameters\['full_att.*4096"
+    ):
+        ropes_from_hf(config | {"original_max_position_embeddings": 1024})
+
+
 def test_an_old_name_of_the_base_may_repeat_it():
     config = {"model_type": "gemma4_text", "num_hidden_layers": 2}
     same = {"rope_local_base_freq": 10_000.0}
