@@ -168,7 +168,7 @@ def main():
     args = parser.parse_args()
     try:
         configs = [(name_of(p), json.loads(p.read_text())) for p in args.configs]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         parser.error(str(error))
     released = not configs
     configs = configs or list(RELEASED.items())

@@ -20,13 +20,6 @@ from .checkpoint_scales import scaled_texts
 from .checkpoint_texts import texts
 from .checkpoint_timm import big_vision, dinov2_hub, timm
 
-RESIZED = {
-    "clip_vision": "clip",
-    "siglip_vision": "siglip",
-    "siglip2_vision": "siglip2",
-    "timm_naflex": "timm",
-}
-
 
 def records():
     """Texts, then images, then models of timm."""
@@ -113,10 +106,10 @@ def _logits(checkpoint, x):
 
 
 def _embed_image(checkpoint, arrays):
-    family, params = checkpoint.family, checkpoint.params
+    params = checkpoint.params
     resize = None
     if params.positions is not None:
-        resize = interop.resize_options(RESIZED.get(family, family))
+        resize = interop.resize_options(checkpoint.family)
     if "spatial_shapes" in arrays:
         patches, grids = jnp.asarray(arrays["patches"]), arrays["spatial_shapes"]
         index = np.arange(patches.shape[1])
