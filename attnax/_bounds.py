@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
@@ -185,7 +186,15 @@ def nan_where_invalid(valid, x):
     if valid is None:
         return x
     valid = valid.reshape(valid.shape + (1,) * (x.ndim - valid.ndim))
-    return jnp.where(valid, x, jnp.asarray(jnp.nan, x.dtype))
+    return jnp.where(valid, x, nan_unless(valid, x.dtype))
+
+
+def nan_unless(valid, dtype):
+    """0 where `valid`, else NaN, which is nowhere before: `jax_debug_nans` looks."""
+    nan = np.asarray(jnp.nan, dtype)
+    bits = nan.view(f"u{nan.itemsize}")
+    bits = jnp.where(valid, jnp.zeros_like(bits), bits)
+    return lax.bitcast_convert_type(bits, nan.dtype)
 
 
 def is_known(values) -> bool:

@@ -40,21 +40,15 @@ def _rows(weight, indices, frozen_row, out_sharding):
         wrap_negative_indices=False,
         out_sharding=out_sharding,
     )
+    # NaN comes in among integers: XLA's CPU backend would convert each 16-bit float to
+    # select it, and `jax_debug_nans` would find it where no row is lost. Not the table:
+    # its view would be a copy outside of `jit`.
     nan = np.asarray(jnp.nan, weight.dtype)
-    if weight.dtype.itemsize == 2:
-        # NaN comes in among integers: XLA's CPU backend would convert each 16-bit
-        # float to select it. Not the table: its view would be a copy outside of `jit`.
-        bits = lax.bitcast_convert_type(rows, jnp.uint16)
-        bits = _where_found(indices, bits, nan.view(np.uint16))
-        rows = lax.bitcast_convert_type(bits, weight.dtype)
-    else:
-        rows = _where_found(indices, rows, nan)
+    nan = nan.view(f"u{nan.itemsize}")
+    bits = lax.bitcast_convert_type(rows, nan.dtype)
+    bits = jnp.where(per_row(indices >= 0, rows), bits, nan)
+    rows = lax.bitcast_convert_type(bits, weight.dtype)
     return rows.astype(compute_dtype(weight.dtype))
-
-
-def _where_found(indices, rows, fill_value):
-    """`rows`, but `fill_value` where there is none to find."""
-    return jnp.where(per_row(indices >= 0, rows), rows, fill_value)
 
 
 @_rows.defjvp

@@ -15,6 +15,7 @@ from .._bounds import (
     int32_in_range,
     integer_array,
     is_known,
+    nan_unless,
 )
 from .._dtypes import compute_dtype, result_dtype
 from ._resize import check_table, grid_pair
@@ -104,7 +105,8 @@ def resized_positions_at(
         plain = resized_rows(table, index, sizes, old_grid, how.plain(), out_sharding)
         rows = jnp.where(per_row(same, rows), plain, rows)
     if valid is not None:
-        rows = jnp.where(per_row(valid, rows), rows, jnp.asarray(jnp.nan, rows.dtype))
+        valid = per_row(valid, rows)
+        rows = jnp.where(valid, rows, nan_unless(valid, rows.dtype))
     if mask is not None:
         real = per_row(jnp.asarray(mask), rows)
         rows = jnp.where(real, rows, jnp.zeros_like(rows))

@@ -62,7 +62,9 @@ def resize_matrix(
     name = "resize_matrix"
     how = resizing(name, method, antialias, align_corners, offset)
     index, size, valid = _rows(name, old_size, new_size, max_size, how)
-    weights = dense_weights(jnp, jnp.float32, index, size, old_size, how)
+    # Past the last row the weights could be 0 / 0.
+    row = jnp.minimum(index, size - 1)
+    weights = dense_weights(jnp, jnp.float32, row, size, old_size, how)
     weights = jnp.where((index < size)[..., None], weights, 0)
     return nan_where_invalid(valid, weights)
 
