@@ -30,7 +30,9 @@ def family_of(
         hint: What else a name that nothing knows may mean, the end of the message.
     """
     if not isinstance(name, str):
-        raise ValueError(f"{function}: family={name!r} must be a string.")
+        raise ValueError(
+            f"{function}: family={name!r} must be one of {sorted(families)}."
+        )
     if name in families:
         return name
     known = {_plain(key): key for key in (*families, *types)}

@@ -125,7 +125,7 @@ def test_near_names_are_named_and_decoder_is():
     assert "near" not in str(caught.value)
     assert "'decoder'," in str(caught.value)  # as one of all
     assert "embed_tokens" not in str(caught.value)
-    with fails("family=3 must be a string"):
+    with fails("family=3 must be one of ["):
         family_of("f", 3, FAMILIES, TYPES, REASONS)
 
 
