@@ -302,7 +302,7 @@ def test_a_float32_table_is_rounded_to_16_bit_hidden_states(dtype):
     assert half == {jnp.bfloat16: 2.0**-8, jnp.float16: 2.0**-11}[dtype]
     errors = np.abs(actual - wide_x @ weight.T)
     assert (errors <= half * (np.abs(wide_x) @ np.abs(weight).T) + adding).all()
-    assert errors.max() > 16 * adding.max()  # the table is indeed rounded
+    assert errors.max() > 4 * adding.max()  # no sum explains that: the table is rounded
     assert_same_bits(unembed(params, x), actual.astype(dtype))
     narrow_params = F.TokenEmbeddingParams(weight=params.weight.astype(dtype))
     assert_same_bits(unembed(narrow_params, x, dtype=jnp.float32), actual)
@@ -351,7 +351,7 @@ def test_gradients_pass_a_rounded_table_unrounded(dtype, unrounded):
     expected = np.einsum("btv,btd->vd", g, wide_x)
     # Six exact products are added up; nothing is as coarse as one 16-bit rounding.
     bound = 6 * 2.0**-24 * np.einsum("btv,btd->vd", np.abs(g), np.abs(wide_x))
-    assert (np.abs(of_params.weight - expected) <= bound).all()
+    assert (np.abs(np.asarray(of_params.weight) - expected) <= bound).all()
     magnitude = float((np.abs(g) @ np.abs(weight)).max())
     assert of_x.dtype == dtype
     assert_close(of_x, g @ weight, magnitude=magnitude, roundings=37)

@@ -239,7 +239,7 @@ class Layer(eqx.Module):
     rotary: attnax.RotaryEmbedding
 
     def __init__(self, key, rotary):
-        self.weight = jax.random.normal(key, (8, 8)) / 8
+        self.weight = jax.random.normal(key, (8, 8), jnp.float32) / 8
         self.rotary = rotary
 
     def __call__(self, x):
