@@ -32,6 +32,7 @@ from . import (
     bench_rotation,
     bench_whole_path,
 )
+from .report.places import missing_place
 from .report.tables import report
 from .rivals.installed import left_out
 from .timing.harness import QUICK, keep_pages, measure
@@ -73,6 +74,9 @@ def main():
     rounds = (3 if args.quick else 25) if args.rounds is None else args.rounds
     if rounds < 2:
         parser.error("--rounds must be at least 2")
+    for path in args.json, args.plot:
+        if problem := missing_place(path):
+            parser.error(problem)
 
     if args.earlier:
         with open(args.earlier) as file:

@@ -24,6 +24,7 @@ import traceback
 
 import jax
 
+from ..report.places import missing_place
 from ..timing import pytorch
 from ..timing.harness import QUICK as NAMED_QUICK
 from ..timing.harness import Group
@@ -179,6 +180,8 @@ def _arguments():
     parser.add_argument("--quick", action="store_true", help="tiny sizes, 3 rounds")
     parser.add_argument("--only", nargs="+", choices=KINDS, help="default: all")
     args = parser.parse_args()
+    if problem := missing_place(args.json):
+        parser.error(problem)
     if not args.minutes > 0:
         parser.error(f"--minutes {args.minutes:g} must be positive")
     return args
