@@ -14,6 +14,7 @@ from .._bounds import exceeds, integer_array, is_number, positive_integer
 from .._dtypes import check_table, compute_dtype, default_float_dtype, result_dtype
 from ._add import add_rows, check_rows
 from ._lookup import lookup_rows, row_indices
+from ._params import check_params
 from ._sharding import leading_rows, sharding_beside, spread
 
 
@@ -109,7 +110,9 @@ def apply_learned_positional_embedding(
         Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
         https://arxiv.org/abs/1705.03122
     """
-    name, weight = "apply_learned_positional_embedding", params.weight
+    name = "apply_learned_positional_embedding"
+    check_params(name, params, "LearnedPositionalEmbeddingParams")
+    weight = params.weight
     check_table(name, "weight", weight)
     if x.ndim < 2 or x.shape[-1] != weight.shape[1]:
         raise ValueError(

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from .._bounds import check_flags, positive_integer
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ._channels_last import check_channels_last
+from ._params import check_params
 from ._patch_product import patch_product
 from ._patch_sizes import as_size
 from ._patchify import patches_of
@@ -186,6 +187,7 @@ def embedded_image(
     function, params, image, patch_size, rounded_to, precision, out_sharding
 ):
     """As `embedded_patches`, of an image."""
+    check_params(function, params, "PatchEmbeddingParams")
     weight, size = params.weight, as_size(function, "patch_size", patch_size)
     channels, rest = divmod(math.prod(weight.shape[:1]), math.prod(size))
     if rest == 0:
@@ -203,6 +205,7 @@ def embedded_image(
 
 def embedded_patches(function, params, patches, rounded_to, precision, out_sharding):
     """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
+    check_params(function, params, "PatchEmbeddingParams")
     weight, bias = params
     for name, array in (("weight", weight), ("bias", bias)):
         if array is not None:

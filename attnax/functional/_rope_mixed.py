@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 from .._bounds import nan_where_invalid, positive_integer, positive_multiple
 from .._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ._once import made_once
+from ._params import check_params
 from ._rope_cos_sin import positions_for_product
 from ._rope_frequencies import check_positive
 from ._rope_rotate import apply_rope
@@ -112,7 +113,9 @@ def apply_mixed_rope(
         Heo et al., Rotary Position Embedding for Vision Transformer, 2024, eq. 14.
         https://arxiv.org/abs/2403.13298
     """
-    name, freqs = "apply_mixed_rope", params.freqs
+    name = "apply_mixed_rope"
+    check_params(name, params, "MixedRopeParams")
+    freqs = params.freqs
     float_dtype(name, "params.freqs.dtype", freqs.dtype)
     float_dtype(name, "x.dtype", x.dtype)
     positions, valid = positions_for_product(name, "positions", positions)

@@ -18,6 +18,7 @@ from ._learned import (
     init_learned_positional_embedding,
 )
 from ._lookup import lookup_rows, row_indices
+from ._params import check_params
 from ._sharding import leading_rows, sharding_beside
 from ._token import (
     TokenEmbeddingParams,
@@ -157,7 +158,12 @@ def apply_text_embedding(
         https://arxiv.org/abs/1810.04805; Liu et al., RoBERTa, 2019.
         https://arxiv.org/abs/1907.11692
     """
-    name, (token, learned, types) = "apply_text_embedding", params
+    name = "apply_text_embedding"
+    check_params(name, params, "TextEmbeddingParams")
+    token, learned, types = params
+    check_params(name, token, "TokenEmbeddingParams", "params.token")
+    check_params(name, learned, "LearnedPositionalEmbeddingParams", "params.positions")
+    check_params(name, types, "TokenEmbeddingParams", "params.token_types")
     for table_name, table in zip(params._fields, params, strict=True):
         if table is not None:
             check_table(name, f"params.{table_name}.weight", table.weight)

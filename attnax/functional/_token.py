@@ -16,6 +16,7 @@ from .._bounds import check_flags, is_integer, is_number, positive_integer
 from .._dtypes import check_table, default_float_dtype, float_dtype, result_dtype
 from .._dtypes import compute_dtype as wide_dtype
 from ._lookup import lookup_rows, row_indices
+from ._params import check_params
 from ._sharding import per_row
 from ._token_product import logits_product
 
@@ -149,7 +150,9 @@ def apply_token_embedding(
         Vaswani et al., Attention Is All You Need, 2017, section 3.4.
         https://arxiv.org/abs/1706.03762
     """
-    name, weight = "apply_token_embedding", params.weight
+    name = "apply_token_embedding"
+    check_params(name, params, "TokenEmbeddingParams")
+    weight = params.weight
     check_table(name, "weight", weight)
     dtype = result_dtype(name, "dtype", dtype, weight.dtype)
     vocab_size, d_model = weight.shape
@@ -224,7 +227,9 @@ def apply_token_unembedding(
         Micikevicius et al., Mixed Precision Training, 2017, section 3.1.
         https://arxiv.org/abs/1710.03740
     """
-    name, weight = "apply_token_unembedding", params.weight
+    name = "apply_token_unembedding"
+    check_params(name, params, "TokenEmbeddingParams")
+    weight = params.weight
     check_table(name, "weight", weight)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
         raise ValueError(

@@ -7,6 +7,7 @@ import jax
 
 from .._bounds import is_integer
 from .._dtypes import compute_dtype, float_dtype
+from ._params import check_params
 from ._patch_sizes import as_size
 from ._resize_axis import resizing
 
@@ -43,7 +44,12 @@ def check_vision_params(name, params, grid, patch_size, dtype):
 
     `patch_size` is `None` where patches come packed.
     """
+    check_params(name, params, "VisionEmbeddingParams")
     patch, positions, before, after, mask_token = params
+    check_params(name, patch, "PatchEmbeddingParams", "params.patch")
+    check_params(
+        name, positions, "LearnedPositionalEmbeddingParams", "params.positions"
+    )
     d_model = patch.weight.shape[-1]
     table = None if positions is None else positions.weight
     arrays = {"positions.weight": table, "tokens_before": before, "tokens_after": after}
