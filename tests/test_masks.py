@@ -1,5 +1,7 @@
 """The one rule for masks, in every function and module that takes one."""
 
+import inspect
+
 import host
 import jax
 import jax.numpy as jnp
@@ -79,10 +81,20 @@ everywhere = pytest.mark.parametrize(
 )
 
 
+def test_every_mask_is_among_them():
+    names = {
+        name
+        for name in dir(F)
+        if inspect.isfunction(getattr(F, name))
+        and {"mask", "masked"} & set(inspect.signature(getattr(F, name)).parameters)
+    }
+    assert names == set(FUNCTIONS) - {"unpack_patches"}  # whose mask is packed
+
+
 def test_bools_and_integers_are_the_same_mask():
     known = MASK.astype(np.int64), MASK.tolist(), MASK.astype(np.uint8).tolist()
     # Every integer but 0, where none can be refused.
-    traced = MASK, MASK.astype(np.int8) * np.int8(-5)
+    traced = MASK, MASK.astype(np.int32) * np.int32(-(2**24))
 
     @jax.jit
     def of_all(*traced):

@@ -4,6 +4,10 @@ Masks have a rule of their own, in `test_masks.py`; what is out of range is in
 `test_bounds.py`.
 """
 
+import inspect
+import typing
+from collections.abc import Sequence
+
 import host
 import jax
 import jax.numpy as jnp
@@ -161,6 +165,33 @@ def test_lists_and_tuples_are_arrays():
         assert jax.eval_shape(lambda f=function, v=values: f(v)) == jax.eval_shape(
             function, jnp.array(values)
         )
+
+
+NAMES = {
+    *("token_ids", "token_type_ids", "segment_ids", "position_ids", "positions"),
+    *("coordinates", "lengths", "new_grids", "grids", "delta", "past"),
+    *("mask", "masked"),
+}
+
+
+def test_every_function_and_method_admits_lists():
+    """Under a checker of types too, and so that none is forgotten."""
+    made = [getattr(F, name) for name in sorted(exported(F))]
+    for module in vars(attnax.nn).values():
+        if inspect.isclass(module):
+            made += [f for f in vars(module).values() if inspect.isfunction(f)]
+    found = set()
+    for function in filter(inspect.isfunction, made):
+        for name, parameter in inspect.signature(function).parameters.items():
+            # Where it is a switch, it is no array.
+            if name in NAMES and parameter.annotation is not bool:
+                assert Sequence in typing.get_args(parameter.annotation), function
+                found.add(name)
+    assert found == NAMES
+
+
+def exported(module):
+    return {name for name in dir(module) if not name.startswith("_")} - {"jaxtyping"}
 
 
 def test_a_list_of_nothing():
