@@ -128,6 +128,12 @@ def bool_array(function: str, name: str, mask):
     return mask.astype(bool)
 
 
+def check_axis(function: str, name: str, array, axis: str = "seq_len") -> None:
+    """The rule of arrays along whose last axis something is counted."""
+    if array.ndim == 0:
+        raise ValueError(f"{function}: {name}.shape=() must be (..., {axis}).")
+
+
 def number_array(function: str, name: str, values, *, rule="integer or a real float"):
     """`values` as an array of integers, or of floats that hold what is measured.
 

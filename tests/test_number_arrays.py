@@ -201,6 +201,24 @@ def test_a_list_of_nothing():
 
 
 @pytest.mark.errors
+def test_a_single_value_has_no_axis_to_count_along():
+    one = np.array(1)
+    for function, name in (
+        (F.positions_from_mask, "mask"),
+        (lambda v: F.padded_positions(v, **PADDED), "mask"),
+        (F.positions_from_segment_ids, "segment_ids"),
+        (lambda v: F.positions_from_lengths(v, 5), "lengths"),
+    ):
+        with refused(rf"{name}.shape=\(\) must be \(..., \w+\)"):
+            function(one)
+    for single in (5, None):
+        with refused("rope_cos_sin: inv_freq is a \\w+, but must be an array, or list"):
+            F.rope_cos_sin(one, single)
+        with refused("rope_cos_sin: positions is a \\w+, but must be an array, or li"):
+            F.rope_cos_sin(single, INV_FREQ)
+
+
+@pytest.mark.errors
 def test_lists_that_are_no_arrays_are_named():
     for _, function, _ in ALL:
         for values in ([[1, 2], [3]], [[1], None], [[object()]]):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Int32, Integer
 from .._bounds import (
     INT32_MAX,
     bool_array,
+    check_axis,
     int32_in_range,
     integer_array,
     is_integer,
@@ -48,6 +49,7 @@ def positions_from_mask(
         The rule of Hugging Face's `generate` for left-padded batches.
     """
     mask = jnp.asarray(bool_array("positions_from_mask", "mask", mask))
+    check_axis("positions_from_mask", "mask", mask)
     counted = jnp.cumsum(mask, axis=-1, dtype=jnp.int32)
     return jnp.maximum(counted - 1, 0)
 
@@ -65,7 +67,7 @@ def positions_from_segment_ids(
         The distance of each token from the start of its document.
 
     Raises:
-        ValueError: If `segment_ids` are not integers.
+        ValueError: If `segment_ids` are not integers along one axis or more.
 
     Example:
         >>> positions_from_segment_ids(jnp.array([7, 7, 7, 2, 2, 7]))
@@ -75,9 +77,9 @@ def positions_from_segment_ids(
         Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
         section 3.2. https://arxiv.org/abs/2107.02027
     """
-    segment_ids = integer_array(
-        "positions_from_segment_ids", "segment_ids", segment_ids
-    )
+    name = "positions_from_segment_ids"
+    segment_ids = integer_array(name, "segment_ids", segment_ids)
+    check_axis(name, "segment_ids", segment_ids)
     axis = segment_ids.ndim - 1
     before, after = segment_ids[..., :-1], segment_ids[..., 1:]
     # Before JAX takes them: a 64-bit id may wrap there. The first token is compared
@@ -118,6 +120,7 @@ def positions_from_lengths(
     name = "positions_from_lengths"
     total_len = positive_integer(name, "total_len", total_len)
     lengths = integer_array(name, "lengths", lengths)
+    check_axis(name, "lengths", lengths, "num_documents")
     if total_len > INT32_MAX:
         raise ValueError(f"{name}: {total_len=} must be below 2**31.")
     # Cut before adding, so that no length wraps.
@@ -245,6 +248,7 @@ def padded_positions(
                 "not negative."
             )
     mask = jnp.asarray(bool_array(name, "mask", mask))
+    check_axis(name, "mask", mask)
     past, valid = int32_in_range(name, "past", past, 0)
     batch = mask.shape[:-1]
     if not broadcasts_to(past.shape, batch):

@@ -10,7 +10,6 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Real
 
 from .._bounds import (
-    array_of,
     array_of_several,
     int32_in_range,
     integers,
@@ -232,10 +231,9 @@ def rope_cos_sin_from_positions(
 
 def _frequencies(function, inv_freq):
     """An array of frequencies, which are real floats."""
-    if isinstance(inv_freq, Sequence):
-        inv_freq = array_of(function, "inv_freq", inv_freq)
-        if np.issubdtype(inv_freq.dtype, np.integer):  # as 1 may be typed for 1.0
-            inv_freq = inv_freq.astype(np.float64)
+    given, inv_freq = inv_freq, array_of_several(function, "inv_freq", inv_freq)
+    if isinstance(given, Sequence) and np.issubdtype(inv_freq.dtype, np.integer):
+        inv_freq = inv_freq.astype(np.float64)  # as 1 may be typed for 1.0
     float_dtype(function, "inv_freq.dtype", inv_freq.dtype)
     return inv_freq
 

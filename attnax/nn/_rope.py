@@ -222,7 +222,8 @@ class RotaryEmbedding(eqx.Module):
 def _plain_rope(head_dim, base, rotary_dim, layout):
     """The record of the settings of a `RotaryEmbedding`; errors name these."""
     for name, size in (("head_dim", head_dim), ("rotary_dim", rotary_dim)):
-        if size is not None and not is_integer(size):
+        given = size is not None or name == "head_dim"
+        if given and not is_integer(size):
             raise ValueError(f"{_NAME}: {name}={size!r} must be an integer.")
     name, size = "head_dim", head_dim
     if rotary_dim is not None:
