@@ -35,7 +35,7 @@ def sinusoidal(weight, ids):
 
 
 def rotary(weight, ids):
-    x = jnp.ones((2, 3, 1, 4)) * weight[0, 1]
+    x = jnp.ones((2, 3, 1, 4), jnp.float32) * weight[0, 1]
     return attnax.RotaryEmbedding(4, 6)(x, ids)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import attnax
 import attnax.functional as F
+from attnax.functional._positions import _ends
 
 
 def rows(array):
@@ -131,12 +132,15 @@ def test_values_past_int32_do_not_wrap():
     np.testing.assert_array_equal(actual, [0, 0, 1])
 
 
-@pytest.mark.parametrize("most", (6, 2**30 + 1, 2**31 - 1, 2**32 - 1))
-def test_sums_that_wrap_end_the_last_document(most):
-    """At 2**32, past the third or the fifth length, and once more later."""
-    lengths = np.array([2, 0, 1] + [most] * 9, np.uint32)
-    actual = jitted(F.positions_from_lengths)(lengths, 8)
-    np.testing.assert_array_equal(actual, [0, 1, 0, 0, 1, 2, 3, 4])
+def test_sums_that_wrap_end_the_last_document():
+    """Lengths that each fit, whose sum passes 2**32, to below the end and more."""
+    total_len = 2**31 - 1
+    lengths = np.array([3, 0] + [total_len - 1] * 3 + [1, 0, 0], np.int32)
+    exact = np.cumsum(lengths.astype(object))
+    wrapped = (exact % 2**32 < exact) & (exact % 2**32 < total_len)
+    assert wrapped.sum() > 2
+    actual = jax.jit(_ends, static_argnums=1)(lengths, total_len)
+    np.testing.assert_array_equal(actual, np.minimum(exact, total_len).astype(int))
 
 
 def test_documents_times_tokens_have_no_bound():
