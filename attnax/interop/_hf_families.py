@@ -56,6 +56,9 @@ _GLOBAL_AND_LOCAL = partial(
     },
     scaled=("full_attention",),
 )
+# The code of the release reads the type under its old name too: transformers 4.50 of
+# Gemma 3, 4.53 of Gemma 3n, 4.57 of OLMo 3.
+_GEMMA3 = partial(_GLOBAL_AND_LOCAL, old_type=True)
 _MODERNBERT = Family(
     schema=partial(
         schemas.by_layer_type,
@@ -373,13 +376,21 @@ _TABLE = (
     (
         replace(
             _NESTED,
+            schema=_GEMMA3,
+            layer_types=layers.every(6, "sliding_window_pattern"),
+        ),
+        "gemma3_text",
+    ),
+    (
+        replace(
+            _NESTED,
             schema=_GLOBAL_AND_LOCAL,
             layer_types=layers.every(6, "sliding_window_pattern"),
         ),
-        "gemma3_text t5gemma2_text t5gemma2_decoder",
+        "t5gemma2_text t5gemma2_decoder",
     ),
     (
-        replace(_NESTED, schema=_GLOBAL_AND_LOCAL, layer_types=layers.every(5)),
+        replace(_NESTED, schema=_GEMMA3, layer_types=layers.every(5)),
         "gemma3n_text",
     ),
     (
@@ -392,6 +403,7 @@ _TABLE = (
                     "full_attention": ("rope_theta", 500_000.0),
                 },
                 scaled=("full_attention",),
+                old_type=True,
             ),
             layer_types=layers.every(4),
         ),

@@ -56,7 +56,7 @@ def check_inner_spelling(context, params):
     """No key among the parameters of RoPE is nearly one that is read."""
     for key in params.values:
         if isinstance(key, str) and key not in INNER and key not in ELSEWHERE:
-            meant = _nearest(key, INNER)
+            meant = _nearest(key.lower(), INNER)
             if meant:
                 raise context.error(f"{params.said(key)}; {instead((meant,))}")
 
@@ -64,8 +64,10 @@ def check_inner_spelling(context, params):
 def misspelt(key):
     """The keys that were meant, where `key` is nearly one of them; else nothing.
 
-    Names that begin with an underscore are nobody's settings.
+    Capital letters are no difference. Names that begin with an underscore are nobody's
+    settings.
     """
+    key = key.lower()
     if key.startswith("_"):
         return ()
     nearest = _nearest(key, TOP_LEVEL) or _nearest(key, STRUCTURE)

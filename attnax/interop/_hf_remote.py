@@ -47,6 +47,8 @@ _GPT2 = {
     "n_positions": "max_position_embeddings",
 }
 _LONG = Family(types=("default", "longrope"), renames={"su": "longrope"})
+# The class of the config calls both so.
+_PHI4 = replace(_LONG, reads_fraction=True, renames={"su": "longrope", "yarn": "longrope"})
 _FALCON = Remote(
     Family(
         schema=own.base_10000,
@@ -54,7 +56,11 @@ _FALCON = Remote(
         rotates=layers.where_on("alibi", False, None),
     ),
     f"{_HUB}/tiiuae/falcon-7b, modelling_RW.py",
-    aliases=_GPT2,
+    aliases={
+        "n_embed": "hidden_size",
+        "n_head": "num_attention_heads",
+        "n_layer": "num_hidden_layers",
+    },
 )
 # Two positions: in the text, and in the block that is being filled.
 _CHATGLM1 = Family(
@@ -178,7 +184,7 @@ REMOTE = {
         {"rope_embedding_base": 1_000_000.0, "max_position_embeddings": 8192},
     ),
     "phi4mm": Remote(
-        replace(_LONG, reads_fraction=True),
+        _PHI4,
         f"{_HUB}/microsoft/Phi-4-multimodal-instruct, modeling_phi4mm.py",
         _BASE
         | {"max_position_embeddings": 4096, "original_max_position_embeddings": 4096},

@@ -155,14 +155,14 @@ def qwen(context):
 
 
 def xverse(context):
-    """The base is that of the code, which released two; only the first is known."""
+    """The base is that of the code, which has others for models of more than 8192."""
     keys = context.keys
     length = keys.get("max_position_embeddings", 0)
-    if keys.given("rope_theta") is None and length > 16_384:
+    if keys.given("rope_theta") is None and length > 8192:
         raise context.error(
             f"the config holds max_position_embeddings={length} and no rope_theta: "
-            "the code of the longer XVERSE has a base and a scaling of its own, which "
-            "no config holds"
+            "the code of the longer XVERSE may have a base and a scaling of its own, "
+            "which no config holds"
         )
     return flat(context, fraction=None)
 

@@ -70,6 +70,7 @@ def by_layer_type(
     *,
     thetas=None,
     scaled=(),
+    old_type: bool = False,
     more=None,
     shared: str | None = "rope_theta",
     fraction: str | None = None,
@@ -78,13 +79,14 @@ def by_layer_type(
     """A set of parameters per layer type, nested, or from the names of version 4.
 
     `thetas` gives for each label the old key of its base, or `None`, and its default;
-    `scaled` are the labels that an old `rope_scaling` speaks of; `more` gives for each
-    label further values that it does not hold itself; `shared` and `fraction` are the
+    `scaled` are the labels that an old `rope_scaling` speaks of, and `old_type` says
+    whether its type may stand under the name `type`; `more` gives for each label further
+    values that it does not hold itself; `shared` and `fraction` are the
     keys beside it that hold the base and the fraction of every label; `labels_known`
     says whether the types of the layers are.
     """
     keys, where = context.keys, "rope_parameters"
-    old = old_scaling(context) if scaled else {}
+    old = old_scaling(context, old_type) if scaled else {}
     # Where old names are known, the defaults of the code are here, not whole sets.
     nested = dict(keys.given(where, {}) if thetas else keys.get(where, {}))
     # What some releases left beside the layer types, and what stands there only.
@@ -188,10 +190,11 @@ def _check_repeats(context, values):
             )
 
 
-def old_scaling(context):
-    """`rope_scaling` where the code takes its type under the new name only."""
+def old_scaling(context, old_type=False):
+    """`rope_scaling`, whose type stands under its new name, or `old_type` allows both."""
     old = without_nulls(context.keys.given("rope_scaling") or {})
-    check_new_name(context, "rope_scaling", old)
+    if not old_type:
+        check_new_name(context, "rope_scaling", old)
     return old
 
 

@@ -112,7 +112,8 @@ FOREIGN_TYPES = {
     "su": "'longrope', which only the Phi-3 family calls 'su'",
     "mrope": "'default' with mrope_section, in a model whose positions have several "
     "axes: 'qwen2_5_vl_text' has them in sections, 'qwen3_vl_text' in turn",
-    "xdrope": "'dynamic' with alpha, which only Hunyuan's code reads",
+    "xdrope": "'dynamic' with alpha if the model is Hunyuan's, whose code alone reads "
+    "it",
     "ntk": "what its code makes of it: engines differ, see ntk_inv_freq",
     "deepseek_yarn": "'yarn'; its attention factor is yarn_attention_factor with "
     "rule='deepseek'",

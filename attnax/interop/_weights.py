@@ -62,7 +62,8 @@ def params_from_checkpoint(
             square.
         tied: Whether a head in the file must equal the table of the tokens, or is a
             table of its own. `None` is the family's rule: one or the other, or both,
-            as the values tell. With `True`, a head without a table is the table.
+            as the values tell. `True` takes the head for the table in a file that
+            holds no table.
         follow_links: Whether symbolic links in the folder of a checkpoint may lead out
             of it. Those of Hugging Face's cache, to the blobs of the same repository,
             are followed without.

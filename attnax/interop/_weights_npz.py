@@ -102,7 +102,7 @@ class Npz:
             self.file.check_unchanged()
             raise ValueError(
                 f"{self.function}: {name!r} of {shown(self.file.path)} must be an "
-                f"array, but cannot be read: {error}"
+                f"array, but cannot be read: {error}."
             ) from error
 
 

@@ -52,6 +52,6 @@ def _find(function, source, follow_links):
     elif path.suffix in (".json", ".npz", ".safetensors"):
         return path, path
     raise ValueError(
-        f"{function}: source={shown(path)} must be a .safetensors or .npz file, an "
-        f"{INDEX}, or a folder with {SINGLE} or that."
+        f"{function}: source={shown(path)} must be a .safetensors or .npz file, "
+        f"{INDEX}, or a folder with one of {SINGLE} and {INDEX}."
     )

@@ -139,7 +139,9 @@ def _place(name, entry):
             entry[key] for key in ("dtype", "shape", "data_offsets")
         )
         numbers = [*shape, start, stop]
-        whole = all(type(n) is int and n >= 0 for n in numbers)
+        whole = isinstance(shape, list) and all(
+            type(n) is int and n >= 0 for n in numbers
+        )
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
             f"{name!r} must have a dtype, a shape and two data_offsets"

@@ -150,7 +150,8 @@ REASONS = {
         "hyperclovax",
         _scaled("embedding_multiplier of its config"),
     ),
-    **_for("minicpm minicpm3 minicpmv", _scaled("scale_emb of its config")),
+    **_for("minicpm minicpm3", _scaled("scale_emb of its config")),
+    "minicpmv": _scaled("scale_emb of its config, where that has it"),
     "phi3small": _scaled("mup_embedding_multiplier of its config"),
     **_for(
         "diffusion_gemma diffusion_gemma_text gemma3n gemma3n_text gemma4 gemma4_text "

@@ -24,6 +24,8 @@ def refused(config, message, **kwargs):
         ("rope_tetha", "rope_theta"),
         ("rope_thetas", "rope_theta"),
         ("ropetheta", "rope_theta"),
+        ("ropeTheta", "rope_theta"),
+        ("RoPE_Scaling", "rope_scaling"),
         ("rope_scalling", "rope_scaling"),
         ("rope_scalings", "rope_scaling"),
         ("rope_parametres", "rope_parameters"),
@@ -51,6 +53,7 @@ def test_a_misspelt_key_is_an_error_that_names_the_one_meant(key, meant):
         ("original_max_position_embedding", "original_max_position_embeddings"),
         ("rope_tetha", "rope_theta"),
         ("ropetype", "rope_type"),
+        ("ropeType", "rope_type"),
     ],
 )
 def test_a_misspelt_key_among_the_parameters_too(key, meant):

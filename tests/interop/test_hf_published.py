@@ -126,13 +126,19 @@ ROWS = (
     ),
     (
         {"model_type": "gemma3", "head_dim": 128, "hidden_size": 5376},
-        "rope_scaling holds type='linear', which the code of 'gemma3_text' does not",
-        "transformers 5.23, configuration_gemma3.py",
+        (
+            Answer(64, 1e4, 62, layer_type="sliding_attention"),
+            Answer(64, 1e6, 62, first=8.0, last=8.0, layer_type="full_attention"),
+        ),
+        "transformers 4.50, modeling_gemma3.py, reads type where rope_type is missing",
     ),
     (
         {"model_type": "gemma3", "sliding_window": None, "head_dim": 256},
-        "rope_scaling holds type='linear', which the code of 'gemma3_text' does not",
-        "transformers 5.23, configuration_gemma3.py",
+        (
+            Answer(128, 1e4, 26, layer_type="sliding_attention"),
+            Answer(128, 1e6, 26, layer_type="full_attention"),
+        ),
+        "transformers 4.50, modeling_gemma3.py; the factor is 1",
     ),
     (
         {"model_type": "gemma4_text"},

@@ -56,6 +56,18 @@ def test_zamba_2_with_long_context_has_a_larger_base():
         rope_from_hf(scaled)
 
 
+@pytest.mark.parametrize("name", ("gemma3_text", "gemma3n_text", "olmo3"))
+def test_the_type_of_a_scaling_under_its_old_name(name):
+    config = {"model_type": name, "head_dim": 128, "rope_theta": 1e6}
+    config |= {"rope_scaling": {"type": "linear", "factor": 8.0}}
+    full = rope_from_hf(config, layer_type="full_attention")
+    np.testing.assert_allclose(full.inv_freq, plain(128, 1e6) / 8.0, rtol=1e-13)
+    local = rope_from_hf(config, layer_type="sliding_attention")
+    assert local.inv_freq[0] == 1.0
+    new = config | {"rope_scaling": {"rope_type": "linear", "factor": 8.0}}
+    assert ropes_from_hf(config) == ropes_from_hf(new)
+
+
 @pytest.mark.parametrize(
     ("name", "code"),
     [

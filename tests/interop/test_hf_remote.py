@@ -229,7 +229,7 @@ GOLDEN = [
         "phi4mm",
         PHI3
         | {"num_attention_heads": 24, "partial_rotary_factor": 0.75}
-        | {"rope_scaling": SU | {"type": "longrope"}},
+        | {"rope_scaling": SU | {"type": "yarn"}},
         131_072,
         plain(96, divisors=np.array(LONG)),
         "half",
@@ -248,6 +248,7 @@ GOLDEN = [
         plain(128, 1e6),
     ),
     ("RefinedWeb", {"hidden_size": 8192, "n_head": 128, "n_layer": 2}, None, plain(64)),
+    ("RefinedWeb", {"n_embed": 4096, "n_head": 128, "n_layer": 2}, None, plain(32)),
     (
         "RefinedWebModel",
         {"hidden_size": 4544, "n_head": 71, "n_layer": 2, "alibi": False},
@@ -349,7 +350,7 @@ def test_falcon_with_a_bias_rotates_nowhere():
         ("phi3small", {"rope_position_scale": 2.0}, "rope_position_scale=2.0, but"),
         ("phi3_v", {"rope_scaling": SU | {"type": "yarn"}}, "rope_type='yarn', which"),
         ("qwen", {"use_dynamic_ntk": True}, "pass seq_len, up to 2048"),
-        ("xverse", {"max_position_embeddings": 262_144}, "a base and a scaling of its"),
+        ("xverse", {"max_position_embeddings": 16_384}, "a base and a scaling of its"),
         ("yuan", {"rotary_percent": 0.5}, "rotary_percent=0.5, which the code of Yuan"),
     ],
 )
