@@ -48,7 +48,9 @@ _GPT2 = {
 }
 _LONG = Family(types=("default", "longrope"), renames={"su": "longrope"})
 # The class of the config calls both so.
-_PHI4 = replace(_LONG, reads_fraction=True, renames={"su": "longrope", "yarn": "longrope"})
+_PHI4 = replace(
+    _LONG, reads_fraction=True, renames={"su": "longrope", "yarn": "longrope"}
+)
 _FALCON = Remote(
     Family(
         schema=own.base_10000,

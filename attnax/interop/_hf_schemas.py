@@ -80,10 +80,10 @@ def by_layer_type(
 
     `thetas` gives for each label the old key of its base, or `None`, and its default;
     `scaled` are the labels that an old `rope_scaling` speaks of, and `old_type` says
-    whether its type may stand under the name `type`; `more` gives for each label further
-    values that it does not hold itself; `shared` and `fraction` are the
-    keys beside it that hold the base and the fraction of every label; `labels_known`
-    says whether the types of the layers are.
+    whether its type may stand under the name `type`; `more` gives for each label
+    further values that it does not hold itself; `shared` and `fraction` are the keys
+    beside it that hold the base and the fraction of every label; `labels_known` says
+    whether the types of the layers are known.
     """
     keys, where = context.keys, "rope_parameters"
     old = old_scaling(context, old_type) if scaled else {}
@@ -191,7 +191,7 @@ def _check_repeats(context, values):
 
 
 def old_scaling(context, old_type=False):
-    """`rope_scaling`, whose type stands under its new name, or `old_type` allows both."""
+    """`rope_scaling`, whose type may stand under `type` only if `old_type` is true."""
     old = without_nulls(context.keys.given("rope_scaling") or {})
     if not old_type:
         check_new_name(context, "rope_scaling", old)
