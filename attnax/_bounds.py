@@ -18,7 +18,12 @@ def is_integer(value) -> bool:
 
 
 def is_number(value) -> bool:
-    """Whether a static setting is a finite number: no bool, no text and no array."""
+    """Whether a static setting is a finite number: no bool, no text, no array of axes.
+
+    NumPy's arrays without axes are numbers; JAX's may be traced, and are not fixed.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
     if isinstance(value, bool) or not isinstance(
         value, int | float | np.integer | np.floating
     ):

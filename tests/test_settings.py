@@ -218,6 +218,11 @@ def test_numbers_in_lists_are_numbers():
 def test_numbers_of_numpy_are_numbers():
     expected = F.default_inv_freq(4, 2.0)
     np.testing.assert_array_equal(F.default_inv_freq(4, np.float64(2)), expected)
+    assert attnax.RotaryEmbedding(4, 8, base=np.float64(2)).base == 2.0
+    capped = F.apply_token_unembedding(TOKENS, X, soft_cap=np.float64(2))
+    np.testing.assert_array_equal(
+        capped, F.apply_token_unembedding(TOKENS, X, soft_cap=2.0)
+    )
     scaled = F.apply_token_embedding(TOKENS, IDS, scale=np.float64(2))
     assert scaled.dtype == np.float32
     np.testing.assert_array_equal(scaled, np.full((3, 4), 2.0))

@@ -198,4 +198,4 @@ def _check_weight(function, name, weight):
 
 
 def _growth(factor, weight):
-    return 0.1 * weight * math.log(factor) + 1.0
+    return 0.1 * float(weight) * math.log(factor) + 1.0

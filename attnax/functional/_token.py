@@ -248,6 +248,7 @@ def apply_token_unembedding(
         x, weight, compute_dtype, accumulation_dtype, precision, out_sharding
     )
     if soft_cap is not None:
+        soft_cap = float(soft_cap)
         logits = soft_cap * jnp.tanh(logits / soft_cap)
     return logits.astype(dtype)
 

@@ -75,7 +75,7 @@ class RotaryEmbedding(eqx.Module):
         self.rope = _plain_rope(head_dim, base, rotary_dim, layout)
         self.head_dim = int(head_dim)
         self.max_positions = positive_integer(_NAME, "max_positions", max_positions)
-        self.base = base
+        self.base = float(base)
         self.dtype = result_dtype(_NAME, "dtype", dtype, np.float32)
         self.heads = heads
 
