@@ -15,8 +15,8 @@ from ._hf_schemas import without_repetition
 from ._hf_values import shortened
 from ._hf_vocabulary import ELSEWHERE, TOP_LEVEL
 
-# What a model that is not known reads as all others do, or says of the layout, and what
-# the rest is in these words.
+# Keys of a model that is not known: those that all models read alike or that tell the
+# layout, and what to write in place of some of the others.
 _COMMON = frozenset(
     """
     rope_parameters rope_scaling rope_theta rope_type partial_rotary_factor
@@ -53,7 +53,7 @@ class Context:
 
     @property
     def known(self):
-        """Whether the code of the model type is."""
+        """Whether the model type is in the tables."""
         return self.family is not UNKNOWN
 
     def error(self, message):
@@ -99,9 +99,9 @@ def _context(function, path, model_type, part, layout):
     if family is UNKNOWN and layout is None:
         raise context.error(
             f"model_type={model_type!r} is not in the table of models with rotary "
-            "positions, and may have none. Its own code says: where it is that of a "
-            "model in the table, write that model_type; where only the pairs of "
-            "channels may differ from Llama, pass layout='half' or 'interleaved'"
+            "positions, and may have none. Read its own code: if it is that of a "
+            "model in the table, write that model_type; if it can differ from Llama "
+            "only in the pairs of channels, pass layout='half' or 'interleaved'"
         )
     for key in sorted(TOP_LEVEL - _COMMON) if family is UNKNOWN else ():
         if part.get(key) is not None:
@@ -116,7 +116,7 @@ def _context(function, path, model_type, part, layout):
 
 
 def _none(model_type, part):
-    """That there are no rotary positions, whatever the config holds about them."""
+    """The message that a model type has no rotary positions."""
     message = f"model_type={model_type!r} has no rotary positions in transformers"
     if part.get("auto_map") is None:
         return message
@@ -124,7 +124,7 @@ def _none(model_type, part):
 
 
 def _known(model_type):
-    """Defaults and other names of keys, of one model type."""
+    """The defaults of the keys of one model type, and the other names of these."""
     row = REMOTE.get(model_type)
     return row.known() if row else tables()["models"].get(model_type, {})
 

@@ -13,7 +13,7 @@ from ._hf_vocabulary import (
 
 
 def check_names(context, part, similar):
-    """No key of `part` is a name of another engine, or nearly one that is read.
+    """Raises if a key of `part` is a name of another engine, or misspelt.
 
     `similar` holds keys that other parts of models read, and that look like ours.
     """
@@ -40,7 +40,7 @@ def check_names(context, part, similar):
 
 
 def check_spelling(context, part, similar):
-    """No key at the level of a model is nearly one that is read."""
+    """Raises if a key at the level of a model is nearly one that is read."""
     keys, family = context.keys, context.family
     known = {*TOP_LEVEL, *STRUCTURE, *FOREIGN, *similar}
     known |= {*keys.aliases, *keys.defaults, *family.elsewhere, *family.says}
@@ -53,7 +53,7 @@ def check_spelling(context, part, similar):
 
 
 def check_inner_spelling(context, params):
-    """No key among the parameters of RoPE is nearly one that is read."""
+    """Raises if a key among the parameters of RoPE is nearly one that is read."""
     for key in params.values:
         if isinstance(key, str) and key not in INNER and key not in ELSEWHERE:
             meant = _nearest(key.lower(), INNER)
@@ -80,7 +80,7 @@ def misspelt(key):
 def instead(meant):
     """What to do about a key that stands for one of these."""
     if len(meant) == 1:
-        return f"write {meant[0]}, if it is that which is meant, or remove it"
+        return f"write {meant[0]}, if that is meant, or remove it"
     return f"no model that is known reads it; known are {', '.join(meant)} and others"
 
 

@@ -181,7 +181,10 @@ def _child(function, part, key, specs, around):
 
 
 def _filled(init, values):
-    """Values over those of the code, whose base a base among parameters displaces."""
+    """`values`, and those of the code for what they lack.
+
+    A base in `rope_parameters` keeps the `rope_theta` of the code away.
+    """
     given = values.get("rope_parameters")
     if isinstance(given, Mapping) and given.get("rope_theta") is not None:
         init = {key: value for key, value in init.items() if key != "rope_theta"}

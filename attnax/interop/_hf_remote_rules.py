@@ -155,7 +155,7 @@ def qwen(context):
 
 
 def xverse(context):
-    """The base is that of the code, which has others for models of more than 8192."""
+    """The base is that of the code, which has others for lengths beyond 8192."""
     keys = context.keys
     length = keys.get("max_position_embeddings", 0)
     if keys.given("rope_theta") is None and length > 8192:

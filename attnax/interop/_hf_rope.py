@@ -11,7 +11,7 @@ from ._hf_layers import current_name
 from ._hf_methods import TYPES, frequencies, rope_type
 from ._hf_models import check_all_read, find
 from ._hf_names import check_inner_spelling
-from ._hf_values import MOST, shown
+from ._hf_values import MOST, MOST_FREQUENCIES, shown
 
 
 def rope_from_hf(
@@ -140,8 +140,9 @@ def config_parts(config: Mapping) -> tuple[str, ...]:
 
     Returns:
         The names that `rope_from_hf` and `ropes_from_hf` take as `part`, the language
-        model first, then in the order of the config. Empty for a model without parts,
-        and for parts that are not in the config, whatever the model's code fills in.
+        model first, then in the order of the config. Empty for a model without parts.
+        Parts that are not in the config, and that the model's code fills in, are not
+        listed.
 
     Raises:
         ValueError: If the config is no dict, or a part of a known model is none.
@@ -219,19 +220,26 @@ def _maker(context, params, seq_len, layout):
     The layer may be none in particular, `None`.
     """
     changes = context.changes() if context.layer_types else {}
-    per_layer, found, ropes = context.family.per_layer, {}, {}
+    per_layer, found, ropes, pairs = context.family.per_layer, {}, {}, 0
     own = {
         label: per_layer(context, shared) if per_layer and shared is not None else {}
         for label, shared in params.items()
     }
 
     def make(label, index):
+        nonlocal pairs
         values = own[label].get(index, params[label])
         changed = changes.get(index, {})
         key = id(values), repr(changed)
         if key not in found:
             rope = _rope(context.changed(changed), values, seq_len, layout)
             found[key] = ropes.setdefault(rope, rope)
+            pairs += rope.rotary_pairs if rope else 0
+            if pairs > MOST_FREQUENCIES:
+                raise context.error(
+                    f"the layers have more than {MOST_FREQUENCIES} frequencies of "
+                    "their own in all"
+                )
         return found[key]
 
     return make
@@ -284,7 +292,7 @@ def _made(context, params, seq_len, layout):
 
 
 def _rotary_dim(context, params, kind, head_dim):
-    """The channels that rotate; where all must, a fraction stays unread."""
+    """How many channels rotate; code that rotates all of them reads no fraction."""
     rotary_dim = head_dim
     if context.family.reads_fraction or kind != "default":
         fraction = params.number(context, "partial_rotary_factor", 1.0)

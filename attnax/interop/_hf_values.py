@@ -43,7 +43,7 @@ def _listed(test):
 def _by_layer(value):
     """Numbers of layers, which JSON writes as strings, to dicts."""
     return isinstance(value, Mapping) and all(
-        str(index).isdecimal() and isinstance(changes, Mapping)
+        shown(index).strip("'").isdecimal() and isinstance(changes, Mapping)
         for index, changes in value.items()
     )
 
@@ -64,6 +64,8 @@ def _base(value):
 
 # More layers, or channels of a head, than any model has; each takes time and memory.
 MOST = 2**16
+# More frequencies than all layers of any model have.
+MOST_FREQUENCIES = 2**20
 
 _KINDS = (
     (

@@ -8,10 +8,7 @@ from ._weights_families import Family
 
 
 def table_from_head(family: Family, names, tied: bool | None) -> Family:
-    """The family with its table under the names of the head, if that is all there is.
-
-    So it is only where the caller says that the head is tied.
-    """
+    """The family; if `tied`, a table that is missing has the names of the head."""
     missing = held_head(family, names) is not None
     return with_head_as_table(family) if tied and missing else family
 

@@ -44,7 +44,7 @@ _FAMILIES = {
         qwen3_omni_moe_thinker qwen3_vl qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_text
         seed_oss smollm3 solar_open stablelm starcoder2 step3p5 step3p7 ultrabert
         unlimited_ocr unlimited_ocr_text voxtral_realtime_text youtu zamba zamba2
-        baichuan deepseek internlm mimo nemotron-nas orion xverse
+        baichuan deepseek hunyuan internlm mimo nemotron-nas orion qwen3_asr_text xverse
     """,
     "deit": "deit",
     "dinov2": "dinov2",
@@ -174,6 +174,7 @@ REASONS = {
     ),
     **_for("csm gradium_phonon_tts higgs_audio_v2 kyutai_speech_to_text moshi", _CODES),
     **_for("bros lilt longformer luke lxmert squeezebert", _BESIDE),
+    "molmo": "has a second table, of added tokens, for which there is no family",
     "idefics": "has a second table, of added tokens, for which there is no family",
     "zaya": "changes its tokens before the first layer, which no family does",
     **_joined(

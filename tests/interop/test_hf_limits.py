@@ -38,6 +38,7 @@ LONG = {"rope_type": "longrope", "short_factor": [1.0] * 32, "long_factor": [2.0
         ({"num_hidden_layers": MOST + 1}, "at most 65536"),
         ({"layer_types": ["full_attention"] * (MOST + 1)}, "holds 65537 names, of"),
         ({"head_dim": 10**8}, "head_dim=100000000 must be .* at most 65536"),
+        ({"per_layer_config": {"1" * 6000: {}}}, "per_layer_config=.* must be a dict"),
         ({"hidden_size": 10**9}, "head_dim=250000000 .* must be at most 65536"),
         (
             {"rope_scaling": {"factor": 2.0, "finetune": "x" * 10**6}},
@@ -64,6 +65,17 @@ def test_parameters_that_are_nested_without_a_layer_type_are_an_error():
     config = {"model_type": "mine", "rope_scaling": nested}
     with pytest.raises(ValueError, match="must hold one dict or null for each"):
         rope_from_hf(config, layout="half")
+
+
+@pytest.mark.errors
+def test_frequencies_are_bounded_over_all_distinct_ropes(monkeypatch):
+    monkeypatch.setattr("attnax.interop._hf_rope.MOST_FREQUENCIES", 4 * 32)
+    config = {"model_type": "granite_swa", "head_dim": 64, "num_hidden_layers": 10}
+    four = {"layer_rope_theta": [1e4, 1e5, 1e6, 1e7, 1e4] * 2}
+    assert len(ropes_from_hf(config | four)) == 10
+    five = {"layer_rope_theta": [1e4, 1e5, 1e6, 1e7, 1e8] * 2}
+    with pytest.raises(ValueError, match=r"^ropes_from_hf: .* more than 128 freq"):
+        ropes_from_hf(config | five)
 
 
 @pytest.mark.errors

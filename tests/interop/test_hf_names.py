@@ -136,7 +136,7 @@ def test_what_code_that_is_not_known_makes_of_parameters_is_not_guessed():
     scaling = {"rope_type": "default", "rope_theta": 1e4, "alpha": 1000.0}
     config = {"model_type": "mine", "head_dim": 128, "rope_scaling": scaling}
     refused(config, "alpha=1000.0, and how the code of .* is not known", layout="half")
-    refused(config, "Its own code says", layout=None)
+    refused(config, "Read its own code", layout=None)
 
 
 @pytest.mark.errors

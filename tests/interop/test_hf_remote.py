@@ -210,6 +210,13 @@ GOLDEN = [
     ),
     (
         "phi3_v",
+        {"hidden_size": 3072, "num_attention_heads": 32, "num_hidden_layers": 2}
+        | {"rope_scaling": SU},
+        4097,
+        plain(96, divisors=np.array(LONG)),
+    ),
+    (
+        "phi3_v",
         PHI3 | {"rope_scaling": SU},
         4097,
         plain(96, divisors=np.array(LONG)),
@@ -350,6 +357,7 @@ def test_falcon_with_a_bias_rotates_nowhere():
         ("phi3small", {"rope_position_scale": 2.0}, "rope_position_scale=2.0, but"),
         ("phi3_v", {"rope_scaling": SU | {"type": "yarn"}}, "rope_type='yarn', which"),
         ("qwen", {"use_dynamic_ntk": True}, "pass seq_len, up to 2048"),
+        ("qwen", {"use_dynamic_ntk": None}, "pass seq_len, up to 2048"),
         ("xverse", {"max_position_embeddings": 16_384}, "a base and a scaling of its"),
         ("yuan", {"rotary_percent": 0.5}, "rotary_percent=0.5, which the code of Yuan"),
     ],

@@ -24,6 +24,7 @@ ALL = {name for names in FOLDERS["folders"].values() for name in names}
 OWN_CODE = {"baichuan", "deepseek", "exaone", "internlm", "internlm2", "mimo", "qwen"}
 OWN_CODE |= {"nemotron-nas", "orion", "xverse", "RefinedWeb", "RefinedWebModel"}
 OWN_CODE |= {"minicpm", "minicpmv", "phi3small"}
+OWN_CODE |= {"hunyuan", "qwen3_asr_text", "molmo"}
 load, errors = interop.params_from_checkpoint, pytest.mark.errors
 
 
