@@ -11,6 +11,9 @@ from jax.core import Tracer
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
+# What to do with one position where each token has its own.
+COUNT_FROM = "; to count from it on, pass it plus jnp.arange(seq_len)"
+
 
 def is_integer(value) -> bool:
     """Whether a static setting is an integer: no float, however round, and no bool."""
@@ -32,6 +35,12 @@ def is_number(value) -> bool:
         return math.isfinite(value)
     except OverflowError:  # an int past the range of float64
         return False
+
+
+def plain_number(value):
+    """A number of NumPy without axes as Python's, which hashes; all else as it is."""
+    is_array = isinstance(value, np.ndarray) and value.ndim == 0
+    return value.item() if is_array else value
 
 
 def exceeds(size, limit) -> bool | None:
@@ -89,12 +98,15 @@ def array_of(function: str, name: str, values):
     return array if array.size else array.astype(np.int32)
 
 
-def array_of_several(function: str, name: str, values):
-    """As `array_of`, but a single number that is no array is a `ValueError`."""
+def array_of_several(function: str, name: str, values, hint: str = ""):
+    """As `array_of`, but a single number that is no array is a `ValueError`.
+
+    `hint` is the way out for such a number.
+    """
     if not isinstance(values, jax.Array | np.ndarray | Sequence):
         raise ValueError(
             f"{function}: {name} is a {type(values).__name__}, but must be an array, "
-            "or lists of numbers."
+            f"or lists of numbers{hint if is_number(values) else ''}."
         )
     return array_of(function, name, values)
 
@@ -152,8 +164,8 @@ def number_array(function: str, name: str, values, *, rule="integer or a real fl
     if jnp.finfo(values.dtype).bits < 32:
         raise ValueError(
             f"{function}: {name}.dtype={values.dtype} must be float32 or wider: fewer "
-            "bits have rounded the values already; cast to float32 before they are "
-            "scaled or made, not after."
+            "bits have rounded the values already, and a cast brings nothing back; "
+            "make them in float32."
         )
     return values
 

@@ -30,7 +30,7 @@ def float_dtype(
     if nan and not _holds_zero_and_nan(dtype):
         raise ValueError(
             f"{function}: {name}={dtype.name} must be a real float dtype that holds 0 "
-            "and NaN; cast to one of 8 bits or more."
+            "and NaN; cast to bfloat16 or wider."
         )
     return dtype
 

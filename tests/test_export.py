@@ -399,3 +399,9 @@ def test_a_constraint_decides_what_a_limit_does():
     (long,) = export.symbolic_shape("s", constraints=[f"s >= {ROWS + 1}"])
     with pytest.raises(ValueError, match=r"seq_len=s must be at most num_positions=12"):
         exported(learned, TABLE, array(long, WIDTH))
+    rotary = attnax.RotaryEmbedding(WIDTH, ROWS)
+    nan = "dense<2143289344>"  # as an integer of 32 bits
+    assert nan in exported(rotary, array(LENGTH, 3, WIDTH)).mlir_module()
+    assert nan not in exported(rotary, array(short, 3, WIDTH)).mlir_module()
+    with pytest.raises(ValueError, match=r"seq_len=s must be at most max_positions=12"):
+        exported(rotary, array(long, 3, WIDTH))

@@ -249,7 +249,7 @@ def test_integers_are_integers(name, function, values):
 @pytest.mark.errors
 @fractions
 def test_floats_of_16_bits_are_refused_and_the_way_out_is_named(name, function, values):
-    way_out = "must be float32 or wider: .*; cast to float32 before they are scaled"
+    way_out = "must be float32 or wider: .*; make them in float32"
     for dtype in (jnp.bfloat16, np.float16, jnp.float8_e4m3fn):
         with refused(f"{name}.dtype={np.dtype(dtype)} {way_out}"):
             function(np.array(values).astype(dtype))

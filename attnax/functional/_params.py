@@ -6,13 +6,14 @@ from collections.abc import Mapping
 def check_params(function, params, kind, name="params"):
     """A `ValueError` for a container in place of the named tuple `kind`."""
     if isinstance(params, Mapping):
-        make = f"F.{kind}(**{name})"
+        stars = "**"
     elif isinstance(params, list) or type(params) is tuple:
-        make = f"F.{kind}(*{name})"
+        stars = "*"
     else:
         return
+    kind = f"attnax.functional.{kind}"
     raise ValueError(
-        f"{function}: {name} is a {type(params).__name__}, but must be an F.{kind}; "
-        f"make one with {make}, and so its fields, or restore the checkpoint with "
-        "those of an init as its target."
+        f"{function}: {name} is a {type(params).__name__}, but must be an {kind}; make "
+        f"it with {kind}({stars}{name}), or restore the checkpoint with initialized "
+        "parameters as the target."
     )

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Real
 
 from .._bounds import (
+    COUNT_FROM,
     array_of,
     array_of_several,
     check_flags,
@@ -237,7 +238,7 @@ def rotate_heads(
     settings = rope_settings(function, rope)
     check_rotated(function, settings, x, heads)
     check_flags(function, inverse=inverse)
-    positions = array_of_several(function, "positions", positions)
+    positions = array_of_several(function, "positions", positions, COUNT_FROM)
     shape = shape_of_positions(function, settings, positions)
     check_sequence(function, f"{positions.shape=}", shape, x, heads)
     cos, sin = cos_sin_of_rope(function, rope, positions, end=end)
@@ -263,7 +264,8 @@ def cos_sin_of_rope(
     valid, axes = None, settings.axis_of_pair
     positions = array_of_several(function, argument, positions)
     shape_of_positions(function, settings, positions, argument)
-    if end is not None:
+    # Fractions are refused below, with what to do about them.
+    if end is not None and jnp.issubdtype(positions.dtype, jnp.integer):
         positions, valid = int32_in_range(function, argument, positions, 0, end)
         if valid is not None and axes is not None:
             valid = valid.all(-1)

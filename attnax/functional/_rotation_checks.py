@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .._bounds import COUNT_FROM
 from .._dtypes import float_dtype
 from ._rope import Rope, StackedRopes
 from ._rope_cos_sin import check_coordinates
@@ -95,7 +96,7 @@ def check_sequence(function, given, shape, x, heads, *, name="x", one_for_all=Fa
     if not shape:
         raise ValueError(
             f"{function}: {given} must have a sequence axis of {seq_len}, that of "
-            f"{of_x} for {heads=}."
+            f"{of_x} for {heads=}{COUNT_FROM}."
         )
     count = shape[-1]
     if count != seq_len and not (one_for_all and count == 1):
@@ -118,5 +119,5 @@ def _way_out(count, x, heads):
     if other is not None and x.shape[sequence_axis(other)] == count != 1:
         return f"; if the heads stand {other} the sequence, say heads={other!r}"
     if count == 1:
-        return "; to count from it on, pass it plus jnp.arange(seq_len)"
+        return COUNT_FROM
     return ""

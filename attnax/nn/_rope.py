@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
-from .._bounds import is_integer, positive_integer
+from .._bounds import exceeds, is_integer, positive_integer
 from .._dtypes import result_dtype
 from ..functional._rope_frequencies import geometric
 from ..functional._rotation import cos_sin_of_rope, rotate_heads
@@ -198,25 +198,25 @@ class RotaryEmbedding(eqx.Module):
         end = self.max_positions
         if positions is None:
             seq_len = x.shape[sequence_axis(self.heads)]
-            self._check_default(seq_len)
-            positions = jnp.arange(seq_len, dtype=jnp.int32)
-            if isinstance(seq_len, int):  # and so within the bound
+            if self._within_bound(seq_len):
                 end = None
+            positions = jnp.arange(seq_len, dtype=jnp.int32)
         return rotate_heads(_NAME, self.rope, x, positions, heads=self.heads, end=end)
 
-    def _check_default(self, seq_len):
-        """The positions `0 ... seq_len - 1` are what the record and the bound admit."""
+    def _within_bound(self, seq_len) -> bool:
+        """Whether default positions are known to be so; errors if they cannot be."""
         if self.rope.axis_of_pair is not None:
             raise ValueError(
                 f"{_NAME}: positions must be given for a rope of axis_of_pair, with "
                 f"{self.rope.num_axes} coordinates each; on text they are equal."
             )
-        # A symbolic size has no bound that is known.
         end = self.max_positions
-        if end is not None and isinstance(seq_len, int) and seq_len > end:
+        too_long = end is not None and exceeds(seq_len, end)
+        if too_long:
             raise ValueError(
                 f"{_NAME}: {seq_len=} must be at most max_positions={end}."
             )
+        return too_long is not None  # or the length is known in the program
 
 
 def _plain_rope(head_dim, base, rotary_dim, layout):

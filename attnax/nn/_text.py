@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
+from .._bounds import plain_number
 
 
 class TextEmbedding(eqx.Module):
@@ -72,7 +73,7 @@ class TextEmbedding(eqx.Module):
             padding_id=padding_id,
             dtype=dtype,
         )
-        self.scale = scale
+        self.scale = plain_number(scale)
         self.padding_id = padding_id
         self.padding_position = padding_position
 

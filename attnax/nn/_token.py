@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
+from .._bounds import plain_number
 
 
 class TokenEmbedding(eqx.Module):
@@ -72,7 +73,7 @@ class TokenEmbedding(eqx.Module):
         )
         self.padding_id = padding_id
         self.mask_padding = mask_padding
-        self.scale = scale
+        self.scale = plain_number(scale)
         self.scale_dtype = None if scale_dtype is None else np.dtype(scale_dtype)
 
     def __check_init__(self):

@@ -61,9 +61,9 @@ def test_dicts_and_lists_are_told_what_they_must_be(name):
     params, function = FUNCTIONS[name]
     kind = type(params).__name__
     made = {
-        rf"params is a dict, .* F\.{kind}\(\*\*params\)": params._asdict(),
-        rf"params is a list, .* F\.{kind}\(\*params\)": [*params],
-        rf"params is a tuple, .* F\.{kind}\(\*params\)": (*params,),
+        rf"params is a dict, .*functional\.{kind}\(\*\*params\)": params._asdict(),
+        rf"params is a list, .*functional\.{kind}\(\*params\)": [*params],
+        rf"params is a tuple, .*functional\.{kind}\(\*params\)": (*params,),
     }
     for message, other in made.items():
         with refused(f"^{name}: {message}"):
@@ -85,5 +85,6 @@ def test_fields_that_are_dicts_are_named(name, field):
     params, function = FUNCTIONS[name]
     inner = getattr(params, field)
     other = params._replace(**{field: inner._asdict()})
-    with refused(rf"params\.{field} is a dict, .* F\.{type(inner).__name__}\("):
+    kind = type(inner).__name__
+    with refused(rf"params\.{field} is a dict, .*functional\.{kind}\("):
         function(other)

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import os
 import pickle
 
 import equinox as eqx
@@ -242,6 +243,17 @@ def test_modules_that_differ_in_one_setting_share_nothing(one, other):
     first = np.asarray(one(INPUTS[make]))
     assert not np.array_equal(first, other(INPUTS[make]))
     assert_same_bits(one(INPUTS[make]), first)
+
+
+@pytest.mark.errors
+@pytest.mark.skipif(
+    os.environ.get("ATTNAX_TYPE_CHECKING", "1") != "0", reason="annotated as float"
+)
+def test_a_number_of_numpy_is_a_static_setting():
+    text = attnax.nn.TextEmbedding(11, 8, num_positions=9, scale=np.array(2.0), key=KEY)
+    for module in (text, token(scale=np.array(2.0)), rotary(base=np.array(500.0))):
+        assert isinstance(hash(jax.tree.structure(module)), int)
+    assert type(text.scale) is float
 
 
 def test_bounds_are_settings_too():

@@ -380,9 +380,20 @@ def test_a_position_to_count_from_is_refused():
             "^RotaryEmbedding: positions.shape=.* holds 1 position, but x.shap"
         ):
             module(x, positions)
-    for positions in (5, np.array(5), [5], [[5], [5]]):
-        with refused("^RotaryEmbedding: positions(.shape=| is a )"):
+    for positions in (5, np.int32(5), np.array(5), [5], [[5], [5]]):
+        with refused(r"^RotaryEmbedding: positions.* plus jnp.arange\(seq_len\)"):
             module(x, positions)
+
+
+@pytest.mark.errors
+def test_fractions_are_told_where_they_go():
+    module = attnax.RotaryEmbedding(8, 64)
+    for call in (
+        module.cos_sin_for_positions,
+        lambda p: module(host.ones((2, 1, 8)), p),
+    ):
+        with refused(r"position(s|_ids).dtype=float64 must be integer.*numerics='floa"):
+            call([0.5, 1.0])
 
 
 @pytest.mark.errors
