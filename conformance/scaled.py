@@ -457,11 +457,11 @@ REFUSED = [
     ),
     (
         "transformers does not read the old name of the type here",
-        _GEMMA3 | version_4(LINEAR, 1e6),
+        {"model_type": "t5gemma2_text"} | version_4(LINEAR, 1e6),
     ),
     (
         "transformers does not read the old name of the type here",
-        _OLMO3 | version_4(YARN, 5e5),
+        {"model_type": "modernbert"} | version_4(YARN, 1.6e5),
     ),
     (
         "two types contradict each other",

@@ -9,6 +9,7 @@ import pytest
 from helpers import assert_same_bits
 
 from attnax import interop
+from attnax.interop._weights_open import open_source
 from attnax.interop._weights_safetensors import Safetensors
 
 save_file = pytest.importorskip("safetensors.numpy").save_file
@@ -145,3 +146,10 @@ def test_a_file_is_read_once(tmp_path, monkeypatch):
     interop.params_from_checkpoint(path, "decoder", tied=False)
     assert len(opened) == 1
     assert len(reads) == len(set(reads)) == 2
+
+
+@pytest.mark.parametrize("source", (3, None, b"a.safetensors"), ids=repr)
+def test_a_source_is_a_mapping_or_a_path(source):
+    message = f"^f: source={type(source).__name__} must be a mapping of arrays or a pa"
+    with pytest.raises(ValueError, match=message), open_source("f", source, False):
+        pass

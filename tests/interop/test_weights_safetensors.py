@@ -156,3 +156,22 @@ def test_reading_needs_no_other_package(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
     params = interop.params_from_checkpoint(path, "decoder").params
     assert_same_bits(params.weight, table)
+
+
+def test_a_file_of_no_tensors_is_whole(tmp_path):
+    path = tmp_path / "a.safetensors"
+    numpy_files.save_file({}, path)
+    with RegularFile("f", path) as file:
+        assert Safetensors(file).names == ()
+    # Writers pad the header with spaces; without, it ends where the file does.
+    path.write_bytes((2).to_bytes(8, "little") + b"{}")
+    with RegularFile("f", path) as file:
+        assert Safetensors(file).names == ()
+
+
+@pytest.mark.errors
+def test_a_shape_is_a_list(tmp_path):
+    entry = {"dtype": "F32", "shape": {}, "data_offsets": [0, 4]}
+    header = json.dumps({"a": entry}).encode()
+    with pytest.raises(ValueError, match="'a' must have sizes and offsets from 0 on"):
+        places(header, 8 + len(header) + 4)
