@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import slow
 
 import attnax
 import attnax.functional as F
@@ -86,7 +87,7 @@ def test_lookups_of_what_is_not_there(lookup):
         jax.jit(lookup)(TABLE, IDS + 5)
 
 
-@pytest.mark.parametrize("method", ("bilinear", "bicubic"))
+@pytest.mark.parametrize("method", ("bilinear", *slow("bicubic")))
 @pytest.mark.parametrize("jit", (False, True))
 def test_matrices_of_sizes_that_are_data(method, jit):
     """Rows past the new size have no weights, whose sum was divided by."""

@@ -1,5 +1,6 @@
 """Adding position vectors to tokens: the sum under sinusoids and learned positions."""
 
+from .._bounds import COUNT_FROM
 from .._dtypes import compute_dtype, float_dtype
 from ._sharding import explicit_axes, sharding_beside, spread
 
@@ -25,7 +26,8 @@ def check_rows(function, x, batch):
         or batch[-1] != wanted[-1]
         or any(p not in (1, n) for p, n in pairs)
     ):
+        hint = COUNT_FROM if batch[-1:] in ((), (1,)) else ""
         raise ValueError(
             f"{function}: positions of shape {tuple(batch)} must broadcast to "
-            f"{wanted}, the batch and sequence axes of x."
+            f"{wanted}, the batch and sequence axes of x{hint}."
         )

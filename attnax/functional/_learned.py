@@ -36,13 +36,13 @@ def init_learned_positional_embedding(
     init_std: float = 0.02,
     dtype: DTypeLike | None = None,
 ) -> LearnedPositionalEmbeddingParams:
-    """Draws learned positions from a normal distribution cut at two deviations.
+    """Draws learned positions from a normal truncated at two standard deviations.
 
     Args:
         key: A JAX random key.
         num_positions: Number of positions. Positive.
         d_model: Width of the embedding. Positive.
-        init_std: Standard deviation of the normal before it is cut. Not negative.
+        init_std: Standard deviation of the normal before truncation. Not negative.
         dtype: Of the table, which is drawn in float32 and rounded once. `None` is JAX's
             default float.
 

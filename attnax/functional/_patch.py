@@ -57,7 +57,7 @@ def init_patch_embedding(
 
     Returns:
         Parameters with a `weight` of `(product of patch_size * channels, d_model)`,
-        normal with variance `1 / rows`, cut at two deviations.
+        normal with variance `1 / rows`, truncated at two standard deviations.
 
     Raises:
         ValueError: If a size is not positive, or `dtype` not a real float.

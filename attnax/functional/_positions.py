@@ -139,9 +139,9 @@ def _ends(lengths, total_len):
     """Where each document ends, in int32; past `total_len` that is the end of all."""
     lengths = lengths.astype(jnp.uint32)
     sums = jnp.cumsum(lengths, axis=-1, dtype=jnp.uint32)
-    # A sum that has just wrapped is below what was added to it.
-    beyond = (sums < lengths) | (sums > total_len)
-    beyond = lax.cummax(beyond.astype(jnp.int32), axis=lengths.ndim - 1)
+    # The first sum beyond is at most twice `total_len`, which is no wrap; later ones
+    # may wrap.
+    beyond = lax.cummax((sums > total_len).astype(jnp.int32), axis=lengths.ndim - 1)
     return jnp.where(beyond == 0, sums, total_len).astype(jnp.int32)
 
 

@@ -235,7 +235,7 @@ def _without_frequencies(rope):
 
 
 def _frequencies(inv_freq):
-    """As a tuple of floats, which none has been rounded to float32 before."""
+    """Returns `inv_freq` as floats; raises if it may have been rounded to float32."""
     if isinstance(inv_freq, np.ndarray | jax.Array):
         exact = inv_freq.dtype == np.float64 and inv_freq.ndim == 1
         kind = f"{type(inv_freq).__name__} of {inv_freq.dtype} with {inv_freq.shape=}"

@@ -75,7 +75,7 @@ def init_vision_embedding(
     """Draws the parameters of `apply_vision_embedding`.
 
     The projection as `init_patch_embedding` draws it, all else from a normal
-    distribution cut at two deviations.
+    distribution truncated at two standard deviations.
 
     Args:
         key: A JAX random key.

@@ -18,7 +18,7 @@ class LearnedPositionalEmbedding(eqx.Module):
     Args:
         num_positions: Number of positions. Positive.
         d_model: Width of the embedding. Positive.
-        init_std: Standard deviation of the normal before it is cut at two of them.
+        init_std: Standard deviation of the normal before it is truncated at two.
         dtype: Of the table; `None` is JAX's default float.
         key: A JAX random key.
 

@@ -31,7 +31,7 @@ class VisionEmbedding(eqx.Module):
         positions: Whether there is a table of positions.
         mask_token: Whether there is a token for masked patches.
         use_bias: Whether the projection of the patches has a bias.
-        init_std: Standard deviation of the normal before it is cut at two of them.
+        init_std: Standard deviation of the normal before it is truncated at two.
         resize: How positions are resized for images of another grid: the keyword
             arguments of `resize_positions`, as `attnax.interop.resize_options` has
             them. `None` refuses such images.

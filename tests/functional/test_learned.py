@@ -199,3 +199,13 @@ def test_shapes_are_checked():
         message = rf"{re.escape(str(shape))} must broadcast to \(2, 2\), the batch"
         with refused(message):
             apply(params, host.ones((2, 2, 3)), host.zeros(shape, jnp.int32))
+
+
+@pytest.mark.errors
+def test_a_position_to_count_from_is_told_so():
+    params = F.LearnedPositionalEmbeddingParams(host.ones((9, 3)))
+    for positions in (5, [5], [[5], [5]]):
+        with refused(r"axes of x; to count from it on, pass it plus jnp.arange"):
+            F.apply_learned_positional_embedding(
+                params, host.ones((2, 4, 3)), positions
+            )
