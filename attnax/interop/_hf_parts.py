@@ -154,7 +154,12 @@ def _keys_of_parts(function, part, specs, own):
 
 
 def _key_of_language(part, language, specs):
-    """The key of the language model, as the code or as the release calls it."""
+    """The key of the language model, as the code or as the release calls it.
+
+    A model whose parts all do not rotate needs none: the error names the model.
+    """
+    if part.model_type in tables()["without_rotary"]:
+        return None
     renamed = [key for key in LANGUAGE if key not in specs]
     keys = [language, *renamed] if language else [] if specs else renamed
     return next((key for key in keys if _is_part(part.values, key)), None)

@@ -339,6 +339,9 @@ def test_a_text_without_rotary_positions_does_not_fall_to_the_pictures():
     config["text_config"] = {"model_type": "theirs"}
     refused(config, r".*'theirs', has no rotary positions that are known; for those of")
     backbone = {"vision_config": {"backbone_config": {"hidden_size": 512}}}
+    for parts in ({}, {"text_config": {}}, {"text_config": bert}):
+        message = "model_type='clip' has no rotary positions in transformers"
+        refused({"model_type": "clip", "vision_config": {}, **parts}, message)
     sam = {"model_type": "sam3", **backbone}
     refused(sam, r".*'clip_text_model', has no .* one of \['vision.backbone'\]")
 

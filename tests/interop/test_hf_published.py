@@ -453,7 +453,7 @@ ROWS = (
     ),
     (
         {"model_type": "clip"},
-        NONE.format("clip_text_model"),
+        NONE.format("clip"),
         "transformers 5.23, modeling_clip.py",
     ),
     # Models that are not of Hugging Face, other files, and names that stand for none.
