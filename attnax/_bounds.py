@@ -44,7 +44,7 @@ def plain_number(value):
 
 
 def exceeds(size, limit) -> bool | None:
-    """Whether a size is above a limit; `None` for one of `jax.export` that may be."""
+    """Whether a size is above a limit; `None` for a symbol that may or may not be."""
     try:
         return bool(size > limit)
     except jax.errors.InconclusiveDimensionOperation:
@@ -127,7 +127,7 @@ def bool_array(function: str, name: str, mask):
     mask = array_of(function, name, mask)
     if mask.dtype == np.bool_:
         return mask
-    # Of floats, an additive mask would be read inside out.
+    # An additive mask, which is of floats, would be read inside out.
     if not jnp.issubdtype(mask.dtype, jnp.integer):
         raise ValueError(
             f"{function}: {name}.dtype={mask.dtype} must be bool or integer; compare "
@@ -154,7 +154,7 @@ def check_axis(function: str, name: str, array, axis: str = "seq_len") -> None:
 def number_array(function: str, name: str, values, *, rule="integer or a real float"):
     """`values` as an array of integers, or of floats that hold what is measured.
 
-    Those of 16 bits do not: bfloat16 has no 257, and float16 no 2049.
+    Floats of 16 bits do not: bfloat16 has no 257, and float16 no 2049.
     """
     values = array_of(function, name, values)
     if jnp.issubdtype(values.dtype, jnp.integer):

@@ -16,8 +16,8 @@ def float_dtype(
 ) -> np.dtype:
     """`dtype` as a NumPy dtype; a `ValueError` unless it is a real float.
 
-    One that holds 0 and NaN, since rows out of range are NaN: float4 and float6 would
-    make numbers of them. `nan=False` is for arrays that only enter a product.
+    The dtype must hold 0 and NaN, since rows out of range are NaN: float4 and float6
+    would make numbers of them. `nan=False` is for arrays that only enter a product.
     """
     try:
         dtype = jnp.dtype(dtype)

@@ -70,7 +70,7 @@ def _rows_jvp(frozen_row, out_sharding, primals, tangents):
 
 
 def _sharding_of_rows(weight, indices):
-    """Under a mesh with explicit axes: that of the indices, `d_model` not sharded."""
+    """The default: sharded as the indices are, with `d_model` not sharded."""
     axes = explicit_axes(indices)
     if axes is None or not any((*axes, *(explicit_axes(weight) or ()))):
         return None  # where nothing is sharded, neither is the result

@@ -23,7 +23,7 @@ def patch_product(patches, weight, rounded_to, precision, out_sharding):
 
 
 def _sharding_of_product(patches, weight):
-    """That of the patches, and the weight's columns'; `None` if none is sharded."""
+    """The default: sharded as the patches and the columns of the weight are."""
     axes, of_weight = explicit_axes(patches), explicit_axes(weight)
     if axes is None or of_weight is None or not any((*axes, *of_weight)):
         return None

@@ -149,8 +149,8 @@ def _check_whole_shape(shape, num_axes, patch_dim, patch_size):
     area = math.prod(as_size("unpatchify", "patch_size", patch_size))
     if axis_of_channels(shape, num_axes, patch_dim // area) is not None:
         raise ValueError(
-            f"unpatchify: image_size={shape} must be channels last, and so is what "
-            f"comes out, for patches of {patch_dim // area} channels."
+            f"unpatchify: image_size={shape} must be channels last, as the image "
+            f"that comes out is, for patches of {patch_dim // area} channels."
         )
 
 

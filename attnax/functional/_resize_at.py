@@ -114,7 +114,7 @@ def resized_positions_at(
 
 
 def _sharding_of_rows(table, coordinates):
-    """That of the coordinates, and the table's columns'; `None` if none is sharded."""
+    """The default: sharded as the coordinates and the columns of the table are."""
     of_table, axes = explicit_axes(table), explicit_axes(coordinates)
     if of_table is None or axes is None or not any((*of_table, *axes)):
         return None

@@ -27,7 +27,7 @@ def sharding_like(x, axes):
 
 
 def sharding_beside(x, batch):
-    """That of rows `(*batch, d_model)` which are added to `x`."""
+    """The sharding of rows `(*batch, d_model)` that are added to `x`."""
     axes = explicit_axes(x)
     if axes is None:
         return None

@@ -116,8 +116,8 @@ def apply_token_embedding(
     """Looks up the vector of each token: gathered, scaled in float32, rounded once.
 
     The gradient of the table is added up in float32 over all ids of the call and
-    rounded once to its dtype, whatever `dtype` is. Several calls, or the steps of a
-    scan, JAX adds up in the dtype of the table.
+    rounded once to its dtype, whatever `dtype` is. JAX adds up several calls, or the
+    steps of a scan, in the dtype of the table.
 
     Args:
         params: A table `(vocab_size, d_model)`.
@@ -254,7 +254,7 @@ def apply_token_unembedding(
 
 
 def _dtype_of_product(x, weight):
-    """In which hidden states and a table are multiplied, by their dtypes."""
+    """The default dtype in which hidden states and a table are multiplied."""
     narrow = jnp.finfo(x).bits == 16 and jnp.finfo(weight).bits > 16
     return x if narrow or x == weight else wide_dtype(x, weight)
 

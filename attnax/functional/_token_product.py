@@ -41,13 +41,13 @@ logits_product.defjvp(_jvp, symbolic_zeros=True)
 
 
 def _widened(tangent, operand):
-    """In the dtype of the operand, unless that is narrower than its own."""
+    """A tangent in the dtype of the operand, or as it is if that is narrower."""
     narrower = jnp.finfo(operand).bits < jnp.finfo(tangent.dtype).bits
     return tangent if narrower else tangent.astype(operand)
 
 
 def _sums(accumulation, a, b):
-    """In which the products of a tangent are added up."""
+    """The dtype in which products of a tangent are added up."""
     return compute_dtype(accumulation, a.dtype, b.dtype)
 
 
