@@ -226,7 +226,14 @@ def assert_close_to_plain(name, rows, gradient):
     assert_close(gradient, plain(name)[1], magnitude=10_000.0)
 
 
-@every_lookup
+@pytest.mark.parametrize(
+    "name",
+    (
+        *("token", "learned at positions", "text", "rows of a grid", "vision, resized"),
+        *slow("learned", "text at positions", "rows of a grid, antialiased", "vision"),
+        *slow("packed", "patches", "patches that are cut"),
+    ),
+)
 def test_values_do_not_depend_on_the_mesh(name):
     """Rows and batch over one axis of the mesh, which is how FSDP shards both."""
     function, arrays, _ = LOOKUPS[name]

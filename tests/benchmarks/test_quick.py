@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from helpers import slow
 
+pytest.importorskip("tqdm")
+pytest.importorskip("matplotlib")
+
 from benchmarks import cases
 from benchmarks.__main__ import marked
 from benchmarks.device.sizes import FULL, QUICK

@@ -40,6 +40,7 @@ def test_whole_numbers_are_read():
 
 
 def test_results_must_have_a_place(tmp_path):
+    pytest.importorskip("matplotlib")
     there = tmp_path / "a.png"
     assert program.picture(str(there)) == there
     assert not list(tmp_path.iterdir())  # nothing is left of the trial
@@ -55,6 +56,7 @@ def test_results_must_have_a_place(tmp_path):
 
 
 def test_results_must_find_room(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with refused("a.png' cannot be written to: No space left on device"):
         program.picture(str(tmp_path / "a.png"))

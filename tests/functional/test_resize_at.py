@@ -183,9 +183,18 @@ SPECS = P(), P(None, "b"), P("b", None)
 @pytest.mark.parametrize(
     "options, spec",
     (
-        *((CONVENTIONS[2], spec) for spec in SPECS),
-        *((CONVENTIONS[4], spec) for spec in SPECS),
+        (CONVENTIONS[2], P(None, "b")),
+        (CONVENTIONS[4], P("b", None)),
         (CONVENTIONS[8], P(None, "b")),
+        *(
+            pytest.param(CONVENTIONS[number], spec, marks=pytest.mark.slow)
+            for number, spec in (
+                (2, SPECS[0]),
+                (2, SPECS[2]),
+                (4, SPECS[0]),
+                (4, SPECS[1]),
+            )
+        ),
     ),
 )
 def test_sharded_batches_under_an_explicit_mesh(options, spec):

@@ -950,7 +950,7 @@ def test_a_name_that_stands_for_the_code_of_another():
 
 
 JSON = ("x", [1], {"a": 1}, {"a": {"b": 1}}, 0, 1.5, [], [None])
-SOME = ({"a": {"b": 1}}, 0)
+SOME = ({"a": {"b": 1}},)
 
 
 @pytest.mark.errors
