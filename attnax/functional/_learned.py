@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import exceeds, integer_array, is_number, positive_integer
+from .._bounds import integer_array, is_number, positive_integer
 from .._dtypes import check_table, compute_dtype, default_float_dtype, result_dtype
 from ._add import add_rows, check_rows
-from ._lookup import lookup_rows, row_indices
+from ._lookup import default_positions, lookup_rows, row_indices
 from ._params import check_params
 from ._sharding import leading_rows, sharding_beside, spread
 
@@ -120,21 +119,15 @@ def apply_learned_positional_embedding(
             f"{weight.shape=}."
         )
     seq_len, num_positions = x.shape[-2], weight.shape[0]
-    too_long = positions is None and exceeds(seq_len, num_positions)
-    if positions is not None:
+    if positions is None:
+        positions = default_positions(name, seq_len, num_positions, "x")
+    else:
         positions = integer_array(name, "positions", positions)
-    elif too_long is None:  # until the program runs
-        positions = jnp.arange(seq_len, dtype=jnp.int32)
     batch = (seq_len,) if positions is None else positions.shape
     check_rows(name, x, batch)
     x = spread(x, out_sharding)
     of_rows = sharding_beside(x, batch)
-    if positions is not None:
-        indices = row_indices(name, "positions", positions, num_positions)
-        return add_rows(name, x, lookup_rows(weight, indices, out_sharding=of_rows))
-    if too_long:
-        raise ValueError(
-            f"{name}: {seq_len=} must be at most {num_positions=}; shorten x, or pass "
-            "positions inside the table."
-        )
-    return add_rows(name, x, leading_rows(weight, seq_len, of_rows))
+    if positions is None:
+        return add_rows(name, x, leading_rows(weight, seq_len, of_rows))
+    indices = row_indices(name, "positions", positions, num_positions)
+    return add_rows(name, x, lookup_rows(weight, indices, out_sharding=of_rows))

@@ -7,27 +7,19 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from .._dtypes import compute_dtype
-from ._sharding import explicit_axes, sharding_like
+from ._sharding import sharding_of_rows
 
 
 def patch_product(patches, weight, rounded_to, precision, out_sharding):
     """Patches times weight in the compute dtype, before it is `rounded_to` a dtype."""
     if out_sharding is None:
-        out_sharding = _sharding_of_product(patches, weight)
+        out_sharding = sharding_of_rows(patches, weight)
     wide = compute_dtype(patches.dtype, weight.dtype)
     operand = patches.dtype if patches.dtype == weight.dtype else wide
     patches, weight = patches.astype(operand), weight.astype(operand)
     if operand == rounded_to == jnp.bfloat16:
         return _narrow_product(patches, weight, precision, out_sharding)
     return _product(patches, weight, wide, precision, out_sharding)
-
-
-def _sharding_of_product(patches, weight):
-    """The default: sharded as the patches and the columns of the weight are."""
-    axes, of_weight = explicit_axes(patches), explicit_axes(weight)
-    if axes is None or of_weight is None or not any((*axes, *of_weight)):
-        return None
-    return sharding_like(patches, (*axes[:-1], of_weight[1]))
 
 
 # The cotangent is that of a bfloat16 result, made wide. Back in bfloat16 it is the

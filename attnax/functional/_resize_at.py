@@ -21,7 +21,7 @@ from .._dtypes import compute_dtype, result_dtype
 from ._resize import check_table, grid_pair
 from ._resize_axis import largest_size, resizing
 from ._resize_rows import resized_rows
-from ._sharding import explicit_axes, per_row, sharding_like
+from ._sharding import per_row, sharding_of_rows
 
 
 def resized_positions_at(
@@ -98,7 +98,7 @@ def resized_positions_at(
     sizes, index, valid = _in_grids(name, new_grids, coordinates, mask, old_grid, how)
     table = table.astype(compute_dtype(table.dtype))
     if out_sharding is None:
-        out_sharding = _sharding_of_rows(table, coordinates)
+        out_sharding = sharding_of_rows(coordinates, table)
     rows = resized_rows(table, index, sizes, old_grid, how, out_sharding)
     if offset:  # the old grid itself is not resized
         same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
@@ -111,14 +111,6 @@ def resized_positions_at(
         real = per_row(jnp.asarray(mask), rows)
         rows = jnp.where(real, rows, jnp.zeros_like(rows))
     return rows.astype(dtype)
-
-
-def _sharding_of_rows(table, coordinates):
-    """The default: sharded as the coordinates and the columns of the table are."""
-    of_table, axes = explicit_axes(table), explicit_axes(coordinates)
-    if of_table is None or axes is None or not any((*of_table, *axes)):
-        return None
-    return sharding_like(table, (*axes[:-1], of_table[1]))
 
 
 def _check_shapes(name, new_grids, coordinates, mask):

@@ -121,7 +121,7 @@ def apply_rotation(
         )
     check_rotated(name, settings, x, heads)
     check_sequence(name, f"{cos.shape=}", cos.shape[:-1], x, heads)
-    return _turned(rope, x, cos, sin, inverse, heads)
+    return _turned(rope, settings, x, cos, sin, inverse, heads)
 
 
 def rotate(
@@ -242,7 +242,7 @@ def rotate_heads(
     shape = shape_of_positions(function, settings, positions)
     check_sequence(function, f"{positions.shape=}", shape, x, heads)
     cos, sin = cos_sin_of_rope(function, rope, positions, end=end)
-    return _turned(rope, x, cos, sin, inverse, heads)
+    return _turned(rope, settings, x, cos, sin, inverse, heads)
 
 
 def cos_sin_of_rope(
@@ -291,9 +291,8 @@ def cos_sin_of_rope(
     return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
 
 
-def _turned(rope, x, cos, sin, inverse, heads):
+def _turned(rope, settings, x, cos, sin, inverse, heads):
     """`x` rotated by cos and sin that fit, or turned back."""
-    settings = rope_settings("apply_rotation", rope)
     reads, writes = settings.reads, settings.writes
     if inverse:
         reads, writes = writes, reads

@@ -36,6 +36,17 @@ def sharding_beside(x, batch):
     return sharding_like(x, [*(a if n != 1 else None for n, a in pairs), axes[-1]])
 
 
+def sharding_of_rows(x, table):
+    """The default of rows made of `x` and a table: as `x`, and as the table's columns.
+
+    `None` where nothing is sharded: neither is the result.
+    """
+    axes, of_table = explicit_axes(x), explicit_axes(table)
+    if axes is None or of_table is None or not any((*axes, *of_table)):
+        return None
+    return sharding_like(x, (*axes[:-1], of_table[1]))
+
+
 def spread(x, out_sharding):
     """`x` in a sharding, or as it is."""
     return x if out_sharding is None else jax.reshard(x, out_sharding)

@@ -4,20 +4,19 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from .._bounds import exceeds, integer_array, is_integer
+from .._bounds import integer_array, is_integer
 from .._dtypes import check_table, compute_dtype, result_dtype
 from ._add import add_rows, check_rows
 from ._learned import (
     LearnedPositionalEmbeddingParams,
     init_learned_positional_embedding,
 )
-from ._lookup import lookup_rows, row_indices
+from ._lookup import default_positions, lookup_rows, row_indices
 from ._params import check_params
 from ._sharding import leading_rows, sharding_beside
 from ._token import (
@@ -179,8 +178,8 @@ def apply_text_embedding(
     _check_tables(name, params, token_ids, token_type_ids, positions, padding_position)
     seq_len = token_ids.shape[-1]
     if learned is not None and positions is None:
-        if exceeds(seq_len, learned.weight.shape[0]) is None:  # until the program runs
-            positions = jnp.arange(seq_len, dtype=jnp.int32)
+        num_positions = learned.weight.shape[0]
+        positions = default_positions(name, seq_len, num_positions, "the text")
     wide = compute_dtype(*(weight.dtype for weight in weights))
 
     def rows_of(weight, argument, indices, sharding, frozen_row=None):
@@ -242,11 +241,4 @@ def _check_tables(name, params, ids, type_ids, positions, padding_position):
             raise ValueError(
                 f"{name}: {padding_position=} must lie in [0, {num_positions}), and "
                 "come with positions."
-            )
-    elif learned is not None and positions is None:
-        seq_len, num_positions = ids.shape[-1], learned.weight.shape[0]
-        if exceeds(seq_len, num_positions):
-            raise ValueError(
-                f"{name}: {seq_len=} must be at most {num_positions=}; shorten the "
-                "text, or pass positions inside the table."
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from .. import functional as F
 from . import _hf_layers as layers
 from . import _hf_remote_rules as own
+from . import _hf_schemas_of_families as families
 from . import _hf_widths as widths
 from ._hf_family import Family
 
@@ -53,7 +54,7 @@ _PHI4 = replace(
 )
 _FALCON = Remote(
     Family(
-        schema=own.base_10000,
+        schema=families.base_10000,
         types=("default",),
         rotates=layers.where_on("alibi", False, None),
     ),
@@ -67,7 +68,7 @@ _FALCON = Remote(
 # Two positions: in the text, and in the block that is being filled.
 _CHATGLM1 = Family(
     head_dim=widths.of_a_share,
-    schema=own.base_10000,
+    schema=families.base_10000,
     types=("default",),
     axial=widths.halves(num_blocks=2),
 )
@@ -107,7 +108,7 @@ REMOTE = {
         Family(
             schema=own.hunyuan,
             types=_SCALED,
-            method=own.hunyuan_alpha,
+            method=families.ntk_alpha,
             elsewhere=("use_mla",),
         ),
         f"{_HUB}/tencent/Hunyuan-A13B-Instruct, modeling_hunyuan.py",
@@ -162,7 +163,9 @@ REMOTE = {
     ),
     "phi-msft": Remote(
         Family(
-            head_dim=widths.of_rotary_dim, schema=own.base_10000, types=("default",)
+            head_dim=widths.of_rotary_dim,
+            schema=families.base_10000,
+            types=("default",),
         ),
         f"{_HUB}/microsoft/phi-1_5, modeling_phi.py",
         {"rotary_dim": 32},
@@ -179,7 +182,7 @@ REMOTE = {
             _LONG,
             head_dim=widths.of_a_share,
             schema=own.phi3small,
-            method=own.longrope_with_two_factors,
+            method=families.longrope_with_two_factors,
             elsewhere=("rope_embedding_base", "rope_position_scale"),
         ),
         f"{_HUB}/microsoft/Phi-3-small-128k-instruct, modeling_phi3_small.py",

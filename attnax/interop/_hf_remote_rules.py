@@ -7,11 +7,7 @@ from collections.abc import Mapping
 
 from .. import functional as F
 from ._hf_schemas import check_same, flat
-from ._hf_schemas_of_families import base_10000 as base_10000
-from ._hf_schemas_of_families import longrope_with_two_factors
-from ._hf_schemas_of_families import ntk_alpha as hunyuan_alpha
-
-__all__ = ("hunyuan_alpha", "longrope_with_two_factors")
+from ._hf_schemas_of_families import base_10000
 
 # Widths.
 

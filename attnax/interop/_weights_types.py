@@ -174,8 +174,7 @@ REASONS = {
     ),
     **_for("csm gradium_phonon_tts higgs_audio_v2 kyutai_speech_to_text moshi", _CODES),
     **_for("bros lilt longformer luke lxmert squeezebert", _BESIDE),
-    "molmo": "has a second table, of added tokens, for which there is no family",
-    "idefics": "has a second table, of added tokens, for which there is no family",
+    **_for("idefics molmo", "has a second table, of added tokens, which no family has"),
     "zaya": "changes its tokens before the first layer, which no family does",
     **_joined(
         "deepseek_vl deepseek_vl_hybrid glmasr idefics3 janus llava llava_next "
