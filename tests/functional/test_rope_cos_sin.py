@@ -179,6 +179,15 @@ def test_traced_unsigned_positions_past_int32_are_nan():
     assert error(np.array([5], np.uint32), 6, 1e4) <= NEAR
 
 
+def test_a_coordinate_past_int32_takes_its_own_pairs_along():
+    axes = (0, 1, 0, 0, 1, 2)
+    positions = np.array([[2**31, 300, 7], [300, 2**31, 7], [9, 300, 7]], np.uint32)
+    function = lambda p: F.rope_cos_sin(p, F.default_inv_freq(12), axis_of_pair=axes)
+    for found in jax.jit(function)(positions):
+        lost = (positions > 2**31 - 1)[:, np.array(axes)]
+        np.testing.assert_array_equal(np.isnan(found), lost)
+
+
 @pytest.mark.errors
 @pytest.mark.parametrize("bad", (-1, 9, 2**40))
 def test_known_positions_out_of_the_table_are_refused(bad):
