@@ -338,7 +338,10 @@ def test_tables_and_inputs_are_real_floats(name, call, shape):
 def test_what_holds_no_nan_is_refused(name, call, shape):
     """Float4 has no NaN: rows out of range read as zeros."""
     for dtype in FEWER:
-        with refused(rf"{name}.dtype={dtype} must be .* holds 0 and NaN"):
+        # JAX 0.10.0 does not yet count float6 among the floats.
+        known = jnp.issubdtype(getattr(ml_dtypes, dtype), jnp.floating)
+        why = " that holds 0 and NaN" if known else ""
+        with refused(rf"{name}.dtype={dtype} must be a real float dtype{why}"):
             jax.eval_shape(call, jax.ShapeDtypeStruct(shape, getattr(ml_dtypes, dtype)))
     for dtype in EIGHT:
         jax.eval_shape(call, jax.ShapeDtypeStruct(shape, getattr(ml_dtypes, dtype)))
