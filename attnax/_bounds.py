@@ -144,7 +144,6 @@ def bool_array(function: str, name: str, mask):
                 f"{function}: {other} must be 0 or 1; compare first: of token ids, "
                 "token_ids != padding_id is the mask."
             )
-    # To bool before JAX takes it: a 64-bit value may wrap to 0 there.
     return mask.astype(bool)
 
 

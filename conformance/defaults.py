@@ -216,7 +216,7 @@ def _made(cls, **values):
 
 def _read(values):
     """Those of the values that attnax reads, with nulls."""
-    wanted = STRUCTURE | TOP_LEVEL | {"model_type"}
+    wanted = _WANTED | {"model_type"}
     out = {key: value for key, value in values.items() if key in wanted}
     inner = {k: _read(v) for k, v in values.items() if isinstance(v, dict)}
     return {k: v for k, v in inner.items() if v} | out

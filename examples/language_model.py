@@ -10,9 +10,9 @@ The functional API of attnax in a hand-written training loop. Run it with
 
 It needs no network and no accelerator: about two minutes on two CPU cores. Ctrl-C stops
 the training early and goes on with what was learned so far; SIGTERM draws the losses so
-far and ends. At the end it prints how
-well the model predicts text that it was not trained on, writes a sample, and draws the
-loss during training and the loss by position, out to twice the trained length.
+far and ends. At the end it prints how well the model predicts text that it was not
+trained on, writes a sample, and draws the loss during training and the loss by
+position, out to twice the trained length.
 
 `--extend` changes the frequencies of the trained model, without training it again, so
 that four times the trained length fits, and shows the loss out to there with and
@@ -141,11 +141,8 @@ def forward(params, token_ids, kind, start=0, cache=None, rope=None):
     of earlier positions came in, the cache with these written into it. `rope` is the
     one that the model is trained with, unless it is given.
     """
-    positions, dtype = (
-        start + jnp.arange(token_ids.shape[1]),
-        params.layers[0].qkv.dtype,
-    )
-    scale = D_MODEL**0.5
+    positions = start + jnp.arange(token_ids.shape[1])
+    dtype, scale = params.layers[0].qkv.dtype, D_MODEL**0.5
     x = F.apply_token_embedding(params.tokens, token_ids, dtype=dtype, scale=scale)
     rotate = lambda heads: heads
     if kind == "rope":  # cos and sin once, for every layer, head, query and key

@@ -267,13 +267,18 @@ def test_fractions_are_real_numbers(name, function, values):
         function(np.array(values).astype(str).tolist())
 
 
+def beside_one(values):
+    """Pairs of coordinates, of which one may be out of range."""
+    return jnp.stack([jnp.ones_like(values), values], -1)
+
+
 @pytest.mark.errors
 @pytest.mark.parametrize(
     "function",
     (
         lambda v: F.rope_cos_sin(v, INV_FREQ, numerics="float32")[0],
         lambda v: F.rotation(ROPE, v, numerics="float32")[0],
-        lambda v: F.apply_mixed_rope(MIXED, HEADS[:2], jnp.stack([v, v], -1))[:, 0],
+        lambda v: F.apply_mixed_rope(MIXED, HEADS[:2], beside_one(v))[:, 0],
     ),
 )
 def test_integers_past_int32_are_so_in_a_float32_product_too(function):

@@ -213,6 +213,21 @@ def test_the_sequence_may_be_sharded(name):
             assert gradient.sharding.spec == full(of_table, 2), of_table
 
 
+@pytest.mark.parametrize("lookup", (learned, text))
+def test_positions_of_one_row_serve_every_sequence(lookup):
+    """They stay whole where the sequences are sharded."""
+    tokens, positions = (X, IDS[:1]) if lookup is learned else (IDS, IDS[:1])
+    with jax.set_mesh(MESH):
+        for of_table in TABLES:
+            rows, gradient = jax.eval_shape(
+                functools.partial(rows_and_gradient, lookup),
+                typed(WEIGHT, of_table),
+                [typed(tokens, P("a")), typed(positions, P())],
+            )
+            assert rows.sharding.spec == P("a", None, None), of_table
+            assert gradient.sharding.spec == full(of_table, 2), of_table
+
+
 @functools.cache
 def plain(name):
     function, arrays, _ = LOOKUPS[name]

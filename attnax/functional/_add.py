@@ -5,9 +5,8 @@ from .._dtypes import compute_dtype, float_dtype
 from ._sharding import explicit_axes, sharding_beside, spread
 
 
-def add_rows(function, x, rows):
-    """`x + rows` in float32 or wider, rounded once; `rows` never enlarge `x`."""
-    check_rows(function, x, rows.shape[:-1])
+def add_rows(x, rows):
+    """`x + rows` in float32 or wider, rounded once; the rows are checked before."""
     dtype = compute_dtype(x.dtype, rows.dtype)
     if explicit_axes(x) is not None:  # the sum is sharded as `x` is
         rows = spread(rows, sharding_beside(x, rows.shape[:-1]))
@@ -16,7 +15,10 @@ def add_rows(function, x, rows):
 
 
 def check_rows(function, x, batch):
-    """What `add_rows` takes: a `ValueError` before any rows are made."""
+    """A `ValueError` unless rows of these axes fit `x` and never enlarge it.
+
+    Before the rows are made, which may be large.
+    """
     float_dtype(function, "x.dtype", x.dtype)
     wanted = x.shape[:-1]
     pairs = zip(reversed(batch[:-1]), reversed(wanted[:-1]), strict=False)

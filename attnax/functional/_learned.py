@@ -128,6 +128,6 @@ def apply_learned_positional_embedding(
     x = spread(x, out_sharding)
     of_rows = sharding_beside(x, batch)
     if positions is None:
-        return add_rows(name, x, leading_rows(weight, seq_len, of_rows))
+        return add_rows(x, leading_rows(weight, seq_len, of_rows))
     indices = row_indices(name, "positions", positions, num_positions)
-    return add_rows(name, x, lookup_rows(weight, indices, out_sharding=of_rows))
+    return add_rows(x, lookup_rows(weight, indices, out_sharding=of_rows))

@@ -17,7 +17,7 @@ from .._bounds import (
     nan_where_invalid,
     positive_integer,
 )
-from ._add import add_rows
+from ._add import add_rows, check_rows
 from ._sinusoids import make_sinusoids
 
 
@@ -100,8 +100,9 @@ def apply_positional_encoding(
         positions, valid = int32_in_range(name, "positions", positions, *bounds)
     else:
         raise ValueError(f"{name}: {start=} must not come with positions; add them.")
+    check_rows(name, x, positions.shape)
     encoding = positional_encoding(positions, x.shape[-1])
-    return add_rows(name, x, nan_where_invalid(valid, encoding))
+    return add_rows(x, nan_where_invalid(valid, encoding))
 
 
 def _consecutive(function, start, seq_len, lower, upper):

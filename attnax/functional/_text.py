@@ -201,11 +201,11 @@ def apply_text_embedding(
         rows = rows_of(
             learned.weight, "positions", positions, sharding, padding_position
         )
-        x = add_rows(name, x, rows)
+        x = add_rows(x, rows)
     elif learned is not None:
         sharding = sharding_beside(x, (seq_len,))
         rows = leading_rows(learned.weight, seq_len, sharding)
-        x = add_rows(name, x, rows.astype(wide))
+        x = add_rows(x, rows.astype(wide))
     return x.astype(dtype)
 
 

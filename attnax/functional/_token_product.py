@@ -29,11 +29,11 @@ def _jvp(operand, accumulation, precision, out_sharding, primals, tangents):
         parts.append((_widened(dx, operand), weight))
     if not isinstance(dweight, SymbolicZero):
         parts.append((x, _widened(dweight, operand)))
-    products = [
-        _product(a, b, _sums(accumulation, a, b), precision, out_sharding)
-        for a, b in parts
-    ]
-    products = [product.astype(accumulation) for product in products]
+    products = []
+    for a, b in parts:
+        sums = compute_dtype(accumulation, a.dtype, b.dtype)
+        product = _product(a, b, sums, precision, out_sharding)
+        products.append(product.astype(accumulation))
     return out, products[0] if len(products) == 1 else products[0] + products[1]
 
 
@@ -41,14 +41,9 @@ logits_product.defjvp(_jvp, symbolic_zeros=True)
 
 
 def _widened(tangent, operand):
-    """A tangent in the dtype of the operand, or as it is if that is narrower."""
+    """A tangent, cast to the dtype of the operand unless that would narrow it."""
     narrower = jnp.finfo(operand).bits < jnp.finfo(tangent.dtype).bits
     return tangent if narrower else tangent.astype(operand)
-
-
-def _sums(accumulation, a, b):
-    """The dtype in which products of a tangent are added up."""
-    return compute_dtype(accumulation, a.dtype, b.dtype)
 
 
 def _product(x, weight, dtype, precision, out_sharding):

@@ -237,7 +237,7 @@ def apply_vision_embedding(
         new_grid = patch_grid(name, size, patch_size)
         table = params.positions.weight.astype(wide)
         rows = _resized(name, table, grid, new_grid, resize, num_before)
-        x = add_rows(name, x, rows)
+        x = add_rows(x, rows)
     if params.tokens_after is not None:
         x = insert_tokens(x, params.tokens_after, index=num_before)
     return spread(x.astype(image.dtype), out_sharding)

@@ -242,7 +242,7 @@ def theta_of_layer(context, params):
     """The base of a layer from `layer_rope_theta`."""
     thetas = context.keys.given("layer_rope_theta") or ()
     own = {theta: params.changed(rope_theta=theta) for theta in set(thetas)}
-    return {index: own[theta] for index, theta in enumerate(thetas) if theta}
+    return {index: own[theta] for index, theta in enumerate(thetas)}
 
 
 def unscaled_layers(context, params):

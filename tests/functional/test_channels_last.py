@@ -143,6 +143,18 @@ def test_channels_last_is_told_about_its_size(shape):
     assert F.pad_image(np.ones(shape), 4).image.shape[-1] == shape[-1]
 
 
+@pytest.mark.parametrize("make", (embed, embed_by_vision, embed_by_module))
+@pytest.mark.parametrize(
+    "shape, patch, num_patches",
+    (((2, 4, 8, 4), 4, 2), ((4, 6, 12, 4), (2, 3, 4), 12)),
+)
+def test_as_many_rows_or_frames_as_channels(make, shape, patch, num_patches):
+    function = make(np.ones(shape, np.float32), patch, -1)
+    embedded = jax.eval_shape(function, jax.ShapeDtypeStruct(shape, np.float32))
+    class_token = make is embed_by_vision
+    assert embedded.shape[-2] == num_patches + class_token
+
+
 def test_another_number_of_channels_is_told_as_that():
     embed = jitted(F.apply_patch_embedding)
     params = F.init_patch_embedding(KEY, patch_size=4, num_channels=3, d_model=4)

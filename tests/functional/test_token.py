@@ -258,6 +258,28 @@ def test_accumulation_dtype():
     assert_same_bits(narrow, narrow.astype(jnp.bfloat16).astype(jnp.float32))
 
 
+@pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16))
+def test_gradients_pass_a_narrow_accumulation(dtype):
+    """Tangents are added up in float32 and put out as the logits are."""
+    params, x, _ = head(jnp.float32)
+    weight = np.asarray(params.weight)
+
+    def logits(weight, x):
+        params = F.TokenEmbeddingParams(weight)
+        return F.apply_token_unembedding(params, x, accumulation_dtype=dtype)
+
+    of_x = weight[::-1], np.asarray(x)[::-1]
+    both = jax.jit(lambda *args: jax.jvp(logits, args, of_x))
+    out, tangent = both(weight, x)
+    assert out.dtype == tangent.dtype == jnp.float32
+    pairs = [in_float64(*pair) for pair in ((of_x[1], weight), (x, of_x[0]))]
+    parts = [a @ b.T for a, b in pairs]
+    # Each part is added up in float32 and rounded, and so is their sum.
+    adding = 96 * 2.0**-24 * sum(np.abs(a) @ np.abs(b).T for a, b in pairs)
+    rounding = 1.01 * float(jnp.finfo(dtype).eps) * sum(map(np.abs, parts))
+    assert (np.abs(np.asarray(tangent) - sum(parts)) <= adding + rounding).all()
+
+
 def test_other_mixed_operands_are_widened():
     x, weight = 1 + 2.0**-20, 1 + 2.0**-7
     params = F.TokenEmbeddingParams(weight=jnp.full((1, 2), weight, jnp.bfloat16))

@@ -207,6 +207,26 @@ def test_a_part_by_the_name_of_the_whole_is_not_taken_for_the_text():
     assert rope_from_hf(config, part="vision") == F.axial_rope((32, 32))
 
 
+@pytest.mark.errors
+def test_what_stands_above_is_compared_with_parts_that_the_config_holds():
+    """Not with the vision that the code fills in, which has the same parameters."""
+    filled = _hf_parts.tables()["sub_configs"]["lighton_ocr"]["vision_config"]["init"]
+    above = {"rope_parameters": filled["rope_parameters"]}
+    config = {"model_type": "lighton_ocr", "text_config": {"model_type": "qwen3"}}
+    rope_from_hf(config)
+    message = r"the config holds rope_parameters=.* in config\['text_config'\]; write"
+    refused(config | above, message)
+
+
+def test_a_whole_model_under_the_key_of_a_text_is_whole():
+    text = {"model_type": "qwen2_5_vl_text", "rope_theta": 5e5, "hidden_size": 512}
+    text |= {"num_attention_heads": 4}
+    whole = {"model_type": "qwen2_5_vl", "text_config": text}
+    config = {"model_type": "mine", "text_config": whole}
+    assert config_parts(config) == ("text.text",)
+    assert rope_from_hf(config) == rope_from_hf(whole) == rope_from_hf(text)
+
+
 # Parts under other keys, and without a type.
 
 

@@ -99,6 +99,14 @@ def test_without_a_word_the_table_may_be_tied(case):
 
 
 @pytest.mark.errors
+def test_a_name_that_ends_like_a_head_is_no_head():
+    tensors = {"film_head.weight": draw(11, 6)}
+    for tied in (None, True):
+        with pytest.raises(ValueError, match=r"name.* is 'film_head.weight'\.$"):
+            load(tensors, "decoder", tied=tied)
+
+
+@pytest.mark.errors
 def test_a_head_of_its_own_is_no_table():
     tensors = {"lm_head.weight": draw(11, 6)}
     with pytest.raises(ValueError, match=r"name.* is 'lm_head.weight'\.$"):
