@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import attnax.functional as F
-from attnax.functional import _rope_phase as phase
+from attnax.functional._angles import phase
 
 from .rivals.installed import available
 from .rivals.plain_rope import of_a_product

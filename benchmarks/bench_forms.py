@@ -1,6 +1,6 @@
 """Which form of the rotation comes closest to a copy of `x`?
 
-The choice of `attnax/functional/_rope_kernel.py` rests on this: "attnax" is the form
+The choice of `attnax/functional/_rope/kernel.py` rests on this: "attnax" is the form
 that the kernel takes, the rivals are those that it could take. The backward pass is the
 same function with the negative sine, so the forward pass speaks for both.
 """

@@ -29,7 +29,7 @@ from .report.tables import report
 
 ROOT = pathlib.Path(__file__).parent.parent
 IMAGES = ROOT / "docs" / "images"
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 RESULTS = ROOT / "benchmarks" / "results"
 KINDS = {
     "tables": report,

@@ -1,4 +1,4 @@
-"""Writes `attnax/interop/hf_defaults.json`: what a missing key of a config means.
+"""Writes `attnax/interop/_config/defaults.json`: what a missing key of a config means.
 
     python -m conformance.defaults
 
@@ -25,12 +25,18 @@ import re
 import transformers
 from transformers import PreTrainedConfig
 
-from attnax.interop._hf_families import IN_TRANSFORMERS, REFUSED
-from attnax.interop._hf_names import misspelt
-from attnax.interop._hf_parts import LANGUAGE
-from attnax.interop._hf_vocabulary import STRUCTURE, TOP_LEVEL
+from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED
+from attnax.interop._config.names import misspelt
+from attnax.interop._config.parts import LANGUAGE
+from attnax.interop._config.vocabulary import STRUCTURE, TOP_LEVEL
 
-PATH = pathlib.Path(__file__).parents[1] / "attnax" / "interop" / "hf_defaults.json"
+PATH = (
+    pathlib.Path(__file__).parents[1]
+    / "attnax"
+    / "interop"
+    / "_config"
+    / "defaults.json"
+)
 # Names that constructors take and no table of the class lists.
 EXTRA_ALIASES = {
     "dots3_note_vision_encoder": {

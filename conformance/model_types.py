@@ -1,10 +1,10 @@
 """Model types: writes those that there are, and compares what attnax says of them.
 
-    python -m conformance.model_types          # writes hf_model_types.json
+    python -m conformance.model_types          # writes model_types.json
     python -m conformance.model_types --check  # some minutes; 1 if anything disagrees
 
 After an update of transformers, run both, and read what changed in
-`attnax/interop/hf_model_types.json`.
+`attnax/interop/model_types.json`.
 
 The check builds the model of every type that has a family in `attnax.interop`, with
 tables of a few rows and everything else without numbers. Its tensors must be those of
@@ -27,11 +27,11 @@ from transformers import CONFIG_MAPPING
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from attnax.interop._weights_names import find_prefix, find_tensors
-from attnax.interop._weights_tables import FAMILIES
-from attnax.interop._weights_types import TYPES
+from attnax.interop._checkpoints.families import FAMILIES
+from attnax.interop._checkpoints.names import find_prefix, find_tensors
+from attnax.interop._checkpoints.types import TYPES
 
-PATH = pathlib.Path(__file__).parents[1] / "attnax" / "interop" / "hf_model_types.json"
+PATH = pathlib.Path(__file__).parents[1] / "attnax" / "interop" / "model_types.json"
 MAPPINGS = (
     "MODEL_FOR_CAUSAL_LM_MAPPING",
     "MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING",

@@ -7,13 +7,13 @@ import re
 import jax
 import pytest
 
-from attnax.interop._hf_families import IN_TRANSFORMERS, REFUSED
-from attnax.interop._hf_remote import REMOTE
-from attnax.interop._resize_options import RESIZE_OPTIONS
+from attnax.interop._config.families.remote import REMOTE
+from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED
+from attnax.interop._options.resampling import RESIZE_OPTIONS
 from benchmarks import pages
 
 ROOT = pathlib.Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
 named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 # Code of the other pages compiles hundreds of programs. The README has some of all.
 QUICK = ("README.md", "CONTRIBUTING.md")
@@ -46,9 +46,10 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_page_is_in_the_index():
-    index = (ROOT / "docs" / "README.md").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert page.stem == "README" or f"({page.name})" in index
+    docs = ROOT / "docs"
+    index = (docs / "README.md").read_text()
+    for page in docs.rglob("*.md"):
+        assert page.stem == "README" or f"({page.relative_to(docs)})" in index
 
 
 @pytest.mark.parametrize("page", pages.PAGES, ids=lambda page: page.stem)
@@ -75,7 +76,7 @@ def test_pictures_are_those_of_the_pages():
 
 def test_losses_of_the_example_are_those_recorded():
     path = ROOT / "benchmarks" / "results" / "language_model.jsonl"
-    page = (ROOT / "docs" / "language_model.md").read_text()
+    page = (ROOT / "docs/examples/language_model.md").read_text()
     for run in map(json.loads, path.read_text().splitlines()):
         beyond = run["bits_per_byte_beyond"]
         beyond = "the table ends" if beyond is None else f"{beyond:.3f}"
@@ -88,7 +89,7 @@ def test_losses_of_the_example_are_those_recorded():
 
 
 def test_model_types_are_those_of_the_tables():
-    page = (ROOT / "docs" / "hf_rope.md").read_text()
+    page = (ROOT / "docs/interop/config.md").read_text()
     known = page.partition("carry them as parts:\n\n")[2].partition("\n\n")[0]
     assert re.findall(r"`(.+?)`", known) == sorted(IN_TRANSFORMERS)
     assert f"\n{len(IN_TRANSFORMERS)} model types" in page
@@ -101,7 +102,7 @@ def test_model_types_are_those_of_the_tables():
 
 
 def test_families_that_resize_alike_are_those_of_the_table():
-    page = (ROOT / "docs" / "resize.md").read_text()
+    page = (ROOT / "docs/resizing/resizing.md").read_text()
     alike = {}
     for family, options in RESIZE_OPTIONS.items():
         alike.setdefault(options, []).append(f"`{family}`")

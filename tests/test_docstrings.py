@@ -27,5 +27,5 @@ def test_examples(name):
 
 def test_examples_are_found():
     finder = doctest.DocTestFinder()
-    module = importlib.import_module("attnax.functional._rope_rotate")
+    module = importlib.import_module("attnax.functional._rope.apply")
     assert any(test.examples for test in finder.find(module, globs={}))

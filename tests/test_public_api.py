@@ -103,14 +103,14 @@ def test_every_export_is_documented_and_tested(module, name):
         if not name.startswith("positions_from"):
             sections += ["Args:", "Raises:"]
         assert all(section in docstring for section in sections)
-    pages = "".join(p.read_text() for p in (ROOT / "docs").glob("*.md"))
+    pages = "".join(p.read_text() for p in (ROOT / "docs").rglob("*.md"))
     assert f"`{name}" in pages
     tests = "".join(p.read_text() for p in (ROOT / "tests").rglob("test_*.py"))
     assert f".{name}" in tests or f" {name}(" in tests
 
 
 def test_functional_does_not_import_equinox():
-    for path in (ROOT / "attnax" / "functional").glob("*.py"):
+    for path in (ROOT / "attnax" / "functional").rglob("*.py"):
         assert "equinox" not in path.read_text()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Int32, Integer
 
-from .._bounds import (
+from .._checks import (
     INT32_MAX,
     bool_array,
     check_axis,

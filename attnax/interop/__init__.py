@@ -6,12 +6,12 @@
 `checkpoint_from_params` writes them.
 """
 
-from ._hf_rope import config_parts as config_parts
-from ._hf_rope import rope_from_hf as rope_from_hf
-from ._hf_rope import ropes_from_hf as ropes_from_hf
-from ._resize_options import resize_options as resize_options
-from ._sinusoid_options import grid_sinusoid_options as grid_sinusoid_options
-from ._sinusoid_options import sinusoid_options as sinusoid_options
-from ._weights import checkpoint_from_params as checkpoint_from_params
-from ._weights import params_from_checkpoint as params_from_checkpoint
-from ._weights_checkpoint import EmbeddingCheckpoint as EmbeddingCheckpoint
+from ._checkpoints.api import checkpoint_from_params as checkpoint_from_params
+from ._checkpoints.api import params_from_checkpoint as params_from_checkpoint
+from ._checkpoints.record import EmbeddingCheckpoint as EmbeddingCheckpoint
+from ._config.rope import config_parts as config_parts
+from ._config.rope import rope_from_hf as rope_from_hf
+from ._config.rope import ropes_from_hf as ropes_from_hf
+from ._options.resampling import resize_options as resize_options
+from ._options.sinusoids import grid_sinusoid_options as grid_sinusoid_options
+from ._options.sinusoids import sinusoid_options as sinusoid_options

@@ -5,7 +5,7 @@ import json
 import pathlib
 from collections.abc import Collection, Mapping
 
-_PATH = pathlib.Path(__file__).parent / "hf_model_types.json"
+_PATH = pathlib.Path(__file__).parent / "model_types.json"
 _NEAR = 0.7  # as alike as "llama" and "lama2"
 
 

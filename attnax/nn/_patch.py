@@ -8,8 +8,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import functional as F
-from ..functional._channels_last import check_channels_last
-from ..functional._patch_sizes import as_size, patch_grid
+from ..functional._patches.channels_last import check_channels_last
+from ..functional._patches.sizes import as_size, patch_grid
 
 
 class PatchEmbedding(eqx.Module):

@@ -10,11 +10,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
-from .._bounds import exceeds, is_integer, positive_integer
+from .._checks import exceeds, is_integer, positive_integer
 from .._dtypes import result_dtype
-from ..functional._rope_frequencies import geometric
-from ..functional._rotation import cos_sin_of_rope, rotate_heads
-from ..functional._rotation_checks import check_heads, check_rotated, sequence_axis
+from ..functional._rope.frequencies import geometric
+from ..functional._rope.rotation import cos_sin_of_rope, rotate_heads
+from ..functional._rope.rotation_checks import check_heads, check_rotated, sequence_axis
 
 _NAME = "RotaryEmbedding"
 

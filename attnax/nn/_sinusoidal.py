@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
-from .._bounds import positive_integer
+from .._checks import positive_integer
 
 
 class PositionalEncoding(eqx.Module):

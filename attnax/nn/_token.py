@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
-from .._bounds import plain_number
+from .._checks import plain_number
 
 
 class TokenEmbedding(eqx.Module):

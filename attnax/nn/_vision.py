@@ -11,8 +11,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
-from ..functional._patch_sizes import as_size, patch_grid
-from ..functional._vision_checks import check_resize
+from ..functional._models.vision_checks import check_resize
+from ..functional._patches.sizes import as_size, patch_grid
 
 
 class VisionEmbedding(eqx.Module):

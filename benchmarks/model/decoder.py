@@ -13,14 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from .. import cases
-from .attention import (
-    Cache,
-    Sizes,
-    Weights,
-    attention,
-    cached_attention,
-    init_weights,
-)
+from .attention import Cache, Sizes, Weights, attention, cached_attention, init_weights
 
 LEARNING_RATE = 1e-3
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import attnax.functional as F
 from attnax.interop import resize_options
-from attnax.interop._resize_options import RESIZE_OPTIONS
+from attnax.interop._options.resampling import RESIZE_OPTIONS
 
 from .records import Record
 

@@ -141,7 +141,7 @@ def test_a_batch_is_read_as_each_image(example, monkeypatch):
 
 def test_figures_of_the_page_are_those_recorded(example):
     path = _ROOT / "benchmarks" / "results" / "vision_transformer.jsonl"
-    page = (_ROOT / "docs" / "vision_transformer.md").read_text()
+    page = (_ROOT / "docs/examples/vision_transformer.md").read_text()
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert [tuple(line["size"]) for line in lines] == list(example.SIZES)
     for line in lines:

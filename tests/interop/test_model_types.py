@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from attnax import interop
+from attnax.interop._checkpoints.families import FAMILIES
+from attnax.interop._checkpoints.types import REASONS, TYPES
 from attnax.interop._model_types import family_of
-from attnax.interop._resize_options import _TYPES as RESIZE_TYPES
-from attnax.interop._resize_options import RESIZE_OPTIONS
-from attnax.interop._sinusoid_options import _GRID_TYPES, GRID_SINUSOIDS, SINUSOIDS
-from attnax.interop._sinusoid_options import _TYPES as SINUSOID_TYPES
-from attnax.interop._weights_tables import FAMILIES
-from attnax.interop._weights_types import REASONS, TYPES
+from attnax.interop._options.resampling import _TYPES as RESIZE_TYPES
+from attnax.interop._options.resampling import RESIZE_OPTIONS
+from attnax.interop._options.sinusoids import _GRID_TYPES, GRID_SINUSOIDS, SINUSOIDS
+from attnax.interop._options.sinusoids import _TYPES as SINUSOID_TYPES
 
 ROOT = pathlib.Path(__file__).parents[2]
-FOLDERS = json.loads((ROOT / "attnax/interop/hf_model_types.json").read_text())
+FOLDERS = json.loads((ROOT / "attnax/interop/model_types.json").read_text())
 ALL = {name for names in FOLDERS["folders"].values() for name in names}
 # Of code that comes with the files of a model.
 OWN_CODE = {"baichuan", "deepseek", "exaone", "internlm", "internlm2", "mimo", "qwen"}
@@ -73,7 +73,7 @@ def test_every_model_type_is_one_and_has_a_family_or_a_reason():
 
 
 def test_the_page_lists_every_model_type():
-    page = (ROOT / "docs" / "weights.md").read_text()
+    page = (ROOT / "docs/interop/checkpoints.md").read_text()
     section = page.partition("\n## Model types\n")[2].partition("\n## ")[0]
     listed = {}
     for line in section.splitlines():

@@ -1,0 +1,104 @@
+"""Exact phases: positions are integers, frequencies fixed-point fractions of a turn.
+
+A frequency in turns per position is held as a 64-bit binary fraction in two uint32
+words. Multiplied by an integer position with ordinary wrap-around, it gives the phase
+modulo one turn, exactly, at every int32 position: overflow is the reduction.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .once import made_once, zeros_per_pair
+
+# round(2**320 / (2 pi)): frequencies below 2**64 keep 192 bits past the words.
+_INV_TWO_PI = int(
+    "28be60db9391054a7f09d5f47d4d377036d8a5664f10e4107f9458eaf7aef1586dc91b8e909374b8",
+    16,
+)
+_INV_TWO_PI_BITS = 320
+
+_RADIANS = np.float32(2 * math.pi / 2**32)  # of 2**-32 turns; 2.8e-8 of it too large
+
+# Minimax on |angle| <= pi / 4, leading coefficients fixed: sin(a) = a + a t P(t) and
+# cos(a / 1.0000000278) = 1 + t Q(t), with t = a * a, from the constant coefficient up.
+# Cosines, which have the larger error, make good for what `_RADIANS` is off.
+_SIN = (-0.166666368016, 0.00833158595401, -0.000194622321755)
+_COS = (-0.499999968326, 0.0416666121013, -0.00138866168916, 2.4379923941e-5)
+
+
+def phase_words(inv_freq: np.ndarray) -> np.ndarray:
+    """High and low words `(2, pairs)` of `inv_freq / (2 pi)`, modulo one turn."""
+    words = np.empty((2, inv_freq.size), np.uint32)
+    for i, frequency in enumerate(inv_freq.tolist()):
+        numerator, denominator = frequency.as_integer_ratio()
+        scale = denominator << (_INV_TWO_PI_BITS - 64)
+        turns = (2 * numerator * _INV_TWO_PI + scale) // (2 * scale) % 2**64
+        words[:, i] = turns >> 32, turns & 0xFFFFFFFF
+    return words
+
+
+# Compiled as one program even where the caller is not: outside `jit` the steps would
+# be forty dispatches, a fresh `cond` at each call, and differently rounded.
+@jax.jit
+def exact_cos_sin(positions, words):
+    """Cos and sin of int32 `positions` times `words`, broadcast against each other."""
+    pairs = words.shape[-1]
+    if pairs == 1:
+        # Twice: else LLVM goes along positions instead of pairs, and on jax 0.12 fuses
+        # products and sums in vectors but not in the rest, so that bits depend on the
+        # shape.
+        words = jnp.concatenate([words, words], axis=-1)
+    cos, sin = made_once(_cos_sin_of_phase, zeros_per_pair, positions, words)
+    return cos[..., :pairs], sin[..., :pairs]
+
+
+def _cos_sin_of_phase(positions, words):
+    high, low = words[0], words[1]
+    unsigned = lax.bitcast_convert_type(positions, jnp.uint32)
+    phase = unsigned * high + _multiply_high(unsigned, low)
+    # Sign extension: a negative position is its unsigned form minus 2**32.
+    phase = phase - jnp.where(positions < 0, low, jnp.uint32(0))
+    fraction = unsigned * low
+
+    quadrant = (phase + jnp.uint32(1 << 29)) >> 30
+    remainder = lax.bitcast_convert_type(phase - (quadrant << 30), jnp.int32)
+    # The low word keeps the relative accuracy of small angles.
+    turns = remainder.astype(jnp.float32) + fraction.astype(jnp.float32) * np.float32(
+        2**-32
+    )
+    angle = turns * _RADIANS
+
+    odd = (quadrant & 1) == 1
+    cos_is_negative = (quadrant == 1) | (quadrant == 2)
+    return (
+        _sin_or_cos(angle, odd, cos_is_negative),
+        _sin_or_cos(angle, ~odd, quadrant >= 2),
+    )
+
+
+def _sin_or_cos(angle, is_sin, is_negative):
+    """Sine or cosine of an angle within pi / 4, by element, with its sign."""
+    # The choice is made among coefficients. Made among results, LLVM may move part of
+    # one behind a branch, where a product and a sum are no longer fused into one
+    # rounding: then bits would depend on the shape.
+    square = angle * angle
+    series = np.float32(0.0)
+    for of_sin, of_cos in zip((0.0, *_SIN[::-1]), _COS[::-1], strict=True):
+        constant = jnp.where(is_sin, np.float32(of_sin), np.float32(of_cos))
+        series = constant + square * series
+    unit = jnp.where(is_sin, angle, np.float32(1.0))
+    value = unit + unit * (square * series)
+    return jnp.where(is_negative, -value, value)
+
+
+def _multiply_high(a, b):
+    """High word of a uint32 product, from 16-bit limbs."""
+    a_low, a_high = a & 0xFFFF, a >> 16
+    b_low, b_high = b & 0xFFFF, b >> 16
+    middle = a_high * b_low + (a_low * b_low >> 16)
+    other = a_low * b_high + (middle & 0xFFFF)
+    return a_high * b_high + (middle >> 16) + (other >> 16)

@@ -1,0 +1,1 @@
+"""The input of whole text and vision models."""

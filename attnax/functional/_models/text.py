@@ -1,0 +1,244 @@
+"""What is added to the tokens of a text: positions and token types."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from ..._checks import integer_array, is_integer
+from ..._dtypes import check_table, compute_dtype, result_dtype
+from ..._sharding import leading_rows, sharding_beside
+from .._params import check_params
+from .._tables.add import add_rows, check_rows
+from .._tables.learned import (
+    LearnedPositionalEmbeddingParams,
+    init_learned_positional_embedding,
+)
+from .._tables.lookup import default_positions, lookup_rows, row_indices
+from .._tables.token import (
+    TokenEmbeddingParams,
+    check_token_embedding,
+    init_token_embedding,
+    rounded_scale,
+)
+
+
+class TextEmbeddingParams(NamedTuple):
+    """Parameters of the embedding of a text model.
+
+    Attributes:
+        token: One row per token of the vocabulary.
+        positions: One row per position, or `None`.
+        token_types: One row per type of token (sentence A, sentence B), or `None`.
+    """
+
+    token: TokenEmbeddingParams
+    positions: LearnedPositionalEmbeddingParams | None
+    token_types: TokenEmbeddingParams | None
+
+
+def init_text_embedding(
+    key: PRNGKeyArray,
+    vocab_size: int,
+    d_model: int,
+    *,
+    num_positions: int | None,
+    num_token_types: int | None = None,
+    stddev: float = 0.02,
+    padding_id: int | None = None,
+    dtype: DTypeLike | None = None,
+) -> TextEmbeddingParams:
+    """Draws the tables of `apply_text_embedding`, each by its own `init_*`.
+
+    Args:
+        key: A JAX random key.
+        vocab_size: Number of tokens. Positive.
+        d_model: Width of the embedding. Positive.
+        num_positions: Rows of positions, those kept for padding included; `None` is no
+            table.
+        num_token_types: Types of tokens; `None` is no table.
+        stddev: Of the normal of every table. Not negative.
+        padding_id: A token whose row starts as zeros.
+        dtype: Of the tables; `None` is JAX's default float.
+
+    Returns:
+        The tables of tokens, positions and types.
+
+    Raises:
+        ValueError: If a size is not positive, `stddev` negative, `dtype` not a real
+            float, or `padding_id` outside the vocabulary.
+
+    Example:
+        >>> key, sizes = jax.random.key(0), dict(num_positions=8, num_token_types=2)
+        >>> params = init_text_embedding(key, 10, 4, **sizes)
+        >>> params.positions.weight.shape, params.token_types.weight.shape
+        ((8, 4), (2, 4))
+
+    Reference:
+        Devlin et al., BERT, 2018, section 3 and figure 2.
+        https://arxiv.org/abs/1810.04805
+    """
+    keys = jax.random.split(key, 3)
+    token = init_token_embedding(
+        keys[0], vocab_size, d_model, stddev=stddev, padding_id=padding_id, dtype=dtype
+    )
+    positions = token_types = None
+    if num_positions is not None:
+        positions = init_learned_positional_embedding(
+            keys[1], num_positions, d_model, init_std=stddev, dtype=dtype
+        )
+    if num_token_types is not None:
+        token_types = init_token_embedding(
+            keys[2], num_token_types, d_model, stddev=stddev, dtype=dtype
+        )
+    return TextEmbeddingParams(token, positions, token_types)
+
+
+def apply_text_embedding(
+    params: TextEmbeddingParams,
+    token_ids: Integer[Array | np.ndarray, "*batch seq_len"] | Sequence,
+    *,
+    token_type_ids: Integer[Array | np.ndarray, "*batch seq_len"]
+    | Sequence
+    | None = None,
+    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | Sequence | None = None,
+    dtype: DTypeLike | None = None,
+    scale: float | None = None,
+    padding_id: int | None = None,
+    padding_position: int | None = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*batch seq_len d_model"]:
+    """Token plus token type plus position, in float32, rounded once.
+
+    What BERT, RoBERTa, GPT-2, OPT, BART and the text towers of CLIP and SigLIP do
+    before a LayerNorm, where they have one, which is the caller's.
+
+    Args:
+        params: Tables of the same width.
+        token_ids: Ids in `[0, vocab_size)`.
+        token_type_ids: One type per token. Given if, and only if, there is a table of
+            types: zeros for a single sentence.
+        positions: Positions in `[0, num_positions)`; batch axes broadcast against those
+            of `token_ids`. `None` is `0 ... seq_len - 1`; `padded_positions` makes
+            those of RoBERTa and OPT.
+        dtype: Of the result; `None` is that of the table of tokens.
+        scale: The rows of tokens are multiplied by it: `d_model ** 0.5` where a BART
+            says `scale_embedding`.
+        padding_id: A token whose row gets no gradient. The row is read as it is.
+        padding_position: A position whose row gets none: RoBERTa's is `padding_id`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of `token_ids`, with `d_model` not sharded.
+
+    Returns:
+        One vector per token. A traced id, type or position outside its table gives a
+        row of NaN, which adds nothing to the gradients of the others; so does a token
+        past the table of positions where `seq_len` is a symbol of `jax.export`.
+
+    Raises:
+        ValueError: If ids, types or positions come without their table, types not with
+            theirs, tables differ in width, shapes do not fit, `seq_len` is longer than
+            the table of positions, a dtype is not a real float that holds NaN, `scale`
+            is not a finite number, a padding is outside its table, or an index known
+            outside every transformation is.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> params = init_text_embedding(key, 10, 4, num_positions=8, num_token_types=2)
+        >>> ids = jnp.array([[5, 6, 7]])
+        >>> apply_text_embedding(params, ids, token_type_ids=jnp.zeros_like(ids)).shape
+        (1, 3, 4)
+
+    Reference:
+        Devlin et al., BERT, 2018, section 3 and figure 2.
+        https://arxiv.org/abs/1810.04805; Liu et al., RoBERTa, 2019.
+        https://arxiv.org/abs/1907.11692
+    """
+    name = "apply_text_embedding"
+    check_params(name, params, "TextEmbeddingParams")
+    token, learned, types = params
+    check_params(name, token, "TokenEmbeddingParams", "params.token")
+    check_params(name, learned, "LearnedPositionalEmbeddingParams", "params.positions")
+    check_params(name, types, "TokenEmbeddingParams", "params.token_types")
+    for table_name, table in zip(params._fields, params, strict=True):
+        if table is not None:
+            check_table(name, f"params.{table_name}.weight", table.weight)
+    dtype = result_dtype(name, "dtype", dtype, token.weight.dtype)
+    token_ids = integer_array(name, "token_ids", token_ids)
+    if token_type_ids is not None:
+        token_type_ids = integer_array(name, "token_type_ids", token_type_ids)
+    if positions is not None:
+        positions = integer_array(name, "positions", positions)
+    vocab_size, d_model = token.weight.shape
+    check_token_embedding(name, vocab_size, d_model, padding_id)
+    weights = [table.weight for table in (token, learned, types) if table is not None]
+    _check_tables(name, params, token_ids, token_type_ids, positions, padding_position)
+    seq_len = token_ids.shape[-1]
+    if learned is not None and positions is None:
+        num_positions = learned.weight.shape[0]
+        positions = default_positions(name, seq_len, num_positions, "the text")
+    wide = compute_dtype(*(weight.dtype for weight in weights))
+
+    def rows_of(weight, argument, indices, sharding, frozen_row=None):
+        indices = row_indices(name, argument, indices, weight.shape[0])
+        rows = lookup_rows(
+            weight, indices, frozen_row=frozen_row, out_sharding=sharding
+        )
+        return rows.astype(wide)
+
+    x = rows_of(token.weight, "token_ids", token_ids, out_sharding, padding_id)
+    if scale is not None:
+        x = x * rounded_scale(name, scale, wide, wide)
+    if types is not None:
+        sharding = sharding_beside(x, token_ids.shape)
+        x = x + rows_of(types.weight, "token_type_ids", token_type_ids, sharding)
+    if learned is not None and positions is not None:
+        check_rows(name, x, positions.shape)
+        sharding = sharding_beside(x, positions.shape)
+        rows = rows_of(
+            learned.weight, "positions", positions, sharding, padding_position
+        )
+        x = add_rows(x, rows)
+    elif learned is not None:
+        sharding = sharding_beside(x, (seq_len,))
+        rows = leading_rows(learned.weight, seq_len, sharding)
+        x = add_rows(x, rows.astype(wide))
+    return x.astype(dtype)
+
+
+def _check_tables(name, params, ids, type_ids, positions, padding_position):
+    """What goes with which table, and that their sizes fit."""
+    token, learned, types = params
+    if not ids.shape:
+        raise ValueError(f"{name}: token_ids.shape=() must be (*batch, seq_len).")
+    for table_name, table in (("positions", learned), ("token_types", types)):
+        if table is not None and table.weight.shape[1] != token.weight.shape[1]:
+            raise ValueError(
+                f"{name}: params.{table_name}.weight.shape={table.weight.shape} must "
+                f"have the width of params.token.weight.shape={token.weight.shape}; "
+                "look the tokens up and project them first."
+            )
+    if (types is None) != (type_ids is None):
+        raise ValueError(
+            f"{name}: token_type_ids must be given if, and only if, there is a table "
+            "params.token_types; zeros for a single sentence."
+        )
+    if type_ids is not None and type_ids.shape != ids.shape:
+        raise ValueError(
+            f"{name}: token_type_ids.shape={type_ids.shape} must be "
+            f"token_ids.shape={ids.shape}."
+        )
+    if positions is not None and learned is None:
+        raise ValueError(f"{name}: positions must come with a table params.positions.")
+    if padding_position is not None:
+        num_positions = 0 if positions is None else learned.weight.shape[0]
+        if not is_integer(padding_position) or not (
+            0 <= padding_position < num_positions
+        ):
+            raise ValueError(
+                f"{name}: {padding_position=} must lie in [0, {num_positions}), and "
+                "come with positions."
+            )

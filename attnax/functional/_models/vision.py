@@ -1,0 +1,270 @@
+"""What stands beside the patches of an image: positions, class tokens, registers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
+
+from ..._checks import bool_array, check_flags, is_integer
+from ..._dtypes import float_dtype
+from ..._sharding import per_row, sharding_beside, spread
+from .._patches.embedding import (
+    PatchEmbeddingParams,
+    embedded_image,
+    init_patch_embedding,
+)
+from .._patches.sizes import as_size, patch_grid
+from .._positions import broadcasts_to
+from .._resizing.grid import resize_positions
+from .._tables.add import add_rows
+from .._tables.learned import (
+    LearnedPositionalEmbeddingParams,
+    init_learned_positional_embedding,
+)
+from .extra_tokens import insert_tokens
+from .vision_checks import HOW_TO_RESIZE, check_resize, check_vision_params, num_patches
+
+
+class VisionEmbeddingParams(NamedTuple):
+    """Parameters of the embedding of a vision transformer.
+
+    Attributes:
+        patch: The projection of the patches.
+        positions: One row per token of `tokens_before`, then one per patch, row by row;
+            or `None`.
+        tokens_before: Joined in front of the patches before positions are added (class
+            token, distillation token), or `None`.
+        tokens_after: Joined after positions are added, between `tokens_before` and the
+            patches (registers, or a class token without a position), or `None`.
+        mask_token: Stands for masked patches, or `None`.
+    """
+
+    patch: PatchEmbeddingParams
+    positions: LearnedPositionalEmbeddingParams | None
+    tokens_before: Float[Array, "num_before d_model"] | None
+    tokens_after: Float[Array, "num_after d_model"] | None
+    mask_token: Float[Array, " d_model"] | None = None
+
+
+def init_vision_embedding(
+    key: PRNGKeyArray,
+    *,
+    patch_size: int | tuple[int, ...],
+    num_channels: int,
+    d_model: int,
+    grid: tuple[int, ...] | None,
+    num_tokens_before: int = 1,
+    num_tokens_after: int = 0,
+    positions: bool = True,
+    mask_token: bool = False,
+    use_bias: bool = True,
+    init_std: float = 0.02,
+    dtype: DTypeLike | None = None,
+) -> VisionEmbeddingParams:
+    """Draws the parameters of `apply_vision_embedding`.
+
+    The projection as `init_patch_embedding` draws it, all else from a normal
+    distribution truncated at two standard deviations.
+
+    Args:
+        key: A JAX random key.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
+        num_channels: Channels of the image. Positive.
+        d_model: Width of the embedding. Positive.
+        grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the
+            positions are made for; not read without positions.
+        num_tokens_before: Tokens in front that have positions. Not negative.
+        num_tokens_after: Tokens between these and the patches that have none. Not
+            negative.
+        positions: Whether there is a table of positions.
+        mask_token: Whether there is a token for masked patches.
+        use_bias: Whether the projection has a bias.
+        init_std: Standard deviation of the normal before it is cut. Not negative.
+        dtype: Of the parameters; `None` is JAX's default float.
+
+    Returns:
+        Parameters; what there is none of is `None`.
+
+    Raises:
+        ValueError: If a size is not positive, a number of tokens or `init_std`
+            negative, `grid` has other axes than `patch_size`, or `dtype` is not a real
+            float.
+
+    Example:
+        >>> sizes = dict(patch_size=4, num_channels=3, d_model=8, grid=(2, 3))
+        >>> params = init_vision_embedding(jax.random.key(0), **sizes)
+        >>> params.positions.weight.shape, params.tokens_before.shape
+        ((7, 8), (1, 8))
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
+        https://arxiv.org/abs/2010.11929
+    """
+    name = "init_vision_embedding"
+    check_flags(name, positions=positions, mask_token=mask_token)
+    counts = {
+        "num_tokens_before": num_tokens_before,
+        "num_tokens_after": num_tokens_after,
+    }
+    for count_name, count in counts.items():
+        if not is_integer(count) or count < 0:
+            raise ValueError(
+                f"{name}: {count_name}={count!r} must be an integer and not negative."
+            )
+    num_rows = 0
+    if positions:
+        num_rows = num_tokens_before + num_patches(name, grid, patch_size)
+    patch_key, *keys = jax.random.split(key, 5)
+    patch = init_patch_embedding(
+        patch_key,
+        patch_size=patch_size,
+        num_channels=num_channels,
+        d_model=d_model,
+        use_bias=use_bias,
+        dtype=dtype,
+    )
+
+    def rows(key, num_rows):
+        if num_rows == 0:
+            return None
+        return init_learned_positional_embedding(
+            key, num_rows, d_model, init_std=init_std, dtype=dtype
+        )
+
+    table = rows(keys[0], num_rows)
+    before, after = rows(keys[1], num_tokens_before), rows(keys[2], num_tokens_after)
+    mask_row = rows(keys[3], int(mask_token))
+    return VisionEmbeddingParams(
+        patch=patch,
+        positions=table,
+        tokens_before=None if before is None else before.weight,
+        tokens_after=None if after is None else after.weight,
+        mask_token=None if mask_row is None else mask_row.weight[0],
+    )
+
+
+def apply_vision_embedding(
+    params: VisionEmbeddingParams,
+    image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
+    *,
+    patch_size: int | tuple[int, ...],
+    grid: tuple[int, ...] | None,
+    resize: Mapping[str, Any] | None = None,
+    masked: Bool[Array | np.ndarray, "*#batch num_patches"]
+    | Integer[Array | np.ndarray, "*#batch num_patches"]
+    | Sequence
+    | None = None,
+    precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*batch seq_len d_model"]:
+    """Embeds an image for a vision transformer: patches, positions and extra tokens.
+
+    `[tokens_before + p, tokens_after, patches + p]`, where `p` are the rows of the
+    table of positions, and those of the patches are resized for an image of another
+    grid. In float32, rounded once. docs/models/vision.md says which token goes where in
+    released models.
+
+    Args:
+        params: As `init_vision_embedding` draws them.
+        image: Channels last: `(*batch, height, width, channels)`, or a video `(*batch,
+            frames, height, width, channels)`; any size that `patch_size` divides.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
+        grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the table
+            of positions was made for; not read without one.
+        resize: How positions are resized if the image has another grid: the keyword
+            arguments of `resize_positions`, checked whenever they are given. There is
+            no default, since released models differ; `attnax.interop.resize_options`
+            has theirs. Videos have the grid of the table.
+        masked: True (or 1) at patches that `mask_token` stands for; batch axes
+            broadcast.
+        precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the batch, with the columns of the patches' weight.
+
+    Returns:
+        The tokens before, those after and the patches row by row, in the dtype of
+        `image`.
+
+    Raises:
+        ValueError: If the image is not of a real float dtype or not a multiple of the
+            patch, the parameters do not fit each other, the patch or `grid`, the image
+            has another grid and `resize` is `None` or the image a video, `resize` is
+            not what `resize_positions` takes, or `masked` is not of bools (or of 0 and
+            1), does not fit or comes without a `mask_token`.
+
+    Example:
+        >>> sizes = dict(patch_size=4, grid=(2, 3))
+        >>> key, more = jax.random.key(0), dict(num_channels=3, d_model=8)
+        >>> params = init_vision_embedding(key, **sizes, **more)
+        >>> apply_vision_embedding(params, jnp.ones((8, 12, 3)), **sizes).shape
+        (7, 8)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1 and section 3.2.
+        https://arxiv.org/abs/2010.11929; registers: Darcet et al., 2023.
+        https://arxiv.org/abs/2309.16588; masks: Bao et al., BEiT, 2021, section 2.3.
+        https://arxiv.org/abs/2106.08254
+    """
+    name, image = "apply_vision_embedding", jnp.asarray(image)
+    float_dtype(name, "image.dtype", image.dtype)
+    wide, num_before = check_vision_params(name, params, grid, patch_size, image.dtype)
+    if resize is not None:
+        check_resize(name, resize)
+    # Patches are not rounded before positions are added.
+    x = embedded_image(
+        name, params.patch, image, patch_size, image.dtype, precision, None
+    ).astype(wide)
+    if masked is not None:
+        x = _replace_masked(name, x, masked, params.mask_token)
+    if params.tokens_before is not None:
+        x = insert_tokens(x, params.tokens_before)
+    if params.positions is not None:
+        num_axes = len(as_size(name, "patch_size", patch_size))
+        size = image.shape[-1 - num_axes : -1]
+        new_grid = patch_grid(name, size, patch_size)
+        table = params.positions.weight.astype(wide)
+        rows = _resized(name, table, grid, new_grid, resize, num_before)
+        x = add_rows(x, rows)
+    if params.tokens_after is not None:
+        x = insert_tokens(x, params.tokens_after, index=num_before)
+    return spread(x.astype(image.dtype), out_sharding)
+
+
+def _resized(name, table, grid, new_grid, resize, num_before):
+    """The rows of `num_before` tokens and of `new_grid`."""
+    if new_grid == tuple(grid):
+        return table
+    if len(new_grid) == 3:
+        raise ValueError(
+            f"{name}: the video's {new_grid=} must be {grid=}, that of the positions: "
+            "they are not resized over time; resize the video."
+        )
+    if resize is None:
+        raise ValueError(
+            f"{name}: for an image of {new_grid=} and positions of {grid=}, {resize=} "
+            f"{HOW_TO_RESIZE}"
+        )
+    return resize_positions(
+        table, grid, new_grid, num_prefix_tokens=num_before, **resize
+    )
+
+
+def _replace_masked(name, x, masked, mask_token):
+    if mask_token is None:
+        raise ValueError(f"{name}: masked must come with params.mask_token.")
+    shape, masked = x.shape[:-1], bool_array(name, "masked", masked)
+    if masked.shape[-1:] != shape[-1:] or not broadcasts_to(masked.shape, shape):
+        raise ValueError(f"{name}: {masked.shape=} must broadcast to {shape}.")
+    masked = jnp.asarray(masked)
+    masked = masked.reshape((1,) * (x.ndim - 1 - masked.ndim) + masked.shape)
+    mask_token = spread(mask_token.astype(x.dtype), sharding_beside(x, ()))
+    mask_token = mask_token.reshape((1,) * (x.ndim - 1) + mask_token.shape)
+    return jnp.where(per_row(masked, x), mask_token, x)

@@ -1,0 +1,80 @@
+"""What the parameters and settings of a vision embedding must agree on."""
+
+import math
+from collections.abc import Mapping
+
+import jax
+
+from ..._checks import is_integer
+from ..._dtypes import compute_dtype, float_dtype
+from .._params import check_params
+from .._patches.sizes import as_size
+from .._resizing.axis import resizing
+
+HOW_TO_RESIZE = (
+    "must say how positions are resized: method and antialias, and align_corners and "
+    'offset where a model has them; as attnax.interop.resize_options("vit") does.'
+)
+
+
+def check_resize(name, resize):
+    """A `ValueError` unless `resize_positions` takes `resize`, for any image."""
+    needed, more = {"method", "antialias"}, {"align_corners": False, "offset": 0.0}
+    if not isinstance(resize, Mapping) or not needed <= {*resize} <= {*needed, *more}:
+        raise ValueError(f"{name}: {resize=} {HOW_TO_RESIZE}")
+    resizing(name, **{**more, **resize})
+
+
+def num_patches(name, grid, patch_size):
+    """Of `grid`, which has the axes of `patch_size`; that is `None` if packed."""
+    num_axes, reason = 2, ": packed batches are of images"
+    if patch_size is not None:
+        num_axes = len(as_size(name, "patch_size", patch_size))
+        reason = f" for {patch_size=}"
+    fits = isinstance(grid, tuple | list) and len(grid) == num_axes
+    if not fits or not all(is_integer(size) and size > 0 for size in grid):
+        raise ValueError(
+            f"{name}: {grid=} must be {num_axes} positive numbers of patches{reason}."
+        )
+    return math.prod(grid)
+
+
+def check_vision_params(name, params, grid, patch_size, dtype):
+    """The dtype of the arithmetic, and the number of tokens that have positions.
+
+    `patch_size` is `None` where patches come packed.
+    """
+    check_params(name, params, "VisionEmbeddingParams")
+    patch, positions, before, after, mask_token = params
+    check_params(name, patch, "PatchEmbeddingParams", "params.patch")
+    check_params(
+        name, positions, "LearnedPositionalEmbeddingParams", "params.positions"
+    )
+    d_model = patch.weight.shape[-1]
+    table = None if positions is None else positions.weight
+    arrays = {"positions.weight": table, "tokens_before": before, "tokens_after": after}
+    if mask_token is not None:
+        arrays["mask_token"] = mask_token[None]
+    for array_name, array in zip(patch._fields, patch, strict=True):
+        if array is not None:
+            float_dtype(
+                name, f"params.patch.{array_name}.dtype", array.dtype, nan=False
+            )
+    for array_name, array in arrays.items():
+        if array is not None:
+            float_dtype(name, f"params.{array_name}.dtype", array.dtype)
+        if array is not None and (array.ndim != 2 or array.shape[1] != d_model):
+            raise ValueError(
+                f"{name}: params.{array_name} of shape {array.shape} must have the "
+                f"width of params.patch.weight, {d_model}."
+            )
+    num_before = 0 if before is None else before.shape[0]
+    if table is not None:
+        num_rows = num_patches(name, grid, patch_size)
+        if table.shape[0] != num_before + num_rows:
+            raise ValueError(
+                f"{name}: params.positions.weight of shape {table.shape} must have "
+                f"{num_before} + {num_rows} rows: one per token of tokens_before "
+                f"and one per patch of {grid=}."
+            )
+    return compute_dtype(dtype, *(a.dtype for a in jax.tree.leaves(params))), num_before

@@ -1,0 +1,70 @@
+"""The reordering between pixels and patches, of JAX and of NumPy arrays."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+
+from .sizes import as_size, channels_first, patch_grid
+
+
+def cut(function, image, patch_size, patch_order) -> Any:
+    """`patchify` of a JAX or a NumPy array."""
+    patch = as_size(function, "patch_size", patch_size)
+    num_axes = len(patch)
+    *pixels, channels = image.shape[-num_axes - 1 :]
+    grid = patch_grid(function, tuple(pixels), patch_size)
+    shape, axes = _blocks(function, grid, patch, channels, patch_order)
+    blocks = _reshape(image, num_axes + 1, shape)
+    blocks = _transpose(blocks, axes)
+    flat = (math.prod(grid), math.prod(patch) * channels)
+    return own(_reshape(blocks, len(axes), flat), image)
+
+
+def join(function, patches, grid, patch, patch_order) -> Any:
+    """`unpatchify` of a JAX or a NumPy array, of sizes that fit."""
+    channels = patches.shape[-1] // math.prod(patch)
+    shape, axes = _blocks(function, grid, patch, channels, patch_order)
+    blocks = _reshape(patches, 2, tuple(shape[axis] for axis in axes))
+    blocks = _transpose(blocks, np.argsort(axes).tolist())
+    pixels = (count * side for count, side in zip(grid, patch, strict=True))
+    return own(_reshape(blocks, len(axes), (*pixels, channels)), patches)
+
+
+def own(array, source) -> Any:
+    """`array`, of NumPy in row order and without memory of `source`."""
+    if isinstance(array, np.ndarray) and np.may_share_memory(array, source):
+        return array.copy()
+    return array
+
+
+def _blocks(function, grid, patch, channels, patch_order):
+    """The image as blocks, and the order of their axes in which they are patches."""
+    num_axes = len(grid)
+    shape = [size for pair in zip(grid, patch, strict=True) for size in pair]
+    axes = [*range(0, 2 * num_axes, 2), *range(1, 2 * num_axes, 2)]
+    if channels_first(function, patch_order, num_axes):
+        return (*shape, channels), (*axes[:num_axes], 2 * num_axes, *axes[num_axes:])
+    # Pixels and channels stay one axis: as two, jax 0.12 takes four times as long.
+    return (*shape[:-1], shape[-1] * channels), tuple(axes)
+
+
+def _transpose(x, axes):
+    """Orders the last axes; the batch stays in front."""
+    batch = x.ndim - len(axes)
+    return x.transpose(*range(batch), *(batch + axis for axis in axes))
+
+
+def _reshape(x, num_axes, shape):
+    """Puts `shape` in place of the last `num_axes`; the batch keeps its sharding."""
+    batch = x.shape[:-num_axes]
+    if isinstance(x, np.ndarray):
+        return x.reshape(*batch, *shape)
+    sharding, out = jax.typeof(x).sharding, None
+    if sharding.mesh.explicit_axes:  # where JAX asks to be told
+        spec = (*sharding.spec[: len(batch)], *(None for _ in shape))
+        out = NamedSharding(sharding.mesh, PartitionSpec(*spec))
+    return lax.reshape(x, (*batch, *shape), out_sharding=out)

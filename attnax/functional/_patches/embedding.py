@@ -1,0 +1,230 @@
+"""Patch embedding: an image as a sequence of linearly embedded patches."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..._checks import check_flags, positive_integer
+from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
+from ..._sharding import sharding_beside, spread
+from .._params import check_params
+from .channels_last import check_channels_last
+from .patchify import patches_of
+from .product import patch_product
+from .sizes import as_size
+
+
+class PatchEmbeddingParams(NamedTuple):
+    """Parameters of a patch embedding.
+
+    Attributes:
+        weight: One row per feature of a patch, in (row, column, channel) order; of a
+            video in (frame, row, column, channel) order.
+        bias: Added to every patch, or `None`.
+    """
+
+    weight: Float[Array, "patch_dim d_model"]
+    bias: Float[Array, " d_model"] | None
+
+
+def init_patch_embedding(
+    key: PRNGKeyArray,
+    *,
+    patch_size: int | tuple[int, ...],
+    num_channels: int,
+    d_model: int,
+    use_bias: bool = True,
+    dtype: DTypeLike | None = None,
+) -> PatchEmbeddingParams:
+    """Draws a patch embedding: LeCun-normal weight, zero bias.
+
+    Args:
+        key: A JAX random key.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
+        num_channels: Channels of the image. Positive.
+        d_model: Width of the embedding. Positive.
+        use_bias: Whether there is a bias.
+        dtype: Of the parameters, which are drawn in float32 and rounded once. `None` is
+            JAX's default float.
+
+    Returns:
+        Parameters with a `weight` of `(product of patch_size * channels, d_model)`,
+        normal with variance `1 / rows`, truncated at two standard deviations.
+
+    Raises:
+        ValueError: If a size is not positive, or `dtype` not a real float.
+
+    Example:
+        >>> key = jax.random.key(0)
+        >>> sizes = dict(patch_size=4, num_channels=3, d_model=8)
+        >>> init_patch_embedding(key, **sizes).weight.shape
+        (48, 8)
+
+    Reference:
+        LeCun et al., Efficient BackProp, 1998, section 4.6; Dosovitskiy et al., 2021,
+        section 3.1. https://arxiv.org/abs/2010.11929
+    """
+    name = "init_patch_embedding"
+    size = as_size(name, "patch_size", patch_size)
+    for width_name, width in (("num_channels", num_channels), ("d_model", d_model)):
+        positive_integer(name, width_name, width)
+    check_flags(name, use_bias=use_bias)
+    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
+    draw = jax.nn.initializers.lecun_normal()
+    shape = (math.prod(size) * num_channels, d_model)
+    weight = draw(key, shape, compute_dtype(dtype)).astype(dtype)
+    bias = jnp.zeros((d_model,), dtype) if use_bias else None
+    return PatchEmbeddingParams(weight=weight, bias=bias)
+
+
+def apply_patch_embedding(
+    params: PatchEmbeddingParams,
+    image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
+    *,
+    patch_size: int | tuple[int, ...],
+    dtype: DTypeLike | None = None,
+    precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*batch num_patches d_model"]:
+    """Embeds patches: what a convolution with kernel = stride = `patch_size` computes.
+
+    One matrix product of the patches with the weight, added up in float32. Operands of
+    different dtypes are widened, never narrowed.
+
+    Args:
+        params: `weight` and `bias`.
+        image: Channels last: `(*batch, height, width, channels)`, or a video `(*batch,
+            frames, height, width, channels)`; any size that `patch_size` divides.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
+        dtype: Of the result, rounded once; `None` is that of `image`.
+        precision: Of the matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the batch, with the columns of the weight.
+
+    Returns:
+        One vector per patch, row by row and frame after frame.
+
+    Raises:
+        ValueError: If a dtype is not a real float (scale integers first), the image is
+            not a multiple of the patch, its pixels or channels are sharded, or the
+            weight is not for patches of this size and number of channels.
+
+    Example:
+        >>> params = PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
+        >>> apply_patch_embedding(params, jnp.ones((2, 4, 1)), patch_size=2)
+        Array([[4., 4.],
+               [4., 4.]], dtype=float32)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
+        https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
+        3.2. https://arxiv.org/abs/2103.15691
+    """
+    name, image = "apply_patch_embedding", jnp.asarray(image)
+    own = float_dtype(name, "image.dtype", image.dtype, nan=False)
+    dtype = own if dtype is None else result_dtype(name, "dtype", dtype, own)
+    x = embedded_image(name, params, image, patch_size, dtype, precision, out_sharding)
+    return x.astype(dtype)
+
+
+def apply_patch_projection(
+    params: PatchEmbeddingParams,
+    patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
+    *,
+    dtype: DTypeLike | None = None,
+    precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*batch num_patches d_model"]:
+    """Embeds patches that are cut already: `apply_patch_embedding` after `patchify`.
+
+    One matrix product, added up in float32. Operands of different dtypes are widened,
+    never narrowed.
+
+    Args:
+        params: `weight` and `bias`.
+        patches: One row per patch, its features in the order of the rows of `weight`;
+            as `patchify` or `pack_patches` return them.
+        dtype: Of the result, rounded once; `None` is that of `patches`.
+        precision: Of the matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the patches, with the columns of the weight.
+
+    Returns:
+        One vector per patch. A patch of zeros gives the bias.
+
+    Raises:
+        ValueError: If a dtype is not a real float (scale integers first), or the
+            patches are of another width than `weight` has rows, or `bias` of another
+            than it has columns.
+
+    Example:
+        >>> params = PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
+        >>> apply_patch_projection(params, jnp.ones((3, 4))).shape
+        (3, 2)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
+        https://arxiv.org/abs/2010.11929; for packed batches, Dehghani et al., Patch n'
+        Pack: NaViT, 2023, section 2.1. https://arxiv.org/abs/2307.06304
+    """
+    name, patches = "apply_patch_projection", jnp.asarray(patches)
+    own = float_dtype(name, "patches.dtype", patches.dtype, nan=False)
+    dtype = own if dtype is None else result_dtype(name, "dtype", dtype, own)
+    x = embedded_patches(name, params, patches, dtype, precision, out_sharding)
+    return x.astype(dtype)
+
+
+def embedded_image(
+    function, params, image, patch_size, rounded_to, precision, out_sharding
+):
+    """As `embedded_patches`, of an image."""
+    check_params(function, params, "PatchEmbeddingParams")
+    weight, size = params.weight, as_size(function, "patch_size", patch_size)
+    channels, rest = divmod(math.prod(weight.shape[:1]), math.prod(size))
+    if rest == 0:
+        check_channels_last(function, "image", image, len(size), channels)
+    patches = patches_of(function, image, patch_size)
+    if patches.shape[-1:] != weight.shape[:1]:
+        raise ValueError(
+            f"{function}: {weight.shape=} must have {patches.shape[-1]} rows for "
+            f"{patch_size=} and {image.shape[-1]} channels."
+        )
+    return embedded_patches(
+        function, params, patches, rounded_to, precision, out_sharding
+    )
+
+
+def embedded_patches(function, params, patches, rounded_to, precision, out_sharding):
+    """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
+    check_params(function, params, "PatchEmbeddingParams")
+    weight, bias = params
+    for name, array in (("weight", weight), ("bias", bias)):
+        if array is not None:
+            float_dtype(function, f"{name}.dtype", array.dtype, nan=False)
+    if weight.ndim != 2:
+        raise ValueError(f"{function}: {weight.shape=} must have two axes.")
+    if patches.shape[-1:] != weight.shape[:1]:
+        raise ValueError(
+            f"{function}: {patches.shape=} must end in {weight.shape[0]}, the number "
+            f"of rows of {weight.shape=}."
+        )
+    embedded = patch_product(patches, weight, rounded_to, precision, out_sharding)
+    if bias is None:
+        return embedded
+    if bias.shape != weight.shape[1:]:
+        raise ValueError(
+            f"{function}: {bias.shape=} must be that of a row of {weight.shape=}."
+        )
+    wide = compute_dtype(embedded.dtype, bias.dtype)
+    bias = spread(bias, sharding_beside(embedded, ()))
+    bias = bias.astype(wide).reshape((1,) * (embedded.ndim - 1) + bias.shape)
+    return embedded.astype(wide) + bias

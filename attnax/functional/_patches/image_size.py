@@ -1,0 +1,58 @@
+"""The size of an image that has a given number of patches at most."""
+
+import math
+
+from ..._checks import positive_integer
+from .sizes import as_pair
+
+
+def image_size_for_max_patches(
+    image_size: int | tuple[int, ...],
+    patch_size: int | tuple[int, ...],
+    max_patches: int,
+) -> tuple[int, int]:
+    """The size to resize an image to, so that it has at most `max_patches` patches.
+
+    `size = ceil(scale * image_size / patch_size) * patch_size` with the largest `scale`
+    that fits, up to 100 and to within 1e-5: as SigLIP-2 finds it, by the same
+    bisection. The aspect ratio is kept to within a patch.
+
+    Args:
+        image_size: Side of the image in pixels, or `(height, width)`.
+        patch_size: Side of a patch in pixels, or `(height, width)`.
+        max_patches: Positive.
+
+    Returns:
+        `(height, width)`, multiples of the patch.
+
+    Raises:
+        ValueError: If a size or `max_patches` is not a positive integer.
+
+    Example:
+        >>> image_size_for_max_patches((480, 640), 16, 256)
+        (224, 288)
+
+    Reference:
+        transformers 5.23.0, `models/siglip2/image_processing_siglip2.py`,
+        `get_image_size_for_max_num_patches`; Tschannen et al., SigLIP 2, 2025, section
+        2.4.2. https://arxiv.org/abs/2502.14786
+    """
+    name = "image_size_for_max_patches"
+    image = as_pair(name, "image_size", image_size)
+    patch = as_pair(name, "patch_size", patch_size)
+    max_patches = positive_integer(name, "max_patches", max_patches)
+
+    def grid(scale):
+        # Scaled first, as there: the order decides where a ceiling jumps.
+        sides = zip(image, patch, strict=True)
+        return [math.ceil(pixels * scale / side) for pixels, side in sides]
+
+    lower, upper = 1e-5 / 10, 100.0
+    while upper - lower >= 1e-5:
+        scale = (lower + upper) / 2
+        if math.prod(grid(scale)) <= max_patches:
+            lower = scale
+        else:
+            upper = scale
+    rows, columns = grid(lower)
+    return rows * patch[0], columns * patch[1]

@@ -1,0 +1,155 @@
+"""Patch weights from and to the kernels of convolutions and linear layers."""
+
+import math
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from .blocks import own
+from .sizes import as_size
+
+# Axes as letters, flattened ones in parentheses.
+LAYOUTS = (
+    *("HWIO", "OIHW", "THWIO", "OITHW"),
+    *("O(HWI)", "O(IHW)", "O(THWI)", "O(ITHW)"),
+)
+
+
+def patch_weight_from_kernel(
+    kernel: Float[Array | np.ndarray, "*kernel"],
+    layout: str,
+    patch_size: int | tuple[int, ...] | None = None,
+) -> Float[Array | np.ndarray, "patch_dim d_model"]:
+    """The patch weight that does what a convolution or a linear layer does.
+
+    Args:
+        kernel: Of a convolution whose stride is its size, or of a linear layer that
+            takes flattened patches. A JAX or a NumPy array.
+        layout: Its axes: `T` frames, `H` height, `W` width, `I` channels of the image,
+            `O` features of the embedding. `"HWIO"` (Flax, big_vision) or `"OIHW"`
+            (PyTorch, timm, Equinox); for video `"THWIO"` or `"OITHW"`. Of PyTorch's
+            linear layers, with their second axis flattened, `"O(HWI)"` (SigLIP-2),
+            `"O(IHW)"` (Llama 4), `"O(THWI)"` or `"O(ITHW)"`.
+        patch_size: Side of a patch in pixels, `(height, width)` or `(frames, height,
+            width)`: needed for flattened layouts, for the others checked if given.
+
+    Returns:
+        `(product of the patch's sides * channels, d_model)`, for
+        `PatchEmbeddingParams`: the same kind of array with the same bits, never a view.
+
+    Raises:
+        ValueError: If `layout` is unknown, a size is not a positive integer, or the
+            kernel does not fit `layout` or `patch_size`.
+
+    Example:
+        >>> patch_weight_from_kernel(jnp.ones((8, 3, 4, 4)), "OIHW").shape
+        (48, 8)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
+        https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
+        3.2. https://arxiv.org/abs/2103.15691
+    """
+    name = "patch_weight_from_kernel"
+    size = kernel_patch_size(name, "patch_size", kernel, layout, patch_size)
+    axes, order = _axes(name, layout)
+    blocks = kernel
+    if "(" in layout:
+        lengths = dict(zip("THW"[-len(size) :], size, strict=True))
+        lengths["O"], lengths["I"] = kernel.shape[0], kernel.shape[1] // math.prod(size)
+        blocks = kernel.reshape([lengths[axis] for axis in axes])
+    weight = blocks.transpose([axes.index(axis) for axis in order])
+    *features, d_model = weight.shape
+    return own(weight.reshape(math.prod(features), d_model), kernel)
+
+
+def patch_kernel_from_weight(
+    weight: Float[Array | np.ndarray, "patch_dim d_model"],
+    patch_size: int | tuple[int, ...],
+    layout: str,
+) -> Float[Array | np.ndarray, "*kernel"]:
+    """The inverse of `patch_weight_from_kernel`.
+
+    Args:
+        weight: Of a patch embedding. A JAX or a NumPy array.
+        patch_size: Side of a patch in pixels, `(height, width)` or `(frames, height,
+            width)`.
+        layout: As for `patch_weight_from_kernel`.
+
+    Returns:
+        A kernel with the axes of `layout`: the same kind of array with the same bits,
+        never a view.
+
+    Raises:
+        ValueError: If `layout` is unknown, a size is not a positive integer, or the
+            weight or `patch_size` does not fit `layout`.
+
+    Example:
+        >>> patch_kernel_from_weight(jnp.ones((48, 8)), 4, "OIHW").shape
+        (8, 3, 4, 4)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
+        https://arxiv.org/abs/2010.11929
+    """
+    name = "patch_kernel_from_weight"
+    axes, order = _axes(name, layout)
+    size = _size(name, "patch_size", patch_size, layout, axes)
+    if weight.ndim != 2 or weight.shape[0] % math.prod(size) != 0:
+        raise ValueError(
+            f"{name}: {weight.shape=} must have a multiple of "
+            f"{' x '.join(map(str, size))} rows."
+        )
+    channels, d_model = weight.shape[0] // math.prod(size), weight.shape[1]
+    kernel = weight.reshape(*size, channels, d_model)
+    kernel = kernel.transpose([order.index(axis) for axis in axes])
+    if "(" in layout:
+        kernel = kernel.reshape(d_model, weight.shape[0])
+    return own(kernel, weight)
+
+
+def kernel_patch_size(function, name, kernel, layout, patch_size) -> tuple[int, ...]:
+    """The patch's sides; a `ValueError` unless kernel, layout and sides agree."""
+    axes, _ = _axes(function, layout)
+    size = None
+    if patch_size is not None:
+        size = _size(function, name, patch_size, layout, axes)
+    if "(" in layout:
+        if size is None:
+            raise ValueError(f"{function}: {name} must be given for {layout=}.")
+        if kernel.ndim != 2 or kernel.shape[1] % math.prod(size) != 0:
+            raise ValueError(
+                f"{function}: {kernel.shape=} must be (d_model, a multiple of "
+                f"{' x '.join(map(str, size))}) for {layout=}."
+            )
+        return size
+    if kernel.ndim != len(axes):
+        raise ValueError(f"{function}: {kernel.shape=} must have {len(axes)} axes.")
+    sides = tuple(kernel.shape[axes.index(axis)] for axis in "THW"[5 - len(axes) :])
+    if 0 in sides:
+        raise ValueError(f"{function}: {kernel.shape=} must have sides of 1 at least.")
+    if size not in (None, sides):
+        raise ValueError(
+            f"{function}: {kernel.shape=} must have the sides of {name}={patch_size} "
+            f"for {layout=}."
+        )
+    return sides
+
+
+def _axes(function, layout):
+    """The axes of a layout as letters, and of the weight before it is flattened."""
+    if layout not in LAYOUTS:
+        first, last = ", ".join(map(repr, LAYOUTS[:-1])), LAYOUTS[-1]
+        raise ValueError(f"{function}: {layout=} must be {first} or {last!r}.")
+    axes = layout.replace("(", "").replace(")", "")
+    return axes, "THWIO"[-len(axes) :]
+
+
+def _size(function, name, patch_size, layout, axes):
+    size = as_size(function, name, patch_size)
+    if len(size) + 2 != len(axes):
+        raise ValueError(
+            f"{function}: {name}={patch_size} must have {len(axes) - 2} axes for "
+            f"{layout=}."
+        )
+    return size

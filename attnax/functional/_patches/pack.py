@@ -1,0 +1,191 @@
+"""Images of different sizes in one batch of patches."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Int32, Shaped
+
+from ..._checks import bool_array, integer_array, is_known, positive_integer
+from .blocks import cut, join
+from .channels_last import check_channels_last
+from .sizes import as_pair, image_axes
+
+
+class PackedPatches(NamedTuple):
+    """Patches of images of different sizes, one image per row, padded at the end.
+
+    Attributes:
+        patches: As `patchify` cuts them; zero where padded.
+        coordinates: `(row, column)` of each patch in its image; zero where padded.
+        mask: Which patches are real.
+        grids: Rows and columns of patches of each image.
+    """
+
+    patches: Shaped[Array | np.ndarray, "batch max_patches patch_dim"]
+    coordinates: Int32[Array | np.ndarray, "batch max_patches 2"]
+    mask: Bool[Array | np.ndarray, "batch max_patches"]
+    grids: Int32[Array | np.ndarray, "batch 2"]
+
+
+def pack_patches(
+    images: Sequence[Shaped[Array | np.ndarray, "_ _ channels"]],
+    patch_size: int | tuple[int, ...],
+    max_patches: int,
+    *,
+    patch_order: str | None = None,
+) -> PackedPatches:
+    """Cuts images of different sizes into one batch of patches (NaFlex, SigLIP-2).
+
+    Every image is a row of `max_patches` patches, whatever its size, so that a program
+    compiled for one batch serves all. NumPy images are cut on the host without a
+    compilation of their own.
+
+    Args:
+        images: `(height, width, channels)` each, of one dtype; NumPy or JAX arrays.
+        patch_size: Side of a patch in pixels, or `(height, width)`.
+        max_patches: Patches per image, padding included. Positive.
+        patch_order: As for `patchify`.
+
+    Returns:
+        Patches for `apply_patch_projection`, coordinates, mask and grids: NumPy arrays
+        if all images are, else JAX arrays. The dtype of the images: `jax.device_put`
+        of the whole makes JAX arrays of it, float32 of float64 outside 64-bit mode.
+
+    Raises:
+        ValueError: If there is no image, one has more patches than fit, is not a
+            multiple of the patch, or has other channels or another dtype than the
+            first, or a size is not a positive integer.
+
+    Example:
+        >>> packed = pack_patches([jnp.ones((4, 6, 3)), jnp.ones((2, 4, 3))], 2, 8)
+        >>> packed.patches.shape, packed.mask.sum(1).tolist()
+        ((2, 8, 12), [6, 2])
+
+    Reference:
+        Tschannen et al., SigLIP 2, 2025, section 2.4.2 (NaFlex).
+        https://arxiv.org/abs/2502.14786; Dehghani et al., Patch n' Pack: NaViT, 2023.
+        https://arxiv.org/abs/2307.06304
+    """
+    name = "pack_patches"
+    patch = as_pair(name, "patch_size", patch_size)
+    max_patches = positive_integer(name, "max_patches", max_patches)
+    if len(images) == 0:
+        raise ValueError(f"{name}: {images=} must hold an image at least.")
+    xp = np if all(isinstance(image, np.ndarray) for image in images) else jnp
+    rows, grids = [], []
+    for index, image in enumerate(images):
+        grid = _grid(name, index, image, images[0], patch, max_patches)
+        cut_image = cut(f"{name}: images[{index}]", image, patch, patch_order)
+        padding = max_patches - math.prod(grid)
+        rows.append(xp.pad(cut_image, ((0, padding), (0, 0))))
+        grids.append(grid)
+    grids = np.array(grids, np.int32)
+    index = np.arange(max_patches, dtype=np.int32)
+    mask = _mask(grids, max_patches)
+    coordinates = np.stack(np.divmod(index, grids[:, 1:]), -1) * mask[..., None]
+    arrays = (coordinates, mask, grids)
+    return PackedPatches(xp.stack(rows), *map(xp.asarray, arrays))
+
+
+def unpack_patches(
+    packed: PackedPatches,
+    patch_size: int | tuple[int, ...],
+    *,
+    patch_order: str | None = None,
+) -> list[Shaped[Array | np.ndarray, "_ _ channels"]]:
+    """The images of `pack_patches` again.
+
+    Args:
+        packed: As `pack_patches` returns it. `patches` may be traced, `grids` not:
+            sizes of arrays depend on it.
+        patch_size: As it was given to `pack_patches`.
+        patch_order: As it was given to `pack_patches`.
+
+    Returns:
+        The images, NumPy arrays if `packed.patches` is one, never views.
+
+    Raises:
+        ValueError: If `packed.grids` is traced, it or `patch_size` does not fit
+            `packed.patches`, or `packed.mask`, where known, is of other grids.
+
+    Example:
+        >>> images = [jnp.ones((4, 6, 3)), jnp.ones((2, 4, 3))]
+        >>> [i.shape for i in unpack_patches(pack_patches(images, 2, 8), 2)]
+        [(4, 6, 3), (2, 4, 3)]
+
+    Reference:
+        Tschannen et al., SigLIP 2, 2025, section 2.4.2 (NaFlex).
+        https://arxiv.org/abs/2502.14786
+    """
+    name = "unpack_patches"
+    patch = as_pair(name, "patch_size", patch_size)
+    grids = integer_array(name, "packed.grids", packed.grids)
+    if isinstance(grids, Tracer):
+        raise ValueError(f"{name}: packed.grids must not be traced; pass NumPy grids.")
+    shape = packed.patches.shape
+    if len(shape) != 3 or shape[-1] % math.prod(patch) != 0:
+        raise ValueError(
+            f"{name}: {packed.patches.shape=} must be (batch, max_patches, a multiple "
+            f"of {patch[0]} x {patch[1]})."
+        )
+    grids = _known_grids(name, packed, np.asarray(grids))
+    return [
+        join(name, row[: math.prod(grid)], tuple(grid), patch, patch_order)
+        for row, grid in zip(packed.patches, grids.tolist(), strict=True)
+    ]
+
+
+def _known_grids(function, packed, grids):
+    """The grids; a `ValueError` unless patches and mask are of them."""
+    batch, max_patches, _ = packed.patches.shape
+    if grids.shape != (batch, 2):
+        raise ValueError(
+            f"{function}: packed.grids={grids.tolist()} must be ({batch}, 2) integers."
+        )
+    # Each side alone first: their product could wrap.
+    fits = (grids > 0).all() and (grids <= max_patches).all()
+    if not fits or (grids.prod(1) > max_patches).any():
+        raise ValueError(
+            f"{function}: packed.grids={grids.tolist()} must be of at most "
+            f"{max_patches} patches each."
+        )
+    mask = bool_array(function, "packed.mask", packed.mask)
+    if is_known(mask) and not np.array_equal(mask, _mask(grids, max_patches)):
+        raise ValueError(
+            f"{function}: packed.grids={grids.tolist()} must have their patches where "
+            f"packed.mask has them; it has {np.asarray(mask).sum(-1).tolist()}."
+        )
+    return grids
+
+
+def _mask(grids, max_patches):
+    """Which patches of each row are real: the first of it, as many as its grid has."""
+    return np.arange(max_patches) < grids.prod(1, keepdims=True)
+
+
+def _grid(function, index, image, first, patch, max_patches):
+    """Rows and columns of patches of one image, which must fit."""
+    name = f"{function}: images[{index}]"
+    if any(n % side != 0 for n, side in zip(image.shape, patch, strict=False)):
+        check_channels_last(function, f"images[{index}]", image, 2)
+    if image.ndim != 3 or image.shape[-1] != first.shape[-1]:
+        raise ValueError(
+            f"{name}.shape={image.shape} must be (height, width, {first.shape[-1]})."
+        )
+    if image.dtype != first.dtype:
+        raise ValueError(
+            f"{name}.dtype={image.dtype} must be {first.dtype}, that of images[0]."
+        )
+    height, width = image_axes(name, image, 2)
+    grid = (height // patch[0], width // patch[1])
+    excess = math.prod(grid) - max_patches
+    if excess > 0:
+        raise ValueError(
+            f"{name} has {math.prod(grid)} patches, {excess} more than {max_patches=}; "
+            "resize it to image_size_for_max_patches."
+        )
+    return grid

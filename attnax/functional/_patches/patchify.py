@@ -1,0 +1,163 @@
+"""Cutting images and videos into patches, and putting them together again."""
+
+import math
+
+import jax
+import numpy as np
+from jaxtyping import Array, Shaped
+
+from ..._checks import is_integer
+from .blocks import cut, join
+from .channels_last import axis_of_channels, check_channels_last
+from .sizes import as_size, image_axes, patch_grid
+
+
+def patchify(
+    image: Shaped[Array | np.ndarray, "*batch_and_frames height width channels"],
+    patch_size: int | tuple[int, ...],
+    *,
+    patch_order: str | None = None,
+) -> Shaped[Array | np.ndarray, "*batch num_patches patch_dim"]:
+    """Cuts an image into patches, row by row; `unpatchify` is its exact inverse.
+
+    Args:
+        image: Channels last: `(*batch, height, width, channels)`, or a video
+            `(*batch, frames, height, width, channels)`. A JAX or a NumPy array.
+        patch_size: Side of a patch in pixels, `(height, width)`, or for a video
+            `(frames, height, width)`.
+        patch_order: How a patch is flattened: `"HWC"`, by row, column, channel, or
+            `"CHW"`; for a video `"THWC"` or `"CTHW"`. `None` is channels last.
+
+    Returns:
+        Patches from left to right, top to bottom and first to last frame, each
+        flattened. The same kind of array with the same dtype, never a view.
+
+    Raises:
+        ValueError: If a size is not a positive integer, the image is not a multiple of
+            the patch, `patch_order` is not one of patches with these axes, or pixels
+            or channels are sharded.
+
+    Example:
+        >>> patchify(jnp.arange(8).reshape(2, 4, 1), 2)
+        Array([[0, 1, 4, 5],
+               [2, 3, 6, 7]], dtype=int32)
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
+        https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
+        3.2 (tubelets). https://arxiv.org/abs/2103.15691
+    """
+    return patches_of("patchify", image, patch_size, patch_order)
+
+
+def patches_of(function, image, patch_size, patch_order=None):
+    """`patchify` for any function, whose errors then carry its name."""
+    size = as_size(function, "patch_size", patch_size)
+    pixels = image_axes(function, image, len(size))
+    if any(n % side != 0 for n, side in zip(pixels, size, strict=True)):
+        check_channels_last(function, "image", image, len(size))
+    _check_sharding(function, "image", image, len(size) + 1)
+    return cut(function, image, patch_size, patch_order)
+
+
+def unpatchify(
+    patches: Shaped[Array | np.ndarray, "*batch num_patches patch_dim"],
+    image_size: int | tuple[int, ...] | list[int],
+    patch_size: int | tuple[int, ...] | None = None,
+    *,
+    patch_order: str | None = None,
+) -> Shaped[Array | np.ndarray, "*batch_and_frames height width channels"]:
+    """Puts the patches of `patchify` together again.
+
+    Args:
+        patches: As `patchify` returns them.
+        image_size: Side of the image in pixels, `(height, width)`, for a video
+            `(frames, height, width)`, or the whole shape `(*batch, height, width,
+            channels)`, `(*batch, frames, height, width, channels)`.
+        patch_size: As it was given to `patchify`. It may be left out for square patches
+            of images if `image_size` is a whole shape.
+        patch_order: As it was given to `patchify`.
+
+    Returns:
+        The image or video, channels last: the same kind of array with the same dtype,
+        never a view.
+
+    Raises:
+        ValueError: If the sizes do not fit the patches, `patch_order` is not one of
+            patches with these axes, or the patches are sharded otherwise than along
+            the batch.
+
+    Example:
+        >>> image = jnp.arange(24).reshape(2, 4, 3)
+        >>> bool((unpatchify(patchify(image, 2), (2, 4), 2) == image).all())
+        True
+
+    Reference:
+        Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
+        https://arxiv.org/abs/2010.11929
+    """
+    name = "unpatchify"
+    if patches.ndim < 2:
+        raise ValueError(f"{name}: {patches.shape=} must be (..., patches, dim).")
+    num_patches, patch_dim = patches.shape[-2:]
+    num_axes = 2 if patch_size is None else len(as_size(name, "patch_size", patch_size))
+    channels = None
+    if isinstance(image_size, tuple | list) and len(image_size) > num_axes:
+        image_size = tuple(image_size)
+        if not all(map(is_integer, image_size)):
+            raise ValueError(f"{name}: {image_size=} must be integers.")
+        image_size = tuple(map(int, image_size))
+        _check_whole_shape(image_size, num_axes, patch_dim, patch_size)
+        wanted, channels = image_size[: -num_axes - 1], image_size[-1]
+        if wanted != patches.shape[:-2]:
+            raise ValueError(
+                f"{name}: {patches.shape=} must start with {wanted}, the batch of "
+                f"{image_size=}."
+            )
+        image_size = image_size[-num_axes - 1 : -1]
+    if patch_size is None:
+        patch_size = _square_patch(patch_dim, channels)
+    image_size = as_size(name, "image_size", image_size)
+    grid = patch_grid(name, image_size, patch_size)
+    patch = as_size(name, "patch_size", patch_size)
+    inferred, remainder = divmod(patch_dim, math.prod(patch))
+    if math.prod(grid) != num_patches or remainder or channels not in (None, inferred):
+        raise ValueError(
+            f"{name}: {patches.shape=} must be {math.prod(grid)} patches of "
+            f"{' x '.join(map(str, patch))} pixels for {image_size=}."
+        )
+    _check_sharding(name, "patches", patches, 2)
+    return join(name, patches, grid, patch, patch_order)
+
+
+def _check_sharding(function, name, array, num_axes):
+    """A `ValueError` if one of the last `num_axes` is sharded."""
+    if isinstance(array, np.ndarray):
+        return
+    spec = jax.typeof(array).sharding.spec
+    if any(axis is not None for axis in spec[-num_axes:]):
+        raise ValueError(
+            f"{function}: the last {num_axes} axes of {name} have {spec=}, but must "
+            "not be sharded; shard the batch, or use jax.reshard."
+        )
+
+
+def _check_whole_shape(shape, num_axes, patch_dim, patch_size):
+    """Channels last, if it is known how many there are."""
+    if patch_size is None:
+        return
+    area = math.prod(as_size("unpatchify", "patch_size", patch_size))
+    if axis_of_channels(shape, num_axes, patch_dim // area) is not None:
+        raise ValueError(
+            f"unpatchify: image_size={shape} must be channels last, as the image "
+            f"that comes out is, for patches of {patch_dim // area} channels."
+        )
+
+
+def _square_patch(patch_dim, channels):
+    side = math.isqrt(patch_dim // channels) if channels and channels > 0 else 0
+    if not side or side * side * (channels or 0) != patch_dim:
+        raise ValueError(
+            f"unpatchify: patch_size must be given for {patch_dim=} and {channels=}."
+        )
+    return side

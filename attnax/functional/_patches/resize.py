@@ -1,0 +1,202 @@
+"""FlexiViT: patch weights for patches of another size."""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float
+
+from ..._dtypes import compute_dtype, float_dtype
+from .._resizing.axis import axis_matrix, resizing
+from .kernel import (
+    kernel_patch_size,
+    patch_kernel_from_weight,
+    patch_weight_from_kernel,
+)
+from .sizes import as_size
+
+
+class ResizedPatchWeight(NamedTuple):
+    """A patch weight or kernel for patches of another size, and what that costs.
+
+    Attributes:
+        weight: In the layout and dtype of the one that was given.
+        residual: For each feature of the embedding, `norm(w - B.T @ w') / norm(w)`: the
+            part of the old weight that resized patches cannot reproduce. In `[0, 1]`;
+            0 where no side shrinks.
+    """
+
+    weight: Float[Array, "*weight"]
+    residual: Float[Array, " d_model"]
+
+
+def resize_patch_weight(
+    weight: Float[Array | np.ndarray, "old_patch_dim d_model"],
+    old_patch_size: int | tuple[int, ...],
+    new_patch_size: int | tuple[int, ...],
+    *,
+    method: str,
+    antialias: bool,
+) -> ResizedPatchWeight:
+    """The patch weight that does to resized patches what `weight` does to patches.
+
+    With `B` the matrix that resizes a patch, `w' = pinv(B.T) @ w`, for each channel: of
+    all weights the one whose products `w' @ (B @ x)` are nearest to `w @ x` over
+    patches `x` of white noise. They are equal where no side shrinks. The bias stays as
+    it is.
+
+    `B` is a product over the axes and so is its pseudo-inverse: one small matrix per
+    axis, made on the host in float64. Sizes are static; the weight may be traced.
+
+    Args:
+        weight: Of a patch embedding, rows in (row, column, channel) order; of a video
+            in (frame, row, column, channel) order. A JAX or a NumPy array.
+        old_patch_size: Side of its patches in pixels, `(height, width)`, or for video
+            `(frames, height, width)`.
+        new_patch_size: Likewise, for the new weight.
+        method: How patches are resized: `"bilinear"` or `"bicubic"`.
+        antialias: Whether the kernel widens where patches shrink, and bicubic has the
+            slope -0.5 instead of -0.75. timm resizes with `method="bicubic",
+            antialias=True`, big_vision with `method="bilinear", antialias=False`.
+
+    Returns:
+        The new weight, in float32 arithmetic and rounded once to the dtype of `weight`,
+        and the residual of each feature, not rounded: JAX arrays. The weight itself if
+        the sizes are equal. Where XLA takes subnormal numbers for zeros, so does this.
+
+    Raises:
+        ValueError: If a size is not a positive integer, the sizes have different axes,
+            the weight does not fit the old one or is not of a real float dtype,
+            `method` is unknown, or `antialias` is not a bool.
+
+    Example:
+        >>> weight = jnp.ones((4 * 4 * 3, 8))
+        >>> options = dict(method="bicubic", antialias=True)
+        >>> resize_patch_weight(weight, 4, (6, 5), **options).weight.shape
+        (90, 8)
+
+    Reference:
+        Beyer et al., FlexiViT: One Model for All Patch Sizes, 2023, section 3.4, eq. 1
+        to 4. https://arxiv.org/abs/2212.08013
+    """
+    name = "resize_patch_weight"
+    weight = jnp.asarray(weight)
+    old = as_size(name, "old_patch_size", old_patch_size)
+    if weight.ndim != 2 or weight.shape[0] % math.prod(old) != 0:
+        raise ValueError(
+            f"{name}: {weight.shape=} must have a multiple of "
+            f"{' x '.join(map(str, old))} rows for {old_patch_size=}."
+        )
+    float_dtype(name, "weight.dtype", weight.dtype)
+    return _resize(name, weight, old, new_patch_size, method, antialias)
+
+
+def resize_patch_kernel(
+    kernel: Float[Array | np.ndarray, "*old_kernel"],
+    new_patch_size: int | tuple[int, ...],
+    *,
+    layout: str,
+    method: str,
+    antialias: bool,
+    old_patch_size: int | tuple[int, ...] | None = None,
+) -> ResizedPatchWeight:
+    """`resize_patch_weight` for the kernel of a convolution or a linear layer.
+
+    Args:
+        kernel: As for `patch_weight_from_kernel`.
+        new_patch_size: Side of the new patches in pixels, `(height, width)`, or for
+            video `(frames, height, width)`.
+        layout: As for `patch_weight_from_kernel`.
+        method: How patches are resized: `"bilinear"` or `"bicubic"`.
+        antialias: As for `resize_patch_weight`.
+        old_patch_size: Needed for flattened layouts, for the others checked if given.
+
+    Returns:
+        The new kernel, in the same layout and dtype, and the residual of each feature.
+
+    Raises:
+        ValueError: If `layout` or `method` is unknown, `antialias` is not a bool, a
+            size is not a positive integer, the kernel or a size does not fit the
+            layout, or the kernel is not of a real float dtype.
+
+    Example:
+        >>> options = dict(layout="OIHW", method="bicubic", antialias=True)
+        >>> resize_patch_kernel(jnp.ones((8, 3, 4, 4)), (6, 5), **options).weight.shape
+        (8, 3, 6, 5)
+
+    Reference:
+        Beyer et al., FlexiViT: One Model for All Patch Sizes, 2023, section 3.4.
+        https://arxiv.org/abs/2212.08013
+    """
+    name = "resize_patch_kernel"
+    kernel = jnp.asarray(kernel)
+    float_dtype(name, "kernel.dtype", kernel.dtype)
+    old = kernel_patch_size(name, "old_patch_size", kernel, layout, old_patch_size)
+    weight = patch_weight_from_kernel(kernel, layout, old)
+    resized = _resize(name, weight, old, new_patch_size, method, antialias)
+    new = patch_kernel_from_weight(resized.weight, new_patch_size, layout)
+    return resized._replace(weight=new)
+
+
+def _resize(function, weight, old, new_patch_size, method, antialias):
+    new = as_size(function, "new_patch_size", new_patch_size)
+    if len(old) != len(new):
+        raise ValueError(f"{function}: {new_patch_size=} must have {len(old)} axes.")
+    # Here, or `axis_matrix` would report a mistake under its own name.
+    resizing(function, method, antialias, align_corners=False, offset=0.0)
+    dtype, d_model = compute_dtype(weight.dtype), weight.shape[1]
+    matrices = {
+        axis: axis_matrix(*sizes, method=method, antialias=antialias)
+        for axis, sizes in enumerate(zip(old, new, strict=True))
+        if sizes[0] != sizes[1]
+    }
+    if not matrices:
+        return ResizedPatchWeight(weight, jnp.zeros((d_model,), dtype))
+    channels = weight.shape[0] // math.prod(old)
+    wide = weight.astype(dtype).reshape(*old, channels, d_model)
+    resized = wide
+    for axis, matrix in matrices.items():
+        resized = _along(np.linalg.pinv(matrix.T), resized, axis)
+    resized = resized.reshape(math.prod(new) * channels, d_model).astype(weight.dtype)
+    return ResizedPatchWeight(resized, _residual(wide, matrices))
+
+
+def _along(matrix, x, axis):
+    """`matrix @ x` along one axis, whatever the ambient precision."""
+    matrix = jnp.asarray(matrix, x.dtype)
+    product = jnp.tensordot(matrix, x, (1, axis), precision=lax.Precision.HIGHEST)
+    return jnp.moveaxis(product, 0, axis)
+
+
+def _residual(weight, matrices):
+    """The part of each feature outside the row spaces of the matrices that shrink."""
+    axes = tuple(range(weight.ndim - 1))
+    lost, coordinates = np.zeros(weight.shape[:-2], np.bool_), _scaled(weight, axes)
+    for axis, matrix in matrices.items():
+        new_size, old_size = matrix.shape
+        if new_size < old_size:  # of full rank, as all of these are
+            basis = np.linalg.svd(matrix).Vh  # the row space first
+            coordinates = _along(basis, coordinates, axis)
+            beyond = np.arange(old_size) >= new_size
+            lost |= beyond.reshape([-1 if a == axis else 1 for a in range(lost.ndim)])
+    energy = jnp.square(coordinates)
+    # No norm of a difference: of what is nearly kept it would be rounding alone.
+    part = jnp.where(lost[..., None, None], energy, 0).sum(axes)
+    # Where nothing is lost, the root would have an infinite gradient. NaN stays NaN.
+    ratio = part / jnp.where(part == 0, 1, energy.sum(axes))
+    return jnp.where(part == 0, 0, jnp.sqrt(jnp.where(part == 0, 1, ratio)))
+
+
+def _scaled(weight, axes):
+    """Each feature over a power of two, to below 2: no square over- or underflows.
+
+    XLA may multiply by the reciprocal of the power, which must not be subnormal either.
+    """
+    largest = jnp.abs(weight).max(axes, keepdims=True, initial=0)
+    largest = lax.stop_gradient(largest)
+    shrink = jnp.where(largest > 1, jnp.asarray(0.25, weight.dtype), 1)
+    weight, largest = weight * shrink, largest * shrink
+    mantissa = jnp.where(largest > 0, 2 * jnp.frexp(largest)[0], 1)
+    return weight / jnp.where(largest > 0, largest / mantissa, 1)

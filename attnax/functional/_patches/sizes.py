@@ -1,0 +1,79 @@
+"""Sizes of patches and images, and the order of the features of a patch."""
+
+from jax.export import is_symbolic_dim
+
+from ..._checks import is_integer
+
+ORDERS = {2: ("HWC", "CHW"), 3: ("THWC", "CTHW")}  # by the number of axes of a patch
+
+
+def as_pair(function, name, size) -> tuple[int, int]:
+    """`(height, width)` of a size that may be one number; both positive."""
+    pair = _sides(size)
+    if len(pair) != 2:
+        raise ValueError(
+            f"{function}: {name}={size!r} must be a positive integer or (height, "
+            "width)."
+        )
+    return pair[0], pair[1]
+
+
+def as_size(function, name, size) -> tuple[int, ...]:
+    """`(height, width)` as `as_pair`, or `(frames, height, width)`; all positive."""
+    axes = _sides(size)
+    if len(axes) not in ORDERS:
+        raise ValueError(
+            f"{function}: {name}={size!r} must be a positive integer or (height, "
+            "width), or for video (frames, height, width)."
+        )
+    return axes
+
+
+def _sides(size) -> tuple[int, ...]:
+    """One number as two; nothing if one is not a positive integer."""
+    sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
+    if not sides or not all(map(is_integer, sides)) or min(sides) <= 0:
+        return ()
+    return tuple(int(side) for side in sides)
+
+
+def image_axes(function, image, num_axes) -> tuple[int, ...]:
+    """The size in pixels of an array `(..., height, width, channels)`."""
+    if image.ndim <= num_axes:
+        axes = "height, width" if num_axes == 2 else "frames, height, width"
+        raise ValueError(f"{function}: {image.shape=} must be (..., {axes}, channels).")
+    size = image.shape[-num_axes - 1 : -1]
+    if any(map(is_symbolic_dim, size)):
+        raise ValueError(
+            f"{function}: image_size={size} must be numbers, for the grid of patches "
+            "is static; export a program for each size of images."
+        )
+    return as_size(function, "image_size", size)
+
+
+def patch_grid(function, image_size, patch_size) -> tuple[int, ...]:
+    """Patches along each axis; a `ValueError` unless they fill the image."""
+    image = as_size(function, "image_size", image_size)
+    patch = as_size(function, "patch_size", patch_size)
+    if len(image) != len(patch):
+        raise ValueError(
+            f"{function}: {image_size=} must have the axes of {patch_size=}: (height, "
+            "width), or for video (frames, height, width)."
+        )
+    if any(pixels % side != 0 for pixels, side in zip(image, patch, strict=True)):
+        raise ValueError(
+            f"{function}: {image_size=} must be a multiple of {patch_size=}; pad or "
+            "resize the image."
+        )
+    return tuple(pixels // side for pixels, side in zip(image, patch, strict=True))
+
+
+def channels_first(function, patch_order, num_axes) -> bool:
+    """Whether `patch_order`, `None` for channels last, has the channels first."""
+    last, first = ORDERS[num_axes]
+    if patch_order not in (None, last, first):
+        raise ValueError(
+            f"{function}: {patch_order=} must be '{last}' or '{first}' for patches of "
+            f"{num_axes} axes."
+        )
+    return patch_order == first

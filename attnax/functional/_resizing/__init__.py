@@ -1,0 +1,1 @@
+"""Learned grids of positions for images of another size."""

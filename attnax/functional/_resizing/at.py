@@ -1,0 +1,178 @@
+"""Resized positions of single patches, for grids whose sizes are data."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Bool, Float, Integer
+
+from ..._checks import (
+    INT32_MAX,
+    INT32_MIN,
+    bool_array,
+    int32_in_range,
+    integer_array,
+    is_known,
+    nan_unless,
+)
+from ..._dtypes import compute_dtype, result_dtype
+from ..._sharding import per_row, sharding_of_rows
+from .axis import largest_size, resizing
+from .grid import check_table, grid_pair
+from .rows import resized_rows
+
+
+def resized_positions_at(
+    table: Float[Array | np.ndarray, "old_rows d_model"],
+    old_grid: tuple[int, int],
+    new_grids: Integer[Array | np.ndarray, "*sizes 2"] | Sequence,
+    coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"] | Sequence,
+    *,
+    method: str,
+    antialias: bool,
+    align_corners: bool = False,
+    offset: float = 0.0,
+    mask: Bool[Array | np.ndarray, "*batch num_tokens"]
+    | Integer[Array | np.ndarray, "*batch num_tokens"]
+    | Sequence
+    | None = None,
+    dtype: DTypeLike | None = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*batch num_tokens d_model"]:
+    """Rows of `resize_positions` for each patch of images of different sizes.
+
+    The sizes and the coordinates may be traced: one compiled step serves batches of any
+    images, packed, padded and in any order of patches, and needs no largest side.
+
+    Args:
+        table: One vector per position of the old grid, row by row, without a prefix.
+        old_grid: `(rows, columns)` of the table.
+        new_grids: `(rows, columns)` of each image, `(*batch, 2)`; or of the image of
+            each patch, `(*batch, num_tokens, 2)`, where a sequence holds several.
+        coordinates: `(row, column)` of each patch in the grid of its image.
+        method: As in `resize_positions`, like the next three.
+        antialias: See there.
+        align_corners: See there.
+        offset: See there.
+        mask: False (or 0) at patches that are padding: these get zeros, whatever their
+            coordinates. `None` is no padding.
+        dtype: Of the result, rounded once; `None` is that of `table`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of the coordinates, with the columns of the table.
+
+    Returns:
+        One vector per patch. Traced sizes that are not positive and traced coordinates
+        outside their grid give rows of NaN, as do sizes above 2**29 divided by the old
+        size and the denominator of `offset`.
+
+    Raises:
+        ValueError: As `resize_positions` does; if arrays are not integers or do not fit
+            each other, or one that is known outside every transformation is out of
+            range.
+
+    Example:
+        >>> table, options = jnp.eye(4), dict(method="bilinear", antialias=False)
+        >>> where = jnp.array([[1, 2], [0, 0]])
+        >>> resized_positions_at(table, (2, 2), jnp.array([2, 4]), where, **options)
+        Array([[0.  , 0.  , 0.25, 0.75],
+               [1.  , 0.  , 0.  , 0.  ]], dtype=float32)
+
+    Reference:
+        Dehghani et al., Patch n' Pack: NaViT, 2023, section 2.
+        https://arxiv.org/abs/2307.06304; Tschannen et al., SigLIP 2, 2025, section
+        2.4.2. https://arxiv.org/abs/2502.14786
+    """
+    name = "resized_positions_at"
+    how = resizing(name, method, antialias, align_corners, offset)
+    old_grid = grid_pair(name, "old_grid", old_grid)
+    table = jnp.asarray(table)
+    check_table(name, table, old_grid)
+    dtype = result_dtype(name, "dtype", dtype, table.dtype)
+    new_grids = integer_array(name, "new_grids", new_grids)
+    coordinates = integer_array(name, "coordinates", coordinates)
+    if mask is not None:
+        mask = bool_array(name, "mask", mask)
+    _check_shapes(name, new_grids, coordinates, mask)
+    sizes, index, valid = _in_grids(name, new_grids, coordinates, mask, old_grid, how)
+    table = table.astype(compute_dtype(table.dtype))
+    if out_sharding is None:
+        out_sharding = sharding_of_rows(coordinates, table)
+    rows = resized_rows(table, index, sizes, old_grid, how, out_sharding)
+    if offset:  # the old grid itself is not resized
+        same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
+        plain = resized_rows(table, index, sizes, old_grid, how.plain(), out_sharding)
+        rows = jnp.where(per_row(same, rows), plain, rows)
+    if valid is not None:
+        valid = per_row(valid, rows)
+        rows = jnp.where(valid, rows, nan_unless(valid, rows.dtype))
+    if mask is not None:
+        real = per_row(jnp.asarray(mask), rows)
+        rows = jnp.where(real, rows, jnp.zeros_like(rows))
+    return rows.astype(dtype)
+
+
+def _check_shapes(name, new_grids, coordinates, mask):
+    shape = coordinates.shape
+    if shape[-1:] != (2,) or len(shape) < 2:
+        raise ValueError(f"{name}: {coordinates.shape=} must be (*batch, tokens, 2).")
+    if new_grids.shape not in ((*shape[:-2], 2), shape):
+        raise ValueError(
+            f"{name}: {new_grids.shape=} must be {(*shape[:-2], 2)}, a size for each "
+            f"image, or {shape}, for each patch."
+        )
+    if mask is not None and mask.shape != shape[:-1]:
+        raise ValueError(f"{name}: {mask.shape=} must be {shape[:-1]}.")
+
+
+def _in_grids(name, new_grids, coordinates, mask, old_grid, how):
+    """Sizes and coordinates, all in range and alike in axes, and which of them were."""
+    per_patch = new_grids.ndim == coordinates.ndim
+    arrays = [t for t in (new_grids, coordinates, mask) if t is not None]
+    known = all(is_known(t) for t in arrays)
+    if known:  # as NumPy arrays, else operations on them are traced inside `jit`
+        new_grids, coordinates, *masks = (np.asarray(t) for t in arrays)
+        mask = masks[0] if masks else None
+    if mask is not None:
+        real = mask[..., None] if per_patch else mask.any(-1, keepdims=True)
+        new_grids = _or(real, new_grids, 1, known)
+        coordinates = _or(mask[..., None], coordinates, 0, known)
+    upper = min(largest_size(size, how) for size in old_grid)
+    sizes, sizes_valid = int32_in_range(name, "new_grids", new_grids, 1, upper + 1)
+    index, index_valid = int32_in_range(name, "coordinates", coordinates, 0, upper)
+    if not per_patch:
+        sizes, new_grids = (t[..., None, :] for t in (sizes, new_grids))
+        if sizes_valid is not None:
+            sizes_valid = sizes_valid[..., None, :]
+    if known:
+        _check_inside(name, coordinates, np.broadcast_to(new_grids, coordinates.shape))
+        return sizes, index, None
+    inside = index < sizes
+    if sizes_valid is not None:
+        inside &= sizes_valid
+        sizes = jnp.where(sizes_valid, sizes, jnp.ones_like(sizes))
+    if index_valid is not None:
+        inside &= index_valid
+    index = jnp.where(inside, index, jnp.zeros_like(index))
+    return sizes, index, inside.all(-1)
+
+
+def _or(mask, values, other, known):
+    """`values` where `mask`, else `other`; on the host where all is known there."""
+    if known:
+        return np.where(mask, values, other)
+    if isinstance(values, np.ndarray) and values.dtype.itemsize > 4:
+        values = values.clip(INT32_MIN, INT32_MAX)  # JAX would wrap them
+    return jnp.where(jnp.asarray(mask), jnp.asarray(values), other)
+
+
+def _check_inside(name, coordinates, new_grids):
+    outside = np.argwhere(coordinates >= new_grids)
+    if outside.size:
+        where = tuple(outside[0].tolist())
+        grid = tuple(new_grids[where[:-1]].tolist())
+        raise ValueError(
+            f"{name}: coordinates{list(where)}={coordinates[where]} must lie in the "
+            f"grid {grid}; pass a mask for padding."
+        )

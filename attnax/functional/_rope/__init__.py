@@ -1,0 +1,1 @@
+"""Rotary embeddings: frequencies, the record that holds them, and the rotation."""

@@ -1,0 +1,190 @@
+"""Inverse frequencies of methods that treat high and low ones differently."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from ..._checks import check_flags, is_number, number_array
+from .frequencies import check_factor, check_positive, geometric
+
+
+def yarn_inv_freq(
+    head_dim: int,
+    base: float = 10_000.0,
+    *,
+    factor: float,
+    original_max_len: int,
+    beta_fast: float = 32.0,
+    beta_slow: float = 1.0,
+    truncate: bool = True,
+) -> Float[np.ndarray, " {head_dim}//2"]:
+    """YaRN: pairs that turn often keep their frequency, slow ones are interpolated.
+
+    A pair that makes `beta_fast` turns or more over the trained length keeps its
+    frequency, one that makes `beta_slow` or fewer has it divided by `factor`, and
+    between them the index of the pair decides, linearly. The bounds are pairs that
+    exist: the first one always keeps its frequency, and where even the last one makes
+    `beta_fast` turns all do. The method also scales cos and sin: see
+    `yarn_attention_factor`.
+
+    Args:
+        head_dim: Number of features that rotate. Positive and even.
+        base: Base of the geometric progression. Above 1 and finite.
+        factor: How many times longer the context becomes. At least 1.
+        original_max_len: Trained length in tokens. Positive.
+        beta_fast: Turns from which on a frequency is kept. At least `beta_slow`.
+        beta_slow: Turns up to which it is divided by `factor`. Positive.
+        truncate: Whether the bounds of the transition are rounded outwards to whole
+            indices, as most models do (gpt-oss does not).
+
+    Returns:
+        `head_dim // 2` frequencies in radians per position.
+
+    Raises:
+        ValueError: If an argument is out of its range, or the bounds cross because
+            `original_max_len` is too short or too long for `base`.
+
+    Example:
+        >>> yarn_inv_freq(8, factor=4.0, original_max_len=4096)
+        array([1.00e+00, 1.00e-01, 6.25e-03, 2.50e-04])
+
+    Reference:
+        Peng et al., YaRN, 2023, definitions 2 and 3. https://arxiv.org/abs/2309.00071;
+        the bounds as in Hugging Face transformers 5.23, `_compute_yarn_parameters`.
+    """
+    name = "yarn_inv_freq"
+    check_factor(name, factor)
+    check_positive(name, "original_max_len", original_max_len)
+    check_positive(name, "beta_slow", beta_slow)
+    if not (is_number(beta_fast) and beta_fast >= beta_slow):
+        raise ValueError(f"{name}: {beta_fast=} must be at least {beta_slow=}.")
+    check_flags(name, truncate=truncate)
+    inv_freq = geometric(name, head_dim, base)
+    if base <= 1:
+        raise ValueError(f"{name}: {base=} must be above 1.")
+
+    def index_of(turns):
+        """The index, in halves of features, of the pair that makes so many turns."""
+        ratio = original_max_len / (turns * 2 * math.pi)
+        return head_dim * math.log(ratio) / (2 * math.log(base))
+
+    low, high = index_of(beta_fast), index_of(beta_slow)
+    if truncate:
+        low, high = math.floor(low), math.ceil(high)
+    # Up to `head_dim - 1`, twice the number of pairs: so it is in every released model.
+    low, high = max(low, 0), min(high, head_dim - 1)
+    if factor == 1:  # wherever the bounds are
+        return inv_freq
+    if low > high:
+        raise ValueError(
+            f"{name}: {original_max_len=} must be such that some pair makes between "
+            f"{beta_slow=} and {beta_fast=} turns with {base=}."
+        )
+    if low == high:
+        high += 0.001
+    ramp = np.clip((np.arange(head_dim // 2) - low) / (high - low), 0.0, 1.0)
+    return inv_freq * ((1.0 - ramp) + ramp / factor)
+
+
+def llama3_inv_freq(
+    head_dim: int,
+    base: float = 10_000.0,
+    *,
+    factor: float,
+    low_freq_factor: float,
+    high_freq_factor: float,
+    original_max_len: int,
+) -> Float[np.ndarray, " {head_dim}//2"]:
+    """Llama 3.1: short waves stay, long ones are interpolated, a blend between them.
+
+    With `n` turns over the trained length, a frequency stays where
+    `n > high_freq_factor`, is divided by `factor` where `n < low_freq_factor`, and is
+    blended linearly in `n` between.
+
+    Args:
+        head_dim: Number of features that rotate. Positive and even.
+        base: Base of the geometric progression. Positive and finite.
+        factor: By what low frequencies are divided. At least 1.
+        low_freq_factor: Turns up to which a frequency is low. Positive.
+        high_freq_factor: Turns from which on it is high. At least `low_freq_factor`;
+            where both are the same, as in Llama 4 Scout, nothing is blended.
+        original_max_len: Trained length in tokens. Positive.
+
+    Returns:
+        `head_dim // 2` frequencies in radians per position.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> kwargs = dict(low_freq_factor=1.0, high_freq_factor=4.0)
+        >>> llama3_inv_freq(4, factor=8.0, original_max_len=256, **kwargs)
+        array([1.     , 0.00125])
+
+    Reference:
+        Grattafiori et al., The Llama 3 Herd of Models, 2024, section 3.4.2.
+        https://arxiv.org/abs/2407.21783; the rule as in Hugging Face transformers
+        5.23, `_compute_llama3_parameters`.
+    """
+    name = "llama3_inv_freq"
+    check_factor(name, factor)
+    check_positive(name, "original_max_len", original_max_len)
+    check_positive(name, "low_freq_factor", low_freq_factor)
+    if not (is_number(high_freq_factor) and high_freq_factor >= low_freq_factor):
+        raise ValueError(
+            f"{name}: {high_freq_factor=} must be finite and at least "
+            f"{low_freq_factor=}."
+        )
+    inv_freq = geometric(name, head_dim, base)
+    turns = original_max_len * inv_freq / (2 * math.pi)
+    if low_freq_factor == high_freq_factor:
+        kept = np.where(turns < low_freq_factor, 0.0, 1.0)
+    else:
+        share = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor)
+        kept = np.clip(share, 0.0, 1.0)
+    return inv_freq * (kept + (1.0 - kept) / factor)
+
+
+def longrope_inv_freq(
+    head_dim: int,
+    base: float = 10_000.0,
+    *,
+    factors: Sequence[float] | Float[np.ndarray, " {head_dim}//2"],
+) -> Float[np.ndarray, " {head_dim}//2"]:
+    """LongRoPE: each frequency divided by a factor of its own, found by search.
+
+    Models ship two lists, for short and for long sequences; choose one by the length,
+    once, for keys rotated by the other do not fit. The method also scales cos and sin:
+    see `longrope_attention_factor`.
+
+    Args:
+        head_dim: Number of features that rotate. Positive and even.
+        base: Base of the geometric progression. Positive and finite.
+        factors: One factor per pair. Positive and finite.
+
+    Returns:
+        `head_dim // 2` frequencies in radians per position.
+
+    Raises:
+        ValueError: If an argument is out of its range or `factors` of another length.
+
+    Example:
+        >>> longrope_inv_freq(4, factors=[1.0, 4.0])
+        array([1.    , 0.0025])
+
+    Reference:
+        Ding et al., LongRoPE, 2024, section 3. https://arxiv.org/abs/2402.13753
+    """
+    name = "longrope_inv_freq"
+    inv_freq = geometric(name, head_dim, base)
+    factors = np.asarray(number_array(name, "factors", factors), np.float64)
+    if factors.shape != inv_freq.shape:
+        raise ValueError(
+            f"{name}: factors of shape {factors.shape} must hold one number for each "
+            f"of the {inv_freq.size} pairs of {head_dim=}."
+        )
+    if not ((factors > 0) & np.isfinite(factors)).all():
+        raise ValueError(f"{name}: factors={factors.tolist()} must be positive.")
+    return inv_freq / factors

@@ -1,0 +1,208 @@
+"""The rotation kernel, at the speed of memory, forward and backward: a JAX primitive.
+
+Written with `jnp.concatenate`, XLA's CPU backend takes several times as long as a copy
+of `x`, and longer for the transpose that autodiff derives. The transpose of a rotation
+is the rotation by the negative angle, so one fast form serves both ways. A primitive
+can say so, and keeps forward mode and batching, which `custom_vjp` and `linear_call`
+lose.
+
+Pairs are read in one order of channels and written in one, `"half"` or
+`"interleaved"`, from the channel `start` on; the others pass. Turning back is a setting
+too, and not a negated `sin`: negated outside the kernel it would be rounded otherwise
+than inside, where a compiler sees both.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from ..._dtypes import compute_dtype
+
+
+def rotate_pairs(x, cos, sin, *, reads, writes, start, back=False):
+    """Rotates `x` by `cos` and `sin` of its rank, which never enlarge it."""
+    settings = {"reads": reads, "writes": writes, "start": start, "back": back}
+    return _rotate_p.bind(*_equally_varying(x, cos, sin), **settings)
+
+
+def _equally_varying(*arrays):
+    """Inside `shard_map`, marks every array as varying over the axes that any has."""
+    axes = frozenset().union(*(jax.typeof(a).manual_axis_type.varying for a in arrays))
+    if not axes:
+        return arrays
+    missing = (tuple(axes - jax.typeof(a).manual_axis_type.varying) for a in arrays)
+    return tuple(
+        lax.pcast(a, m, to="varying") if m else a
+        for a, m in zip(arrays, missing, strict=True)
+    )
+
+
+def _rotate(x, cos, sin, *, reads, writes, start, back):
+    """Forms chosen by `python -m benchmarks --only forms`; all give equal bits."""
+    dtype = compute_dtype(x.dtype)
+    y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
+    sin = -sin if back else sin
+    if reads == writes == "half":
+        y = _half(y, cos, sin, start)
+    elif reads != writes:
+        y = _reordering(y, cos, sin, reads, start)
+    elif jnp.finfo(x.dtype).bits >= 32:
+        y = _interleaved_wide(y, cos, sin, start)
+    else:
+        y = _interleaved_narrow(y, cos, sin, start)
+    return y.astype(x.dtype)
+
+
+def _half(y, cos, sin, start):
+    pairs, width = cos.shape[-1], y.shape[-1]
+    a, b = _read(y, pairs, "half", start)
+    first = _pad(a * cos - b * sin, start, width)
+    rotated = first + _pad(a * sin + b * cos, start + pairs, width)
+    return _elsewhere(rotated, y, start, start + 2 * pairs)
+
+
+def _reordering(y, cos, sin, reads, start):
+    """From interleaved pairs to halves, or back."""
+    pairs, width = cos.shape[-1], y.shape[-1]
+    a, b = _read(y, pairs, reads, start)
+    first, second = a * cos - b * sin, a * sin + b * cos
+    if reads == "interleaved":
+        rotated = _pad(first, start, width) + _pad(second, start + pairs, width)
+    else:
+        rotated = _side_by_side(first, second)
+        rotated = _pad(rotated, start, width)
+    return _elsewhere(rotated, y, start, start + 2 * pairs)
+
+
+def _interleaved_wide(y, cos, sin, start):
+    z, cos, sin, first, last = _whole_pairs(y, cos, sin, start)
+    of_a, of_b = jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)
+    rotated = z[..., 0:1] * of_a + z[..., 1:2] * of_b
+    rotated = rotated.reshape(*y.shape[:-1], 2 * z.shape[-2])
+    rotated = _pad(rotated, start % 2, y.shape[-1])
+    return _elsewhere(rotated, y, start, start + 2 * (last - first))
+
+
+def _interleaved_narrow(y, cos, sin, start):
+    # Two straight loops: the form above would branch per element in 16 bits.
+    z, cos, sin, first, last = _whole_pairs(y, cos, sin, start)
+    a, b = z[..., 0], z[..., 1]
+    a_rotated = _elsewhere(a * cos - b * sin, a, first, last)
+    b_rotated = _elsewhere(a * sin + b * cos, b, first, last)
+    rotated = _side_by_side(a_rotated, b_rotated)
+    begin, width = start % 2, rotated.shape[-1]
+    return _elsewhere(_pad(rotated, begin, y.shape[-1]), y, begin, begin + width)
+
+
+def _whole_pairs(y, cos, sin, start):
+    """All of `y` as pairs, but for an odd channel at either end.
+
+    With cos and sin padded to all pairs, and where those that turn start and stop.
+    """
+    begin, first = start % 2, start // 2
+    count = (y.shape[-1] - begin) // 2
+    z = y[..., begin : begin + 2 * count].reshape(*y.shape[:-1], count, 2)
+    last = first + cos.shape[-1]
+    return z, _pad(cos, first, count), _pad(sin, first, count), first, last
+
+
+def _read(y, pairs, order, start):
+    """The first and the second channel of every pair."""
+    y = y[..., start : start + 2 * pairs]
+    if order == "half":
+        return y[..., :pairs], y[..., pairs:]
+    z = y.reshape(*y.shape[:-1], pairs, 2)
+    return z[..., 0], z[..., 1]
+
+
+def _side_by_side(first, second):
+    """The two channels of every pair beside each other."""
+    *batch, pairs = first.shape
+    # Not -1: nothing can be inferred where an axis is empty.
+    return jnp.stack([first, second], -1).reshape(*batch, 2 * pairs)
+
+
+def _pad(x, before, width):
+    """`x` at offset `before` in `width` features of -0.0, which adds nothing at all."""
+    after = width - before - x.shape[-1]
+    if before == after == 0:
+        return x
+    config = [(0, 0, 0)] * (x.ndim - 1) + [(before, after, 0)]
+    return lax.pad(x, jnp.asarray(-0.0, x.dtype), config)
+
+
+def _elsewhere(rotated, y, start, stop):
+    """`rotated`, but the features of `y`, as they are, outside `start ... stop`."""
+    if start == 0 and stop == y.shape[-1]:
+        return rotated
+    ones = (1,) * (y.ndim - 1)
+    feature = lax.broadcasted_iota(jnp.int32, (*ones, y.shape[-1]), y.ndim - 1)
+    # Zeros like `y`, for under an explicit mesh `where` wants the sharding of `y`.
+    feature = feature + jnp.zeros_like(y, jnp.int32)
+    inside = feature < stop
+    if start:
+        inside &= feature >= start
+    return jnp.where(inside, rotated, y)
+
+
+def _turn(x, cos, sin, *, reads, writes, start, back):
+    """The rotation without what passes, as a function linear in `(cos, sin)`."""
+    dtype, pairs = compute_dtype(x.dtype), cos.shape[-1]
+    y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
+    sin = -sin if back else sin
+    a, b = _read(y, pairs, reads, start)
+    first, second = a * cos - b * sin, a * sin + b * cos
+    if writes == "half":
+        rotated = jnp.concatenate([first, second], -1)
+    else:
+        rotated = _side_by_side(first, second)
+    return _pad(rotated, start, x.shape[-1]).astype(x.dtype)
+
+
+def _jvp(primals, tangents, **settings):
+    x, cos, sin = primals
+    dx, dcos, dsin = tangents
+    out = _rotate_p.bind(x, cos, sin, **settings)
+    if isinstance(dcos, ad.Zero) and isinstance(dsin, ad.Zero):
+        return out, _rotate_p.bind(dx, cos, sin, **settings)
+    dcos, dsin = ad.instantiate_zeros(dcos), ad.instantiate_zeros(dsin)
+    dtype = compute_dtype(x.dtype)  # so that the sum of two terms is rounded once
+    turned = _turn(x.astype(dtype), dcos, dsin, **settings)
+    if not isinstance(dx, ad.Zero):
+        turned += _rotate_p.bind(dx.astype(dtype), cos, sin, **settings)
+    return out, turned.astype(x.dtype)
+
+
+def _transpose(cotangent, x, cos, sin, *, reads, writes, start, back):
+    # Only ever linear in x: the rule above never binds a tangent of cos or sin.
+    if isinstance(cotangent, ad.Zero):
+        return ad.Zero(x.aval), None, None
+    settings = {"reads": writes, "writes": reads, "start": start, "back": not back}
+    return _rotate_p.bind(cotangent, cos, sin, **settings), None, None
+
+
+def _batch(arrays, axes, **settings):
+    size = next(
+        a.shape[axis] for a, axis in zip(arrays, axes, strict=True) if axis is not None
+    )
+    x, cos, sin = (
+        jnp.expand_dims(a, 0) if axis is None else jnp.moveaxis(a, axis, 0)
+        for a, axis in zip(arrays, axes, strict=True)
+    )
+    if x.shape[0] != size:
+        x = jnp.broadcast_to(x, (size, *x.shape[1:]))
+    return _rotate_p.bind(x, cos, sin, **settings), 0
+
+
+_rotate_p = Primitive("attnax_rotate")
+_rotate_p.def_impl(
+    jax.jit(_rotate, static_argnames=("reads", "writes", "start", "back"))
+)
+# `x.update()` and not a new type: sharding and varying axes are part of it.
+_rotate_p.def_abstract_eval(lambda x, cos, sin, **settings: x.update())
+ad.primitive_jvps[_rotate_p] = _jvp
+ad.primitive_transposes[_rotate_p] = _transpose
+batching.primitive_batchers[_rotate_p] = _batch
+mlir.register_lowering(_rotate_p, mlir.lower_fun(_rotate, multiple_results=False))

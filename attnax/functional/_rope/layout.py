@@ -1,0 +1,183 @@
+"""Orders of channels: from one rope's to another's, for weights and caches."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from ..._checks import check_flags, is_integer, positive_integer
+from .record import Rope
+
+
+def channel_permutation(
+    source: Rope, target: Rope, head_dim: int, *, rotated: bool = False
+) -> Int[np.ndarray, " {head_dim}"]:
+    """The order of channels in which `target` does what `source` does.
+
+    With `p` the result, `rotate(target, x[..., p], m)` is
+    `rotate(source, x, m)[..., q]` where `q` is the result for `rotated=True`; the two
+    are the same unless a layout puts channels out in another order than it takes them.
+    Rows of a projection in the order `p` give scores that are unchanged.
+
+    A pair with the negative frequency is the same pair the other way round, so that a
+    rope of reversed sign has a permutation too. Pairs of frequency 0 stand still like
+    channels that do not rotate.
+
+    Args:
+        source: The rope of the weights at hand.
+        target: The rope to run them with. It turns as many pairs with the same
+            frequencies, axes and attention factor, in any order.
+        head_dim: Channels of a head. Those that do not rotate keep their order.
+        rotated: The permutation of what comes out, for cached keys.
+
+    Returns:
+        Indices into the channels of one head.
+
+    Raises:
+        ValueError: If no permutation exists, or a rope does not fit `head_dim`.
+
+    Example:
+        >>> inv_freq = default_inv_freq(4)
+        >>> half, interleaved = Rope(inv_freq), Rope(inv_freq, "interleaved")
+        >>> channel_permutation(interleaved, half, 4)
+        array([0, 2, 1, 3])
+
+    Reference:
+        The conversion of Meta's Llama weights in Hugging Face transformers 5.23,
+        `convert_llama_weights_to_hf.py`.
+    """
+    name = "channel_permutation"
+    check_flags(name, rotated=rotated)
+    head_dim = positive_integer(name, "head_dim", head_dim)
+    for rope in (source, target):
+        if not 0 <= rope.start(head_dim) <= head_dim - rope.rotary_dim:
+            raise ValueError(
+                f"{name}: {head_dim=} must hold the {rope.rotary_dim} channels of "
+                f"{rope}."
+            )
+    if source.attention_factor != target.attention_factor:
+        raise ValueError(
+            f"{name}: no permutation exists, for {source} and {target} have different "
+            "attention factors."
+        )
+    have, want = (_places(rope, head_dim) for rope in (source, target))
+    for turn, places in want.items():
+        if turn and len(places) > len(have.get(turn, ())):
+            raise ValueError(
+                f"{name}: no permutation exists, for {target} has a pair of frequency "
+                f"{turn[1]:.6g} on axis {turn[0]} more than {source}."
+            )
+    if len(want[None]) > len(have[None]):
+        raise ValueError(
+            f"{name}: no permutation exists, for {source} has more pairs than {target}."
+        )
+    out = np.empty(head_dim, int)
+    for turn, places in want.items():
+        for here, there in zip(places, have[turn], strict=True):
+            out[here[rotated]] = there[rotated]
+    return out
+
+
+def permute_qk(
+    array: Shaped[jax.Array | np.ndarray, "..."],
+    *,
+    num_heads: int,
+    to: str,
+    rotary_dim: int | None = None,
+    rotary_slice: str | int = "leading",
+    axis: int = 0,
+) -> Shaped[jax.Array | np.ndarray, "..."]:
+    """Queries' or keys' weights from interleaved to half storage, or back.
+
+    Meta stores Llama interleaved, Hugging Face in halves. Permute the projections of
+    queries and of keys, their biases, and the weights of query and key norms; leave
+    values and outputs alone.
+
+    Args:
+        array: A weight, bias or norm. One axis runs over `num_heads * head_dim`
+            channels, head by head.
+        num_heads: Heads on that axis: the number of key heads for keys, and 1 for a
+            norm over `head_dim` or the shared rotary key of latent attention.
+        to: `"half"` from interleaved storage, or `"interleaved"` from halves.
+        rotary_dim: Channels of a head that rotate. Positive and even; `None` is all.
+        rotary_slice: Where they stand, as in `Rope`: `"trailing"` for latent attention.
+        axis: The axis of the channels: 0 for weights as PyTorch stores them, -1 for
+            kernels as JAX libraries do.
+
+    Returns:
+        `array` in the other order, of the same kind.
+
+    Raises:
+        ValueError: If `to` is unknown, or the sizes do not fit.
+
+    Example:
+        >>> permute_qk(jnp.arange(8), num_heads=2, to="half").tolist()
+        [0, 2, 1, 3, 4, 6, 5, 7]
+
+    Reference:
+        The conversion of Meta's Llama weights in Hugging Face transformers 5.23,
+        `convert_llama_weights_to_hf.py`.
+    """
+    name = "permute_qk"
+    layouts = {"half": "interleaved", "interleaved": "half"}
+    if to not in layouts:
+        raise ValueError(f"{name}: {to=} must be 'half' or 'interleaved'.")
+    if not is_integer(axis) or not -array.ndim <= axis < array.ndim:
+        raise ValueError(f"{name}: {axis=} must be an axis of {array.shape=}.")
+    axis %= array.ndim
+    channels = int(array.shape[axis])
+    if not is_integer(num_heads) or num_heads <= 0 or channels % num_heads != 0:
+        raise ValueError(f"{name}: {num_heads=} must divide {array.shape=} on {axis=}.")
+    head_dim = channels // num_heads
+    rotary_dim = head_dim if rotary_dim is None else rotary_dim
+    fits = is_integer(rotary_dim) and 0 < rotary_dim <= head_dim
+    if not fits or rotary_dim % 2 != 0:
+        raise ValueError(
+            f"{name}: {rotary_dim=} must be positive, even and at most {head_dim=}."
+        )
+    pairs = np.arange(1.0, rotary_dim // 2 + 1)  # any that tell pairs apart
+    source = Rope(pairs, layouts[to], rotary_slice=rotary_slice)
+    target = Rope(pairs, to, rotary_slice=rotary_slice)
+    if source.start(head_dim) + rotary_dim > head_dim:
+        raise ValueError(
+            f"{name}: {rotary_slice=} must leave room for {rotary_dim=} in {head_dim=}."
+        )
+    order = channel_permutation(source, target, head_dim)
+    shape = array.shape
+    heads = array.reshape(*shape[:axis], num_heads, head_dim, *shape[axis + 1 :])
+    take = jnp.take if isinstance(array, jax.Array) else np.take
+    return take(heads, order, axis=axis + 1).reshape(shape)
+
+
+def _places(rope, head_dim):
+    """The channels `(read, written)` of each turn, `(axis, frequency)`; `None`: still.
+
+    A pair is two of them, in the order of turning.
+    """
+    reads, writes = (
+        _pairs(rope, order, head_dim) for order in (rope.reads, rope.writes)
+    )
+    axes = rope.axis_of_pair or (0,) * rope.rotary_pairs
+    turning, still = {}, {channel: channel for channel in range(head_dim)}
+    for frequency, axis, read, written in zip(
+        rope.inv_freq, axes, reads, writes, strict=True
+    ):
+        pair = list(zip(read, written, strict=True))
+        if frequency == 0 and rope.attention_factor == 1:
+            still.update(pair)  # a layout may still put it elsewhere
+            continue
+        for channel in read:
+            del still[channel]
+        # What stands still has no axis. Turning (a, b) back is turning (b, a) forth.
+        turn = (axis if frequency else 0, abs(frequency))
+        turning.setdefault(turn, []).extend(pair[::-1] if frequency < 0 else pair)
+    return {**turning, None: sorted(still.items())}
+
+
+def _pairs(rope, order, head_dim):
+    """The two channels of every pair."""
+    index = rope.start(head_dim) + np.arange(rope.rotary_dim)
+    if order == "interleaved":
+        return index.reshape(-1, 2).tolist()
+    blocks = index.reshape(rope.num_blocks, 2, -1)
+    return blocks.swapaxes(1, 2).reshape(-1, 2).tolist()

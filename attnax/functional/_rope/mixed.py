@@ -1,0 +1,165 @@
+"""Learned frequencies that mix the axes of a position: RoPE-Mixed."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, PRNGKeyArray, Real
+
+from ..._checks import nan_where_invalid, positive_integer, positive_multiple
+from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
+from .._angles.cos_sin import positions_for_product
+from .._angles.once import made_once
+from .._params import check_params
+from .apply import apply_rope
+from .frequencies import check_positive
+
+
+class MixedRopeParams(NamedTuple):
+    """Parameters of a learned rotary embedding of two axes, for one layer.
+
+    Attributes:
+        freqs: Radians per unit of x and of y, for every head and pair.
+    """
+
+    freqs: Float[Array, "2 num_heads rotary_pairs"]
+
+
+def init_mixed_rope(
+    key: PRNGKeyArray,
+    num_heads: int,
+    head_dim: int,
+    *,
+    base: float = 10.0,
+    dtype: DTypeLike | None = None,
+) -> MixedRopeParams:
+    """Draws frequencies of known lengths and, for each head, of a random direction.
+
+    The lengths are `base ** (-4 k / head_dim)` for `k < head_dim / 4`, twice: once in a
+    direction drawn for the head, and once at a right angle to it.
+
+    Args:
+        key: A JAX random key.
+        num_heads: Number of heads. Positive.
+        head_dim: Features of a head. Positive and a multiple of 4.
+        base: Base of the lengths. Positive and finite.
+        dtype: Of the parameters, drawn in float32 and rounded once. `None` is JAX's
+            default float. Keep float32: angles are formed from them.
+
+    Returns:
+        Parameters with `freqs` of shape `(2, num_heads, head_dim // 2)`.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> init_mixed_rope(jax.random.key(0), 3, 8).freqs.shape
+        (2, 3, 4)
+
+    Reference:
+        Heo et al., Rotary Position Embedding for Vision Transformer, 2024, section 3.3
+        and its code. https://arxiv.org/abs/2403.13298
+    """
+    name = "init_mixed_rope"
+    num_heads = positive_integer(name, "num_heads", num_heads)
+    head_dim = positive_multiple(name, "head_dim", head_dim, 4)
+    check_positive(name, "base", base)
+    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
+    wide = compute_dtype(dtype)
+    length = np.array([float(base) ** (-k / head_dim) for k in range(0, head_dim, 4)])
+    length = length.astype(wide)[None]
+    angle = jax.random.uniform(key, (num_heads, 1), wide, 0.0, 2 * np.pi)
+    x = jnp.concatenate([length * jnp.cos(angle), -length * jnp.sin(angle)], axis=-1)
+    y = jnp.concatenate([length * jnp.sin(angle), length * jnp.cos(angle)], axis=-1)
+    return MixedRopeParams(freqs=jnp.stack([x, y]).astype(dtype))
+
+
+def apply_mixed_rope(
+    params: MixedRopeParams,
+    x: Float[Array, "*batch seq_len num_heads head_dim"],
+    positions: Real[Array | np.ndarray, "*#batch seq_len 2"] | Sequence,
+    *,
+    layout: str = "interleaved",
+) -> Float[Array, "*batch seq_len num_heads head_dim"]:
+    """Rotates each head by angles `x fx + y fy` of its own, differentiable in all.
+
+    Args:
+        params: Frequencies of one layer.
+        x: Queries or keys.
+        positions: `(x, y)` of each patch, column and row, as integers or as floats of
+            32 bits or more; fractions are allowed. Batch axes broadcast. Angles are
+            float32 products: their error grows with the position, to 1e-5 at 100.
+        layout: Which features form a pair, see `apply_rope`.
+
+    Returns:
+        The shape and dtype of `x`, rounded once. Traced integers outside int32 give
+        NaN.
+
+    Raises:
+        ValueError: If `positions` do not hold two coordinates for each patch, are
+            floats of 16 bits or known integers outside int32, `params` are not those of
+            one layer or not of a real float dtype, heads or pairs differ from theirs,
+            or as `apply_rope` does.
+
+    Example:
+        >>> params = init_mixed_rope(jax.random.key(0), 3, 8)
+        >>> apply_mixed_rope(params, jnp.ones((6, 3, 8)), jnp.zeros((6, 2))).shape
+        (6, 3, 8)
+
+    Reference:
+        Heo et al., Rotary Position Embedding for Vision Transformer, 2024, eq. 14.
+        https://arxiv.org/abs/2403.13298
+    """
+    name = "apply_mixed_rope"
+    check_params(name, params, "MixedRopeParams")
+    freqs = params.freqs
+    float_dtype(name, "params.freqs.dtype", freqs.dtype)
+    float_dtype(name, "x.dtype", x.dtype)
+    positions, valid = positions_for_product(name, "positions", positions)
+    if freqs.ndim != 3 or freqs.shape[0] != 2:
+        raise ValueError(
+            f"{name}: {freqs.shape=} must be (2, num_heads, rotary_pairs), for one "
+            "layer."
+        )
+    if x.ndim < 3 or x.shape[-2:] != (freqs.shape[1], 2 * freqs.shape[2]):
+        raise ValueError(
+            f"{name}: {x.shape=} must be (..., seq_len, num_heads, head_dim) with the "
+            f"heads and pairs of {freqs.shape=}."
+        )
+    if positions.shape[-2:] != (x.shape[-3], 2):
+        raise ValueError(
+            f"{name}: {positions.shape=} must end in ({x.shape[-3]}, 2), a pair (x, y) "
+            f"for each patch of {x.shape=}."
+        )
+    cos, sin = _cos_sin(positions, freqs.astype(jnp.float32))
+    if valid is not None:
+        valid = valid.all(-1)
+        cos, sin = nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
+    return apply_rope(x, cos, sin, layout=layout)
+
+
+# Compiled as one program, so that XLA sees that queries and keys share it where the
+# positions are constants of the caller's.
+@jax.jit
+def _cos_sin(positions, freqs):
+    return made_once(_cos_sin_of_angles, _zeros, positions, freqs)
+
+
+def _cos_sin_of_angles(positions, freqs):
+    angle = _product(positions[..., 0], freqs[0]) + _product(
+        positions[..., 1], freqs[1]
+    )
+    return jnp.cos(angle), jnp.sin(angle)
+
+
+def _zeros(positions, freqs):
+    zero = _product(positions[..., 0], jnp.zeros_like(freqs[0]))
+    return zero, zero
+
+
+def _product(coordinate, freqs):
+    freqs = jnp.reshape(freqs, (1,) * coordinate.ndim + freqs.shape)
+    return coordinate[..., None, None] * freqs

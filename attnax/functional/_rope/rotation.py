@@ -1,0 +1,344 @@
+"""Rotating by a `Rope`: cos and sin, their application, and both in one."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Integer, Real
+
+from ..._checks import (
+    COUNT_FROM,
+    array_of,
+    array_of_several,
+    check_flags,
+    int32_in_range,
+    integer_array,
+    nan_where_invalid,
+)
+from .._angles.cos_sin import cos_sin_of_words, make_cos_sin
+from .apply import check_rotation
+from .kernel import rotate_pairs
+from .record import Rope, StackedRopes
+from .rotation_checks import (
+    check_heads,
+    check_rotated,
+    check_sequence,
+    rope_settings,
+    shape_of_positions,
+)
+
+_FRACTIONAL = (
+    "for fractional positions use rotation with numerics='float32' and apply_rotation"
+)
+
+
+def rotation(
+    rope: Rope | StackedRopes,
+    positions: Real[Array | np.ndarray, "*positions"] | Sequence,
+    *,
+    numerics: str = "exact",
+) -> tuple[Float[Array, "... rotary_pairs"], Float[Array, "... rotary_pairs"]]:
+    """Cos and sin of `positions`, times the attention factor: once for all layers.
+
+    Args:
+        rope: A record, or one element of `stack_ropes`.
+        positions: `(*batch, seq_len)`; for a rope with `axis_of_pair`, with a last axis
+            of `num_axes` coordinates, on text too (the same number on each).
+        numerics: `"exact"` for integer positions. `"float32"` for fractional ones: see
+            `rope_cos_sin`.
+
+    Returns:
+        `(cos, sin)` in float32, each `(*batch, seq_len, rotary_pairs)`.
+
+    Raises:
+        ValueError: If `positions` have another number of coordinates, or as
+            `rope_cos_sin` does.
+
+    Example:
+        >>> cos, sin = rotation(Rope(default_inv_freq(8)), jnp.arange(5))
+        >>> cos.shape
+        (5, 4)
+
+    Reference:
+        Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
+    """
+    fractional = "pass numerics='float32' for fractional positions"
+    return cos_sin_of_rope(
+        "rotation", rope, positions, fractional=fractional, numerics=numerics
+    )
+
+
+def apply_rotation(
+    rope: Rope | StackedRopes,
+    x: Float[Array, "*batch head_dim"],
+    cos: Float[Array, "*positions rotary_pairs"],
+    sin: Float[Array, "*positions rotary_pairs"],
+    *,
+    inverse: bool = False,
+    heads: str | None = "after",
+) -> Float[Array, "*batch head_dim"]:
+    """Rotates `x` by the cos and sin of `rotation`.
+
+    Args:
+        rope: The record that `cos` and `sin` were made of.
+        x: Queries or keys, `(*batch, seq_len, num_heads, head_dim)`; see `heads`.
+        cos: From `rotation`, `(*batch, seq_len, rotary_pairs)`; batch axes broadcast
+            against those of `x` and never enlarge it.
+        sin: Like `cos`.
+        inverse: Undo the rotation, to within `4 * 2**-23` of the length of each pair:
+            turn back, and divide by the attention factor. `x` is then in the order that
+            rotating puts out.
+        heads: Where the head axis of `x` stands: `"after"` the sequence, `"before"` it
+            (`(*batch, num_heads, seq_len, head_dim)`), or `None`: nowhere.
+
+    Returns:
+        The shape and dtype of `x`, rounded once. Channels that do not rotate pass bit
+        for bit.
+
+    Raises:
+        ValueError: If `heads` is unknown, the shapes do not fit each other and the
+            rope, a dtype is not a real float, or `head_dim` is sharded.
+
+    Example:
+        >>> rope = Rope(default_inv_freq(8))
+        >>> cos, sin = rotation(rope, jnp.arange(5))
+        >>> apply_rotation(rope, jnp.ones((2, 5, 3, 8)), cos, sin).shape
+        (2, 5, 3, 8)
+
+    Reference:
+        Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
+    """
+    name = "apply_rotation"
+    settings = rope_settings(name, rope)
+    check_rotation(name, x, cos, sin)
+    check_flags(name, inverse=inverse)
+    check_heads(name, heads)
+    if cos.shape[-1] != settings.rotary_pairs:
+        raise ValueError(
+            f"{name}: {cos.shape=} must end in the {settings.rotary_pairs} pairs of "
+            "the rope; make it with rotation."
+        )
+    check_rotated(name, settings, x, heads)
+    check_sequence(name, f"{cos.shape=}", cos.shape[:-1], x, heads)
+    return _turned(rope, settings, x, cos, sin, inverse, heads)
+
+
+def rotate(
+    rope: Rope | StackedRopes,
+    x: Float[Array, "*batch head_dim"],
+    positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
+    *,
+    inverse: bool = False,
+    heads: str | None = "after",
+) -> Float[Array, "*batch head_dim"]:
+    """Rotates `x` by `positions`: `rotation`, then `apply_rotation`.
+
+    Several layers in one program share cos and sin if `rotation` is called once, above
+    them.
+
+    Args:
+        rope: A record, or one element of `stack_ropes`.
+        x: Queries or keys, `(*batch, seq_len, num_heads, head_dim)`; see `heads`.
+        positions: `(*batch, seq_len)`, with a last axis of coordinates for a rope with
+            `axis_of_pair`; batch axes broadcast against those of `x`.
+        inverse: Undo the rotation, see `apply_rotation`.
+        heads: Where the head axis of `x` stands, see `apply_rotation`.
+
+    Returns:
+        The shape and dtype of `x`. Traced positions outside int32 give NaN.
+
+    Raises:
+        ValueError: As `rotation` and `apply_rotation` do.
+
+    Example:
+        >>> rope = Rope(default_inv_freq(8), "interleaved")
+        >>> rotate(rope, jnp.ones((2, 5, 3, 8)), jnp.arange(5)).shape
+        (2, 5, 3, 8)
+
+    Reference:
+        Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
+    """
+    return rotate_heads("rotate", rope, x, positions, inverse=inverse, heads=heads)
+
+
+def rerotate(
+    rope: Rope | StackedRopes,
+    keys: Float[Array, "*batch head_dim"],
+    delta: Integer[Array | np.ndarray, "*positions"] | Sequence | int,
+    *,
+    heads: str | None = "after",
+) -> Float[Array, "*batch head_dim"]:
+    """Turns keys that are rotated already by a difference of positions.
+
+    What a cache needs when tokens before the keys are evicted or come in:
+    `rerotate(rope, rotate(rope, k, m), d)` is `rotate(rope, k, m + d)`.
+
+    Args:
+        rope: The record by which the keys were rotated.
+        keys: As `rotate` put them out, in that order and with the attention factor they
+            have.
+        delta: Position difference, shaped as `positions` are for `rotate`, or what
+            broadcasts to that, a single number included; for a rope of several axes,
+            one coordinate on the last axis is for all of them. It may be negative.
+        heads: Where the head axis of `keys` stands, see `apply_rotation`.
+
+    Returns:
+        The shape and dtype of `keys`.
+
+    Raises:
+        ValueError: As `rotation` and `apply_rotation` do.
+
+    Example:
+        >>> rope = Rope(default_inv_freq(8))
+        >>> rerotate(rope, jnp.ones((2, 5, 3, 8)), -4).shape
+        (2, 5, 3, 8)
+
+    Reference:
+        Xiao et al., Efficient Streaming Language Models with Attention Sinks, 2023,
+        section 3.2: positions within the cache. https://arxiv.org/abs/2309.17453
+    """
+    name = "rerotate"
+    settings = rope_settings(name, rope)
+    check_rotated(name, settings, keys, heads, name="keys")
+    delta = array_of(name, "delta", delta)
+    given = f"{delta.shape=}"
+    several = settings.axis_of_pair is not None
+    if several and delta.shape[-1:] in ((), (1,)):
+        delta = integer_array(name, "delta", delta)
+        delta = jnp.broadcast_to(delta, (*delta.shape[:-1], settings.num_axes))
+    shape = shape_of_positions(name, settings, delta, "delta") or (1,)
+    check_sequence(name, given, shape, keys, heads, name="keys", one_for_all=True)
+    cos, sin = cos_sin_of_rope(
+        name,
+        _without_factor(rope),
+        delta,
+        argument="delta",
+        fractional="positions differ by integers",
+    )
+    cos, sin = (t.reshape(*shape, settings.rotary_pairs) for t in (cos, sin))
+    order = settings.writes
+    return _apply(settings, keys, cos, sin, heads, order, order)
+
+
+def rotate_heads(
+    function,
+    rope,
+    x,
+    positions,
+    *,
+    inverse=False,
+    heads: str | None = "after",
+    end: int | None = None,
+):
+    """`rotate` for any function, whose errors then carry its name.
+
+    With an `end` positions must lie in `[0, end)`.
+    """
+    settings = rope_settings(function, rope)
+    check_rotated(function, settings, x, heads)
+    check_flags(function, inverse=inverse)
+    positions = array_of_several(function, "positions", positions, COUNT_FROM)
+    shape = shape_of_positions(function, settings, positions)
+    check_sequence(function, f"{positions.shape=}", shape, x, heads)
+    cos, sin = cos_sin_of_rope(function, rope, positions, end=end)
+    return _turned(rope, settings, x, cos, sin, inverse, heads)
+
+
+def cos_sin_of_rope(
+    function,
+    rope,
+    positions,
+    *,
+    numerics="exact",
+    argument="positions",
+    fractional=_FRACTIONAL,
+    end: int | None = None,
+):
+    """Cos and sin of a record or of an element of a stack, for any function.
+
+    With an `end` positions must lie in `[0, end)`. `fractional` is what errors say
+    about positions that are no integers.
+    """
+    settings = rope_settings(function, rope)
+    valid, axes = None, settings.axis_of_pair
+    positions = array_of_several(function, argument, positions)
+    shape_of_positions(function, settings, positions, argument)
+    # Fractions are refused below, with what to do about them.
+    if end is not None and jnp.issubdtype(positions.dtype, jnp.integer):
+        positions, valid = int32_in_range(function, argument, positions, 0, end)
+        if valid is not None and axes is not None:
+            valid = valid.all(-1)
+    if isinstance(rope, Rope):
+        cos, sin = make_cos_sin(
+            function,
+            positions,
+            np.array(rope.inv_freq),
+            axis_of_pair=axes,
+            num_axes=settings.num_axes,
+            attention_factor=rope.attention_factor,
+            numerics=numerics,
+            argument=argument,
+            fractional=fractional,
+        )
+    elif numerics != "exact":
+        raise ValueError(f"{function}: {numerics=} must be 'exact' for stacked ropes.")
+    else:
+        cos, sin = cos_sin_of_words(
+            function, positions, rope.words, axes, argument=argument
+        )
+        cos, sin = (t * rope.attention_factor for t in (cos, sin))
+    return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
+
+
+def _turned(rope, settings, x, cos, sin, inverse, heads):
+    """`x` rotated by cos and sin that fit, or turned back."""
+    reads, writes = settings.reads, settings.writes
+    if inverse:
+        reads, writes = writes, reads
+        # They hold the attention factor once, and turning back divides by it.
+        scale = _inverse_square(rope.attention_factor)
+        cos, sin = cos * scale, sin * scale
+    return _apply(settings, x, cos, sin, heads, reads, writes, back=inverse)
+
+
+def _apply(settings, x, cos, sin, heads, reads, writes, *, back=False):
+    """Inserts the head axis, finds the channels and rotates them."""
+    if heads is not None:
+        axis = -2 if heads == "after" else -3
+        cos, sin = (jnp.expand_dims(t, axis) for t in (cos, sin))
+    ones = (1,) * (x.ndim - cos.ndim)
+    cos, sin = (jnp.reshape(t, (*ones, *t.shape)) for t in (cos, sin))
+    start = settings.start(x.shape[-1])
+    if settings.num_blocks > 1:
+        return _rotate_blocks(x, cos, sin, settings, start, back)
+    return rotate_pairs(x, cos, sin, reads=reads, writes=writes, start=start, back=back)
+
+
+def _rotate_blocks(x, cos, sin, settings, start, back):
+    """Halves within each block, which becomes an axis of its own."""
+    stop, blocks = start + settings.rotary_dim, settings.num_blocks
+    split = lambda t: t.reshape(*t.shape[:-1], blocks, t.shape[-1] // blocks)
+    rotated = rotate_pairs(
+        *(split(t) for t in (x[..., start:stop], cos, sin)),
+        reads="half",
+        writes="half",
+        start=0,
+        back=back,
+    )
+    rotated = rotated.reshape(*x.shape[:-1], stop - start)
+    if rotated.shape == x.shape:
+        return rotated
+    return jnp.concatenate([x[..., :start], rotated, x[..., stop:]], axis=-1)
+
+
+def _inverse_square(factor):
+    if isinstance(factor, float):  # static: rounded once
+        return np.float32(factor**-2)
+    return 1.0 / factor**2
+
+
+def _without_factor(rope):
+    if isinstance(rope, Rope):
+        return dataclasses.replace(rope, attention_factor=1.0)
+    return rope._replace(attention_factor=jnp.ones_like(rope.attention_factor))

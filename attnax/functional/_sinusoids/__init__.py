@@ -1,0 +1,1 @@
+"""Sinusoidal embeddings of positions, grids and coordinates."""

@@ -1,0 +1,1 @@
+"""Tables with a row per token or position, and lookups in them."""

@@ -1,0 +1,133 @@
+"""Learned positions: one trained vector per position, added to the tokens."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from ..._checks import integer_array, is_number, positive_integer
+from ..._dtypes import check_table, compute_dtype, default_float_dtype, result_dtype
+from ..._sharding import leading_rows, sharding_beside, spread
+from .._params import check_params
+from .add import add_rows, check_rows
+from .lookup import default_positions, lookup_rows, row_indices
+
+
+class LearnedPositionalEmbeddingParams(NamedTuple):
+    """Parameters of a learned positional embedding.
+
+    Attributes:
+        weight: One row per position.
+    """
+
+    weight: Float[Array, "num_positions d_model"]
+
+
+def init_learned_positional_embedding(
+    key: PRNGKeyArray,
+    num_positions: int,
+    d_model: int,
+    *,
+    init_std: float = 0.02,
+    dtype: DTypeLike | None = None,
+) -> LearnedPositionalEmbeddingParams:
+    """Draws learned positions from a normal truncated at two standard deviations.
+
+    Args:
+        key: A JAX random key.
+        num_positions: Number of positions. Positive.
+        d_model: Width of the embedding. Positive.
+        init_std: Standard deviation of the normal before truncation. Not negative.
+        dtype: Of the table, which is drawn in float32 and rounded once. `None` is JAX's
+            default float.
+
+    Returns:
+        Parameters with a `weight` of shape `(num_positions, d_model)`.
+
+    Raises:
+        ValueError: If a size is not positive, `init_std` negative, or `dtype` not a
+            real float.
+
+    Example:
+        >>> init_learned_positional_embedding(jax.random.key(0), 8, 4).weight.shape
+        (8, 4)
+
+    Reference:
+        Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
+        https://arxiv.org/abs/1705.03122; the init of Dosovitskiy et al., 2021.
+    """
+    name = "init_learned_positional_embedding"
+    for size_name, size in (("num_positions", num_positions), ("d_model", d_model)):
+        positive_integer(name, size_name, size)
+    if not (is_number(init_std) and init_std >= 0):
+        raise ValueError(f"{name}: {init_std=} must be finite and not negative.")
+    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
+    shape = (num_positions, d_model)
+    weight = jax.random.truncated_normal(key, -2.0, 2.0, shape, compute_dtype(dtype))
+    return LearnedPositionalEmbeddingParams(
+        weight=(float(init_std) * weight).astype(dtype)
+    )
+
+
+def apply_learned_positional_embedding(
+    params: LearnedPositionalEmbeddingParams,
+    x: Float[Array, "*batch seq_len d_model"],
+    positions: Integer[Array | np.ndarray, "*#batch seq_len"] | Sequence | None = None,
+    *,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*batch seq_len d_model"]:
+    """Adds the vector of each position to `x`, in float32, rounded once.
+
+    Args:
+        params: A table `(num_positions, d_model)`.
+        x: Token vectors.
+        positions: Positions in `[0, num_positions)`; batch axes broadcast against those
+            of `x`. `None` is `0 ... seq_len - 1`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
+            that of `x`, whatever that of the table is.
+
+    Returns:
+        The shape and dtype of `x`. A traced position outside the table gives a row of
+        NaN, which adds nothing to the gradient of the table; so does one past the table
+        where `seq_len` is a symbol of `jax.export`.
+
+    Raises:
+        ValueError: If `x` is longer than the table or of another width, a dtype is not
+            a real float that holds NaN, `positions` do not fit or are not integers, or
+            one that is known outside every transformation is out of range.
+
+    Example:
+        >>> params = LearnedPositionalEmbeddingParams(weight=jnp.ones((5, 2)))
+        >>> apply_learned_positional_embedding(params, jnp.zeros((3, 2))).sum()
+        Array(6., dtype=float32)
+
+    Reference:
+        Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
+        https://arxiv.org/abs/1705.03122
+    """
+    name = "apply_learned_positional_embedding"
+    check_params(name, params, "LearnedPositionalEmbeddingParams")
+    weight = params.weight
+    check_table(name, "weight", weight)
+    if x.ndim < 2 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"{name}: {x.shape=} must be (..., seq_len, d_model) with the width of "
+            f"{weight.shape=}."
+        )
+    seq_len, num_positions = x.shape[-2], weight.shape[0]
+    if positions is None:
+        positions = default_positions(name, seq_len, num_positions, "x")
+    else:
+        positions = integer_array(name, "positions", positions)
+    batch = (seq_len,) if positions is None else positions.shape
+    check_rows(name, x, batch)
+    x = spread(x, out_sharding)
+    of_rows = sharding_beside(x, batch)
+    if positions is None:
+        return add_rows(x, leading_rows(weight, seq_len, of_rows))
+    indices = row_indices(name, "positions", positions, num_positions)
+    return add_rows(x, lookup_rows(weight, indices, out_sharding=of_rows))

@@ -1,0 +1,92 @@
+"""Rows of a table by index: the gather under token and learned position embeddings."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ..._checks import exceeds, int32_in_range
+from ..._dtypes import compute_dtype
+from ..._sharding import explicit_axes, gathered, per_row, sharding_like
+
+
+def row_indices(function, name, values, num_rows):
+    """`values` as int32; traced ones out of `[0, num_rows)` are -1, which is no row."""
+    indices, valid = int32_in_range(function, name, values, 0, num_rows)
+    return indices if valid is None else jnp.where(valid, indices, -1)
+
+
+def default_positions(function, seq_len, num_positions, tokens):
+    """What stands for `0 ... seq_len - 1`: `None` for the first rows of the table.
+
+    Positions where only the program knows whether a symbolic length fits. `tokens` is
+    what errors call that which is too long.
+    """
+    too_long = exceeds(seq_len, num_positions)
+    if too_long:
+        raise ValueError(
+            f"{function}: {seq_len=} must be at most {num_positions=}; shorten "
+            f"{tokens}, or pass positions inside the table."
+        )
+    return None if too_long is False else jnp.arange(seq_len, dtype=jnp.int32)
+
+
+def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
+    """Rows of `weight` in its compute dtype; where `indices` is -1, NaN.
+
+    The gradient is added up in that dtype and rounded to the dtype of `weight` once.
+    NaN rows and those of `frozen_row` add nothing to it.
+    """
+    if out_sharding is None:
+        out_sharding = _sharding_of_rows(weight, indices)
+    return _rows(jnp.asarray(weight), indices, frozen_row, out_sharding)
+
+
+# The rule says how tangents go: through the wide dtype, so that the transpose adds them
+# up there. Autodiff of the primal would add them up in the dtype of the table.
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def _rows(weight, indices, frozen_row, out_sharding):
+    rows = gathered(
+        weight,
+        indices,
+        mode="clip",
+        wrap_negative_indices=False,
+        out_sharding=out_sharding,
+    )
+    # NaN comes in among integers: XLA's CPU backend would convert each 16-bit float to
+    # select it, and `jax_debug_nans` would find it where no row is lost. Not the table:
+    # its view would be a copy outside of `jit`.
+    nan = np.asarray(jnp.nan, weight.dtype)
+    nan = nan.view(f"u{nan.itemsize}")
+    bits = lax.bitcast_convert_type(rows, nan.dtype)
+    bits = jnp.where(per_row(indices >= 0, rows), bits, nan)
+    rows = lax.bitcast_convert_type(bits, weight.dtype)
+    return rows.astype(compute_dtype(weight.dtype))
+
+
+@_rows.defjvp
+def _rows_jvp(frozen_row, out_sharding, primals, tangents):
+    weight, indices = primals
+    wide = jnp.asarray(tangents[0]).astype(compute_dtype(weight.dtype))
+    rows = gathered(
+        wide,
+        indices,
+        mode="fill",
+        fill_value=0.0,
+        wrap_negative_indices=False,
+        out_sharding=out_sharding,
+    )
+    if frozen_row is not None:
+        is_frozen = per_row(indices == frozen_row, rows)
+        rows = jnp.where(is_frozen, jnp.zeros_like(rows), rows)
+    return _rows(weight, indices, frozen_row, out_sharding), rows
+
+
+def _sharding_of_rows(weight, indices):
+    """The default: sharded as the indices are, with `d_model` not sharded."""
+    axes = explicit_axes(indices)
+    if axes is None or not any((*axes, *(explicit_axes(weight) or ()))):
+        return None  # where nothing is sharded, neither is the result
+    return sharding_like(indices, (*axes, None))

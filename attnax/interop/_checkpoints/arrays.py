@@ -1,0 +1,106 @@
+"""Tensors by name, read one at a time, and what JAX and others make of them."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ..._dtypes import default_float_dtype
+
+FLOATS = ("bfloat16", "float16", "float32", "float64")
+# Of a tensor that is compared and not kept, so much is in memory at a time.
+CHUNK_BYTES = 2**24
+
+
+class Arrays(NamedTuple):
+    """A mapping of arrays."""
+
+    function: str
+    arrays: Mapping
+
+    @property
+    def names(self):
+        return tuple(self.arrays)
+
+    def describe(self, name):
+        array = self.read(name)
+        return array.shape, dtype_name(array.dtype)
+
+    def read(self, name):
+        array = self.arrays[name]
+        if isinstance(array, np.ma.MaskedArray):
+            raise ValueError(
+                f"{self.function}: {name!r} must be an array without a mask; fill it."
+            )
+        if not isinstance(array, np.ndarray | jax.Array):
+            raise ValueError(
+                f"{self.function}: {name!r} of type {type(array).__qualname__} must be "
+                "a NumPy or JAX array; pass a safetensors file, or convert it."
+            )
+        return np.asarray(array)
+
+    def read_own(self, name):
+        """In memory that is nobody else's: the owner may go on writing to it."""
+        return self.read(name).copy()
+
+    def parts(self, name):
+        """Some rows at a time, in order."""
+        array = self.read(name)
+        step = rows_at_a_time(len(array), array.nbytes)
+        return (array[start : start + step] for start in range(0, len(array), step))
+
+
+def dtype_name(dtype):
+    """The name, which does not tell a foreign byte order: that has another."""
+    return dtype.name if dtype.isnative else dtype.str
+
+
+def rows_at_a_time(rows, size):
+    """How many of the rows of a tensor of `size` bytes are compared at a time."""
+    return max(1, CHUNK_BYTES * rows // max(1, size))
+
+
+def check_float(function, name, dtype):
+    """A dtype of the parameters of embeddings."""
+    if dtype not in FLOATS:
+        raise ValueError(
+            f"{function}: {name!r} of dtype {dtype} must be one of {FLOATS}; "
+            "dequantize or convert it first."
+        )
+
+
+def check_held(function, name, dtype):
+    """A dtype that JAX holds as it is, else an error: nothing is cast."""
+    if dtype == "float64" and default_float_dtype() != np.float64:
+        raise ValueError(
+            f"{function}: {name!r} of dtype {dtype} must come with jax_enable_x64, "
+            "without which JAX would round it to float32; or cast it yourself."
+        )
+
+
+def to_jax(source, array):
+    """A JAX array of the same bits, in memory that is nobody else's."""
+    if isinstance(source, Arrays):
+        # JAX may take memory over as it is, and its owner go on writing to it.
+        array = array.copy()
+    made = jax.device_put(array).block_until_ready()
+    # JAX holds on to what it copied from until its next transfer.
+    jax.device_put(0)
+    return made
+
+
+def same_bits(source, name, array):
+    """Whether a tensor has the dtype, shape and bits of `array`; never read whole."""
+    if source.describe(name) != (array.shape, array.dtype.name):
+        return False
+    start = 0
+    for part in source.parts(name):
+        if not np.array_equal(_as_bytes(part), _as_bytes(array[start:][: len(part)])):
+            return False
+        start += len(part)
+    return True
+
+
+def _as_bytes(array):
+    return np.ascontiguousarray(array).view(np.uint8)

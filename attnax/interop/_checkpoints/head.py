@@ -1,0 +1,64 @@
+"""Files of tied models that hold the head and not the table, which has its values.
+
+Writers that keep one of two equal tensors may keep either: `save_model` of safetensors
+keeps the first in the order of the names, and `lm_head` comes before `model`.
+"""
+
+from .tensors import Family
+
+
+def table_from_head(family: Family, names, tied: bool | None) -> Family:
+    """The family; if `tied`, a table that is missing has the names of the head."""
+    missing = held_head(family, names) is not None
+    return with_head_as_table(family) if tied and missing else family
+
+
+def held_head(family: Family, names) -> str | None:
+    """The name of a head in a file without a table, or `None`."""
+    tables = _names(family, "token")
+    if any(_stands_in(table, name, family) for name in names for table in tables):
+        return None
+    heads = _names(family, "head")
+    found = (n for n in names for head in heads if _stands_in(head, n, family))
+    return next(found, None)
+
+
+def with_head_as_table(family: Family) -> Family:
+    """The family of files that hold the head alone."""
+    table, heads = family.tensors[0], _names(family, "head")
+    others = [t for t in family.tensors if t.role not in ("token", "head")]
+    table = table._replace(names=heads, beside=True)
+    # The prefix is told by the first, and a head stands outside of it.
+    first = [t for t in others if t.role == "positions"]
+    rest = [t for t in others if t.role != "positions"]
+    return family._replace(tensors=(*first, table, *rest))
+
+
+def is_head_alone(family: Family, layout) -> bool:
+    """Whether a layout has the table under a name of the head, and under no other."""
+    stored = [s.name for s in layout or () if s.role == "token"]
+    heads = _names(family, "head")
+    return bool(stored) and all(
+        any(_stands_in(head, name, family) for head in heads) for name in stored
+    )
+
+
+def hint_of_head(family: Family, names, tied: bool | None) -> str:
+    """What to do about a table that is missing, where the head is there."""
+    name = held_head(family, names)
+    if name is None or tied is False:
+        return ""
+    return (
+        f"; {name!r} is there, and is the table too if the model ties the two "
+        "(tie_word_embeddings of its config): pass tied=True if it does"
+    )
+
+
+def _names(family, role):
+    return tuple(
+        n for tensor in family.tensors if tensor.role == role for n in tensor.names
+    )
+
+
+def _stands_in(end, name, family):
+    return name == end or name.endswith(family.separator + end)

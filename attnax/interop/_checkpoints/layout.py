@@ -1,0 +1,83 @@
+"""How a file is to hold parameters that came from another, or from none."""
+
+import attnax.functional as F
+
+from .names import StoredTensor
+from .vision import TOKENS
+
+
+def complete_layout(function, family, checkpoint):
+    """`checkpoint.layout` without what is not held, and with the usual for what is."""
+    _check_names(function, family, checkpoint)
+    held = _roles_held(checkpoint, family)
+    kept = tuple(s for s in checkpoint.layout or () if s.role in held)
+    added = held - {s.role for s in kept}
+    usual = tuple(
+        StoredTensor(
+            tensor.role,
+            ("" if tensor.beside else checkpoint.prefix) + tensor.names[0],
+            tensor.axes[0],
+        )
+        for tensor in family.tensors
+        if tensor.role in added
+    )
+    unknown = added - {s.role for s in usual}
+    if unknown:
+        raise ValueError(
+            f"{function}: family={checkpoint.family!r} must have a tensor for all that "
+            f"is held, but has none for {sorted(unknown)}."
+        )
+    return kept + usual
+
+
+def _check_names(function, family, checkpoint):
+    """A layout is that of its family and prefix: neither is replaced alone."""
+    prefix = checkpoint.prefix
+    for stored in checkpoint.layout or ():
+        known = any(
+            stored.name == prefix + name
+            or (tensor.beside and _stands_beside(stored.name, name, prefix))
+            for tensor in family.tensors
+            for name in tensor.names
+        )
+        if not known:
+            raise ValueError(
+                f"{function}: layout has {stored.name!r}, which must be a name of "
+                f"family={checkpoint.family!r} with {prefix=}; set layout=None to "
+                "write the usual names."
+            )
+
+
+def _stands_beside(stored, name, prefix):
+    """Whether `name` stands under `prefix` or a part of it."""
+    return stored.endswith(name) and prefix.startswith(stored[: -len(name)])
+
+
+def _roles_held(checkpoint, family):
+    params = checkpoint.params
+    parts = {"head": checkpoint.head}
+    if isinstance(params, F.TokenEmbeddingParams):
+        parts["token"] = params.weight
+    elif isinstance(params, F.TextEmbeddingParams):
+        parts.update(params._asdict())
+    else:
+        parts["patch"], parts["bias"] = params.patch
+        parts["positions"], parts["mask"] = params.positions, params.mask_token
+        parts.update(dict.fromkeys(_token_roles(checkpoint, family), ()))
+    return {role for role, part in parts.items() if part is not None}
+
+
+def _token_roles(checkpoint, family):
+    """Roles of the tokens in front of the patches: of the file, else the family's."""
+    params = checkpoint.params
+    if checkpoint.layout is not None:
+        return [s.role for s in checkpoint.layout if s.role in TOKENS]
+    both = params.tokens_before, params.tokens_after
+    left, roles = sum(len(tokens) for tokens in both if tokens is not None), []
+    # Required ones first; a distillation token is never guessed.
+    for tensor in sorted(family.tensors, key=lambda tensor: not tensor.required):
+        optional = left > 0 and tensor.role != "distillation"
+        if tensor.role in TOKENS and (tensor.required or optional):
+            roles.append(tensor.role)
+            left = 0 if tensor.role == "registers" else left - 1
+    return roles

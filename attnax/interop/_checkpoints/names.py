@@ -1,0 +1,139 @@
+"""Which tensors of a file are those of an embedding: prefix, names and shapes."""
+
+from typing import NamedTuple
+
+from .arrays import check_float
+from .tensors import BUFFERS, EMBEDDINGS, Family
+
+# A model may have none of them, and its file holds an array of no rows all the same.
+MAY_BE_ZERO = "num_registers"
+
+
+class StoredTensor(NamedTuple):
+    """A tensor of a file: what it is, its name there, what its axes are called."""
+
+    role: str
+    name: str
+    axes: str
+
+
+def find_prefix(function, family: Family, names, prefix, hint=""):
+    """What stands in front of the names of the family, with its separator.
+
+    `hint` is the way out where none of them is there.
+    """
+    separator = family.separator
+    if prefix is not None:
+        return whole_prefix(family, prefix)
+    anchors = family.tensors[0].names
+    found = {
+        name.removesuffix(anchor)
+        for name in names
+        for anchor in anchors
+        if name == anchor or name.endswith(separator + anchor)
+    }
+    if len(found) == 1:
+        return found.pop()
+    looked_for = " or ".join(repr(anchor) for anchor in anchors)
+    if not found:
+        raise ValueError(
+            f"{function}: {looked_for} must be there, alone or after a prefix; the "
+            f"first of {len(names)} names is {next(iter(names), None)!r}{hint}."
+        )
+    raise ValueError(
+        f"{function}: {looked_for} must be there once, but stands after each of "
+        f"prefix={sorted(found)}; pass one of them."
+    )
+
+
+def whole_prefix(family: Family, prefix):
+    """`prefix` with the separator that it may have been given without."""
+    whole = prefix == "" or prefix.endswith(family.separator)
+    return prefix if whole else prefix + family.separator
+
+
+def find_tensors(function, family: Family, source, prefix, sizes, hint=""):
+    """The tensors of the embedding, in the order of the family; fills in `sizes`.
+
+    `hint` is the way out where one is missing.
+    """
+    names, layout = set(source.names), []
+    for tensor in family.tensors:
+        places = _parts(prefix, family.separator) if tensor.beside else [prefix]
+        wanted = [place + name for place in places for name in tensor.names]
+        found = [name for name in wanted if name in names]
+        if not found and tensor.required:
+            shape = shape_of(tensor.axes[0], sizes)
+            raise ValueError(
+                f"{function}: {' or '.join(map(repr, wanted))} must be there, of shape "
+                f"{shape}{hint}."
+            )
+        if len(found) > 1 and not tensor.copies:
+            raise ValueError(f"{function}: only one of {found} must be there.")
+        for name in found:
+            shape, dtype = source.describe(name)
+            check_float(function, name, dtype)
+            axes = axes_of(tensor.axes, shape)
+            bind(function, name, shape, axes, sizes)
+            layout.append(StoredTensor(tensor.role, name, axes))
+        if tensor.role == "head":  # a tied one has the rows of the table
+            sizes.setdefault("head_size", sizes["vocab_size"])
+    known = {stored.name for stored in layout}
+    _check_nothing_else(function, family, source, prefix, known)
+    return tuple(layout)
+
+
+def bind(function, name, shape, axes, sizes):
+    """Checks a shape against the sizes known so far, and adds those that are new."""
+    names = axes.split()
+    lengths = [int(n) if n.isdigit() else sizes.get(n) for n in names]
+    if len(shape) != len(names) or any(
+        length not in (None, size) for length, size in zip(lengths, shape, strict=False)
+    ):
+        raise ValueError(
+            f"{function}: {name!r} of shape {tuple(shape)} must have shape "
+            f"{shape_of(axes, sizes)}."
+        )
+    pairs = list(zip(names, shape, strict=True))
+    if any(size == 0 and axis != MAY_BE_ZERO for axis, size in pairs):
+        raise ValueError(
+            f"{function}: {name!r} of shape {tuple(shape)} must have no axis of length "
+            "0."
+        )
+    sizes.update((axis, size) for axis, size in pairs if not axis.isdigit())
+
+
+def shape_of(axes, sizes):
+    """A shape in words, with the numbers that are known."""
+    lengths = [str(sizes.get(name, name)) for name in axes.split()]
+    return f"({', '.join(lengths)}{',' * (len(lengths) == 1)})"
+
+
+def axes_of(alternatives, shape):
+    """The alternative with as many axes as `shape`, else the first."""
+    fits = (axes for axes in alternatives if len(axes.split()) == len(shape))
+    return next(fits, alternatives[0])
+
+
+def _parts(prefix, separator):
+    """`a.b.` as `["a.b.", "a.", ""]`."""
+    parts = prefix.split(separator)[:-1]
+    return [
+        "".join(part + separator for part in parts[:end])
+        for end in range(len(parts), -1, -1)
+    ]
+
+
+def _check_nothing_else(function, family, source, prefix, known):
+    for name in source.names:
+        own = name.removeprefix(prefix)
+        if name in known or not name.startswith(prefix):
+            continue
+        parts = own.split(family.separator)
+        embeds = own.startswith(family.namespaces) or parts[0] in EMBEDDINGS
+        if embeds and parts[-1] not in BUFFERS:
+            shape, _ = source.describe(name)
+            raise ValueError(
+                f"{function}: {name!r} of shape {shape} must not be there; the family "
+                f"has {sorted(known)}."
+            )

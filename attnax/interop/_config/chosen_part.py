@@ -1,0 +1,114 @@
+"""Which part of a config is meant, and whether what stands around it says the same."""
+
+from functools import partial
+
+from .families.table import REFUSED
+from .names import instead, misspelt
+from .parts import all_parts, model_type_of, part_error, tables
+from .vocabulary import FOREIGN, STRUCTURE, TOP_LEVEL
+
+
+def part_names(function, config):
+    """Names of the parts that have rotary positions, the language model first."""
+    parts, _ = all_parts(function, config)
+    return _held(parts)
+
+
+def find_part(function, config, name=None):
+    """`(path, model_type, values)` of the part with that name, or of the main one."""
+    parts, main = all_parts(function, config)
+    if name is None:
+        part = _main(function, config, parts, main)
+    else:
+        part = _named(function, config, parts, name)
+    if part.problem:
+        raise part_error(function, part.path, part.problem)
+    _check_above(function, config, [p for p in parts if p.held or p == part])
+    return part.path, part.model_type, part.values
+
+
+def _held(parts):
+    """The names of the parts that stand in the config."""
+    return tuple(dict.fromkeys(p.name for p in parts if p.name and p.held))
+
+
+def _named(function, config, parts, name):
+    """The part of that name; the code fills it in where the config lacks it."""
+    if not isinstance(name, str):
+        raise ValueError(f"{function}: part={name!r} must be a name.")
+    for part in parts:
+        if part.name == name != "":
+            return part
+    if not _held(parts):
+        raise ValueError(
+            f"{function}: part={name!r} must be None, for the config of "
+            f"model_type={model_type_of(function, config)!r} has no parts with rotary "
+            "positions of their own."
+        )
+    raise ValueError(
+        f"{function}: part={name!r} must be one of {list(_held(parts))}, which are the "
+        "parts of this config that have rotary positions."
+    )
+
+
+def _main(function, config, parts, main):
+    """The language model, or the one part; a choice is an error."""
+    if main is None:
+        if len(parts) == 1:
+            return parts[0]
+        model_type = model_type_of(function, config)
+        if not _held(parts):
+            raise ValueError(
+                f"{function}: the config of {model_type=} holds none of the parts of "
+                "this model, of which none is a language model; add the part."
+            )
+        raise ValueError(
+            f"{function}: several parts of a model of {model_type=} have rotary "
+            "positions, and none is the language model; pass part, one of "
+            f"{list(_held(parts))}."
+        )
+    if main.rotary or main.problem or not _held(parts):
+        return main
+    none = main.model_type in tables()["without_rotary"]
+    raise part_error(
+        function,
+        main.path if main.held else (),
+        f"the language model, with model_type={main.model_type!r}, has no rotary "
+        f"positions{'' if none else ' that are known'}; for those of another part pass "
+        f"part, one of {list(_held(parts))}",
+    )
+
+
+def _check_above(function, config, parts):
+    """What stands above the parts that may be taken must not say something else."""
+    levels, own = {}, {part.path for part in parts}
+    for part in parts:
+        level = config
+        for depth, key in enumerate(part.path):
+            levels.setdefault(part.path[:depth], (level, []))[1].append(part)
+            level = level.get(key) or {}
+    for outer, (level, inner) in levels.items():
+        # A level that is itself read, or that another part of the model reads.
+        if outer in own or str(level.get("model_type")) in REFUSED:
+            continue
+        error = partial(part_error, function, outer)
+        for key in (*sorted(TOP_LEVEL), *FOREIGN):
+            value = level.get(key)
+            if value is not None and all(p.values.get(key) != value for p in inner):
+                raise error(_unread(key, level, dict.fromkeys(inner)))
+        known = {*TOP_LEVEL, *STRUCTURE, *FOREIGN, *tables()["similar_keys"]}
+        for key, value in level.items():
+            if isinstance(key, str) and value is not None and key not in known:
+                meant = misspelt(key)
+                if TOP_LEVEL.intersection(meant):
+                    raise error(f"the config holds {key}={value!r}; {instead(meant)}")
+
+
+def _unread(key, level, parts):
+    places = dict.fromkeys("".join(f"[{name!r}]" for name in p.path) for p in parts)
+    return (
+        f"the config holds {key}={level[key]!r}, which the code of "
+        f"model_type={level.get('model_type')!r} does not read, for it has rotary "
+        f"positions in {' or '.join(f'config{place}' for place in places)}; write it "
+        "there or remove it"
+    )

@@ -1,0 +1,1 @@
+"""What each model type of a config means: one row each."""

@@ -1,0 +1,1 @@
+"""Arguments of functions as released models have them."""

@@ -1,0 +1,1 @@
+"""attnax against every rotary embedding of transformers."""
