@@ -54,37 +54,37 @@ def exceeds(size, limit) -> bool | None:
         return None
 
 
-def check_flags(function: str, **flags) -> None:
+def check_flags(**flags) -> None:
     """The rule of switches: a text or a number would be read as True."""
     for name, flag in flags.items():
         if not isinstance(flag, bool | np.bool_):
-            raise ValueError(f"{function}: {name}={flag!r} must be True or False.")
+            raise ValueError(f"{name}={flag!r} must be True or False.")
 
 
-def positive_integer(function: str, name: str, size) -> int:
+def positive_integer(name: str, size) -> int:
     """A static size as an int, however it is typed."""
     if not is_integer(size) or size <= 0:
-        raise ValueError(f"{function}: {name}={size!r} must be a positive integer.")
+        raise ValueError(f"{name}={size!r} must be a positive integer.")
     return int(size)
 
 
-def positive_multiple(function: str, name: str, size, unit: int) -> int:
+def positive_multiple(name: str, size, unit: int) -> int:
     """A static size as an int, a positive multiple of `unit`."""
     if not is_integer(size) or size <= 0 or size % unit != 0:
         rule = "positive and even" if unit == 2 else f"a positive multiple of {unit}"
-        raise ValueError(f"{function}: {name}={size!r} must be {rule}.")
+        raise ValueError(f"{name}={size!r} must be {rule}.")
     return int(size)
 
 
-def integers(function: str, name: str, values) -> tuple[int, ...]:
+def integers(name: str, values) -> tuple[int, ...]:
     """Several static integers as ints."""
     values = tuple(values)
     if not all(map(is_integer, values)):
-        raise ValueError(f"{function}: {name}={values} must be integers.")
+        raise ValueError(f"{name}={values} must be integers.")
     return tuple(map(int, values))
 
 
-def array_of(function: str, name: str, values):
+def array_of(name: str, values):
     """`values` as they are if an array; lists, tuples and numbers as a NumPy array."""
     if isinstance(values, jax.Array | np.ndarray):
         return values
@@ -94,46 +94,46 @@ def array_of(function: str, name: str, values):
         array = None
     if array is None or array.dtype == object:
         raise ValueError(
-            f"{function}: {name} is a {type(values).__name__}, but must be an array, "
+            f"{name} is a {type(values).__name__}, but must be an array, "
             "or lists of numbers of equal lengths."
         )
     # NumPy makes float64 of a list of nothing.
     return array if array.size else array.astype(np.int32)
 
 
-def array_of_several(function: str, name: str, values, hint: str = ""):
+def array_of_several(name: str, values, hint: str = ""):
     """As `array_of`, but a single number that is no array is a `ValueError`.
 
     `hint` is the way out for such a number.
     """
     if not isinstance(values, jax.Array | np.ndarray | Sequence):
         raise ValueError(
-            f"{function}: {name} is a {type(values).__name__}, but must be an array, "
+            f"{name} is a {type(values).__name__}, but must be an array, "
             f"or lists of numbers{hint if is_number(values) else ''}."
         )
-    return array_of(function, name, values)
+    return array_of(name, values)
 
 
-def integer_array(function: str, name: str, values):
+def integer_array(name: str, values):
     """`values` as an array of integers."""
-    values = array_of(function, name, values)
+    values = array_of(name, values)
     if not jnp.issubdtype(values.dtype, jnp.integer):
-        raise ValueError(f"{function}: {name}.dtype={values.dtype} must be integer.")
+        raise ValueError(f"{name}.dtype={values.dtype} must be integer.")
     return values
 
 
-def bool_array(function: str, name: str, mask):
+def bool_array(name: str, mask):
     """A mask as an array of bools; integers of 0 and 1 are bools as well.
 
     Where the values are not known, every integer that is not 0 is True.
     """
-    mask = array_of(function, name, mask)
+    mask = array_of(name, mask)
     if mask.dtype == np.bool_:
         return mask
     # An additive mask, which is of floats, would be read inside out.
     if not jnp.issubdtype(mask.dtype, jnp.integer):
         raise ValueError(
-            f"{function}: {name}.dtype={mask.dtype} must be bool or integer; compare "
+            f"{name}.dtype={mask.dtype} must be bool or integer; compare "
             f"first: of an additive mask, {name} == 0 is the mask."
         )
     if is_known(mask):
@@ -141,31 +141,31 @@ def bool_array(function: str, name: str, mask):
         other = first_where(name, known, (known != 0) & (known != 1))
         if other is not None:
             raise ValueError(
-                f"{function}: {other} must be 0 or 1; compare first: of token ids, "
+                f"{other} must be 0 or 1; compare first: of token ids, "
                 "token_ids != padding_id is the mask."
             )
     return mask.astype(bool)
 
 
-def check_axis(function: str, name: str, array, axis: str = "seq_len") -> None:
+def check_axis(name: str, array, axis: str = "seq_len") -> None:
     """The rule of arrays along whose last axis something is counted."""
     if array.ndim == 0:
-        raise ValueError(f"{function}: {name}.shape=() must be (..., {axis}).")
+        raise ValueError(f"{name}.shape=() must be (..., {axis}).")
 
 
-def number_array(function: str, name: str, values, *, rule="integer or a real float"):
+def number_array(name: str, values, *, rule="integer or a real float"):
     """`values` as an array of integers, or of floats that hold what is measured.
 
     Floats of 16 bits do not: bfloat16 has no 257, and float16 no 2049.
     """
-    values = array_of(function, name, values)
+    values = array_of(name, values)
     if jnp.issubdtype(values.dtype, jnp.integer):
         return values
     if not jnp.issubdtype(values.dtype, jnp.floating):
-        raise ValueError(f"{function}: {name}.dtype={values.dtype} must be {rule}.")
+        raise ValueError(f"{name}.dtype={values.dtype} must be {rule}.")
     if jnp.finfo(values.dtype).bits < 32:
         raise ValueError(
-            f"{function}: {name}.dtype={values.dtype} must be float32 or wider: fewer "
+            f"{name}.dtype={values.dtype} must be float32 or wider: fewer "
             "bits have rounded the values already, and a cast brings nothing back; "
             "make them in float32."
         )
@@ -173,7 +173,6 @@ def number_array(function: str, name: str, values, *, rule="integer or a real fl
 
 
 def int32_in_range(
-    function: str,
     name: str,
     values,
     lower: int = INT32_MIN,
@@ -187,12 +186,12 @@ def int32_in_range(
     or the dtype admits no other.
     """
     lower, upper = max(lower, INT32_MIN), min(upper, INT32_MAX + 1)
-    values = integer_array(function, name, values)
+    values = integer_array(name, values)
     info = jnp.iinfo(values.dtype)
     if lower <= info.min and info.max < upper:
         return jnp.asarray(values, jnp.int32), None
     if is_known(values):
-        _check_on_host(function, name, np.asarray(values), lower, upper, hint)
+        _check_on_host(name, np.asarray(values), lower, upper, hint)
         return jnp.asarray(values, jnp.int32), None
 
     if info.bits < 32:  # widened first, so that the bounds are representable
@@ -237,7 +236,7 @@ def first_where(name, values, bad):
     return f"{name}{list(index) if index else ''}={values[index]}"
 
 
-def _check_on_host(function, name, values, lower, upper, hint):
+def _check_on_host(name, values, lower, upper, hint):
     first = first_where(name, values, (values < lower) | (values >= upper))
     if first is not None:
-        raise ValueError(f"{function}: {first} must lie in [{lower}, {upper}){hint}.")
+        raise ValueError(f"{first} must lie in [{lower}, {upper}){hint}.")

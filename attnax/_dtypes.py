@@ -11,9 +11,7 @@ def default_float_dtype() -> np.dtype:
     return jnp.result_type(float)
 
 
-def float_dtype(
-    function: str, name: str, dtype: DTypeLike, *, nan: bool = True
-) -> np.dtype:
+def float_dtype(name: str, dtype: DTypeLike, *, nan: bool = True) -> np.dtype:
     """`dtype` as a NumPy dtype; a `ValueError` unless it is a real float.
 
     The dtype must hold 0 and NaN, since rows out of range are NaN: float4 and float6
@@ -22,42 +20,38 @@ def float_dtype(
     try:
         dtype = jnp.dtype(dtype)
     except TypeError:
-        raise ValueError(
-            f"{function}: {name}={dtype!r} must be a real float dtype."
-        ) from None
+        raise ValueError(f"{name}={dtype!r} must be a real float dtype.") from None
     if not jnp.issubdtype(dtype, jnp.floating):
-        raise ValueError(f"{function}: {name}={dtype.name} must be a real float dtype.")
+        raise ValueError(f"{name}={dtype.name} must be a real float dtype.")
     if nan and not _holds_zero_and_nan(dtype):
         raise ValueError(
-            f"{function}: {name}={dtype.name} must be a real float dtype that holds 0 "
+            f"{name}={dtype.name} must be a real float dtype that holds 0 "
             "and NaN; cast to bfloat16 or wider."
         )
     return dtype
 
 
-def result_dtype(
-    function: str, name: str, dtype: DTypeLike | None, default: DTypeLike
-) -> np.dtype:
+def result_dtype(name: str, dtype: DTypeLike | None, default: DTypeLike) -> np.dtype:
     """The dtype asked for, or `default` as JAX holds it; both by `float_dtype`.
 
     float64 outside 64-bit mode is a `ValueError`: JAX would make float32 of it.
     """
     if dtype is None:
-        return float_dtype(function, name, jax.dtypes.canonicalize_dtype(default))
-    dtype = float_dtype(function, name, dtype)
+        return float_dtype(name, jax.dtypes.canonicalize_dtype(default))
+    dtype = float_dtype(name, dtype)
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise ValueError(
-            f"{function}: {name}={dtype.name} must come with jax_enable_x64, or JAX "
+            f"{name}={dtype.name} must come with jax_enable_x64, or JAX "
             "would make it float32."
         )
     return dtype
 
 
-def check_table(function: str, name: str, table) -> None:
+def check_table(name: str, table) -> None:
     """The rule of tables whose rows are read: two axes, of a real float dtype."""
-    float_dtype(function, f"{name}.dtype", table.dtype)
+    float_dtype(f"{name}.dtype", table.dtype)
     if table.ndim != 2:
-        raise ValueError(f"{function}: {name}.shape={table.shape} must have two axes.")
+        raise ValueError(f"{name}.shape={table.shape} must have two axes.")
 
 
 def compute_dtype(*dtypes: DTypeLike) -> np.dtype:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 
-def check_params(function, params, kind, name="params"):
+def check_params(params, kind, name="params"):
     """A `ValueError` for a container in place of the named tuple `kind`."""
     if isinstance(params, Mapping):
         stars = "**"
@@ -13,7 +13,7 @@ def check_params(function, params, kind, name="params"):
         return
     kind = f"attnax.functional.{kind}"
     raise ValueError(
-        f"{function}: {name} is a {type(params).__name__}, but must be an {kind}; make "
+        f"{name} is a {type(params).__name__}, but must be an {kind}; make "
         f"it with {kind}({stars}{name}), or restore the checkpoint with initialized "
         "parameters as the target."
     )

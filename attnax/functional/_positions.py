@@ -18,8 +18,10 @@ from .._checks import (
     is_integer,
     positive_integer,
 )
+from .._public import public
 
 
+@public
 def positions_from_mask(
     mask: Bool[Array | np.ndarray, "*batch seq_len"]
     | Integer[Array | np.ndarray, "*batch seq_len"]
@@ -48,12 +50,13 @@ def positions_from_mask(
     Reference:
         The rule of Hugging Face's `generate` for left-padded batches.
     """
-    mask = jnp.asarray(bool_array("positions_from_mask", "mask", mask))
-    check_axis("positions_from_mask", "mask", mask)
+    mask = jnp.asarray(bool_array("mask", mask))
+    check_axis("mask", mask)
     counted = jnp.cumsum(mask, axis=-1, dtype=jnp.int32)
     return jnp.maximum(counted - 1, 0)
 
 
+@public
 def positions_from_segment_ids(
     segment_ids: Integer[Array | np.ndarray, "*batch seq_len"] | Sequence,
 ) -> Int32[Array, "*batch seq_len"]:
@@ -77,9 +80,8 @@ def positions_from_segment_ids(
         Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
         section 3.2. https://arxiv.org/abs/2107.02027
     """
-    name = "positions_from_segment_ids"
-    segment_ids = integer_array(name, "segment_ids", segment_ids)
-    check_axis(name, "segment_ids", segment_ids)
+    segment_ids = integer_array("segment_ids", segment_ids)
+    check_axis("segment_ids", segment_ids)
     axis = segment_ids.ndim - 1
     before, after = segment_ids[..., :-1], segment_ids[..., 1:]
     # Before JAX takes them: a 64-bit id may wrap there. The first token is compared
@@ -91,6 +93,7 @@ def positions_from_segment_ids(
     return index - lax.cummax(jnp.where(changed, index, 0), axis=axis)
 
 
+@public
 def positions_from_lengths(
     lengths: Integer[Array | np.ndarray, "*batch num_documents"] | Sequence,
     total_len: int,
@@ -117,12 +120,11 @@ def positions_from_lengths(
         Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
         section 3.2. https://arxiv.org/abs/2107.02027
     """
-    name = "positions_from_lengths"
-    total_len = positive_integer(name, "total_len", total_len)
-    lengths = integer_array(name, "lengths", lengths)
-    check_axis(name, "lengths", lengths, "num_documents")
+    total_len = positive_integer("total_len", total_len)
+    lengths = integer_array("lengths", lengths)
+    check_axis("lengths", lengths, "num_documents")
     if total_len > INT32_MAX:
-        raise ValueError(f"{name}: {total_len=} must be below 2**31.")
+        raise ValueError(f"{total_len=} must be below 2**31.")
     # Cut before adding, so that no length wraps.
     limit = min(total_len, jnp.iinfo(lengths.dtype).max)
     ends = _ends(jnp.asarray(lengths.clip(0, limit)), total_len)
@@ -151,6 +153,7 @@ def _starts(ends, total_len):
     return lax.cummax(marks)
 
 
+@public
 def positions_from_grid(
     sizes: Sequence[int], *, merge_size: int = 1
 ) -> Int32[np.ndarray, "num_patches {len(sizes)}"]:
@@ -179,12 +182,12 @@ def positions_from_grid(
     Reference:
         Wang et al., Qwen2-VL, 2024, section 2.1. https://arxiv.org/abs/2409.12191
     """
-    name, sizes = "positions_from_grid", tuple(sizes)
+    _name, sizes = "positions_from_grid", tuple(sizes)
     if len(sizes) < 2 or not all(is_integer(size) and size > 0 for size in sizes):
-        raise ValueError(f"{name}: {sizes=} must be two or more positive integers.")
+        raise ValueError(f"{sizes=} must be two or more positive integers.")
     fits = is_integer(merge_size) and merge_size > 0
     if not fits or any(size % merge_size for size in sizes[-2:]):
-        raise ValueError(f"{name}: {merge_size=} must divide the last two of {sizes=}.")
+        raise ValueError(f"{merge_size=} must divide the last two of {sizes=}.")
     grid = np.moveaxis(np.indices(sizes, np.int32), 0, -1)
     *frames, rows, columns = sizes
     groups = (rows // merge_size, merge_size, columns // merge_size, merge_size)
@@ -192,6 +195,7 @@ def positions_from_grid(
     return grid.swapaxes(-4, -3).reshape(-1, len(sizes))
 
 
+@public
 def padded_positions(
     mask: Bool[Array | np.ndarray, "*batch seq_len"]
     | Integer[Array | np.ndarray, "*batch seq_len"]
@@ -239,20 +243,19 @@ def padded_positions(
         transformers 5.23, `RobertaEmbeddings.create_position_ids_from_input_ids` and
         `OPTLearnedPositionalEmbedding`.
     """
-    name = "padded_positions"
     static = {"first_position": first_position, "padding_position": padding_position}
     for position_name, position in static.items():
         if not is_integer(position) or not 0 <= position <= INT32_MAX:
             raise ValueError(
-                f"{name}: {position_name}={position} must be an integer in int32, and "
+                f"{position_name}={position} must be an integer in int32, and "
                 "not negative."
             )
-    mask = jnp.asarray(bool_array(name, "mask", mask))
-    check_axis(name, "mask", mask)
-    past, valid = int32_in_range(name, "past", past, 0)
+    mask = jnp.asarray(bool_array("mask", mask))
+    check_axis("mask", mask)
+    past, valid = int32_in_range("past", past, 0)
     batch = mask.shape[:-1]
     if not broadcasts_to(past.shape, batch):
-        raise ValueError(f"{name}: {past.shape=} must broadcast to {batch}, the batch.")
+        raise ValueError(f"{past.shape=} must broadcast to {batch}, the batch.")
     past = first_position + past
     if valid is not None:
         past = jnp.where(valid, past, -INT32_MAX)

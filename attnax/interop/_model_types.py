@@ -10,7 +10,6 @@ _NEAR = 0.7  # as alike as "llama" and "lama2"
 
 
 def family_of(
-    function: str,
     name: object,
     families: Collection[str],
     types: Mapping[str, str],
@@ -21,7 +20,6 @@ def family_of(
     """The family that a name stands for: its own, or that of a model type.
 
     Args:
-        function: Of the error messages.
         name: What the caller calls the family.
         families: Those of the table.
         types: From model types to families. Hyphens count as underscores.
@@ -30,9 +28,7 @@ def family_of(
         hint: What else a name that nothing knows may mean, the end of the message.
     """
     if not isinstance(name, str):
-        raise ValueError(
-            f"{function}: family={name!r} must be one of {sorted(families)}."
-        )
+        raise ValueError(f"family={name!r} must be one of {sorted(families)}.")
     if name in families:
         return name
     known = {_plain(key): key for key in (*families, *types)}
@@ -41,9 +37,9 @@ def family_of(
         return types.get(found, found)
     for key, reason in reasons.items():
         if _plain(key) == _plain(name):
-            raise ValueError(f"{function}: family={name!r} {reason}.")
+            raise ValueError(f"family={name!r} {reason}.")
     message = (
-        f"{function}: family={name!r} must be one of {sorted(families)}, or a model "
+        f"family={name!r} must be one of {sorted(families)}, or a model "
         "type of transformers with one of these"
     )
     if _plain(name) in map(_plain, _all_types()):

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
+from .._public import public
 
 
 class LearnedPositionalEmbedding(eqx.Module):
@@ -38,6 +39,7 @@ class LearnedPositionalEmbedding(eqx.Module):
 
     params: F.LearnedPositionalEmbeddingParams
 
+    @public
     def __init__(
         self,
         *,
@@ -56,6 +58,7 @@ class LearnedPositionalEmbedding(eqx.Module):
         """The table, one row per position."""
         return self.params.weight
 
+    @public
     @jax.named_scope("attnax.nn.LearnedPositionalEmbedding")
     def __call__(
         self,

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import functional as F
+from .._public import public
 from ..functional._patches.channels_last import check_channels_last
 from ..functional._patches.sizes import as_size, patch_grid
 
@@ -46,6 +47,7 @@ class PatchEmbedding(eqx.Module):
     patch_size: tuple[int, ...] = eqx.field(static=True)
     num_channels: int = eqx.field(static=True)
 
+    @public
     def __init__(
         self,
         *,
@@ -57,8 +59,8 @@ class PatchEmbedding(eqx.Module):
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ):
-        self.image_size = as_size("PatchEmbedding", "image_size", image_size)
-        self.patch_size = as_size("PatchEmbedding", "patch_size", patch_size)
+        self.image_size = as_size("image_size", image_size)
+        self.patch_size = as_size("patch_size", patch_size)
         self.params = F.init_patch_embedding(
             key,
             patch_size=self.patch_size,
@@ -69,8 +71,9 @@ class PatchEmbedding(eqx.Module):
         )
         self.num_channels = num_channels
 
+    @public
     def __check_init__(self):
-        patch_grid("PatchEmbedding", self.image_size, self.patch_size)
+        patch_grid(self.image_size, self.patch_size)
         # The function's own rules, without a computation.
         shape = (*self.image_size, self.num_channels)
         image = jax.ShapeDtypeStruct(shape, self.params.weight.dtype)
@@ -86,6 +89,7 @@ class PatchEmbedding(eqx.Module):
         """Added to every patch, or `None`."""
         return self.params.bias
 
+    @public
     @jax.named_scope("attnax.nn.PatchEmbedding")
     def __call__(
         self,
@@ -101,9 +105,9 @@ class PatchEmbedding(eqx.Module):
         size = (*self.image_size, self.num_channels)
         if image.shape[-len(size) :] != size:
             num_axes, channels = len(self.image_size), self.num_channels
-            check_channels_last("PatchEmbedding", "image", image, num_axes, channels)
+            check_channels_last("image", image, num_axes, channels)
             raise ValueError(
-                f"PatchEmbedding: {image.shape=} must end in {size}; "
+                f"{image.shape=} must end in {size}; "
                 "attnax.functional.apply_patch_embedding takes every divisible size."
             )
         return F.apply_patch_embedding(

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 from .. import functional as F
 from .._checks import exceeds, is_integer, positive_integer
 from .._dtypes import result_dtype
+from .._public import public
 from ..functional._rope.frequencies import geometric
 from ..functional._rope.rotation import cos_sin_of_rope, rotate_heads
 from ..functional._rope.rotation_checks import check_heads, check_rotated, sequence_axis
@@ -61,6 +62,7 @@ class RotaryEmbedding(eqx.Module):
     dtype: np.dtype = eqx.field(static=True)
     heads: str | None = eqx.field(static=True)
 
+    @public
     def __init__(
         self,
         head_dim: int,
@@ -74,12 +76,13 @@ class RotaryEmbedding(eqx.Module):
     ):
         self.rope = _plain_rope(head_dim, base, rotary_dim, layout)
         self.head_dim = int(head_dim)
-        self.max_positions = positive_integer(_NAME, "max_positions", max_positions)
+        self.max_positions = positive_integer("max_positions", max_positions)
         self.base = float(base)
-        self.dtype = result_dtype(_NAME, "dtype", dtype, np.float32)
+        self.dtype = result_dtype("dtype", dtype, np.float32)
         self.heads = heads
 
     @classmethod
+    @public
     def from_rope(
         cls,
         rope: F.Rope,
@@ -116,15 +119,14 @@ class RotaryEmbedding(eqx.Module):
         Reference:
             Su et al., RoFormer, 2021, section 3.2.2. https://arxiv.org/abs/2104.09864
         """
-        name = f"{_NAME}.from_rope"
         if not isinstance(rope, F.Rope):
             raise ValueError(
-                f"{name}: rope is a {type(rope).__name__}, but must be a Rope; a layer "
+                f"rope is a {type(rope).__name__}, but must be a Rope; a layer "
                 "without one needs no module, and elements of stack_ropes go into "
                 "attnax.functional.rotate."
             )
         if max_positions is not None:
-            max_positions = positive_integer(name, "max_positions", max_positions)
+            max_positions = positive_integer("max_positions", max_positions)
         fields = {
             "rope": rope,
             "head_dim": None,
@@ -140,8 +142,9 @@ class RotaryEmbedding(eqx.Module):
         module.__check_init__()
         return module
 
+    @public
     def __check_init__(self):
-        check_heads(_NAME, self.heads)
+        check_heads(self.heads)
 
     @property
     def rotary_dim(self) -> int:
@@ -153,6 +156,7 @@ class RotaryEmbedding(eqx.Module):
         """Which features form a pair, see `attnax.functional.Rope`."""
         return self.rope.layout
 
+    @public
     def cos_sin_for_positions(
         self,
         position_ids: Integer[Array | np.ndarray, "*positions"] | Sequence,
@@ -163,12 +167,10 @@ class RotaryEmbedding(eqx.Module):
 
         Of any shape; for a record of several axes with a last axis of coordinates.
         """
-        name = f"{_NAME}.cos_sin_for_positions"
         dtype = self.dtype
         if out_dtype is not None:
-            dtype = result_dtype(name, "out_dtype", out_dtype, dtype)
+            dtype = result_dtype("out_dtype", out_dtype, dtype)
         cos, sin = cos_sin_of_rope(
-            name,
             self.rope,
             position_ids,
             argument="position_ids",
@@ -176,6 +178,7 @@ class RotaryEmbedding(eqx.Module):
         )
         return cos.astype(dtype), sin.astype(dtype)
 
+    @public
     @jax.named_scope("attnax.nn.RotaryEmbedding")
     def __call__(
         self,
@@ -191,31 +194,27 @@ class RotaryEmbedding(eqx.Module):
         record of several axes they have a last axis of coordinates and no default.
         """
         if self.head_dim is not None and x.shape[-1:] != (self.head_dim,):
-            raise ValueError(
-                f"{_NAME}: {x.shape=} must end in head_dim={self.head_dim}."
-            )
-        check_rotated(_NAME, self.rope, x, self.heads)
+            raise ValueError(f"{x.shape=} must end in head_dim={self.head_dim}.")
+        check_rotated(self.rope, x, self.heads)
         end = self.max_positions
         if positions is None:
             seq_len = x.shape[sequence_axis(self.heads)]
             if self._within_bound(seq_len):
                 end = None
             positions = jnp.arange(seq_len, dtype=jnp.int32)
-        return rotate_heads(_NAME, self.rope, x, positions, heads=self.heads, end=end)
+        return rotate_heads(self.rope, x, positions, heads=self.heads, end=end)
 
     def _within_bound(self, seq_len) -> bool:
         """Whether default positions are known to be so; errors if they cannot be."""
         if self.rope.axis_of_pair is not None:
             raise ValueError(
-                f"{_NAME}: positions must be given for a rope of axis_of_pair, with "
+                f"positions must be given for a rope of axis_of_pair, with "
                 f"{self.rope.num_axes} coordinates each; on text they are equal."
             )
         end = self.max_positions
         too_long = end is not None and exceeds(seq_len, end)
         if too_long:
-            raise ValueError(
-                f"{_NAME}: {seq_len=} must be at most max_positions={end}."
-            )
+            raise ValueError(f"{seq_len=} must be at most max_positions={end}.")
         return too_long is not None  # or the length is known in the program
 
 
@@ -224,17 +223,17 @@ def _plain_rope(head_dim, base, rotary_dim, layout):
     for name, size in (("head_dim", head_dim), ("rotary_dim", rotary_dim)):
         given = size is not None or name == "head_dim"
         if given and not is_integer(size):
-            raise ValueError(f"{_NAME}: {name}={size!r} must be an integer.")
+            raise ValueError(f"{name}={size!r} must be an integer.")
     name, size = "head_dim", head_dim
     if rotary_dim is not None:
         name, size = "rotary_dim", rotary_dim
     if size <= 0 or size % 2 != 0:
-        raise ValueError(f"{_NAME}: {name}={size} must be positive and even.")
+        raise ValueError(f"{name}={size} must be positive and even.")
     if size > head_dim:
-        raise ValueError(f"{_NAME}: {rotary_dim=} must be at most {head_dim=}.")
+        raise ValueError(f"{rotary_dim=} must be at most {head_dim=}.")
     if layout not in ("half", "interleaved"):
-        raise ValueError(f"{_NAME}: {layout=} must be 'half' or 'interleaved'.")
-    inv_freq = geometric(_NAME, int(size), base)
+        raise ValueError(f"{layout=} must be 'half' or 'interleaved'.")
+    inv_freq = geometric(int(size), base)
     if inv_freq.max() >= 2.0**64:
-        raise ValueError(f"{_NAME}: {base=} must give frequencies below 2**64.")
+        raise ValueError(f"{base=} must give frequencies below 2**64.")
     return F.Rope(inv_freq, layout)

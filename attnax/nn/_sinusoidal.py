@@ -7,6 +7,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from .._checks import positive_integer
+from .._public import public
 
 
 class PositionalEncoding(eqx.Module):
@@ -31,10 +32,12 @@ class PositionalEncoding(eqx.Module):
     max_len: int = eqx.field(static=True)
     d_model: int = eqx.field(static=True)
 
+    @public
     def __check_init__(self):
         for name in ("max_len", "d_model"):
-            positive_integer("PositionalEncoding", name, getattr(self, name))
+            positive_integer(name, getattr(self, name))
 
+    @public
     @jax.named_scope("attnax.nn.PositionalEncoding")
     def __call__(
         self,
@@ -45,7 +48,5 @@ class PositionalEncoding(eqx.Module):
     ) -> Float[Array, "*batch seq_len d_model"]:
         """Adds the sinusoids of positions `start ... start + seq_len - 1` to `x`."""
         if x.shape[-1:] != (self.d_model,):
-            raise ValueError(
-                f"PositionalEncoding: {x.shape=} must end in d_model={self.d_model}."
-            )
+            raise ValueError(f"{x.shape=} must end in d_model={self.d_model}.")
         return F.apply_positional_encoding(x, start=start, max_len=self.max_len)

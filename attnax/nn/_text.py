@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from .._checks import plain_number
+from .._public import public
 
 
 class TextEmbedding(eqx.Module):
@@ -49,6 +50,7 @@ class TextEmbedding(eqx.Module):
     padding_id: int | None = eqx.field(static=True)
     padding_position: int | None = eqx.field(static=True)
 
+    @public
     def __init__(
         self,
         vocab_size: int,
@@ -77,6 +79,7 @@ class TextEmbedding(eqx.Module):
         self.padding_id = padding_id
         self.padding_position = padding_position
 
+    @public
     def __check_init__(self):
         # The options' own rules, without a computation.
         one = jax.ShapeDtypeStruct((1,), np.int32)
@@ -87,6 +90,7 @@ class TextEmbedding(eqx.Module):
         )
         jax.eval_shape(call, one, types, one if needs_positions else None)
 
+    @public
     @jax.named_scope("attnax.nn.TextEmbedding")
     def __call__(
         self,

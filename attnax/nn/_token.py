@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from .._checks import plain_number
+from .._public import public
 
 
 class TokenEmbedding(eqx.Module):
@@ -48,6 +49,7 @@ class TokenEmbedding(eqx.Module):
     scale: float | None = eqx.field(static=True)
     scale_dtype: np.dtype | None = eqx.field(static=True)
 
+    @public
     def __init__(
         self,
         vocab_size: int,
@@ -76,6 +78,7 @@ class TokenEmbedding(eqx.Module):
         self.scale = plain_number(scale)
         self.scale_dtype = None if scale_dtype is None else np.dtype(scale_dtype)
 
+    @public
     def __check_init__(self):
         # The options' own rules, without a computation.
         ids = jax.ShapeDtypeStruct((), np.int32)
@@ -86,6 +89,7 @@ class TokenEmbedding(eqx.Module):
         """The table, one row per token."""
         return self.params.weight
 
+    @public
     @jax.named_scope("attnax.nn.TokenEmbedding")
     def __call__(
         self,
@@ -110,6 +114,7 @@ class TokenEmbedding(eqx.Module):
             out_sharding=out_sharding,
         )
 
+    @public
     @jax.named_scope("attnax.nn.TokenEmbedding.unembed")
     def unembed(
         self,

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
+from .._public import public
 from ..functional._models.vision_checks import check_resize
 from ..functional._patches.sizes import as_size, patch_grid
 
@@ -59,6 +60,7 @@ class VisionEmbedding(eqx.Module):
     grid: tuple[int, ...] = eqx.field(static=True)
     resize: tuple[tuple[str, Any], ...] | None = eqx.field(static=True)
 
+    @public
     def __init__(
         self,
         *,
@@ -76,11 +78,10 @@ class VisionEmbedding(eqx.Module):
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ):
-        name = "VisionEmbedding"
-        self.grid = patch_grid(name, image_size, patch_size)
-        self.patch_size = as_size(name, "patch_size", patch_size)
+        self.grid = patch_grid(image_size, patch_size)
+        self.patch_size = as_size("patch_size", patch_size)
         if resize is not None:
-            check_resize(name, resize)
+            check_resize(resize)
         # Pairs, since settings are hashed.
         self.resize = None if resize is None else tuple(sorted(resize.items()))
         self.params = F.init_vision_embedding(
@@ -98,6 +99,7 @@ class VisionEmbedding(eqx.Module):
             dtype=dtype,
         )
 
+    @public
     @jax.named_scope("attnax.nn.VisionEmbedding")
     def __call__(
         self,
@@ -124,6 +126,7 @@ class VisionEmbedding(eqx.Module):
             out_sharding=out_sharding,
         )
 
+    @public
     @jax.named_scope("attnax.nn.VisionEmbedding.packed")
     def packed(
         self,

@@ -127,7 +127,7 @@ def test_near_names_are_named_and_decoder_is():
     assert "'decoder'," in str(caught.value)  # as one of all
     assert "embed_tokens" not in str(caught.value)
     with fails("family=3 must be one of ["):
-        family_of("f", 3, FAMILIES, TYPES, REASONS)
+        family_of(3, FAMILIES, TYPES, REASONS)
 
 
 @pytest.mark.parametrize(

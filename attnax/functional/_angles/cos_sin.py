@@ -19,12 +19,14 @@ from ..._checks import (
     positive_integer,
 )
 from ..._dtypes import float_dtype, result_dtype
+from ..._public import public
 from .._rope.factors import check_attention_factor
 from .._rope.frequencies import default_inv_freq
 from .once import made_once, zeros_per_pair
 from .phase import exact_cos_sin, phase_words
 
 
+@public
 def rope_cos_sin(
     positions: Real[Array | np.ndarray, "*positions"] | Sequence,
     inv_freq: Float[Array | np.ndarray, " rotary_pairs"] | Sequence,
@@ -74,7 +76,6 @@ def rope_cos_sin(
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
     return make_cos_sin(
-        "rope_cos_sin",
         positions,
         inv_freq,
         axis_of_pair=axis_of_pair,
@@ -86,7 +87,6 @@ def rope_cos_sin(
 
 
 def make_cos_sin(
-    function,
     positions,
     inv_freq,
     *,
@@ -102,33 +102,27 @@ def make_cos_sin(
     `fractional` is what errors say about positions that are no integers.
     """
     if numerics not in ("exact", "float32"):
-        raise ValueError(f"{function}: {numerics=} must be 'exact' or 'float32'.")
-    positions = array_of_several(function, argument, positions)
-    inv_freq = _frequencies(function, inv_freq)
+        raise ValueError(f"{numerics=} must be 'exact' or 'float32'.")
+    positions = array_of_several(argument, positions)
+    inv_freq = _frequencies(inv_freq)
     if inv_freq.ndim != 1 or inv_freq.size == 0:
-        raise ValueError(
-            f"{function}: {inv_freq.shape=} must be one axis of one or more."
-        )
-    check_attention_factor(function, attention_factor)
+        raise ValueError(f"{inv_freq.shape=} must be one axis of one or more.")
+    check_attention_factor(attention_factor)
     if axis_of_pair is not None:
-        axis_of_pair = integers(function, "axis_of_pair", axis_of_pair)
+        axis_of_pair = integers("axis_of_pair", axis_of_pair)
         if num_axes is not None:
-            num_axes = positive_integer(function, "num_axes", num_axes)
-        _check_axes(
-            function, argument, axis_of_pair, num_axes, positions.shape, inv_freq.size
-        )
+            num_axes = positive_integer("num_axes", num_axes)
+        _check_axes(argument, axis_of_pair, num_axes, positions.shape, inv_freq.size)
     elif num_axes not in (None, 1):
-        raise ValueError(f"{function}: {num_axes=} must come with axis_of_pair.")
+        raise ValueError(f"{num_axes=} must come with axis_of_pair.")
     if numerics == "exact":
-        _check_exact(function, argument, positions, inv_freq, fractional)
+        _check_exact(argument, positions, inv_freq, fractional)
         words = phase_words(np.asarray(inv_freq))
-        cos, sin = cos_sin_of_words(
-            function, positions, words, axis_of_pair, argument=argument
-        )
+        cos, sin = cos_sin_of_words(positions, words, axis_of_pair, argument=argument)
     else:
         if is_known(inv_freq) and not _is_finite(inv_freq):
-            raise ValueError(f"{function}: inv_freq must be finite in float32.")
-        positions, valid = positions_for_product(function, argument, positions)
+            raise ValueError("inv_freq must be finite in float32.")
+        positions, valid = positions_for_product(argument, positions)
         per_pair = jnp.asarray(inv_freq, jnp.float32)[None]
         cos, sin = _cos_sin(_product_cos_sin, positions, per_pair, axis_of_pair)
         cos, sin = _nan_where_invalid(valid, cos, sin, axis_of_pair)
@@ -137,6 +131,7 @@ def make_cos_sin(
     return cos, sin
 
 
+@public
 def rope_cos_sin_table(
     max_seq_len: int,
     head_dim: int,
@@ -169,14 +164,14 @@ def rope_cos_sin_table(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
-    name = "rope_cos_sin_table"
-    max_seq_len = positive_integer(name, "max_seq_len", max_seq_len)
-    dtype = result_dtype(name, "dtype", dtype, jnp.float32)
+    max_seq_len = positive_integer("max_seq_len", max_seq_len)
+    dtype = result_dtype("dtype", dtype, jnp.float32)
     positions = jnp.arange(max_seq_len, dtype=jnp.int32)
     cos, sin = rope_cos_sin(positions, default_inv_freq(head_dim, base))
     return cos.astype(dtype), sin.astype(dtype)
 
 
+@public
 def rope_cos_sin_from_positions(
     position_ids: Integer[Array | np.ndarray, "*positions"] | Sequence,
     head_dim: int,
@@ -214,27 +209,24 @@ def rope_cos_sin_from_positions(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
-    name = "rope_cos_sin_from_positions"
-    out_dtype = result_dtype(name, "out_dtype", out_dtype, jnp.float32)
+    out_dtype = result_dtype("out_dtype", out_dtype, jnp.float32)
     inv_freq = default_inv_freq(head_dim, base)
     if table_len is None:
-        positions, valid = int32_in_range(name, "position_ids", position_ids)
+        positions, valid = int32_in_range("position_ids", position_ids)
     else:
-        table_len = positive_integer(name, "table_len", table_len)
-        positions, valid = int32_in_range(
-            name, "position_ids", position_ids, 0, table_len
-        )
+        table_len = positive_integer("table_len", table_len)
+        positions, valid = int32_in_range("position_ids", position_ids, 0, table_len)
     cos, sin = rope_cos_sin(positions, inv_freq)
     cos, sin = (nan_where_invalid(valid, t) for t in (cos, sin))
     return cos.astype(out_dtype), sin.astype(out_dtype)
 
 
-def _frequencies(function, inv_freq):
+def _frequencies(inv_freq):
     """An array of frequencies, which are real floats."""
-    given, inv_freq = inv_freq, array_of_several(function, "inv_freq", inv_freq)
+    given, inv_freq = inv_freq, array_of_several("inv_freq", inv_freq)
     if isinstance(given, Sequence) and np.issubdtype(inv_freq.dtype, np.integer):
         inv_freq = inv_freq.astype(np.float64)  # as 1 may be typed for 1.0
-    float_dtype(function, "inv_freq.dtype", inv_freq.dtype)
+    float_dtype("inv_freq.dtype", inv_freq.dtype)
     return inv_freq
 
 
@@ -243,46 +235,44 @@ def _is_finite(inv_freq):
     return (magnitude <= np.finfo(np.float32).max).all()
 
 
-def _check_exact(function, argument, positions, inv_freq, fractional):
+def _check_exact(argument, positions, inv_freq, fractional):
     if isinstance(inv_freq, jax.Array) or inv_freq.dtype != np.float64:
         raise ValueError(
-            f"{function}: inv_freq is a {type(inv_freq).__name__} of "
+            f"inv_freq is a {type(inv_freq).__name__} of "
             f"{inv_freq.dtype}, but must be a float64 NumPy vector for "
             "numerics='exact'; pass numerics='float32' for learned frequencies."
         )
     if not (np.isfinite(inv_freq) & (np.abs(inv_freq) < 2.0**64)).all():
-        raise ValueError(f"{function}: inv_freq must be finite and below 2**64.")
+        raise ValueError("inv_freq must be finite and below 2**64.")
     if not jnp.issubdtype(positions.dtype, jnp.integer):
         raise ValueError(
-            f"{function}: {argument}.dtype={positions.dtype} must be integer for exact "
+            f"{argument}.dtype={positions.dtype} must be integer for exact "
             f"numerics; {fractional}."
         )
 
 
-def _check_axes(function, argument, axis_of_pair, num_axes, shape, pairs):
+def _check_axes(argument, axis_of_pair, num_axes, shape, pairs):
     if len(axis_of_pair) != pairs:
-        raise ValueError(
-            f"{function}: {len(axis_of_pair)=} must equal the {pairs} frequencies."
-        )
+        raise ValueError(f"{len(axis_of_pair)=} must equal the {pairs} frequencies.")
     named = max(axis_of_pair) + 1
     if min(axis_of_pair) < 0 or named > (named if num_axes is None else num_axes):
-        raise ValueError(f"{function}: {axis_of_pair=} must lie in [0, {num_axes=}).")
+        raise ValueError(f"{axis_of_pair=} must lie in [0, {num_axes=}).")
     num_axes = named if num_axes is None else num_axes
-    check_coordinates(function, argument, shape, num_axes)
+    check_coordinates(argument, shape, num_axes)
 
 
-def check_coordinates(function, argument, shape, num_axes):
+def check_coordinates(argument, shape, num_axes):
     """Positions of several axes end in their coordinates."""
     if shape[-1:] != (num_axes,):
         raise ValueError(
-            f"{function}: {argument}.shape={shape} must end in the {num_axes} "
+            f"{argument}.shape={shape} must end in the {num_axes} "
             "coordinates of a position; on text they are equal."
         )
 
 
-def cos_sin_of_words(function, positions, words, axis_of_pair, *, argument="positions"):
+def cos_sin_of_words(positions, words, axis_of_pair, *, argument="positions"):
     """Exact cos and sin of integer `positions` and of words `(2, pairs)`."""
-    positions, valid = int32_in_range(function, argument, positions)
+    positions, valid = int32_in_range(argument, positions)
     cos, sin = _cos_sin(exact_cos_sin, positions, words, axis_of_pair)
     return _nan_where_invalid(valid, cos, sin, axis_of_pair)
 
@@ -294,11 +284,11 @@ def _nan_where_invalid(valid, cos, sin, axis_of_pair):
     return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
 
 
-def positions_for_product(function, name, positions):
+def positions_for_product(name, positions):
     """Positions in float32 for a float32 product, and which of them int32 holds."""
-    positions, valid = number_array(function, name, positions), None
+    positions, valid = number_array(name, positions), None
     if jnp.issubdtype(positions.dtype, jnp.integer):
-        positions, valid = int32_in_range(function, name, positions)
+        positions, valid = int32_in_range(name, positions)
     return jnp.asarray(positions, jnp.float32), valid
 
 

@@ -9,9 +9,11 @@ from jaxtyping import Array, Float
 
 from ..._checks import exceeds, is_integer
 from ..._dtypes import compute_dtype, float_dtype
+from ..._public import public
 from ..._sharding import explicit_axes, sharding_beside, sharding_like, spread
 
 
+@public
 def insert_tokens(
     x: Float[Array, "*batch seq_len d_model"],
     tokens: Float[Array, "num_tokens d_model"],
@@ -43,18 +45,16 @@ def insert_tokens(
         https://arxiv.org/abs/2010.11929; Darcet et al., Vision Transformers Need
         Registers, 2023, section 2.2. https://arxiv.org/abs/2309.16588
     """
-    float_dtype("insert_tokens", "x.dtype", x.dtype)
-    float_dtype("insert_tokens", "tokens.dtype", tokens.dtype)
+    float_dtype("x.dtype", x.dtype)
+    float_dtype("tokens.dtype", tokens.dtype)
     if x.ndim < 2 or tokens.ndim != 2 or x.shape[-1] != tokens.shape[-1]:
         raise ValueError(
-            f"insert_tokens: {x.shape=} must be (..., seq_len, d_model) and "
+            f"{x.shape=} must be (..., seq_len, d_model) and "
             f"{tokens.shape=} (num_tokens, d_model) of the same width."
         )
     seq_len = x.shape[-2]
     if not _is_inside(index, seq_len):
-        raise ValueError(
-            f"insert_tokens: {index=} must be an integer in [0, {seq_len}]."
-        )
+        raise ValueError(f"{index=} must be an integer in [0, {seq_len}].")
     shape = (*x.shape[:-2], *tokens.shape)
     axes = (x.ndim - 2, x.ndim - 1)
     out = sharding_like(x, explicit_axes(x))

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from ..._checks import bool_array, integer_array
 from ..._dtypes import float_dtype
+from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread, whole_rows
 from .._patches.embedding import embedded_patches
 from .._resizing.at import resized_positions_at
@@ -19,6 +20,7 @@ from .vision import VisionEmbeddingParams
 from .vision_checks import HOW_TO_RESIZE, check_resize, check_vision_params
 
 
+@public
 def apply_packed_vision_embedding(
     params: VisionEmbeddingParams,
     patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
@@ -81,23 +83,22 @@ def apply_packed_vision_embedding(
         https://arxiv.org/abs/2307.06304; Tschannen et al., SigLIP 2, 2025, section
         2.4.2. https://arxiv.org/abs/2502.14786
     """
-    name = "apply_packed_vision_embedding"
     patches = jnp.asarray(patches)
-    float_dtype(name, "patches.dtype", patches.dtype)
-    wide, num_before = check_vision_params(name, params, grid, None, patches.dtype)
-    coordinates = integer_array(name, "coordinates", coordinates)
-    mask = bool_array(name, "mask", mask)
-    grids = integer_array(name, "grids", grids)
-    _check_arrays(name, patches, coordinates, mask, grids)
+    float_dtype("patches.dtype", patches.dtype)
+    wide, num_before = check_vision_params(params, grid, None, patches.dtype)
+    coordinates = integer_array("coordinates", coordinates)
+    mask = bool_array("mask", mask)
+    grids = integer_array("grids", grids)
+    _check_arrays(patches, coordinates, mask, grids)
     if resize is not None:
-        check_resize(name, resize)
-    x = embedded_patches(
-        name, params.patch, patches, patches.dtype, precision, None
-    ).astype(wide)
+        check_resize(resize)
+    x = embedded_patches(params.patch, patches, patches.dtype, precision, None).astype(
+        wide
+    )
     before = params.tokens_before
     if params.positions is not None and grid is not None:
         if resize is None:
-            raise ValueError(f"{name}: {resize=} {HOW_TO_RESIZE}")
+            raise ValueError(f"{resize=} {HOW_TO_RESIZE}")
         table = whole_rows(params.positions.weight).astype(wide)
         old_grid, rows = (grid[0], grid[1]), table[num_before:]
         where = {"mask": mask, "out_sharding": sharding_beside(x, x.shape[:-1])}
@@ -115,17 +116,17 @@ def apply_packed_vision_embedding(
     return spread(x.astype(patches.dtype), out_sharding)
 
 
-def _check_arrays(name, patches, coordinates, mask, grids):
+def _check_arrays(patches, coordinates, mask, grids):
     """Shapes, with positions or without."""
     shape = patches.shape[:-1]
     if mask.shape != shape:
-        raise ValueError(f"{name}: {mask.shape=} must be that of the patches.")
+        raise ValueError(f"{mask.shape=} must be that of the patches.")
     for array_name, array, wanted in (
         ("coordinates", coordinates, (*shape, 2)),
         ("grids", grids, (*shape[:-1], 2)),
     ):
         if array.shape != wanted:
             raise ValueError(
-                f"{name}: {array_name}.shape={array.shape} must be {wanted} for "
+                f"{array_name}.shape={array.shape} must be {wanted} for "
                 f"{patches.shape=}."
             )

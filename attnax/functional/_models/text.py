@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ..._checks import integer_array, is_integer
 from ..._dtypes import check_table, compute_dtype, result_dtype
+from ..._public import public
 from ..._sharding import leading_rows, sharding_beside
 from .._params import check_params
 from .._tables.add import add_rows, check_rows
@@ -41,6 +42,7 @@ class TextEmbeddingParams(NamedTuple):
     token_types: TokenEmbeddingParams | None
 
 
+@public
 def init_text_embedding(
     key: PRNGKeyArray,
     vocab_size: int,
@@ -98,6 +100,7 @@ def init_text_embedding(
     return TextEmbeddingParams(token, positions, token_types)
 
 
+@public
 def apply_text_embedding(
     params: TextEmbeddingParams,
     token_ids: Integer[Array | np.ndarray, "*batch seq_len"] | Sequence,
@@ -157,33 +160,32 @@ def apply_text_embedding(
         https://arxiv.org/abs/1810.04805; Liu et al., RoBERTa, 2019.
         https://arxiv.org/abs/1907.11692
     """
-    name = "apply_text_embedding"
-    check_params(name, params, "TextEmbeddingParams")
+    check_params(params, "TextEmbeddingParams")
     token, learned, types = params
-    check_params(name, token, "TokenEmbeddingParams", "params.token")
-    check_params(name, learned, "LearnedPositionalEmbeddingParams", "params.positions")
-    check_params(name, types, "TokenEmbeddingParams", "params.token_types")
+    check_params(token, "TokenEmbeddingParams", "params.token")
+    check_params(learned, "LearnedPositionalEmbeddingParams", "params.positions")
+    check_params(types, "TokenEmbeddingParams", "params.token_types")
     for table_name, table in zip(params._fields, params, strict=True):
         if table is not None:
-            check_table(name, f"params.{table_name}.weight", table.weight)
-    dtype = result_dtype(name, "dtype", dtype, token.weight.dtype)
-    token_ids = integer_array(name, "token_ids", token_ids)
+            check_table(f"params.{table_name}.weight", table.weight)
+    dtype = result_dtype("dtype", dtype, token.weight.dtype)
+    token_ids = integer_array("token_ids", token_ids)
     if token_type_ids is not None:
-        token_type_ids = integer_array(name, "token_type_ids", token_type_ids)
+        token_type_ids = integer_array("token_type_ids", token_type_ids)
     if positions is not None:
-        positions = integer_array(name, "positions", positions)
+        positions = integer_array("positions", positions)
     vocab_size, d_model = token.weight.shape
-    check_token_embedding(name, vocab_size, d_model, padding_id)
+    check_token_embedding(vocab_size, d_model, padding_id)
     weights = [table.weight for table in (token, learned, types) if table is not None]
-    _check_tables(name, params, token_ids, token_type_ids, positions, padding_position)
+    _check_tables(params, token_ids, token_type_ids, positions, padding_position)
     seq_len = token_ids.shape[-1]
     if learned is not None and positions is None:
         num_positions = learned.weight.shape[0]
-        positions = default_positions(name, seq_len, num_positions, "the text")
+        positions = default_positions(seq_len, num_positions, "the text")
     wide = compute_dtype(*(weight.dtype for weight in weights))
 
     def rows_of(weight, argument, indices, sharding, frozen_row=None):
-        indices = row_indices(name, argument, indices, weight.shape[0])
+        indices = row_indices(argument, indices, weight.shape[0])
         rows = lookup_rows(
             weight, indices, frozen_row=frozen_row, out_sharding=sharding
         )
@@ -191,12 +193,12 @@ def apply_text_embedding(
 
     x = rows_of(token.weight, "token_ids", token_ids, out_sharding, padding_id)
     if scale is not None:
-        x = x * rounded_scale(name, scale, wide, wide)
+        x = x * rounded_scale(scale, wide, wide)
     if types is not None:
         sharding = sharding_beside(x, token_ids.shape)
         x = x + rows_of(types.weight, "token_type_ids", token_type_ids, sharding)
     if learned is not None and positions is not None:
-        check_rows(name, x, positions.shape)
+        check_rows(x, positions.shape)
         sharding = sharding_beside(x, positions.shape)
         rows = rows_of(
             learned.weight, "positions", positions, sharding, padding_position
@@ -209,36 +211,36 @@ def apply_text_embedding(
     return x.astype(dtype)
 
 
-def _check_tables(name, params, ids, type_ids, positions, padding_position):
+def _check_tables(params, ids, type_ids, positions, padding_position):
     """What goes with which table, and that their sizes fit."""
     token, learned, types = params
     if not ids.shape:
-        raise ValueError(f"{name}: token_ids.shape=() must be (*batch, seq_len).")
+        raise ValueError("token_ids.shape=() must be (*batch, seq_len).")
     for table_name, table in (("positions", learned), ("token_types", types)):
         if table is not None and table.weight.shape[1] != token.weight.shape[1]:
             raise ValueError(
-                f"{name}: params.{table_name}.weight.shape={table.weight.shape} must "
+                f"params.{table_name}.weight.shape={table.weight.shape} must "
                 f"have the width of params.token.weight.shape={token.weight.shape}; "
                 "look the tokens up and project them first."
             )
     if (types is None) != (type_ids is None):
         raise ValueError(
-            f"{name}: token_type_ids must be given if, and only if, there is a table "
+            "token_type_ids must be given if, and only if, there is a table "
             "params.token_types; zeros for a single sentence."
         )
     if type_ids is not None and type_ids.shape != ids.shape:
         raise ValueError(
-            f"{name}: token_type_ids.shape={type_ids.shape} must be "
+            f"token_type_ids.shape={type_ids.shape} must be "
             f"token_ids.shape={ids.shape}."
         )
     if positions is not None and learned is None:
-        raise ValueError(f"{name}: positions must come with a table params.positions.")
+        raise ValueError("positions must come with a table params.positions.")
     if padding_position is not None:
         num_positions = 0 if positions is None else learned.weight.shape[0]
         if not is_integer(padding_position) or not (
             0 <= padding_position < num_positions
         ):
             raise ValueError(
-                f"{name}: {padding_position=} must lie in [0, {num_positions}), and "
+                f"{padding_position=} must lie in [0, {num_positions}), and "
                 "come with positions."
             )

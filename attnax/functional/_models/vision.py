@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from ..._checks import bool_array, check_flags, is_integer
 from ..._dtypes import float_dtype
+from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread
 from .._patches.embedding import (
     PatchEmbeddingParams,
@@ -52,6 +53,7 @@ class VisionEmbeddingParams(NamedTuple):
     mask_token: Float[Array, " d_model"] | None = None
 
 
+@public
 def init_vision_embedding(
     key: PRNGKeyArray,
     *,
@@ -107,8 +109,7 @@ def init_vision_embedding(
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
         https://arxiv.org/abs/2010.11929
     """
-    name = "init_vision_embedding"
-    check_flags(name, positions=positions, mask_token=mask_token)
+    check_flags(positions=positions, mask_token=mask_token)
     counts = {
         "num_tokens_before": num_tokens_before,
         "num_tokens_after": num_tokens_after,
@@ -116,11 +117,11 @@ def init_vision_embedding(
     for count_name, count in counts.items():
         if not is_integer(count) or count < 0:
             raise ValueError(
-                f"{name}: {count_name}={count!r} must be an integer and not negative."
+                f"{count_name}={count!r} must be an integer and not negative."
             )
     num_rows = 0
     if positions:
-        num_rows = num_tokens_before + num_patches(name, grid, patch_size)
+        num_rows = num_tokens_before + num_patches(grid, patch_size)
     patch_key, *keys = jax.random.split(key, 5)
     patch = init_patch_embedding(
         patch_key,
@@ -150,6 +151,7 @@ def init_vision_embedding(
     )
 
 
+@public
 def apply_vision_embedding(
     params: VisionEmbeddingParams,
     image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
@@ -213,43 +215,43 @@ def apply_vision_embedding(
         https://arxiv.org/abs/2309.16588; masks: Bao et al., BEiT, 2021, section 2.3.
         https://arxiv.org/abs/2106.08254
     """
-    name, image = "apply_vision_embedding", jnp.asarray(image)
-    float_dtype(name, "image.dtype", image.dtype)
-    wide, num_before = check_vision_params(name, params, grid, patch_size, image.dtype)
+    _name, image = "apply_vision_embedding", jnp.asarray(image)
+    float_dtype("image.dtype", image.dtype)
+    wide, num_before = check_vision_params(params, grid, patch_size, image.dtype)
     if resize is not None:
-        check_resize(name, resize)
+        check_resize(resize)
     # Patches are not rounded before positions are added.
     x = embedded_image(
-        name, params.patch, image, patch_size, image.dtype, precision, None
+        params.patch, image, patch_size, image.dtype, precision, None
     ).astype(wide)
     if masked is not None:
-        x = _replace_masked(name, x, masked, params.mask_token)
+        x = _replace_masked(x, masked, params.mask_token)
     if params.tokens_before is not None:
         x = insert_tokens(x, params.tokens_before)
     if params.positions is not None:
-        num_axes = len(as_size(name, "patch_size", patch_size))
+        num_axes = len(as_size("patch_size", patch_size))
         size = image.shape[-1 - num_axes : -1]
-        new_grid = patch_grid(name, size, patch_size)
+        new_grid = patch_grid(size, patch_size)
         table = params.positions.weight.astype(wide)
-        rows = _resized(name, table, grid, new_grid, resize, num_before)
+        rows = _resized(table, grid, new_grid, resize, num_before)
         x = add_rows(x, rows)
     if params.tokens_after is not None:
         x = insert_tokens(x, params.tokens_after, index=num_before)
     return spread(x.astype(image.dtype), out_sharding)
 
 
-def _resized(name, table, grid, new_grid, resize, num_before):
+def _resized(table, grid, new_grid, resize, num_before):
     """The rows of `num_before` tokens and of `new_grid`."""
     if new_grid == tuple(grid):
         return table
     if len(new_grid) == 3:
         raise ValueError(
-            f"{name}: the video's {new_grid=} must be {grid=}, that of the positions: "
+            f"the video's {new_grid=} must be {grid=}, that of the positions: "
             "they are not resized over time; resize the video."
         )
     if resize is None:
         raise ValueError(
-            f"{name}: for an image of {new_grid=} and positions of {grid=}, {resize=} "
+            f"for an image of {new_grid=} and positions of {grid=}, {resize=} "
             f"{HOW_TO_RESIZE}"
         )
     return resize_positions(
@@ -257,12 +259,12 @@ def _resized(name, table, grid, new_grid, resize, num_before):
     )
 
 
-def _replace_masked(name, x, masked, mask_token):
+def _replace_masked(x, masked, mask_token):
     if mask_token is None:
-        raise ValueError(f"{name}: masked must come with params.mask_token.")
-    shape, masked = x.shape[:-1], bool_array(name, "masked", masked)
+        raise ValueError("masked must come with params.mask_token.")
+    shape, masked = x.shape[:-1], bool_array("masked", masked)
     if masked.shape[-1:] != shape[-1:] or not broadcasts_to(masked.shape, shape):
-        raise ValueError(f"{name}: {masked.shape=} must broadcast to {shape}.")
+        raise ValueError(f"{masked.shape=} must broadcast to {shape}.")
     masked = jnp.asarray(masked)
     masked = masked.reshape((1,) * (x.ndim - 1 - masked.ndim) + masked.shape)
     mask_token = spread(mask_token.astype(x.dtype), sharding_beside(x, ()))

@@ -17,39 +17,37 @@ HOW_TO_RESIZE = (
 )
 
 
-def check_resize(name, resize):
+def check_resize(resize):
     """A `ValueError` unless `resize_positions` takes `resize`, for any image."""
     needed, more = {"method", "antialias"}, {"align_corners": False, "offset": 0.0}
     if not isinstance(resize, Mapping) or not needed <= {*resize} <= {*needed, *more}:
-        raise ValueError(f"{name}: {resize=} {HOW_TO_RESIZE}")
-    resizing(name, **{**more, **resize})
+        raise ValueError(f"{resize=} {HOW_TO_RESIZE}")
+    resizing(**{**more, **resize})
 
 
-def num_patches(name, grid, patch_size):
+def num_patches(grid, patch_size):
     """Of `grid`, which has the axes of `patch_size`; that is `None` if packed."""
     num_axes, reason = 2, ": packed batches are of images"
     if patch_size is not None:
-        num_axes = len(as_size(name, "patch_size", patch_size))
+        num_axes = len(as_size("patch_size", patch_size))
         reason = f" for {patch_size=}"
     fits = isinstance(grid, tuple | list) and len(grid) == num_axes
     if not fits or not all(is_integer(size) and size > 0 for size in grid):
         raise ValueError(
-            f"{name}: {grid=} must be {num_axes} positive numbers of patches{reason}."
+            f"{grid=} must be {num_axes} positive numbers of patches{reason}."
         )
     return math.prod(grid)
 
 
-def check_vision_params(name, params, grid, patch_size, dtype):
+def check_vision_params(params, grid, patch_size, dtype):
     """The dtype of the arithmetic, and the number of tokens that have positions.
 
     `patch_size` is `None` where patches come packed.
     """
-    check_params(name, params, "VisionEmbeddingParams")
+    check_params(params, "VisionEmbeddingParams")
     patch, positions, before, after, mask_token = params
-    check_params(name, patch, "PatchEmbeddingParams", "params.patch")
-    check_params(
-        name, positions, "LearnedPositionalEmbeddingParams", "params.positions"
-    )
+    check_params(patch, "PatchEmbeddingParams", "params.patch")
+    check_params(positions, "LearnedPositionalEmbeddingParams", "params.positions")
     d_model = patch.weight.shape[-1]
     table = None if positions is None else positions.weight
     arrays = {"positions.weight": table, "tokens_before": before, "tokens_after": after}
@@ -57,23 +55,21 @@ def check_vision_params(name, params, grid, patch_size, dtype):
         arrays["mask_token"] = mask_token[None]
     for array_name, array in zip(patch._fields, patch, strict=True):
         if array is not None:
-            float_dtype(
-                name, f"params.patch.{array_name}.dtype", array.dtype, nan=False
-            )
+            float_dtype(f"params.patch.{array_name}.dtype", array.dtype, nan=False)
     for array_name, array in arrays.items():
         if array is not None:
-            float_dtype(name, f"params.{array_name}.dtype", array.dtype)
+            float_dtype(f"params.{array_name}.dtype", array.dtype)
         if array is not None and (array.ndim != 2 or array.shape[1] != d_model):
             raise ValueError(
-                f"{name}: params.{array_name} of shape {array.shape} must have the "
+                f"params.{array_name} of shape {array.shape} must have the "
                 f"width of params.patch.weight, {d_model}."
             )
     num_before = 0 if before is None else before.shape[0]
     if table is not None:
-        num_rows = num_patches(name, grid, patch_size)
+        num_rows = num_patches(grid, patch_size)
         if table.shape[0] != num_before + num_rows:
             raise ValueError(
-                f"{name}: params.positions.weight of shape {table.shape} must have "
+                f"params.positions.weight of shape {table.shape} must have "
                 f"{num_before} + {num_rows} rows: one per token of tokens_before "
                 f"and one per patch of {grid=}."
             )

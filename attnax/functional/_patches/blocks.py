@@ -11,23 +11,23 @@ from jax.sharding import NamedSharding, PartitionSpec
 from .sizes import as_size, channels_first, patch_grid
 
 
-def cut(function, image, patch_size, patch_order) -> Any:
+def cut(image, patch_size, patch_order) -> Any:
     """`patchify` of a JAX or a NumPy array."""
-    patch = as_size(function, "patch_size", patch_size)
+    patch = as_size("patch_size", patch_size)
     num_axes = len(patch)
     *pixels, channels = image.shape[-num_axes - 1 :]
-    grid = patch_grid(function, tuple(pixels), patch_size)
-    shape, axes = _blocks(function, grid, patch, channels, patch_order)
+    grid = patch_grid(tuple(pixels), patch_size)
+    shape, axes = _blocks(grid, patch, channels, patch_order)
     blocks = _reshape(image, num_axes + 1, shape)
     blocks = _transpose(blocks, axes)
     flat = (math.prod(grid), math.prod(patch) * channels)
     return own(_reshape(blocks, len(axes), flat), image)
 
 
-def join(function, patches, grid, patch, patch_order) -> Any:
+def join(patches, grid, patch, patch_order) -> Any:
     """`unpatchify` of a JAX or a NumPy array, of sizes that fit."""
     channels = patches.shape[-1] // math.prod(patch)
-    shape, axes = _blocks(function, grid, patch, channels, patch_order)
+    shape, axes = _blocks(grid, patch, channels, patch_order)
     blocks = _reshape(patches, 2, tuple(shape[axis] for axis in axes))
     blocks = _transpose(blocks, np.argsort(axes).tolist())
     pixels = (count * side for count, side in zip(grid, patch, strict=True))
@@ -41,12 +41,12 @@ def own(array, source) -> Any:
     return array
 
 
-def _blocks(function, grid, patch, channels, patch_order):
+def _blocks(grid, patch, channels, patch_order):
     """The image as blocks, and the order of their axes in which they are patches."""
     num_axes = len(grid)
     shape = [size for pair in zip(grid, patch, strict=True) for size in pair]
     axes = [*range(0, 2 * num_axes, 2), *range(1, 2 * num_axes, 2)]
-    if channels_first(function, patch_order, num_axes):
+    if channels_first(patch_order, num_axes):
         return (*shape, channels), (*axes[:num_axes], 2 * num_axes, *axes[num_axes:])
     # Pixels and channels stay one axis: as two, jax 0.12 takes four times as long.
     return (*shape[:-1], shape[-1] * channels), tuple(axes)

@@ -6,7 +6,7 @@ import numpy as np
 _COUNTS = (3, 1, 4, 2)
 
 
-def check_channels_last(function, name, image, num_axes, channels=None, otherwise=""):
+def check_channels_last(name, image, num_axes, channels=None, otherwise=""):
     """A `ValueError` if channels seem to stand in front of the `num_axes` of pixels.
 
     For images that do not fit, whose errors would speak of rows that are channels.
@@ -20,7 +20,7 @@ def check_channels_last(function, name, image, num_axes, channels=None, otherwis
     library = "np" if isinstance(image, np.ndarray) else "jnp"
     mended = f"{library}.moveaxis({name}, {axis}, -1)"
     raise ValueError(
-        f"{function}: {name}.shape={image.shape} must be channels last, (..., "
+        f"{name}.shape={image.shape} must be channels last, (..., "
         f"{pixels}, channels); {mended} makes it so{otherwise}."
     )
 

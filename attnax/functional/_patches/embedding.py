@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._checks import check_flags, positive_integer
 from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
+from ..._public import public
 from ..._sharding import sharding_beside, spread
 from .._params import check_params
 from .channels_last import check_channels_last
@@ -34,6 +35,7 @@ class PatchEmbeddingParams(NamedTuple):
     bias: Float[Array, " d_model"] | None
 
 
+@public
 def init_patch_embedding(
     key: PRNGKeyArray,
     *,
@@ -72,12 +74,11 @@ def init_patch_embedding(
         LeCun et al., Efficient BackProp, 1998, section 4.6; Dosovitskiy et al., 2021,
         section 3.1. https://arxiv.org/abs/2010.11929
     """
-    name = "init_patch_embedding"
-    size = as_size(name, "patch_size", patch_size)
+    size = as_size("patch_size", patch_size)
     for width_name, width in (("num_channels", num_channels), ("d_model", d_model)):
-        positive_integer(name, width_name, width)
-    check_flags(name, use_bias=use_bias)
-    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
+        positive_integer(width_name, width)
+    check_flags(use_bias=use_bias)
+    dtype = result_dtype("dtype", dtype, default_float_dtype())
     draw = jax.nn.initializers.lecun_normal()
     shape = (math.prod(size) * num_channels, d_model)
     weight = draw(key, shape, compute_dtype(dtype)).astype(dtype)
@@ -85,6 +86,7 @@ def init_patch_embedding(
     return PatchEmbeddingParams(weight=weight, bias=bias)
 
 
+@public
 def apply_patch_embedding(
     params: PatchEmbeddingParams,
     image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
@@ -129,13 +131,14 @@ def apply_patch_embedding(
         https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
         3.2. https://arxiv.org/abs/2103.15691
     """
-    name, image = "apply_patch_embedding", jnp.asarray(image)
-    own = float_dtype(name, "image.dtype", image.dtype, nan=False)
-    dtype = own if dtype is None else result_dtype(name, "dtype", dtype, own)
-    x = embedded_image(name, params, image, patch_size, dtype, precision, out_sharding)
+    _name, image = "apply_patch_embedding", jnp.asarray(image)
+    own = float_dtype("image.dtype", image.dtype, nan=False)
+    dtype = own if dtype is None else result_dtype("dtype", dtype, own)
+    x = embedded_image(params, image, patch_size, dtype, precision, out_sharding)
     return x.astype(dtype)
 
 
+@public
 def apply_patch_projection(
     params: PatchEmbeddingParams,
     patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
@@ -176,54 +179,48 @@ def apply_patch_projection(
         https://arxiv.org/abs/2010.11929; for packed batches, Dehghani et al., Patch n'
         Pack: NaViT, 2023, section 2.1. https://arxiv.org/abs/2307.06304
     """
-    name, patches = "apply_patch_projection", jnp.asarray(patches)
-    own = float_dtype(name, "patches.dtype", patches.dtype, nan=False)
-    dtype = own if dtype is None else result_dtype(name, "dtype", dtype, own)
-    x = embedded_patches(name, params, patches, dtype, precision, out_sharding)
+    _name, patches = "apply_patch_projection", jnp.asarray(patches)
+    own = float_dtype("patches.dtype", patches.dtype, nan=False)
+    dtype = own if dtype is None else result_dtype("dtype", dtype, own)
+    x = embedded_patches(params, patches, dtype, precision, out_sharding)
     return x.astype(dtype)
 
 
-def embedded_image(
-    function, params, image, patch_size, rounded_to, precision, out_sharding
-):
+def embedded_image(params, image, patch_size, rounded_to, precision, out_sharding):
     """As `embedded_patches`, of an image."""
-    check_params(function, params, "PatchEmbeddingParams")
-    weight, size = params.weight, as_size(function, "patch_size", patch_size)
+    check_params(params, "PatchEmbeddingParams")
+    weight, size = params.weight, as_size("patch_size", patch_size)
     channels, rest = divmod(math.prod(weight.shape[:1]), math.prod(size))
     if rest == 0:
-        check_channels_last(function, "image", image, len(size), channels)
-    patches = patches_of(function, image, patch_size)
+        check_channels_last("image", image, len(size), channels)
+    patches = patches_of(image, patch_size)
     if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
-            f"{function}: {weight.shape=} must have {patches.shape[-1]} rows for "
+            f"{weight.shape=} must have {patches.shape[-1]} rows for "
             f"{patch_size=} and {image.shape[-1]} channels."
         )
-    return embedded_patches(
-        function, params, patches, rounded_to, precision, out_sharding
-    )
+    return embedded_patches(params, patches, rounded_to, precision, out_sharding)
 
 
-def embedded_patches(function, params, patches, rounded_to, precision, out_sharding):
+def embedded_patches(params, patches, rounded_to, precision, out_sharding):
     """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
-    check_params(function, params, "PatchEmbeddingParams")
+    check_params(params, "PatchEmbeddingParams")
     weight, bias = params
     for name, array in (("weight", weight), ("bias", bias)):
         if array is not None:
-            float_dtype(function, f"{name}.dtype", array.dtype, nan=False)
+            float_dtype(f"{name}.dtype", array.dtype, nan=False)
     if weight.ndim != 2:
-        raise ValueError(f"{function}: {weight.shape=} must have two axes.")
+        raise ValueError(f"{weight.shape=} must have two axes.")
     if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
-            f"{function}: {patches.shape=} must end in {weight.shape[0]}, the number "
+            f"{patches.shape=} must end in {weight.shape[0]}, the number "
             f"of rows of {weight.shape=}."
         )
     embedded = patch_product(patches, weight, rounded_to, precision, out_sharding)
     if bias is None:
         return embedded
     if bias.shape != weight.shape[1:]:
-        raise ValueError(
-            f"{function}: {bias.shape=} must be that of a row of {weight.shape=}."
-        )
+        raise ValueError(f"{bias.shape=} must be that of a row of {weight.shape=}.")
     wide = compute_dtype(embedded.dtype, bias.dtype)
     bias = spread(bias, sharding_beside(embedded, ()))
     bias = bias.astype(wide).reshape((1,) * (embedded.ndim - 1) + bias.shape)

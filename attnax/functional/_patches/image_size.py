@@ -3,9 +3,11 @@
 import math
 
 from ..._checks import positive_integer
+from ..._public import public
 from .sizes import as_pair
 
 
+@public
 def image_size_for_max_patches(
     image_size: int | tuple[int, ...],
     patch_size: int | tuple[int, ...],
@@ -37,10 +39,9 @@ def image_size_for_max_patches(
         `get_image_size_for_max_num_patches`; Tschannen et al., SigLIP 2, 2025, section
         2.4.2. https://arxiv.org/abs/2502.14786
     """
-    name = "image_size_for_max_patches"
-    image = as_pair(name, "image_size", image_size)
-    patch = as_pair(name, "patch_size", patch_size)
-    max_patches = positive_integer(name, "max_patches", max_patches)
+    image = as_pair("image_size", image_size)
+    patch = as_pair("patch_size", patch_size)
+    max_patches = positive_integer("max_patches", max_patches)
 
     def grid(scale):
         # Scaled first, as there: the order decides where a ceiling jumps.

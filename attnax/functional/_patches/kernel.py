@@ -5,6 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..._public import public
 from .blocks import own
 from .sizes import as_size
 
@@ -15,6 +16,7 @@ LAYOUTS = (
 )
 
 
+@public
 def patch_weight_from_kernel(
     kernel: Float[Array | np.ndarray, "*kernel"],
     layout: str,
@@ -50,9 +52,8 @@ def patch_weight_from_kernel(
         https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
         3.2. https://arxiv.org/abs/2103.15691
     """
-    name = "patch_weight_from_kernel"
-    size = kernel_patch_size(name, "patch_size", kernel, layout, patch_size)
-    axes, order = _axes(name, layout)
+    size = kernel_patch_size("patch_size", kernel, layout, patch_size)
+    axes, order = _axes(layout)
     blocks = kernel
     if "(" in layout:
         lengths = dict(zip("THW"[-len(size) :], size, strict=True))
@@ -63,6 +64,7 @@ def patch_weight_from_kernel(
     return own(weight.reshape(math.prod(features), d_model), kernel)
 
 
+@public
 def patch_kernel_from_weight(
     weight: Float[Array | np.ndarray, "patch_dim d_model"],
     patch_size: int | tuple[int, ...],
@@ -92,12 +94,11 @@ def patch_kernel_from_weight(
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
         https://arxiv.org/abs/2010.11929
     """
-    name = "patch_kernel_from_weight"
-    axes, order = _axes(name, layout)
-    size = _size(name, "patch_size", patch_size, layout, axes)
+    axes, order = _axes(layout)
+    size = _size("patch_size", patch_size, layout, axes)
     if weight.ndim != 2 or weight.shape[0] % math.prod(size) != 0:
         raise ValueError(
-            f"{name}: {weight.shape=} must have a multiple of "
+            f"{weight.shape=} must have a multiple of "
             f"{' x '.join(map(str, size))} rows."
         )
     channels, d_model = weight.shape[0] // math.prod(size), weight.shape[1]
@@ -108,48 +109,46 @@ def patch_kernel_from_weight(
     return own(kernel, weight)
 
 
-def kernel_patch_size(function, name, kernel, layout, patch_size) -> tuple[int, ...]:
+def kernel_patch_size(name, kernel, layout, patch_size) -> tuple[int, ...]:
     """The patch's sides; a `ValueError` unless kernel, layout and sides agree."""
-    axes, _ = _axes(function, layout)
+    axes, _ = _axes(layout)
     size = None
     if patch_size is not None:
-        size = _size(function, name, patch_size, layout, axes)
+        size = _size(name, patch_size, layout, axes)
     if "(" in layout:
         if size is None:
-            raise ValueError(f"{function}: {name} must be given for {layout=}.")
+            raise ValueError(f"{name} must be given for {layout=}.")
         if kernel.ndim != 2 or kernel.shape[1] % math.prod(size) != 0:
             raise ValueError(
-                f"{function}: {kernel.shape=} must be (d_model, a multiple of "
+                f"{kernel.shape=} must be (d_model, a multiple of "
                 f"{' x '.join(map(str, size))}) for {layout=}."
             )
         return size
     if kernel.ndim != len(axes):
-        raise ValueError(f"{function}: {kernel.shape=} must have {len(axes)} axes.")
+        raise ValueError(f"{kernel.shape=} must have {len(axes)} axes.")
     sides = tuple(kernel.shape[axes.index(axis)] for axis in "THW"[5 - len(axes) :])
     if 0 in sides:
-        raise ValueError(f"{function}: {kernel.shape=} must have sides of 1 at least.")
+        raise ValueError(f"{kernel.shape=} must have sides of 1 at least.")
     if size not in (None, sides):
         raise ValueError(
-            f"{function}: {kernel.shape=} must have the sides of {name}={patch_size} "
-            f"for {layout=}."
+            f"{kernel.shape=} must have the sides of {name}={patch_size} for {layout=}."
         )
     return sides
 
 
-def _axes(function, layout):
+def _axes(layout):
     """The axes of a layout as letters, and of the weight before it is flattened."""
     if layout not in LAYOUTS:
         first, last = ", ".join(map(repr, LAYOUTS[:-1])), LAYOUTS[-1]
-        raise ValueError(f"{function}: {layout=} must be {first} or {last!r}.")
+        raise ValueError(f"{layout=} must be {first} or {last!r}.")
     axes = layout.replace("(", "").replace(")", "")
     return axes, "THWIO"[-len(axes) :]
 
 
-def _size(function, name, patch_size, layout, axes):
-    size = as_size(function, name, patch_size)
+def _size(name, patch_size, layout, axes):
+    size = as_size(name, patch_size)
     if len(size) + 2 != len(axes):
         raise ValueError(
-            f"{function}: {name}={patch_size} must have {len(axes) - 2} axes for "
-            f"{layout=}."
+            f"{name}={patch_size} must have {len(axes) - 2} axes for {layout=}."
         )
     return size

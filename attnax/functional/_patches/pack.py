@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Bool, Int32, Shaped
 
 from ..._checks import bool_array, integer_array, is_known, positive_integer
+from ..._public import public
 from .blocks import cut, join
 from .channels_last import check_channels_last
 from .sizes import as_pair, image_axes
@@ -31,6 +32,7 @@ class PackedPatches(NamedTuple):
     grids: Int32[Array | np.ndarray, "batch 2"]
 
 
+@public
 def pack_patches(
     images: Sequence[Shaped[Array | np.ndarray, "_ _ channels"]],
     patch_size: int | tuple[int, ...],
@@ -70,16 +72,15 @@ def pack_patches(
         https://arxiv.org/abs/2502.14786; Dehghani et al., Patch n' Pack: NaViT, 2023.
         https://arxiv.org/abs/2307.06304
     """
-    name = "pack_patches"
-    patch = as_pair(name, "patch_size", patch_size)
-    max_patches = positive_integer(name, "max_patches", max_patches)
+    patch = as_pair("patch_size", patch_size)
+    max_patches = positive_integer("max_patches", max_patches)
     if len(images) == 0:
-        raise ValueError(f"{name}: {images=} must hold an image at least.")
+        raise ValueError(f"{images=} must hold an image at least.")
     xp = np if all(isinstance(image, np.ndarray) for image in images) else jnp
     rows, grids = [], []
     for index, image in enumerate(images):
-        grid = _grid(name, index, image, images[0], patch, max_patches)
-        cut_image = cut(f"{name}: images[{index}]", image, patch, patch_order)
+        grid = _grid(index, image, images[0], patch, max_patches)
+        cut_image = cut(image, patch, patch_order)
         padding = max_patches - math.prod(grid)
         rows.append(xp.pad(cut_image, ((0, padding), (0, 0))))
         grids.append(grid)
@@ -91,6 +92,7 @@ def pack_patches(
     return PackedPatches(xp.stack(rows), *map(xp.asarray, arrays))
 
 
+@public
 def unpack_patches(
     packed: PackedPatches,
     patch_size: int | tuple[int, ...],
@@ -121,42 +123,41 @@ def unpack_patches(
         Tschannen et al., SigLIP 2, 2025, section 2.4.2 (NaFlex).
         https://arxiv.org/abs/2502.14786
     """
-    name = "unpack_patches"
-    patch = as_pair(name, "patch_size", patch_size)
-    grids = integer_array(name, "packed.grids", packed.grids)
+    patch = as_pair("patch_size", patch_size)
+    grids = integer_array("packed.grids", packed.grids)
     if isinstance(grids, Tracer):
-        raise ValueError(f"{name}: packed.grids must not be traced; pass NumPy grids.")
+        raise ValueError("packed.grids must not be traced; pass NumPy grids.")
     shape = packed.patches.shape
     if len(shape) != 3 or shape[-1] % math.prod(patch) != 0:
         raise ValueError(
-            f"{name}: {packed.patches.shape=} must be (batch, max_patches, a multiple "
+            f"{packed.patches.shape=} must be (batch, max_patches, a multiple "
             f"of {patch[0]} x {patch[1]})."
         )
-    grids = _known_grids(name, packed, np.asarray(grids))
+    grids = _known_grids(packed, np.asarray(grids))
     return [
-        join(name, row[: math.prod(grid)], tuple(grid), patch, patch_order)
+        join(row[: math.prod(grid)], tuple(grid), patch, patch_order)
         for row, grid in zip(packed.patches, grids.tolist(), strict=True)
     ]
 
 
-def _known_grids(function, packed, grids):
+def _known_grids(packed, grids):
     """The grids; a `ValueError` unless patches and mask are of them."""
     batch, max_patches, _ = packed.patches.shape
     if grids.shape != (batch, 2):
         raise ValueError(
-            f"{function}: packed.grids={grids.tolist()} must be ({batch}, 2) integers."
+            f"packed.grids={grids.tolist()} must be ({batch}, 2) integers."
         )
     # Each side alone first: their product could wrap.
     fits = (grids > 0).all() and (grids <= max_patches).all()
     if not fits or (grids.prod(1) > max_patches).any():
         raise ValueError(
-            f"{function}: packed.grids={grids.tolist()} must be of at most "
+            f"packed.grids={grids.tolist()} must be of at most "
             f"{max_patches} patches each."
         )
-    mask = bool_array(function, "packed.mask", packed.mask)
+    mask = bool_array("packed.mask", packed.mask)
     if is_known(mask) and not np.array_equal(mask, _mask(grids, max_patches)):
         raise ValueError(
-            f"{function}: packed.grids={grids.tolist()} must have their patches where "
+            f"packed.grids={grids.tolist()} must have their patches where "
             f"packed.mask has them; it has {np.asarray(mask).sum(-1).tolist()}."
         )
     return grids
@@ -167,20 +168,25 @@ def _mask(grids, max_patches):
     return np.arange(max_patches) < grids.prod(1, keepdims=True)
 
 
-def _grid(function, index, image, first, patch, max_patches):
+def _grid(index, image, first, patch, max_patches):
     """Rows and columns of patches of one image, which must fit."""
-    name = f"{function}: images[{index}]"
+    name = f"images[{index}]"
     if any(n % side != 0 for n, side in zip(image.shape, patch, strict=False)):
-        check_channels_last(function, f"images[{index}]", image, 2)
+        check_channels_last(f"images[{index}]", image, 2)
     if image.ndim != 3 or image.shape[-1] != first.shape[-1]:
         raise ValueError(
             f"{name}.shape={image.shape} must be (height, width, {first.shape[-1]})."
+        )
+    height, width = image_axes(image, 2)
+    if height % patch[0] or width % patch[1]:
+        raise ValueError(
+            f"{name}.shape={image.shape} must be a multiple of patch_size={patch}; pad "
+            "or resize the image."
         )
     if image.dtype != first.dtype:
         raise ValueError(
             f"{name}.dtype={image.dtype} must be {first.dtype}, that of images[0]."
         )
-    height, width = image_axes(name, image, 2)
     grid = (height // patch[0], width // patch[1])
     excess = math.prod(grid) - max_patches
     if excess > 0:

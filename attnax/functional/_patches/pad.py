@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Shaped
 
+from ..._public import public
 from .channels_last import check_channels_last
 from .sizes import as_size, image_axes
 
@@ -24,6 +25,7 @@ class PaddedImage(NamedTuple):
     patch_mask: Bool[Array | np.ndarray, " num_patches"]
 
 
+@public
 def pad_image(
     image: Shaped[Array | np.ndarray, "*batch_and_frames height width channels"],
     patch_size: int | tuple[int, ...],
@@ -62,11 +64,10 @@ def pad_image(
         timm 1.0.31, `layers/patch_embed.py`, `PatchEmbed` with `dynamic_img_pad`.
         https://github.com/huggingface/pytorch-image-models
     """
-    name = "pad_image"
-    patch = as_size(name, "patch_size", patch_size)
-    size = image_axes(name, image, len(patch))
+    patch = as_size("patch_size", patch_size)
+    size = image_axes(image, len(patch))
     xp = np if isinstance(image, np.ndarray) else jnp
-    padded = _padded_size(name, image, size, patch, padded_size)
+    padded = _padded_size(image, size, patch, padded_size)
     width = [(0, 0)] * (image.ndim - len(size) - 1)
     width += [(0, new - old) for old, new in zip(size, padded, strict=True)]
     if xp is np or size != padded:  # a NumPy array that came back could be written to
@@ -78,27 +79,23 @@ def pad_image(
     return PaddedImage(image, xp.asarray(pixels), xp.asarray(patches))
 
 
-def _padded_size(function, image, size, patch, padded_size):
+def _padded_size(image, size, patch, padded_size):
     whole = tuple(-(-n // side) * side for n, side in zip(size, patch, strict=True))
     if padded_size is None:
         if whole != size:
             otherwise = f"; if it is so already, pass padded_size={whole}"
-            check_channels_last(
-                function, "image", image, len(size), otherwise=otherwise
-            )
+            check_channels_last("image", image, len(size), otherwise=otherwise)
         return whole
-    padded = as_size(function, "padded_size", padded_size)
+    padded = as_size("padded_size", padded_size)
     same_axes = len(padded) == len(size)
     if not same_axes or any(new < n for n, new in zip(size, padded, strict=True)):
-        check_channels_last(function, "image", image, len(size))
+        check_channels_last("image", image, len(size))
         raise ValueError(
-            f"{function}: {padded_size=} must be at least {size}, the size of the "
+            f"{padded_size=} must be at least {size}, the size of the "
             "image; resize the image."
         )
     if any(new % side for new, side in zip(padded, patch, strict=True)):
-        raise ValueError(
-            f"{function}: {padded_size=} must be a multiple of patch_size={patch}."
-        )
+        raise ValueError(f"{padded_size=} must be a multiple of patch_size={patch}.")
     return padded
 
 

@@ -7,11 +7,13 @@ import numpy as np
 from jaxtyping import Array, Shaped
 
 from ..._checks import is_integer
+from ..._public import public
 from .blocks import cut, join
 from .channels_last import axis_of_channels, check_channels_last
 from .sizes import as_size, image_axes, patch_grid
 
 
+@public
 def patchify(
     image: Shaped[Array | np.ndarray, "*batch_and_frames height width channels"],
     patch_size: int | tuple[int, ...],
@@ -47,19 +49,20 @@ def patchify(
         https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
         3.2 (tubelets). https://arxiv.org/abs/2103.15691
     """
-    return patches_of("patchify", image, patch_size, patch_order)
+    return patches_of(image, patch_size, patch_order)
 
 
-def patches_of(function, image, patch_size, patch_order=None):
+def patches_of(image, patch_size, patch_order=None):
     """`patchify` for any function, whose errors then carry its name."""
-    size = as_size(function, "patch_size", patch_size)
-    pixels = image_axes(function, image, len(size))
+    size = as_size("patch_size", patch_size)
+    pixels = image_axes(image, len(size))
     if any(n % side != 0 for n, side in zip(pixels, size, strict=True)):
-        check_channels_last(function, "image", image, len(size))
-    _check_sharding(function, "image", image, len(size) + 1)
-    return cut(function, image, patch_size, patch_order)
+        check_channels_last("image", image, len(size))
+    _check_sharding("image", image, len(size) + 1)
+    return cut(image, patch_size, patch_order)
 
 
+@public
 def unpatchify(
     patches: Shaped[Array | np.ndarray, "*batch num_patches patch_dim"],
     image_size: int | tuple[int, ...] | list[int],
@@ -96,48 +99,47 @@ def unpatchify(
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
         https://arxiv.org/abs/2010.11929
     """
-    name = "unpatchify"
     if patches.ndim < 2:
-        raise ValueError(f"{name}: {patches.shape=} must be (..., patches, dim).")
+        raise ValueError(f"{patches.shape=} must be (..., patches, dim).")
     num_patches, patch_dim = patches.shape[-2:]
-    num_axes = 2 if patch_size is None else len(as_size(name, "patch_size", patch_size))
+    num_axes = 2 if patch_size is None else len(as_size("patch_size", patch_size))
     channels = None
     if isinstance(image_size, tuple | list) and len(image_size) > num_axes:
         image_size = tuple(image_size)
         if not all(map(is_integer, image_size)):
-            raise ValueError(f"{name}: {image_size=} must be integers.")
+            raise ValueError(f"{image_size=} must be integers.")
         image_size = tuple(map(int, image_size))
         _check_whole_shape(image_size, num_axes, patch_dim, patch_size)
         wanted, channels = image_size[: -num_axes - 1], image_size[-1]
         if wanted != patches.shape[:-2]:
             raise ValueError(
-                f"{name}: {patches.shape=} must start with {wanted}, the batch of "
+                f"{patches.shape=} must start with {wanted}, the batch of "
                 f"{image_size=}."
             )
         image_size = image_size[-num_axes - 1 : -1]
     if patch_size is None:
         patch_size = _square_patch(patch_dim, channels)
-    image_size = as_size(name, "image_size", image_size)
-    grid = patch_grid(name, image_size, patch_size)
-    patch = as_size(name, "patch_size", patch_size)
+    image_size = as_size("image_size", image_size)
+    grid = patch_grid(image_size, patch_size)
+    patch = as_size("patch_size", patch_size)
     inferred, remainder = divmod(patch_dim, math.prod(patch))
     if math.prod(grid) != num_patches or remainder or channels not in (None, inferred):
         raise ValueError(
-            f"{name}: {patches.shape=} must be {math.prod(grid)} patches of "
+            f"{patches.shape=} must be {math.prod(grid)} patches of "
             f"{' x '.join(map(str, patch))} pixels for {image_size=}."
         )
-    _check_sharding(name, "patches", patches, 2)
-    return join(name, patches, grid, patch, patch_order)
+    _check_sharding("patches", patches, 2)
+    return join(patches, grid, patch, patch_order)
 
 
-def _check_sharding(function, name, array, num_axes):
+def _check_sharding(name, array, num_axes):
     """A `ValueError` if one of the last `num_axes` is sharded."""
     if isinstance(array, np.ndarray):
         return
     spec = jax.typeof(array).sharding.spec
     if any(axis is not None for axis in spec[-num_axes:]):
         raise ValueError(
-            f"{function}: the last {num_axes} axes of {name} have {spec=}, but must "
+            f"the last {num_axes} axes of {name} have {spec=}, but must "
             "not be sharded; shard the batch, or use jax.reshard."
         )
 
@@ -146,10 +148,10 @@ def _check_whole_shape(shape, num_axes, patch_dim, patch_size):
     """Channels last, if it is known how many there are."""
     if patch_size is None:
         return
-    area = math.prod(as_size("unpatchify", "patch_size", patch_size))
+    area = math.prod(as_size("patch_size", patch_size))
     if axis_of_channels(shape, num_axes, patch_dim // area) is not None:
         raise ValueError(
-            f"unpatchify: image_size={shape} must be channels last, as the image "
+            f"image_size={shape} must be channels last, as the image "
             f"that comes out is, for patches of {patch_dim // area} channels."
         )
 
@@ -157,7 +159,5 @@ def _check_whole_shape(shape, num_axes, patch_dim, patch_size):
 def _square_patch(patch_dim, channels):
     side = math.isqrt(patch_dim // channels) if channels and channels > 0 else 0
     if not side or side * side * (channels or 0) != patch_dim:
-        raise ValueError(
-            f"unpatchify: patch_size must be given for {patch_dim=} and {channels=}."
-        )
+        raise ValueError(f"patch_size must be given for {patch_dim=} and {channels=}.")
     return side

@@ -9,6 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ..._dtypes import compute_dtype, float_dtype
+from ..._public import public
 from .._resizing.axis import axis_matrix, resizing
 from .kernel import (
     kernel_patch_size,
@@ -32,6 +33,7 @@ class ResizedPatchWeight(NamedTuple):
     residual: Float[Array, " d_model"]
 
 
+@public
 def resize_patch_weight(
     weight: Float[Array | np.ndarray, "old_patch_dim d_model"],
     old_patch_size: int | tuple[int, ...],
@@ -81,18 +83,18 @@ def resize_patch_weight(
         Beyer et al., FlexiViT: One Model for All Patch Sizes, 2023, section 3.4, eq. 1
         to 4. https://arxiv.org/abs/2212.08013
     """
-    name = "resize_patch_weight"
     weight = jnp.asarray(weight)
-    old = as_size(name, "old_patch_size", old_patch_size)
+    old = as_size("old_patch_size", old_patch_size)
     if weight.ndim != 2 or weight.shape[0] % math.prod(old) != 0:
         raise ValueError(
-            f"{name}: {weight.shape=} must have a multiple of "
+            f"{weight.shape=} must have a multiple of "
             f"{' x '.join(map(str, old))} rows for {old_patch_size=}."
         )
-    float_dtype(name, "weight.dtype", weight.dtype)
-    return _resize(name, weight, old, new_patch_size, method, antialias)
+    float_dtype("weight.dtype", weight.dtype)
+    return _resize(weight, old, new_patch_size, method, antialias)
 
 
+@public
 def resize_patch_kernel(
     kernel: Float[Array | np.ndarray, "*old_kernel"],
     new_patch_size: int | tuple[int, ...],
@@ -130,22 +132,21 @@ def resize_patch_kernel(
         Beyer et al., FlexiViT: One Model for All Patch Sizes, 2023, section 3.4.
         https://arxiv.org/abs/2212.08013
     """
-    name = "resize_patch_kernel"
     kernel = jnp.asarray(kernel)
-    float_dtype(name, "kernel.dtype", kernel.dtype)
-    old = kernel_patch_size(name, "old_patch_size", kernel, layout, old_patch_size)
+    float_dtype("kernel.dtype", kernel.dtype)
+    old = kernel_patch_size("old_patch_size", kernel, layout, old_patch_size)
     weight = patch_weight_from_kernel(kernel, layout, old)
-    resized = _resize(name, weight, old, new_patch_size, method, antialias)
+    resized = _resize(weight, old, new_patch_size, method, antialias)
     new = patch_kernel_from_weight(resized.weight, new_patch_size, layout)
     return resized._replace(weight=new)
 
 
-def _resize(function, weight, old, new_patch_size, method, antialias):
-    new = as_size(function, "new_patch_size", new_patch_size)
+def _resize(weight, old, new_patch_size, method, antialias):
+    new = as_size("new_patch_size", new_patch_size)
     if len(old) != len(new):
-        raise ValueError(f"{function}: {new_patch_size=} must have {len(old)} axes.")
+        raise ValueError(f"{new_patch_size=} must have {len(old)} axes.")
     # Here, or `axis_matrix` would report a mistake under its own name.
-    resizing(function, method, antialias, align_corners=False, offset=0.0)
+    resizing(method, antialias, align_corners=False, offset=0.0)
     dtype, d_model = compute_dtype(weight.dtype), weight.shape[1]
     matrices = {
         axis: axis_matrix(*sizes, method=method, antialias=antialias)

@@ -7,23 +7,22 @@ from ..._checks import is_integer
 ORDERS = {2: ("HWC", "CHW"), 3: ("THWC", "CTHW")}  # by the number of axes of a patch
 
 
-def as_pair(function, name, size) -> tuple[int, int]:
+def as_pair(name, size) -> tuple[int, int]:
     """`(height, width)` of a size that may be one number; both positive."""
     pair = _sides(size)
     if len(pair) != 2:
         raise ValueError(
-            f"{function}: {name}={size!r} must be a positive integer or (height, "
-            "width)."
+            f"{name}={size!r} must be a positive integer or (height, width)."
         )
     return pair[0], pair[1]
 
 
-def as_size(function, name, size) -> tuple[int, ...]:
+def as_size(name, size) -> tuple[int, ...]:
     """`(height, width)` as `as_pair`, or `(frames, height, width)`; all positive."""
     axes = _sides(size)
     if len(axes) not in ORDERS:
         raise ValueError(
-            f"{function}: {name}={size!r} must be a positive integer or (height, "
+            f"{name}={size!r} must be a positive integer or (height, "
             "width), or for video (frames, height, width)."
         )
     return axes
@@ -37,43 +36,43 @@ def _sides(size) -> tuple[int, ...]:
     return tuple(int(side) for side in sides)
 
 
-def image_axes(function, image, num_axes) -> tuple[int, ...]:
+def image_axes(image, num_axes) -> tuple[int, ...]:
     """The size in pixels of an array `(..., height, width, channels)`."""
     if image.ndim <= num_axes:
         axes = "height, width" if num_axes == 2 else "frames, height, width"
-        raise ValueError(f"{function}: {image.shape=} must be (..., {axes}, channels).")
+        raise ValueError(f"{image.shape=} must be (..., {axes}, channels).")
     size = image.shape[-num_axes - 1 : -1]
     if any(map(is_symbolic_dim, size)):
         raise ValueError(
-            f"{function}: image_size={size} must be numbers, for the grid of patches "
+            f"image_size={size} must be numbers, for the grid of patches "
             "is static; export a program for each size of images."
         )
-    return as_size(function, "image_size", size)
+    return as_size("image_size", size)
 
 
-def patch_grid(function, image_size, patch_size) -> tuple[int, ...]:
+def patch_grid(image_size, patch_size) -> tuple[int, ...]:
     """Patches along each axis; a `ValueError` unless they fill the image."""
-    image = as_size(function, "image_size", image_size)
-    patch = as_size(function, "patch_size", patch_size)
+    image = as_size("image_size", image_size)
+    patch = as_size("patch_size", patch_size)
     if len(image) != len(patch):
         raise ValueError(
-            f"{function}: {image_size=} must have the axes of {patch_size=}: (height, "
+            f"{image_size=} must have the axes of {patch_size=}: (height, "
             "width), or for video (frames, height, width)."
         )
     if any(pixels % side != 0 for pixels, side in zip(image, patch, strict=True)):
         raise ValueError(
-            f"{function}: {image_size=} must be a multiple of {patch_size=}; pad or "
+            f"{image_size=} must be a multiple of {patch_size=}; pad or "
             "resize the image."
         )
     return tuple(pixels // side for pixels, side in zip(image, patch, strict=True))
 
 
-def channels_first(function, patch_order, num_axes) -> bool:
+def channels_first(patch_order, num_axes) -> bool:
     """Whether `patch_order`, `None` for channels last, has the channels first."""
     last, first = ORDERS[num_axes]
     if patch_order not in (None, last, first):
         raise ValueError(
-            f"{function}: {patch_order=} must be '{last}' or '{first}' for patches of "
+            f"{patch_order=} must be '{last}' or '{first}' for patches of "
             f"{num_axes} axes."
         )
     return patch_order == first

@@ -18,12 +18,14 @@ from ..._checks import (
     nan_unless,
 )
 from ..._dtypes import compute_dtype, result_dtype
+from ..._public import public
 from ..._sharding import per_row, sharding_of_rows
 from .axis import largest_size, resizing
 from .grid import check_table, grid_pair
 from .rows import resized_rows
 
 
+@public
 def resized_positions_at(
     table: Float[Array | np.ndarray, "old_rows d_model"],
     old_grid: tuple[int, int],
@@ -84,18 +86,17 @@ def resized_positions_at(
         https://arxiv.org/abs/2307.06304; Tschannen et al., SigLIP 2, 2025, section
         2.4.2. https://arxiv.org/abs/2502.14786
     """
-    name = "resized_positions_at"
-    how = resizing(name, method, antialias, align_corners, offset)
-    old_grid = grid_pair(name, "old_grid", old_grid)
+    how = resizing(method, antialias, align_corners, offset)
+    old_grid = grid_pair("old_grid", old_grid)
     table = jnp.asarray(table)
-    check_table(name, table, old_grid)
-    dtype = result_dtype(name, "dtype", dtype, table.dtype)
-    new_grids = integer_array(name, "new_grids", new_grids)
-    coordinates = integer_array(name, "coordinates", coordinates)
+    check_table(table, old_grid)
+    dtype = result_dtype("dtype", dtype, table.dtype)
+    new_grids = integer_array("new_grids", new_grids)
+    coordinates = integer_array("coordinates", coordinates)
     if mask is not None:
-        mask = bool_array(name, "mask", mask)
-    _check_shapes(name, new_grids, coordinates, mask)
-    sizes, index, valid = _in_grids(name, new_grids, coordinates, mask, old_grid, how)
+        mask = bool_array("mask", mask)
+    _check_shapes(new_grids, coordinates, mask)
+    sizes, index, valid = _in_grids(new_grids, coordinates, mask, old_grid, how)
     table = table.astype(compute_dtype(table.dtype))
     if out_sharding is None:
         out_sharding = sharding_of_rows(coordinates, table)
@@ -113,20 +114,20 @@ def resized_positions_at(
     return rows.astype(dtype)
 
 
-def _check_shapes(name, new_grids, coordinates, mask):
+def _check_shapes(new_grids, coordinates, mask):
     shape = coordinates.shape
     if shape[-1:] != (2,) or len(shape) < 2:
-        raise ValueError(f"{name}: {coordinates.shape=} must be (*batch, tokens, 2).")
+        raise ValueError(f"{coordinates.shape=} must be (*batch, tokens, 2).")
     if new_grids.shape not in ((*shape[:-2], 2), shape):
         raise ValueError(
-            f"{name}: {new_grids.shape=} must be {(*shape[:-2], 2)}, a size for each "
+            f"{new_grids.shape=} must be {(*shape[:-2], 2)}, a size for each "
             f"image, or {shape}, for each patch."
         )
     if mask is not None and mask.shape != shape[:-1]:
-        raise ValueError(f"{name}: {mask.shape=} must be {shape[:-1]}.")
+        raise ValueError(f"{mask.shape=} must be {shape[:-1]}.")
 
 
-def _in_grids(name, new_grids, coordinates, mask, old_grid, how):
+def _in_grids(new_grids, coordinates, mask, old_grid, how):
     """Sizes and coordinates, all in range and alike in axes, and which of them were."""
     per_patch = new_grids.ndim == coordinates.ndim
     arrays = [t for t in (new_grids, coordinates, mask) if t is not None]
@@ -139,14 +140,14 @@ def _in_grids(name, new_grids, coordinates, mask, old_grid, how):
         new_grids = _or(real, new_grids, 1, known)
         coordinates = _or(mask[..., None], coordinates, 0, known)
     upper = min(largest_size(size, how) for size in old_grid)
-    sizes, sizes_valid = int32_in_range(name, "new_grids", new_grids, 1, upper + 1)
-    index, index_valid = int32_in_range(name, "coordinates", coordinates, 0, upper)
+    sizes, sizes_valid = int32_in_range("new_grids", new_grids, 1, upper + 1)
+    index, index_valid = int32_in_range("coordinates", coordinates, 0, upper)
     if not per_patch:
         sizes, new_grids = (t[..., None, :] for t in (sizes, new_grids))
         if sizes_valid is not None:
             sizes_valid = sizes_valid[..., None, :]
     if known:
-        _check_inside(name, coordinates, np.broadcast_to(new_grids, coordinates.shape))
+        _check_inside(coordinates, np.broadcast_to(new_grids, coordinates.shape))
         return sizes, index, None
     inside = index < sizes
     if sizes_valid is not None:
@@ -167,12 +168,12 @@ def _or(mask, values, other, known):
     return jnp.where(jnp.asarray(mask), jnp.asarray(values), other)
 
 
-def _check_inside(name, coordinates, new_grids):
+def _check_inside(coordinates, new_grids):
     outside = np.argwhere(coordinates >= new_grids)
     if outside.size:
         where = tuple(outside[0].tolist())
         grid = tuple(new_grids[where[:-1]].tolist())
         raise ValueError(
-            f"{name}: coordinates{list(where)}={coordinates[where]} must lie in the "
+            f"coordinates{list(where)}={coordinates[where]} must lie in the "
             f"grid {grid}; pass a mask for padding."
         )

@@ -26,21 +26,19 @@ class Resizing(NamedTuple):
         return self._replace(offset=Fraction(0))
 
 
-def resizing(function, method, antialias, align_corners, offset):
-    """The conventions, or a `ValueError` of `function`."""
+def resizing(method, antialias, align_corners, offset):
+    """The conventions of a resizing; a `ValueError` if they contradict each other."""
     if method not in ("bilinear", "bicubic"):
-        raise ValueError(f"{function}: {method=} must be 'bilinear' or 'bicubic'.")
-    check_flags(function, antialias=antialias, align_corners=align_corners)
+        raise ValueError(f"{method=} must be 'bilinear' or 'bicubic'.")
+    check_flags(antialias=antialias, align_corners=align_corners)
     if align_corners and antialias:
-        raise ValueError(
-            f"{function}: {align_corners=} must come with antialias=False."
-        )
+        raise ValueError(f"{align_corners=} must come with antialias=False.")
     if align_corners and offset:
-        raise ValueError(f"{function}: {offset=} must be 0 with {align_corners=}.")
+        raise ValueError(f"{offset=} must be 0 with {align_corners=}.")
     real = isinstance(offset, int | float | np.integer | np.floating)
     if not real or not 0 <= offset < 1 or Fraction(str(offset)).denominator > 1000:
         raise ValueError(
-            f"{function}: {offset=} must lie in [0, 1) and have three decimals at most."
+            f"{offset=} must lie in [0, 1) and have three decimals at most."
         )
     return Resizing(method, bool(antialias), bool(align_corners), Fraction(str(offset)))
 
@@ -54,7 +52,7 @@ def axis_matrix(
     old_size, new_size, *, method, antialias, align_corners=False, offset=0.0
 ):
     """`(new_size, old_size)` in float64: the rows sum to 1."""
-    how = resizing("axis_matrix", method, antialias, align_corners, offset)
+    how = resizing(method, antialias, align_corners, offset)
     return dense_weights(np, np.float64, np.arange(new_size), new_size, old_size, how)
 
 

@@ -9,10 +9,12 @@ from jaxtyping import Array, Float
 
 from ..._checks import is_integer, positive_integer
 from ..._dtypes import compute_dtype, float_dtype
+from ..._public import public
 from ..._sharding import whole_rows
 from .axis import dense_weights, resizing
 
 
+@public
 def resize_positions(
     table: Float[Array | np.ndarray, "old_rows d_model"],
     old_grid: tuple[int, int],
@@ -66,12 +68,11 @@ def resize_positions(
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.2.
         https://arxiv.org/abs/2010.11929; Keys, 1981, eq. 8, for the cubic kernel.
     """
-    name = "resize_positions"
-    how = resizing(name, method, antialias, align_corners, offset)
-    old_grid = grid_pair(name, "old_grid", old_grid)
-    new_grid = grid_pair(name, "new_grid", new_grid)
+    how = resizing(method, antialias, align_corners, offset)
+    old_grid = grid_pair("old_grid", old_grid)
+    new_grid = grid_pair("new_grid", new_grid)
     array = jnp.asarray(table)
-    check_table(name, array, old_grid, num_prefix_tokens)
+    check_table(array, old_grid, num_prefix_tokens)
     if new_grid == old_grid:
         return array
     return _resized(array, old_grid, new_grid, how, num_prefix_tokens)
@@ -98,25 +99,23 @@ def _resized(table, old_grid, new_grid, how, num_prefix_tokens):
     return jnp.concatenate([table[:num_prefix_tokens], resized])
 
 
-def grid_pair(function, name, grid):
+def grid_pair(name, grid):
     """`(rows, columns)` as ints."""
     if not isinstance(grid, tuple | list) or len(grid) != 2:
-        raise ValueError(f"{function}: {name}={grid} must be (rows, columns).")
-    rows, columns = (positive_integer(function, name, size) for size in grid)
+        raise ValueError(f"{name}={grid} must be (rows, columns).")
+    rows, columns = (positive_integer(name, size) for size in grid)
     return rows, columns
 
 
-def check_table(function, table, grid, num_prefix_tokens=0):
+def check_table(table, grid, num_prefix_tokens=0):
     """The rows of a table are those of its prefix and its grid."""
-    float_dtype(function, "table.dtype", table.dtype)
+    float_dtype("table.dtype", table.dtype)
     rows, columns = grid
     if not is_integer(num_prefix_tokens) or num_prefix_tokens < 0:
-        raise ValueError(
-            f"{function}: {num_prefix_tokens=} must be an integer and not negative."
-        )
+        raise ValueError(f"{num_prefix_tokens=} must be an integer and not negative.")
     if table.ndim != 2 or table.shape[0] != num_prefix_tokens + rows * columns:
         prefix = f"{num_prefix_tokens} + " if num_prefix_tokens else ""
         raise ValueError(
-            f"{function}: {table.shape=} must be ({prefix}{rows} * {columns}, d_model) "
+            f"{table.shape=} must be ({prefix}{rows} * {columns}, d_model) "
             "for its old grid and prefix."
         )

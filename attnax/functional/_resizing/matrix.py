@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Array, Float32, Int32, Integer
 
 from ..._checks import int32_in_range, nan_where_invalid, positive_integer
+from ..._public import public
 from .axis import dense_weights, largest_size, resizing, tap_weights
 
 
+@public
 def resize_matrix(
     old_size: int,
     new_size: int | Integer[Array | np.ndarray, "*batch"] | Sequence,
@@ -54,9 +56,8 @@ def resize_matrix(
         Tschannen et al., SigLIP 2, 2025, section 2.4.2.
         https://arxiv.org/abs/2502.14786
     """
-    name = "resize_matrix"
-    how = resizing(name, method, antialias, align_corners, offset)
-    index, size, valid = _rows(name, old_size, new_size, max_size, how)
+    how = resizing(method, antialias, align_corners, offset)
+    index, size, valid = _rows(old_size, new_size, max_size, how)
     # Past the last row the weights could be 0 / 0.
     row = jnp.minimum(index, size - 1)
     weights = dense_weights(jnp, jnp.float32, row, size, old_size, how)
@@ -64,6 +65,7 @@ def resize_matrix(
     return nan_where_invalid(valid, weights)
 
 
+@public
 def resize_taps(
     old_size: int,
     new_size: int | Integer[Array | np.ndarray, "*batch"] | Sequence,
@@ -104,29 +106,28 @@ def resize_taps(
         Bai et al., Qwen3-VL, 2025, whose code reads four taps.
         https://arxiv.org/abs/2511.21631
     """
-    name = "resize_taps"
-    how = resizing(name, method, False, align_corners, offset)
-    index, size, valid = _rows(name, old_size, new_size, max_size, how)
+    how = resizing(method, False, align_corners, offset)
+    index, size, valid = _rows(old_size, new_size, max_size, how)
     taps, weights = tap_weights(jnp, jnp.float32, index, size, old_size, how)
     inside = (index < size)[..., None]
     weights = nan_where_invalid(valid, jnp.where(inside, weights, 0))
     return jnp.where(inside, taps, 0), weights
 
 
-def _rows(name, old_size, new_size, max_size, how):
+def _rows(old_size, new_size, max_size, how):
     """Numbers of the rows, the sizes beside them, and which sizes are in range."""
-    old_size = positive_integer(name, "old_size", old_size)
+    old_size = positive_integer("old_size", old_size)
     if isinstance(new_size, int) and max_size is None:
-        max_size = positive_integer(name, "new_size", new_size)
+        max_size = positive_integer("new_size", new_size)
     if max_size is None:
-        raise ValueError(f"{name}: {max_size=} must be given where new_size is data.")
+        raise ValueError(f"{max_size=} must be given where new_size is data.")
     max_size, limit = (
-        positive_integer(name, "max_size", max_size),
+        positive_integer("max_size", max_size),
         largest_size(old_size, how),
     )
     if max_size > limit:
-        raise ValueError(f"{name}: {max_size=} must be at most {limit}.")
-    size, valid = int32_in_range(name, "new_size", new_size, 1, max_size + 1)
+        raise ValueError(f"{max_size=} must be at most {limit}.")
+    size, valid = int32_in_range("new_size", new_size, 1, max_size + 1)
     if valid is not None:
         size = jnp.where(valid, size, jnp.ones_like(size))
     shape = (*size.shape, max_size)

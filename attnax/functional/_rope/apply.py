@@ -5,9 +5,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ..._dtypes import float_dtype
+from ..._public import public
 from .kernel import rotate_pairs
 
 
+@public
 def apply_rope(
     x: Float[Array, "*batch head_dim"],
     cos: Float[Array, "*#batch_of_cos rotary_pairs"],
@@ -55,15 +57,15 @@ def apply_rope(
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
     if layout not in ("half", "interleaved"):
-        raise ValueError(f"apply_rope: {layout=} must be 'half' or 'interleaved'.")
-    check_rotation("apply_rope", x, cos, sin)
+        raise ValueError(f"{layout=} must be 'half' or 'interleaved'.")
+    check_rotation(x, cos, sin)
     if 2 * cos.shape[-1] > x.shape[-1]:
         raise ValueError(
-            f"apply_rope: {cos.shape=} must hold at most half the features of "
+            f"{cos.shape=} must hold at most half the features of "
             f"{x.shape=}; if it holds every angle twice, pass cos[..., :head_dim // 2]."
         )
     check_broadcast(
-        f"apply_rope: {cos.shape=} must broadcast to {x.shape=}, last axes aside; "
+        f"{cos.shape=} must broadcast to {x.shape=}, last axes aside; "
         "insert the head axis with cos[..., None, :], or use apply_rotation, which "
         "does.",
         cos.shape[:-1],
@@ -74,23 +76,23 @@ def apply_rope(
     return rotate_pairs(x, cos, sin, reads=layout, writes=layout, start=0)
 
 
-def check_rotation(function, x, cos, sin):
+def check_rotation(x, cos, sin):
     """The rules of every rotation by cos and sin that are at hand."""
     for name, array in (("x", x), ("cos", cos), ("sin", sin)):
-        float_dtype(function, f"{name}.dtype", array.dtype)
+        float_dtype(f"{name}.dtype", array.dtype)
     if cos.shape != sin.shape:
-        raise ValueError(f"{function}: {cos.shape=} must equal {sin.shape=}.")
+        raise ValueError(f"{cos.shape=} must equal {sin.shape=}.")
     if x.ndim == 0 or cos.ndim == 0 or cos.shape[-1] == 0:
-        raise ValueError(f"{function}: {x.shape=}, {cos.shape=} must have features.")
-    check_features(function, x)
+        raise ValueError(f"{x.shape=}, {cos.shape=} must have features.")
+    check_features(x)
 
 
-def check_features(function, x, name="x"):
+def check_features(x, name="x"):
     """The features of a head are not sharded."""
     spec = jax.typeof(x).sharding.spec
     if spec[-1] is not None:
         raise ValueError(
-            f"{function}: the features of {name} have {spec=}, but must not be "
+            f"the features of {name} have {spec=}, but must not be "
             "sharded; shard the heads, or gather them with jax.reshard."
         )
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..._checks import check_flags, integers, is_integer, positive_integer
+from ..._public import public
 from .frequencies import geometric
 from .record import Rope
 
 
+@public
 def chunked_axes(sections: Sequence[int], *, num_axes: int = 3) -> tuple[int, ...]:
     """Axes in sections one after the other: time, height, width of Qwen2-VL.
 
@@ -30,12 +32,13 @@ def chunked_axes(sections: Sequence[int], *, num_axes: int = 3) -> tuple[int, ..
     Reference:
         Wang et al., Qwen2-VL, 2024, section 2.1. https://arxiv.org/abs/2409.12191
     """
-    _check_sections("chunked_axes", sections)
-    num_axes = positive_integer("chunked_axes", "num_axes", num_axes)
+    _check_sections(sections)
+    num_axes = positive_integer("num_axes", num_axes)
     axes = np.arange(len(sections)) % num_axes
     return tuple(np.repeat(axes, np.asarray(sections)).tolist())
 
 
+@public
 def strided_axes(sections: Sequence[int], rotary_pairs: int) -> tuple[int, ...]:
     """Axes in turn, then the first axis alone: Qwen3-VL.
 
@@ -62,14 +65,15 @@ def strided_axes(sections: Sequence[int], rotary_pairs: int) -> tuple[int, ...]:
         Bai et al., Qwen3-VL Technical Report, 2025, section 2.
         https://arxiv.org/abs/2511.21631
     """
-    _check_sections("strided_axes", sections)
-    rotary_pairs = positive_integer("strided_axes", "rotary_pairs", rotary_pairs)
+    _check_sections(sections)
+    rotary_pairs = positive_integer("rotary_pairs", rotary_pairs)
     axes, count = np.zeros(rotary_pairs, int), len(sections)
     for axis in range(1, count):
         axes[axis : count * sections[axis] : count] = axis
     return tuple(axes.tolist())
 
 
+@public
 def alternating_axes(sections: Sequence[int]) -> tuple[int, ...]:
     """Height and width in turn, then time: Ernie 4.5 VL.
 
@@ -92,15 +96,16 @@ def alternating_axes(sections: Sequence[int]) -> tuple[int, ...]:
         Baidu, ERNIE 4.5 Technical Report, 2025, section 2.2.2.
         https://ernie.baidu.com/blog/publication/ERNIE_Technical_Report.pdf
     """
-    _check_sections("alternating_axes", sections)
+    _check_sections(sections)
     if len(sections) != 3 or sections[0] != sections[1]:
         raise ValueError(
-            f"alternating_axes: sections={tuple(sections)} must be those of height, "
+            f"sections={tuple(sections)} must be those of height, "
             "width and time, the first two equal."
         )
     return (1, 2) * sections[0] + (0,) * sections[2]
 
 
+@public
 def axial_rope(
     dims: Sequence[int],
     base: float = 10_000.0,
@@ -146,25 +151,25 @@ def axial_rope(
         https://arxiv.org/abs/2403.13298; Agrawal et al., Pixtral 12B, 2024, section 2.
         https://arxiv.org/abs/2410.07073
     """
-    name, count = "axial_rope", len(dims)
-    order = tuple(range(count)) if order is None else integers(name, "order", order)
-    check_flags(name, alternate=alternate, shared=shared)
+    _name, count = "axial_rope", len(dims)
+    order = tuple(range(count)) if order is None else integers("order", order)
+    check_flags(alternate=alternate, shared=shared)
     if count == 0 or not all(is_integer(d) and d > 0 and d % 2 == 0 for d in dims):
-        raise ValueError(f"{name}: dims={tuple(dims)} must be positive and even.")
+        raise ValueError(f"dims={tuple(dims)} must be positive and even.")
     if sorted(order) != list(range(count)):
-        raise ValueError(f"{name}: {order=} must name each of the {count} axes once.")
+        raise ValueError(f"{order=} must name each of the {count} axes once.")
     if not is_integer(num_blocks) or num_blocks not in (1, count):
-        raise ValueError(f"{name}: {num_blocks=} must be 1 or the {count} axes.")
+        raise ValueError(f"{num_blocks=} must be 1 or the {count} axes.")
     if (alternate or shared or num_blocks > 1) and len(set(dims)) != 1:
         raise ValueError(
-            f"{name}: dims={tuple(dims)} must be equal for {alternate=}, {shared=}, "
+            f"dims={tuple(dims)} must be equal for {alternate=}, {shared=}, "
             f"{num_blocks=}."
         )
     if shared:
-        whole = geometric(name, sum(dims), base)
+        whole = geometric(sum(dims), base)
         per_axis = [whole[axis::count] for axis in range(count)]
     else:
-        per_axis = [geometric(name, d, base) for d in dims]
+        per_axis = [geometric(d, base) for d in dims]
     parts = [per_axis[axis] for axis in order]
     axes = [np.full(part.size, axis) for part, axis in zip(parts, order, strict=True)]
     if alternate:
@@ -176,9 +181,9 @@ def axial_rope(
     )
 
 
-def _check_sections(function, sections):
+def _check_sections(sections):
     if len(sections) == 0 or not all(is_integer(s) and s >= 0 for s in sections):
         raise ValueError(
-            f"{function}: sections={tuple(sections)} must be one or more integers that "
+            f"sections={tuple(sections)} must be one or more integers that "
             "are not negative."
         )

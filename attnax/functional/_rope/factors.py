@@ -14,9 +14,11 @@ from ..._checks import (
     nan_where_invalid,
     positive_integer,
 )
+from ..._public import public
 from .frequencies import check_factor
 
 
+@public
 def yarn_attention_factor(
     factor: float,
     *,
@@ -57,14 +59,13 @@ def yarn_attention_factor(
         Peng et al., YaRN, 2023, eq. 22. https://arxiv.org/abs/2309.00071; DeepSeek-V2,
         2024, section 3.1.4. https://arxiv.org/abs/2405.04434
     """
-    name = "yarn_attention_factor"
-    check_factor(name, factor)
+    check_factor(factor)
     weights = {"mscale": mscale, "mscale_all_dim": mscale_all_dim}
     for weight_name, weight in weights.items():
         if weight is not None:
-            _check_weight(name, weight_name, weight)
+            _check_weight(weight_name, weight)
     if rule not in ("huggingface", "deepseek"):
-        raise ValueError(f"{name}: {rule=} must be 'huggingface' or 'deepseek'.")
+        raise ValueError(f"{rule=} must be 'huggingface' or 'deepseek'.")
     if rule == "deepseek":
         mscale = 1.0 if mscale is None else mscale
         mscale_all_dim = 0.0 if mscale_all_dim is None else mscale_all_dim
@@ -73,6 +74,7 @@ def yarn_attention_factor(
     return _growth(factor, mscale) / _growth(factor, mscale_all_dim)
 
 
+@public
 def yarn_softmax_factor(factor: float, *, mscale_all_dim: float) -> float:
     """What models with multi-head latent attention multiply the softmax scale by.
 
@@ -97,11 +99,12 @@ def yarn_softmax_factor(factor: float, *, mscale_all_dim: float) -> float:
         DeepSeek-V2, 2024, section 3.1.4. https://arxiv.org/abs/2405.04434; the rule as
         in Hugging Face transformers 5.23, `yarn_apply_mscale`.
     """
-    check_factor("yarn_softmax_factor", factor)
-    _check_weight("yarn_softmax_factor", "mscale_all_dim", mscale_all_dim)
+    check_factor(factor)
+    _check_weight("mscale_all_dim", mscale_all_dim)
     return _growth(factor, mscale_all_dim) ** 2
 
 
+@public
 def longrope_attention_factor(factor: float, original_max_len: int) -> float:
     """What LongRoPE multiplies cos and sin by: `sqrt(1 + ln factor / ln original)`.
 
@@ -123,13 +126,13 @@ def longrope_attention_factor(factor: float, original_max_len: int) -> float:
         Abdin et al., Phi-3 Technical Report, 2024. https://arxiv.org/abs/2404.14219;
         the rule as in Hugging Face transformers 5.23, `_compute_longrope_parameters`.
     """
-    name = "longrope_attention_factor"
-    check_factor(name, factor)
+    check_factor(factor)
     if not (is_number(original_max_len) and original_max_len >= 2):
-        raise ValueError(f"{name}: {original_max_len=} must be at least 2.")
+        raise ValueError(f"{original_max_len=} must be at least 2.")
     return math.sqrt(1 + math.log(factor) / math.log(original_max_len))
 
 
+@public
 def query_temperature(
     positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
     *,
@@ -166,13 +169,12 @@ def query_temperature(
         Llama 4 and Ministral 3 in Hugging Face transformers 5.23,
         `attn_temperature_tuning` and `get_llama_4_attn_scale`.
     """
-    name = "query_temperature"
-    original_max_len = positive_integer(name, "original_max_len", original_max_len)
+    original_max_len = positive_integer("original_max_len", original_max_len)
     if not is_number(beta):
-        raise ValueError(f"{name}: {beta=} must be finite.")
+        raise ValueError(f"{beta=} must be finite.")
     if not is_integer(offset) or offset not in (0, 1):
-        raise ValueError(f"{name}: {offset=} must be 0 or 1.")
-    positions, valid = int32_in_range(name, "positions", positions, 0)
+        raise ValueError(f"{offset=} must be 0 or 1.")
+    positions, valid = int32_in_range("positions", positions, 0)
     # As integers: a float32 quotient may round up across a step. Unsigned, where the
     # last position plus the offset still fits; negative ones become NaN below.
     length = jnp.uint32(min(original_max_len, 2**32 - 1))
@@ -181,20 +183,17 @@ def query_temperature(
     return nan_where_invalid(valid, temperature)
 
 
-def check_attention_factor(function, value):
+def check_attention_factor(value):
     """The rule of what cos and sin are multiplied by; it is fixed, and no array."""
     if not (is_number(value) and 1e-15 <= value <= 1e15):
         raise ValueError(
-            f"{function}: attention_factor={value!r} must be a number from 1e-15 to "
-            "1e15."
+            f"attention_factor={value!r} must be a number from 1e-15 to 1e15."
         )
 
 
-def _check_weight(function, name, weight):
+def _check_weight(name, weight):
     if not (is_number(weight) and weight >= 0):
-        raise ValueError(
-            f"{function}: {name}={weight!r} must be a finite number from 0 on."
-        )
+        raise ValueError(f"{name}={weight!r} must be a finite number from 0 on.")
 
 
 def _growth(factor, weight):

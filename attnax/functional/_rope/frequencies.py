@@ -10,8 +10,10 @@ from jaxtyping import Array, Float
 
 from ..._checks import is_number, positive_multiple
 from ..._dtypes import result_dtype
+from ..._public import public
 
 
+@public
 def default_inv_freq(
     head_dim: int, base: float = 10_000.0
 ) -> Float[np.ndarray, " {head_dim}//2"]:
@@ -36,9 +38,10 @@ def default_inv_freq(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
-    return geometric("default_inv_freq", head_dim, base)
+    return geometric(head_dim, base)
 
 
+@public
 def rope_inv_freq(
     head_dim: int, base: float = 10_000.0, dtype: DTypeLike = jnp.float32
 ) -> Float[Array, " {head_dim}//2"]:
@@ -67,11 +70,12 @@ def rope_inv_freq(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
-    dtype = result_dtype("rope_inv_freq", "dtype", dtype, jnp.float32)
+    dtype = result_dtype("dtype", dtype, jnp.float32)
     # Rounded by NumPy: without x64, JAX would go through float32 first.
-    return jnp.asarray(geometric("rope_inv_freq", head_dim, base).astype(dtype))
+    return jnp.asarray(geometric(head_dim, base).astype(dtype))
 
 
+@public
 def linear_inv_freq(
     head_dim: int, base: float = 10_000.0, *, factor: float
 ) -> Float[np.ndarray, " {head_dim}//2"]:
@@ -96,10 +100,11 @@ def linear_inv_freq(
         Chen et al., Extending Context Window of Large Language Models via Positional
         Interpolation, 2023, eq. 4. https://arxiv.org/abs/2306.15595
     """
-    check_factor("linear_inv_freq", factor)
-    return geometric("linear_inv_freq", head_dim, base) / factor
+    check_factor(factor)
+    return geometric(head_dim, base) / factor
 
 
+@public
 def ntk_inv_freq(
     head_dim: int, base: float = 10_000.0, *, factor: float
 ) -> Float[np.ndarray, " {head_dim}//2"]:
@@ -128,10 +133,11 @@ def ntk_inv_freq(
         bloc97, NTK-Aware Scaled RoPE, 2023; Peng et al., YaRN, 2023, definition 1.
         https://arxiv.org/abs/2309.00071
     """
-    check_factor("ntk_inv_freq", factor)
-    return _ntk("ntk_inv_freq", head_dim, base, factor)
+    check_factor(factor)
+    return _ntk(head_dim, base, factor)
 
 
+@public
 def dynamic_ntk_inv_freq(
     head_dim: int,
     base: float = 10_000.0,
@@ -170,14 +176,14 @@ def dynamic_ntk_inv_freq(
         emozilla, Dynamically Scaled RoPE, 2023; Peng et al., YaRN, 2023, section 3.3.
         https://arxiv.org/abs/2309.00071
     """
-    name = "dynamic_ntk_inv_freq"
-    check_factor(name, factor)
-    check_positive(name, "original_max_len", original_max_len)
-    check_positive(name, "seq_len", seq_len)
+    check_factor(factor)
+    check_positive("original_max_len", original_max_len)
+    check_positive("seq_len", seq_len)
     ratio = max(seq_len, original_max_len) / original_max_len
-    return _ntk(name, head_dim, base, factor * ratio - (factor - 1))
+    return _ntk(head_dim, base, factor * ratio - (factor - 1))
 
 
+@public
 def proportional_inv_freq(
     head_dim: int, base: float = 10_000.0, *, fraction: float, factor: float = 1.0
 ) -> Float[np.ndarray, " {head_dim}//2"]:
@@ -207,52 +213,51 @@ def proportional_inv_freq(
         Gemma 4 in Hugging Face transformers 5.23,
         `_compute_proportional_rope_parameters`.
     """
-    name = "proportional_inv_freq"
-    check_factor(name, factor)
+    check_factor(factor)
     if not (is_number(fraction) and 0 < fraction <= 1):
-        raise ValueError(f"{name}: {fraction=} must be above 0 and at most 1.")
-    inv_freq = geometric(name, head_dim, base) / factor
+        raise ValueError(f"{fraction=} must be above 0 and at most 1.")
+    inv_freq = geometric(head_dim, base) / factor
     turning = int(fraction * head_dim // 2)
     if turning == 0:
-        raise ValueError(f"{name}: {fraction=} must leave a pair of {head_dim=}.")
+        raise ValueError(f"{fraction=} must leave a pair of {head_dim=}.")
     inv_freq[turning:] = 0.0
     return inv_freq
 
 
-def geometric(function, head_dim, base):
+def geometric(head_dim, base):
     """`base ** (-2 i / head_dim)`, with its checks, for every method."""
-    head_dim = positive_multiple(function, "head_dim", head_dim, 2)
+    head_dim = positive_multiple("head_dim", head_dim, 2)
     if not (is_number(base) and base > 0):
-        raise ValueError(f"{function}: {base=} must be positive and finite.")
+        raise ValueError(f"{base=} must be positive and finite.")
     # Python's power, one at a time: NumPy's vector form is allowed to be less exact.
     exponents = [-i / head_dim for i in range(0, head_dim, 2)]
     try:
         return np.array([float(base) ** exponent for exponent in exponents])
     except OverflowError:
-        message = f"{function}: {base=} must be larger, for float64 to hold its powers."
+        message = f"{base=} must be larger, for float64 to hold its powers."
         raise ValueError(message) from None
 
 
-def check_factor(function, factor):
+def check_factor(factor):
     """The rule of every factor by which a context is extended."""
     if not (is_number(factor) and factor >= 1):
         raise ValueError(
-            f"{function}: {factor=} must be at least 1 and finite; it says how many "
+            f"{factor=} must be at least 1 and finite; it says how many "
             "times longer the context becomes."
         )
 
 
-def check_positive(function, name, value):
+def check_positive(name, value):
     """The rule of lengths."""
     if not (is_number(value) and value > 0):
-        raise ValueError(f"{function}: {name}={value!r} must be positive and finite.")
+        raise ValueError(f"{name}={value!r} must be positive and finite.")
 
 
-def _ntk(function, head_dim, base, factor):
-    inv_freq = geometric(function, head_dim, base)
+def _ntk(head_dim, base, factor):
+    inv_freq = geometric(head_dim, base)
     if head_dim == 2:
         raise ValueError(
-            f"{function}: {head_dim=} must be at least 4: the rule keeps the first "
+            f"{head_dim=} must be at least 4: the rule keeps the first "
             "frequency and divides the last one, and here they are the same."
         )
     # Not a power of the new base: factor 1 changes no bit this way.

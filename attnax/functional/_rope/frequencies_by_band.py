@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Float
 
 from ..._checks import check_flags, is_number, number_array
+from ..._public import public
 from .frequencies import check_factor, check_positive, geometric
 
 
+@public
 def yarn_inv_freq(
     head_dim: int,
     base: float = 10_000.0,
@@ -54,16 +56,15 @@ def yarn_inv_freq(
         Peng et al., YaRN, 2023, definitions 2 and 3. https://arxiv.org/abs/2309.00071;
         the bounds as in Hugging Face transformers 5.23, `_compute_yarn_parameters`.
     """
-    name = "yarn_inv_freq"
-    check_factor(name, factor)
-    check_positive(name, "original_max_len", original_max_len)
-    check_positive(name, "beta_slow", beta_slow)
+    check_factor(factor)
+    check_positive("original_max_len", original_max_len)
+    check_positive("beta_slow", beta_slow)
     if not (is_number(beta_fast) and beta_fast >= beta_slow):
-        raise ValueError(f"{name}: {beta_fast=} must be at least {beta_slow=}.")
-    check_flags(name, truncate=truncate)
-    inv_freq = geometric(name, head_dim, base)
+        raise ValueError(f"{beta_fast=} must be at least {beta_slow=}.")
+    check_flags(truncate=truncate)
+    inv_freq = geometric(head_dim, base)
     if base <= 1:
-        raise ValueError(f"{name}: {base=} must be above 1.")
+        raise ValueError(f"{base=} must be above 1.")
 
     def index_of(turns):
         """The index, in halves of features, of the pair that makes so many turns."""
@@ -79,7 +80,7 @@ def yarn_inv_freq(
         return inv_freq
     if low > high:
         raise ValueError(
-            f"{name}: {original_max_len=} must be such that some pair makes between "
+            f"{original_max_len=} must be such that some pair makes between "
             f"{beta_slow=} and {beta_fast=} turns with {base=}."
         )
     if low == high:
@@ -88,6 +89,7 @@ def yarn_inv_freq(
     return inv_freq * ((1.0 - ramp) + ramp / factor)
 
 
+@public
 def llama3_inv_freq(
     head_dim: int,
     base: float = 10_000.0,
@@ -128,16 +130,14 @@ def llama3_inv_freq(
         https://arxiv.org/abs/2407.21783; the rule as in Hugging Face transformers
         5.23, `_compute_llama3_parameters`.
     """
-    name = "llama3_inv_freq"
-    check_factor(name, factor)
-    check_positive(name, "original_max_len", original_max_len)
-    check_positive(name, "low_freq_factor", low_freq_factor)
+    check_factor(factor)
+    check_positive("original_max_len", original_max_len)
+    check_positive("low_freq_factor", low_freq_factor)
     if not (is_number(high_freq_factor) and high_freq_factor >= low_freq_factor):
         raise ValueError(
-            f"{name}: {high_freq_factor=} must be finite and at least "
-            f"{low_freq_factor=}."
+            f"{high_freq_factor=} must be finite and at least {low_freq_factor=}."
         )
-    inv_freq = geometric(name, head_dim, base)
+    inv_freq = geometric(head_dim, base)
     turns = original_max_len * inv_freq / (2 * math.pi)
     if low_freq_factor == high_freq_factor:
         kept = np.where(turns < low_freq_factor, 0.0, 1.0)
@@ -147,6 +147,7 @@ def llama3_inv_freq(
     return inv_freq * (kept + (1.0 - kept) / factor)
 
 
+@public
 def longrope_inv_freq(
     head_dim: int,
     base: float = 10_000.0,
@@ -177,14 +178,13 @@ def longrope_inv_freq(
     Reference:
         Ding et al., LongRoPE, 2024, section 3. https://arxiv.org/abs/2402.13753
     """
-    name = "longrope_inv_freq"
-    inv_freq = geometric(name, head_dim, base)
-    factors = np.asarray(number_array(name, "factors", factors), np.float64)
+    inv_freq = geometric(head_dim, base)
+    factors = np.asarray(number_array("factors", factors), np.float64)
     if factors.shape != inv_freq.shape:
         raise ValueError(
-            f"{name}: factors of shape {factors.shape} must hold one number for each "
+            f"factors of shape {factors.shape} must hold one number for each "
             f"of the {inv_freq.size} pairs of {head_dim=}."
         )
     if not ((factors > 0) & np.isfinite(factors)).all():
-        raise ValueError(f"{name}: factors={factors.tolist()} must be positive.")
+        raise ValueError(f"factors={factors.tolist()} must be positive.")
     return inv_freq / factors

@@ -6,9 +6,11 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from ..._checks import check_flags, is_integer, positive_integer
+from ..._public import public
 from .record import Rope
 
 
+@public
 def channel_permutation(
     source: Rope, target: Rope, head_dim: int, *, rotated: bool = False
 ) -> Int[np.ndarray, " {head_dim}"]:
@@ -46,30 +48,28 @@ def channel_permutation(
         The conversion of Meta's Llama weights in Hugging Face transformers 5.23,
         `convert_llama_weights_to_hf.py`.
     """
-    name = "channel_permutation"
-    check_flags(name, rotated=rotated)
-    head_dim = positive_integer(name, "head_dim", head_dim)
+    check_flags(rotated=rotated)
+    head_dim = positive_integer("head_dim", head_dim)
     for rope in (source, target):
         if not 0 <= rope.start(head_dim) <= head_dim - rope.rotary_dim:
             raise ValueError(
-                f"{name}: {head_dim=} must hold the {rope.rotary_dim} channels of "
-                f"{rope}."
+                f"{head_dim=} must hold the {rope.rotary_dim} channels of {rope}."
             )
     if source.attention_factor != target.attention_factor:
         raise ValueError(
-            f"{name}: no permutation exists, for {source} and {target} have different "
+            f"no permutation exists, for {source} and {target} have different "
             "attention factors."
         )
     have, want = (_places(rope, head_dim) for rope in (source, target))
     for turn, places in want.items():
         if turn and len(places) > len(have.get(turn, ())):
             raise ValueError(
-                f"{name}: no permutation exists, for {target} has a pair of frequency "
+                f"no permutation exists, for {target} has a pair of frequency "
                 f"{turn[1]:.6g} on axis {turn[0]} more than {source}."
             )
     if len(want[None]) > len(have[None]):
         raise ValueError(
-            f"{name}: no permutation exists, for {source} has more pairs than {target}."
+            f"no permutation exists, for {source} has more pairs than {target}."
         )
     out = np.empty(head_dim, int)
     for turn, places in want.items():
@@ -78,6 +78,7 @@ def channel_permutation(
     return out
 
 
+@public
 def permute_qk(
     array: Shaped[jax.Array | np.ndarray, "..."],
     *,
@@ -118,29 +119,28 @@ def permute_qk(
         The conversion of Meta's Llama weights in Hugging Face transformers 5.23,
         `convert_llama_weights_to_hf.py`.
     """
-    name = "permute_qk"
     layouts = {"half": "interleaved", "interleaved": "half"}
     if to not in layouts:
-        raise ValueError(f"{name}: {to=} must be 'half' or 'interleaved'.")
+        raise ValueError(f"{to=} must be 'half' or 'interleaved'.")
     if not is_integer(axis) or not -array.ndim <= axis < array.ndim:
-        raise ValueError(f"{name}: {axis=} must be an axis of {array.shape=}.")
+        raise ValueError(f"{axis=} must be an axis of {array.shape=}.")
     axis %= array.ndim
     channels = int(array.shape[axis])
     if not is_integer(num_heads) or num_heads <= 0 or channels % num_heads != 0:
-        raise ValueError(f"{name}: {num_heads=} must divide {array.shape=} on {axis=}.")
+        raise ValueError(f"{num_heads=} must divide {array.shape=} on {axis=}.")
     head_dim = channels // num_heads
     rotary_dim = head_dim if rotary_dim is None else rotary_dim
     fits = is_integer(rotary_dim) and 0 < rotary_dim <= head_dim
     if not fits or rotary_dim % 2 != 0:
         raise ValueError(
-            f"{name}: {rotary_dim=} must be positive, even and at most {head_dim=}."
+            f"{rotary_dim=} must be positive, even and at most {head_dim=}."
         )
     pairs = np.arange(1.0, rotary_dim // 2 + 1)  # any that tell pairs apart
     source = Rope(pairs, layouts[to], rotary_slice=rotary_slice)
     target = Rope(pairs, to, rotary_slice=rotary_slice)
     if source.start(head_dim) + rotary_dim > head_dim:
         raise ValueError(
-            f"{name}: {rotary_slice=} must leave room for {rotary_dim=} in {head_dim=}."
+            f"{rotary_slice=} must leave room for {rotary_dim=} in {head_dim=}."
         )
     order = channel_permutation(source, target, head_dim)
     shape = array.shape

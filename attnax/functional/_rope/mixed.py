@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from ..._checks import nan_where_invalid, positive_integer, positive_multiple
 from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
+from ..._public import public
 from .._angles.cos_sin import positions_for_product
 from .._angles.once import made_once
 from .._params import check_params
@@ -28,6 +29,7 @@ class MixedRopeParams(NamedTuple):
     freqs: Float[Array, "2 num_heads rotary_pairs"]
 
 
+@public
 def init_mixed_rope(
     key: PRNGKeyArray,
     num_heads: int,
@@ -63,11 +65,10 @@ def init_mixed_rope(
         Heo et al., Rotary Position Embedding for Vision Transformer, 2024, section 3.3
         and its code. https://arxiv.org/abs/2403.13298
     """
-    name = "init_mixed_rope"
-    num_heads = positive_integer(name, "num_heads", num_heads)
-    head_dim = positive_multiple(name, "head_dim", head_dim, 4)
-    check_positive(name, "base", base)
-    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
+    num_heads = positive_integer("num_heads", num_heads)
+    head_dim = positive_multiple("head_dim", head_dim, 4)
+    check_positive("base", base)
+    dtype = result_dtype("dtype", dtype, default_float_dtype())
     wide = compute_dtype(dtype)
     length = np.array([float(base) ** (-k / head_dim) for k in range(0, head_dim, 4)])
     length = length.astype(wide)[None]
@@ -77,6 +78,7 @@ def init_mixed_rope(
     return MixedRopeParams(freqs=jnp.stack([x, y]).astype(dtype))
 
 
+@public
 def apply_mixed_rope(
     params: MixedRopeParams,
     x: Float[Array, "*batch seq_len num_heads head_dim"],
@@ -113,25 +115,23 @@ def apply_mixed_rope(
         Heo et al., Rotary Position Embedding for Vision Transformer, 2024, eq. 14.
         https://arxiv.org/abs/2403.13298
     """
-    name = "apply_mixed_rope"
-    check_params(name, params, "MixedRopeParams")
+    check_params(params, "MixedRopeParams")
     freqs = params.freqs
-    float_dtype(name, "params.freqs.dtype", freqs.dtype)
-    float_dtype(name, "x.dtype", x.dtype)
-    positions, valid = positions_for_product(name, "positions", positions)
+    float_dtype("params.freqs.dtype", freqs.dtype)
+    float_dtype("x.dtype", x.dtype)
+    positions, valid = positions_for_product("positions", positions)
     if freqs.ndim != 3 or freqs.shape[0] != 2:
         raise ValueError(
-            f"{name}: {freqs.shape=} must be (2, num_heads, rotary_pairs), for one "
-            "layer."
+            f"{freqs.shape=} must be (2, num_heads, rotary_pairs), for one layer."
         )
     if x.ndim < 3 or x.shape[-2:] != (freqs.shape[1], 2 * freqs.shape[2]):
         raise ValueError(
-            f"{name}: {x.shape=} must be (..., seq_len, num_heads, head_dim) with the "
+            f"{x.shape=} must be (..., seq_len, num_heads, head_dim) with the "
             f"heads and pairs of {freqs.shape=}."
         )
     if positions.shape[-2:] != (x.shape[-3], 2):
         raise ValueError(
-            f"{name}: {positions.shape=} must end in ({x.shape[-3]}, 2), a pair (x, y) "
+            f"{positions.shape=} must end in ({x.shape[-3]}, 2), a pair (x, y) "
             f"for each patch of {x.shape=}."
         )
     cos, sin = _cos_sin(positions, freqs.astype(jnp.float32))

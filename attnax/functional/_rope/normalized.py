@@ -7,9 +7,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ..._checks import is_number, number_array, positive_integer, positive_multiple
+from ..._public import public
 from .._angles.cos_sin import make_cos_sin
 
 
+@public
 def normalized_coordinates(
     rows: int, columns: int, *, normalize: str = "separate"
 ) -> Float[np.ndarray, "{rows}*{columns} 2"]:
@@ -37,11 +39,10 @@ def normalized_coordinates(
         Siméoni et al., DINOv3, 2025, section 3.2, and its code.
         https://arxiv.org/abs/2508.10104
     """
-    name = "normalized_coordinates"
     for size_name, size in (("rows", rows), ("columns", columns)):
-        positive_integer(name, size_name, size)
+        positive_integer(size_name, size)
     if normalize not in ("separate", "max", "min"):
-        raise ValueError(f"{name}: {normalize=} must be 'separate', 'max' or 'min'.")
+        raise ValueError(f"{normalize=} must be 'separate', 'max' or 'min'.")
     sizes = (rows, columns)
     if normalize != "separate":
         sizes = (max(sizes),) * 2 if normalize == "max" else (min(sizes),) * 2
@@ -53,6 +54,7 @@ def normalized_coordinates(
     return grid.reshape(-1, 2).astype(np.float32)
 
 
+@public
 def normalized_cos_sin(
     coordinates: Float[Array | np.ndarray, "*batch num_patches 2"] | Sequence,
     head_dim: int,
@@ -95,20 +97,19 @@ def normalized_cos_sin(
         Siméoni et al., DINOv3, 2025, section 3.2, and its code.
         https://arxiv.org/abs/2508.10104
     """
-    name = "normalized_cos_sin"
-    coordinates = number_array(name, "coordinates", coordinates)
+    coordinates = number_array("coordinates", coordinates)
     if coordinates.shape[-1:] != (2,):
-        raise ValueError(f"{name}: {coordinates.shape=} must end in the pair (y, x).")
-    head_dim = positive_multiple(name, "head_dim", head_dim, 4)
+        raise ValueError(f"{coordinates.shape=} must end in the pair (y, x).")
+    head_dim = positive_multiple("head_dim", head_dim, 4)
     if base is not None and periods is not None:
-        raise ValueError(f"{name}: give {base=} or {periods=}, not both.")
+        raise ValueError(f"give {base=} or {periods=}, not both.")
     if base is None and periods is None:
         base = 100.0
     if periods is not None and len(periods) != 2:
-        raise ValueError(f"{name}: {periods=} must be the shortest and the longest.")
+        raise ValueError(f"{periods=} must be the shortest and the longest.")
     given = [value for value in (base, *(periods or ())) if value is not None]
     if not all(is_number(value) and value > 0 for value in given):
-        raise ValueError(f"{name}: {base=}, {periods=} must be positive and finite.")
+        raise ValueError(f"{base=}, {periods=} must be positive and finite.")
     count = head_dim // 4
     if periods is None:
         period = np.array([float(given[0]) ** (k / count) for k in range(count)])
@@ -117,7 +118,6 @@ def normalized_cos_sin(
     inv_freq = np.tile(2 * math.pi / period, 2)
     axes = (0,) * count + (1,) * count
     return make_cos_sin(
-        name,
         coordinates,
         inv_freq,
         axis_of_pair=axes,

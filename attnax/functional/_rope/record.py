@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
+from ..._public import public
 from .._angles.phase import phase_words
 from .factors import check_attention_factor
 
@@ -67,6 +68,7 @@ class Rope:
     rotary_slice: str | int
     attention_factor: float
 
+    @public
     def __init__(
         self,
         inv_freq: Sequence[float] | Float[np.ndarray, " rotary_pairs"],
@@ -88,7 +90,7 @@ class Rope:
             place = "'leading', 'trailing' or the index of the first rotating channel"
             # The first channel is where the leading ones begin.
             rotary_slice = _integer("rotary_slice", rotary_slice, place) or "leading"
-        check_attention_factor("Rope", attention_factor)
+        check_attention_factor(attention_factor)
         fields = {
             "inv_freq": _frequencies(inv_freq),
             "layout": layout,
@@ -112,6 +114,7 @@ class Rope:
         """Number of channels that rotate."""
         return 2 * self.rotary_pairs
 
+    @public
     def start(self, head_dim: int) -> int:
         """Index of the first rotating channel of a head of `head_dim`."""
         if self.rotary_slice == "trailing":
@@ -166,6 +169,7 @@ class StackedRopes(NamedTuple):
     settings: Rope
 
 
+@public
 def stack_ropes(ropes: Sequence[Rope | None]) -> StackedRopes:
     """Several ropes as arrays with a leading axis, for `scan` or `vmap` over layers.
 
@@ -201,20 +205,20 @@ def stack_ropes(ropes: Sequence[Rope | None]) -> StackedRopes:
     for rope in ropes:
         if not isinstance(rope, Rope | None):
             raise ValueError(
-                f"stack_ropes: ropes hold a {type(rope).__name__}, but must hold "
+                f"ropes hold a {type(rope).__name__}, but must hold "
                 "nothing but Ropes and None."
             )
     records = [rope for rope in dict.fromkeys(ropes) if rope is not None]
     if not records:
         raise ValueError(
-            f"stack_ropes: {ropes=} must hold at least one Rope, which says what "
+            f"{ropes=} must hold at least one Rope, which says what "
             "channels there are to turn."
         )
     common = _without_frequencies(records[0])
     for rope in records:
         if _without_frequencies(rope) != common:
             raise ValueError(
-                f"stack_ropes: {rope} must differ from {records[0]} in inv_freq and "
+                f"{rope} must differ from {records[0]} in inv_freq and "
                 "attention_factor only; make cos and sin of each outside the scan."
             )
     # With frequencies of 0 and a factor of 1, `common` stands still.
@@ -246,7 +250,7 @@ def _frequencies(inv_freq):
         kind = f"{type(inv_freq).__name__}, {inv_freq!r}"
     if not exact:
         raise ValueError(
-            f"Rope: inv_freq is a {kind}, but must be a float64 NumPy vector or Python "
+            f"inv_freq is a {kind}, but must be a float64 NumPy vector or Python "
             "numbers."
         )
     return tuple(float(frequency) for frequency in inv_freq)
@@ -258,44 +262,44 @@ def _integer(name, value, kind="an integer"):
             raise TypeError
         return operator.index(value)
     except TypeError:
-        raise ValueError(f"Rope: {name}={value!r} must be {kind}.") from None
+        raise ValueError(f"{name}={value!r} must be {kind}.") from None
 
 
 def _check(rope):
     pairs = rope.rotary_pairs
     if pairs == 0 or not all(abs(f) < 2.0**64 for f in rope.inv_freq):
         raise ValueError(
-            f"Rope: inv_freq={rope.inv_freq} must hold at least one frequency, each "
+            f"inv_freq={rope.inv_freq} must hold at least one frequency, each "
             "below 2**64 in magnitude."
         )
     if rope.layout not in LAYOUTS:
-        raise ValueError(f"Rope: layout={rope.layout!r} must be one of {LAYOUTS}.")
+        raise ValueError(f"layout={rope.layout!r} must be one of {LAYOUTS}.")
     if rope.axis_of_pair is None:
         if rope.num_axes != 1:
             raise ValueError(
-                f"Rope: num_axes={rope.num_axes} must come with axis_of_pair, which "
+                f"num_axes={rope.num_axes} must come with axis_of_pair, which "
                 "says what each axis drives."
             )
     elif len(rope.axis_of_pair) != pairs:
         raise ValueError(
-            f"Rope: {len(rope.axis_of_pair)=} must equal the {pairs} frequencies."
+            f"{len(rope.axis_of_pair)=} must equal the {pairs} frequencies."
         )
     elif min(rope.axis_of_pair) < 0 or max(rope.axis_of_pair) >= rope.num_axes:
         raise ValueError(
-            f"Rope: axis_of_pair={rope.axis_of_pair} must lie in [0, {rope.num_axes})."
+            f"axis_of_pair={rope.axis_of_pair} must lie in [0, {rope.num_axes})."
         )
     if rope.num_blocks < 1 or pairs % rope.num_blocks != 0:
         raise ValueError(
-            f"Rope: num_blocks={rope.num_blocks} must be positive and divide the "
+            f"num_blocks={rope.num_blocks} must be positive and divide the "
             f"{pairs} pairs."
         )
     if rope.num_blocks > 1 and rope.layout != "half":
         raise ValueError(
-            f"Rope: num_blocks={rope.num_blocks} must come with layout='half', not "
+            f"num_blocks={rope.num_blocks} must come with layout='half', not "
             f"{rope.layout!r}."
         )
     if isinstance(rope.rotary_slice, int) and rope.rotary_slice < 0:
         raise ValueError(
-            f"Rope: rotary_slice={rope.rotary_slice} must be 'leading', 'trailing' or "
+            f"rotary_slice={rope.rotary_slice} must be 'leading', 'trailing' or "
             "the index of the first rotating channel."
         )

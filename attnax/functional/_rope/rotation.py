@@ -16,6 +16,7 @@ from ..._checks import (
     integer_array,
     nan_where_invalid,
 )
+from ..._public import public
 from .._angles.cos_sin import cos_sin_of_words, make_cos_sin
 from .apply import check_rotation
 from .kernel import rotate_pairs
@@ -33,6 +34,7 @@ _FRACTIONAL = (
 )
 
 
+@public
 def rotation(
     rope: Rope | StackedRopes,
     positions: Real[Array | np.ndarray, "*positions"] | Sequence,
@@ -64,11 +66,10 @@ def rotation(
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
     fractional = "pass numerics='float32' for fractional positions"
-    return cos_sin_of_rope(
-        "rotation", rope, positions, fractional=fractional, numerics=numerics
-    )
+    return cos_sin_of_rope(rope, positions, fractional=fractional, numerics=numerics)
 
 
+@public
 def apply_rotation(
     rope: Rope | StackedRopes,
     x: Float[Array, "*batch head_dim"],
@@ -109,21 +110,21 @@ def apply_rotation(
     Reference:
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
-    name = "apply_rotation"
-    settings = rope_settings(name, rope)
-    check_rotation(name, x, cos, sin)
-    check_flags(name, inverse=inverse)
-    check_heads(name, heads)
+    settings = rope_settings(rope)
+    check_rotation(x, cos, sin)
+    check_flags(inverse=inverse)
+    check_heads(heads)
     if cos.shape[-1] != settings.rotary_pairs:
         raise ValueError(
-            f"{name}: {cos.shape=} must end in the {settings.rotary_pairs} pairs of "
+            f"{cos.shape=} must end in the {settings.rotary_pairs} pairs of "
             "the rope; make it with rotation."
         )
-    check_rotated(name, settings, x, heads)
-    check_sequence(name, f"{cos.shape=}", cos.shape[:-1], x, heads)
+    check_rotated(settings, x, heads)
+    check_sequence(f"{cos.shape=}", cos.shape[:-1], x, heads)
     return _turned(rope, settings, x, cos, sin, inverse, heads)
 
 
+@public
 def rotate(
     rope: Rope | StackedRopes,
     x: Float[Array, "*batch head_dim"],
@@ -159,9 +160,10 @@ def rotate(
     Reference:
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
-    return rotate_heads("rotate", rope, x, positions, inverse=inverse, heads=heads)
+    return rotate_heads(rope, x, positions, inverse=inverse, heads=heads)
 
 
+@public
 def rerotate(
     rope: Rope | StackedRopes,
     keys: Float[Array, "*batch head_dim"],
@@ -198,19 +200,17 @@ def rerotate(
         Xiao et al., Efficient Streaming Language Models with Attention Sinks, 2023,
         section 3.2: positions within the cache. https://arxiv.org/abs/2309.17453
     """
-    name = "rerotate"
-    settings = rope_settings(name, rope)
-    check_rotated(name, settings, keys, heads, name="keys")
-    delta = array_of(name, "delta", delta)
+    settings = rope_settings(rope)
+    check_rotated(settings, keys, heads, name="keys")
+    delta = array_of("delta", delta)
     given = f"{delta.shape=}"
     several = settings.axis_of_pair is not None
     if several and delta.shape[-1:] in ((), (1,)):
-        delta = integer_array(name, "delta", delta)
+        delta = integer_array("delta", delta)
         delta = jnp.broadcast_to(delta, (*delta.shape[:-1], settings.num_axes))
-    shape = shape_of_positions(name, settings, delta, "delta") or (1,)
-    check_sequence(name, given, shape, keys, heads, name="keys", one_for_all=True)
+    shape = shape_of_positions(settings, delta, "delta") or (1,)
+    check_sequence(given, shape, keys, heads, name="keys", one_for_all=True)
     cos, sin = cos_sin_of_rope(
-        name,
         _without_factor(rope),
         delta,
         argument="delta",
@@ -222,7 +222,6 @@ def rerotate(
 
 
 def rotate_heads(
-    function,
     rope,
     x,
     positions,
@@ -235,18 +234,17 @@ def rotate_heads(
 
     With an `end` positions must lie in `[0, end)`.
     """
-    settings = rope_settings(function, rope)
-    check_rotated(function, settings, x, heads)
-    check_flags(function, inverse=inverse)
-    positions = array_of_several(function, "positions", positions, COUNT_FROM)
-    shape = shape_of_positions(function, settings, positions)
-    check_sequence(function, f"{positions.shape=}", shape, x, heads)
-    cos, sin = cos_sin_of_rope(function, rope, positions, end=end)
+    settings = rope_settings(rope)
+    check_rotated(settings, x, heads)
+    check_flags(inverse=inverse)
+    positions = array_of_several("positions", positions, COUNT_FROM)
+    shape = shape_of_positions(settings, positions)
+    check_sequence(f"{positions.shape=}", shape, x, heads)
+    cos, sin = cos_sin_of_rope(rope, positions, end=end)
     return _turned(rope, settings, x, cos, sin, inverse, heads)
 
 
 def cos_sin_of_rope(
-    function,
     rope,
     positions,
     *,
@@ -260,18 +258,17 @@ def cos_sin_of_rope(
     With an `end` positions must lie in `[0, end)`. `fractional` is what errors say
     about positions that are no integers.
     """
-    settings = rope_settings(function, rope)
+    settings = rope_settings(rope)
     valid, axes = None, settings.axis_of_pair
-    positions = array_of_several(function, argument, positions)
-    shape_of_positions(function, settings, positions, argument)
+    positions = array_of_several(argument, positions)
+    shape_of_positions(settings, positions, argument)
     # Fractions are refused below, with what to do about them.
     if end is not None and jnp.issubdtype(positions.dtype, jnp.integer):
-        positions, valid = int32_in_range(function, argument, positions, 0, end)
+        positions, valid = int32_in_range(argument, positions, 0, end)
         if valid is not None and axes is not None:
             valid = valid.all(-1)
     if isinstance(rope, Rope):
         cos, sin = make_cos_sin(
-            function,
             positions,
             np.array(rope.inv_freq),
             axis_of_pair=axes,
@@ -282,11 +279,9 @@ def cos_sin_of_rope(
             fractional=fractional,
         )
     elif numerics != "exact":
-        raise ValueError(f"{function}: {numerics=} must be 'exact' for stacked ropes.")
+        raise ValueError(f"{numerics=} must be 'exact' for stacked ropes.")
     else:
-        cos, sin = cos_sin_of_words(
-            function, positions, rope.words, axes, argument=argument
-        )
+        cos, sin = cos_sin_of_words(positions, rope.words, axes, argument=argument)
         cos, sin = (t * rope.attention_factor for t in (cos, sin))
     return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
 

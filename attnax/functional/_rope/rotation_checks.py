@@ -16,7 +16,7 @@ _AXES = {
 }
 
 
-def rope_settings(function, rope) -> Rope:
+def rope_settings(rope) -> Rope:
     """The record itself, or what an element of a stack has in common with the others.
 
     Anything else is a `ValueError`.
@@ -28,7 +28,7 @@ def rope_settings(function, rope) -> Rope:
             "; a layer without a rope is not to be rotated" if rope is None else ""
         )
         raise ValueError(
-            f"{function}: rope is a {type(rope).__name__}, but must be a Rope, or an "
+            f"rope is a {type(rope).__name__}, but must be a Rope, or an "
             f"element of stack_ropes{way_out}."
         )
     # Restored or cast, they may be of another dtype, and would turn by other angles.
@@ -36,40 +36,39 @@ def rope_settings(function, rope) -> Rope:
         found = getattr(rope, name).dtype
         if found != dtype:
             raise ValueError(
-                f"{function}: rope.{name}.dtype={found} must be {np.dtype(dtype)}, as "
+                f"rope.{name}.dtype={found} must be {np.dtype(dtype)}, as "
                 "stack_ropes makes it; keep it from casts, and restore it as it was."
             )
     if rope.words.ndim != 2:
         raise ValueError(
-            f"{function}: {rope.words.shape=} must be that of one rope, (2, pairs); "
+            f"{rope.words.shape=} must be that of one rope, (2, pairs); "
             "scan over the stack, or select with jax.tree.map(lambda t: t[i], stack)."
         )
     return rope.settings
 
 
-def check_heads(function, heads):
+def check_heads(heads):
     """A `ValueError` unless the place of the head axis is known."""
     if heads not in HEADS:
-        raise ValueError(f"{function}: {heads=} must be one of {HEADS}.")
+        raise ValueError(f"{heads=} must be one of {HEADS}.")
 
 
-def check_rotated(function, settings, x, heads, *, name="x"):
+def check_rotated(settings, x, heads, *, name="x"):
     """`x` is of real floats and has the axes and the channels that rotate."""
-    float_dtype(function, f"{name}.dtype", x.dtype)
-    check_heads(function, heads)
+    float_dtype(f"{name}.dtype", x.dtype)
+    check_heads(heads)
     if x.ndim < (2 if heads is None else 3):
         raise ValueError(
-            f"{function}: {name}.shape={x.shape} must be (*batch, {_AXES[heads]}) for "
-            f"{heads=}."
+            f"{name}.shape={x.shape} must be (*batch, {_AXES[heads]}) for {heads=}."
         )
     start = settings.start(x.shape[-1])
     if start < 0 or start + settings.rotary_dim > x.shape[-1]:
         raise ValueError(
-            f"{function}: {name}.shape={x.shape} must end in a head that holds the "
+            f"{name}.shape={x.shape} must end in a head that holds the "
             f"{settings.rotary_dim} channels that rotate, with "
             f"rotary_slice={settings.rotary_slice!r}."
         )
-    check_features(function, x, name)
+    check_features(x, name)
 
 
 def sequence_axis(heads) -> int:
@@ -77,15 +76,15 @@ def sequence_axis(heads) -> int:
     return -3 if heads == "after" else -2
 
 
-def shape_of_positions(function, settings, positions, argument="positions"):
+def shape_of_positions(settings, positions, argument="positions"):
     """`(*batch, seq_len)` of positions, without their axis of coordinates."""
     if settings.axis_of_pair is None:
         return positions.shape
-    check_coordinates(function, argument, positions.shape, settings.num_axes)
+    check_coordinates(argument, positions.shape, settings.num_axes)
     return positions.shape[:-1]
 
 
-def check_sequence(function, given, shape, x, heads, *, name="x", one_for_all=False):
+def check_sequence(given, shape, x, heads, *, name="x", one_for_all=False):
     """`shape`, `(*batch, seq_len)`, fits `x`; only its batch axes may broadcast.
 
     `given` is how errors call the array of that shape. `one_for_all` also admits one
@@ -95,20 +94,19 @@ def check_sequence(function, given, shape, x, heads, *, name="x", one_for_all=Fa
     of_x = f"{name}.shape={x.shape}"
     if not shape:
         raise ValueError(
-            f"{function}: {given} must have a sequence axis of {seq_len}, that of "
+            f"{given} must have a sequence axis of {seq_len}, that of "
             f"{of_x} for {heads=}{COUNT_FROM}."
         )
     count = shape[-1]
     if count != seq_len and not (one_for_all and count == 1):
         held = "1 position" if count == 1 else f"{count} positions"
         raise ValueError(
-            f"{function}: {given} holds {held}, but {of_x} has a sequence of {seq_len} "
+            f"{given} holds {held}, but {of_x} has a sequence of {seq_len} "
             f"for {heads=}{_way_out(count, x, heads)}."
         )
     batch = x.shape[: -2 if heads is None else -3]
     check_broadcast(
-        f"{function}: {given} must broadcast to the batch axes {batch} of {of_x} for "
-        f"{heads=}.",
+        f"{given} must broadcast to the batch axes {batch} of {of_x} for {heads=}.",
         shape[:-1],
         batch,
     )

@@ -15,6 +15,7 @@ from ..._checks import (
     is_number,
     nan_where_invalid,
 )
+from ..._public import public
 from .._angles.cos_sin import make_cos_sin
 
 # Octaves from 1 that a scale may be apart, so that neither it nor its inverse times a
@@ -22,6 +23,7 @@ from .._angles.cos_sin import make_cos_sin
 _OCTAVES = 100
 
 
+@public
 def xpos_cos_sin(
     positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
     inv_freq: Float[np.ndarray, " rotary_pairs"] | Sequence,
@@ -69,23 +71,21 @@ def xpos_cos_sin(
         Sun et al., A Length-Extrapolatable Transformer, 2022, section 3.2.
         https://arxiv.org/abs/2212.10554
     """
-    name = "xpos_cos_sin"
     infinite = isinstance(scale_base, float | np.floating) and scale_base == math.inf
     if not (infinite or (is_number(scale_base) and scale_base > 0)):
-        raise ValueError(f"{name}: {scale_base=} must be positive.")
+        raise ValueError(f"{scale_base=} must be positive.")
     if not (is_integer(center) and INT32_MIN <= center <= INT32_MAX):
-        raise ValueError(f"{name}: {center=} must be an integer within int32.")
+        raise ValueError(f"{center=} must be an integer within int32.")
     center, scale_base = int(center), float(scale_base)
     reach = int(min(_OCTAVES / math.log2(1.4 / 0.4) * scale_base, 2.0**32))
     positions, valid = int32_in_range(
-        name,
         "positions",
         positions,
         center - reach,
         center + reach + 1,
         hint=f"; raise {scale_base=}, or put {center=} in the middle",
     )
-    cos, sin = make_cos_sin(name, positions, inv_freq)
+    cos, sin = make_cos_sin(positions, inv_freq)
     cos, sin = nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
     pairs = cos.shape[-1]
     # Host float64: powers of numbers near 1 are sensitive to their logarithm.

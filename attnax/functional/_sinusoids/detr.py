@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from ..._checks import bool_array, check_flags
+from ..._public import public
 from .grid import make_grid_sinusoids
 
 
+@public
 def detr_sinusoids(
     mask: Bool[Array | np.ndarray, "*batch rows columns"]
     | Integer[Array | np.ndarray, "*batch rows columns"]
@@ -60,13 +62,12 @@ def detr_sinusoids(
         `DetrSinePositionEmbedding` with `normalize`, and `pixel_centers` in
         modeling_deformable_detr.py.
     """
-    name = "detr_sinusoids"
-    check_flags(name, pixel_centers=pixel_centers)
-    mask = jnp.asarray(bool_array(name, "mask", mask))
+    check_flags(pixel_centers=pixel_centers)
+    mask = jnp.asarray(bool_array("mask", mask))
     if mask.ndim < 2:
-        raise ValueError(f"{name}: {mask.shape=} must be (..., rows, columns).")
+        raise ValueError(f"{mask.shape=} must be (..., rows, columns).")
     if pixel_centers and scale is None:
-        raise ValueError(f"{name}: {pixel_centers=} must come with a scale.")
+        raise ValueError(f"{pixel_centers=} must come with a scale.")
     counts = [jnp.cumsum(mask, axis=axis, dtype=jnp.int32) for axis in (-2, -1)]
     if scale is not None:
         y, x = (count.astype(jnp.float32) for count in counts)
@@ -76,7 +77,6 @@ def detr_sinusoids(
             (x - back) / (x[..., -1:] + 1e-6),
         ]
     return make_grid_sinusoids(
-        name,
         jnp.stack(counts, axis=-1),
         d_model,
         base=base,

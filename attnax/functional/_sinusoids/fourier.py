@@ -10,8 +10,10 @@ from jaxtyping import Array, Float
 
 from ..._checks import number_array
 from ..._dtypes import compute_dtype, float_dtype
+from ..._public import public
 
 
+@public
 def gaussian_fourier_features(
     coordinates: Float[Array | np.ndarray, "*batch num_axes"] | Sequence,
     matrix: Float[Array | np.ndarray, "num_axes num_frequencies"],
@@ -47,17 +49,16 @@ def gaussian_fourier_features(
         Low Dimensional Domains, 2020, eq. 5, https://arxiv.org/abs/2006.10739;
         `SamPositionalEmbedding` in modeling_sam.py of transformers 5.23.0.
     """
-    name = "gaussian_fourier_features"
-    coordinates = number_array(name, "coordinates", coordinates)
+    coordinates = number_array("coordinates", coordinates)
     if matrix.ndim != 2 or coordinates.shape[-1:] != matrix.shape[:1]:
         raise ValueError(
-            f"{name}: {coordinates.shape=} must end in the axes of {matrix.shape=}."
+            f"{coordinates.shape=} must end in the axes of {matrix.shape=}."
         )
     # First, as NumPy's float64 is JAX's float32 unless in 64-bit mode.
     coordinates, matrix = jnp.asarray(coordinates), jnp.asarray(matrix)
     dtype = compute_dtype(
-        float_dtype(name, "coordinates.dtype", coordinates.dtype),
-        float_dtype(name, "matrix.dtype", matrix.dtype),
+        float_dtype("coordinates.dtype", coordinates.dtype),
+        float_dtype("matrix.dtype", matrix.dtype),
     )
     return _fourier_features(coordinates.astype(dtype), matrix.astype(dtype))
 

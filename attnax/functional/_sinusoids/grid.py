@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float, Real
 
 from ..._checks import array_of, check_flags, integers, is_integer, nan_where_invalid
+from ..._public import public
 from .._angles.cos_sin import make_cos_sin
 from .sinusoids import (
     FRACTIONAL,
@@ -19,6 +20,7 @@ from .sinusoids import (
 )
 
 
+@public
 def grid_sinusoids(
     coordinates: Real[Array | np.ndarray, "*batch num_patches num_axes"] | Sequence,
     d_model: int,
@@ -86,7 +88,6 @@ def grid_sinusoids(
         released code, named in `interop.grid_sinusoid_options`.
     """
     return make_grid_sinusoids(
-        "grid_sinusoids",
         coordinates,
         d_model,
         axis_order=axis_order,
@@ -102,7 +103,6 @@ def grid_sinusoids(
 
 
 def make_grid_sinusoids(
-    function,
     coordinates,
     d_model,
     *,
@@ -118,25 +118,20 @@ def make_grid_sinusoids(
     scale_name="position_scale",
 ):
     """`grid_sinusoids` for any function, whose errors then carry its name."""
-    coordinates = array_of(function, "coordinates", coordinates)
+    coordinates = array_of("coordinates", coordinates)
     if coordinates.ndim < 2 or coordinates.shape[-1] == 0:
-        raise ValueError(
-            f"{function}: {coordinates.shape=} must be (..., num_patches, num_axes)."
-        )
+        raise ValueError(f"{coordinates.shape=} must be (..., num_patches, num_axes).")
     num_axes = coordinates.shape[-1]
-    check_layout(function, layout)
-    check_flags(function, per_axis=per_axis)
+    check_layout(layout)
+    check_flags(per_axis=per_axis)
     if not is_integer(num_prefix_tokens) or num_prefix_tokens < 0:
-        raise ValueError(
-            f"{function}: {num_prefix_tokens=} must be an integer and not negative."
-        )
-    order = _axis_order(function, axis_order, num_axes)
-    pairs = _pairs_of_axes(function, d_model, axis_shares, num_axes)
-    scales = _scales_of_axes(function, position_scale, num_axes)
-    check_numerics(function, numerics)
+        raise ValueError(f"{num_prefix_tokens=} must be an integer and not negative.")
+    order = _axis_order(axis_order, num_axes)
+    pairs = _pairs_of_axes(d_model, axis_shares, num_axes)
+    scales = _scales_of_axes(position_scale, num_axes)
+    check_numerics(numerics)
     inv_freq = [
         geometric_inv_freq(
-            function,
             pairs[axis],
             base,
             frequency_shift,
@@ -148,10 +143,9 @@ def make_grid_sinusoids(
     ]
     blocks = [block.size for block in inv_freq]
     coordinates, valid = checked_positions(
-        function, "coordinates", coordinates, numerics, FRACTIONAL
+        "coordinates", coordinates, numerics, FRACTIONAL
     )
     cos, sin = make_cos_sin(
-        function,
         jnp.asarray(coordinates),
         np.concatenate(inv_freq),
         axis_of_pair=np.repeat(order, blocks),
@@ -174,43 +168,42 @@ def _arrange_blocks(sin, cos, layout, blocks):
     return jnp.concatenate(rows, axis=-1)
 
 
-def _axis_order(function, axis_order, num_axes):
+def _axis_order(axis_order, num_axes):
     if axis_order is None:
         return tuple(range(num_axes))
-    order = integers(function, "axis_order", axis_order)
+    order = integers("axis_order", axis_order)
     if sorted(order) != list(range(num_axes)):
         raise ValueError(
-            f"{function}: {axis_order=} must name each of the {num_axes} axes of "
-            "coordinates once."
+            f"{axis_order=} must name each of the {num_axes} axes of coordinates once."
         )
     return order
 
 
-def _pairs_of_axes(function, d_model, axis_shares, num_axes):
+def _pairs_of_axes(d_model, axis_shares, num_axes):
     """Angles that each axis of coordinates gets."""
     shares = (1,) * num_axes if axis_shares is None else tuple(axis_shares)
-    shares = integers(function, "axis_shares", shares)
+    shares = integers("axis_shares", shares)
     if len(shares) != num_axes or min(shares) <= 0:
         raise ValueError(
-            f"{function}: {axis_shares=} must be positive, one for each of the "
+            f"{axis_shares=} must be positive, one for each of the "
             f"{num_axes} axes of coordinates."
         )
     whole = 2 * sum(shares)
     unit = math.lcm(*(whole // math.gcd(whole, share) for share in shares))
     if not is_integer(d_model) or d_model <= 0 or d_model % unit != 0:
         raise ValueError(
-            f"{function}: {d_model=} must be a positive multiple of {unit}, so that "
+            f"{d_model=} must be a positive multiple of {unit}, so that "
             "every axis gets an even number of features."
         )
     return [d_model * share // whole for share in shares]
 
 
-def _scales_of_axes(function, position_scale, num_axes):
+def _scales_of_axes(position_scale, num_axes):
     if np.ndim(position_scale) == 0:
         return (position_scale,) * num_axes
     if len(position_scale) != num_axes:
         raise ValueError(
-            f"{function}: {position_scale=} must be a number, or one for each of the "
+            f"{position_scale=} must be a number, or one for each of the "
             f"{num_axes} axes of coordinates."
         )
     return tuple(position_scale)

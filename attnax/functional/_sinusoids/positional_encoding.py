@@ -17,10 +17,12 @@ from ..._checks import (
     nan_where_invalid,
     positive_integer,
 )
+from ..._public import public
 from .._tables.add import add_rows, check_rows
 from .sinusoids import make_sinusoids
 
 
+@public
 def positional_encoding(
     positions: Integer[Array | np.ndarray, "*positions"] | Sequence, d_model: int
 ) -> Float[Array, "*positions {d_model}"]:
@@ -49,9 +51,10 @@ def positional_encoding(
         Vaswani et al., Attention Is All You Need, 2017, section 3.5.
         https://arxiv.org/abs/1706.03762
     """
-    return make_sinusoids("positional_encoding", positions, d_model)
+    return make_sinusoids(positions, d_model)
 
 
+@public
 def apply_positional_encoding(
     x: Float[Array, "*batch seq_len d_model"],
     positions: Integer[Array | np.ndarray, "*#batch seq_len"] | Sequence | None = None,
@@ -87,46 +90,42 @@ def apply_positional_encoding(
         Vaswani et al., Attention Is All You Need, 2017, section 3.5.
         https://arxiv.org/abs/1706.03762
     """
-    name = "apply_positional_encoding"
     if x.ndim < 2:
-        raise ValueError(f"{name}: {x.shape=} must be (..., seq_len, d_model).")
+        raise ValueError(f"{x.shape=} must be (..., seq_len, d_model).")
     bounds = INT32_MIN, INT32_MAX + 1
     if max_len is not None:
-        max_len = positive_integer(name, "max_len", max_len)
+        max_len = positive_integer("max_len", max_len)
         bounds = 0, min(max_len, INT32_MAX + 1)
     if positions is None:
-        positions, valid = _consecutive(name, start, x.shape[-2], *bounds)
+        positions, valid = _consecutive(start, x.shape[-2], *bounds)
     elif is_integer(start) and start == 0:
-        positions, valid = int32_in_range(name, "positions", positions, *bounds)
+        positions, valid = int32_in_range("positions", positions, *bounds)
     else:
-        raise ValueError(f"{name}: {start=} must not come with positions; add them.")
-    check_rows(name, x, positions.shape)
+        raise ValueError(f"{start=} must not come with positions; add them.")
+    check_rows(x, positions.shape)
     encoding = positional_encoding(positions, x.shape[-1])
     return add_rows(x, nan_where_invalid(valid, encoding))
 
 
-def _consecutive(function, start, seq_len, lower, upper):
+def _consecutive(start, seq_len, lower, upper):
     """Positions from `start` on, and where they are in range."""
     is_array = isinstance(start, jax.Array | np.ndarray) and start.ndim == 0
     if not (
         is_integer(start) or (is_array and jnp.issubdtype(start.dtype, jnp.integer))
     ):
-        raise ValueError(
-            f"{function}: {start=} must be one integer; pass positions for several."
-        )
+        raise ValueError(f"{start=} must be one integer; pass positions for several.")
     steps = jnp.arange(seq_len, dtype=jnp.int32)
     if not isinstance(start, Tracer):
         start = int(start)
         too_far = exceeds(start + seq_len, upper)
         if start < lower or too_far:
             raise ValueError(
-                f"{function}: {start=} and {seq_len=} must keep positions in "
-                f"[{lower}, {upper})."
+                f"{start=} and {seq_len=} must keep positions in [{lower}, {upper})."
             )
         if too_far is not None:
             return start + steps, None
         start = jnp.asarray(start, jnp.int32)  # the length is known in the program
-    start, valid = int32_in_range(function, "start", start)
+    start, valid = int32_in_range("start", start)
     positions = start + steps
     # Past int32 the sum wraps to below `start`.
     inside = (positions >= start) & (positions >= lower) & (positions <= upper - 1)

@@ -19,12 +19,14 @@ from ..._checks import (
     positive_integer,
 )
 from ..._dtypes import compute_dtype
+from ..._public import public
 from .._angles.cos_sin import make_cos_sin
 
 FRACTIONAL = "pass numerics='float32' for fractional positions"
 FLOAT32 = jnp.finfo(jnp.float32)
 
 
+@public
 def sinusoids(
     positions: Real[Array | np.ndarray, "*positions"] | Sequence,
     d_model: int,
@@ -93,7 +95,6 @@ def sinusoids(
         named in `interop.sinusoid_options`.
     """
     return make_sinusoids(
-        "sinusoids",
         positions,
         d_model,
         base=base,
@@ -110,7 +111,6 @@ def sinusoids(
 
 
 def make_sinusoids(
-    function,
     positions,
     d_model,
     *,
@@ -126,23 +126,21 @@ def make_sinusoids(
     fractional="fractions of a position are not known to it",
 ):
     """`sinusoids` for any function, whose errors then carry its name."""
-    half = _half_width(function, d_model, odd_width)
-    check_layout(function, layout)
-    factor = _factor(function, scale, d_model)
-    check_numerics(function, numerics)
-    inv_freq = geometric_inv_freq(
-        function, half, base, frequency_shift, position_scale, numerics
-    )
+    half = _half_width(d_model, odd_width)
+    check_layout(layout)
+    factor = _factor(scale, d_model)
+    check_numerics(numerics)
+    inv_freq = geometric_inv_freq(half, base, frequency_shift, position_scale, numerics)
     padding = None
     if padding_position is not None:
-        padding = _int32(function, "padding_position", padding_position)
-    offset = _int32(function, "position_offset", position_offset)
+        padding = _int32("padding_position", padding_position)
+    offset = _int32("position_offset", position_offset)
     positions, valid = checked_positions(
-        function, "positions", positions, numerics, fractional, offset
+        "positions", positions, numerics, fractional, offset
     )
     # Past int32 the sum wraps: `valid` tells where.
     shifted = positions + np.asarray(offset, positions.dtype) if offset else positions
-    cos, sin = make_cos_sin(function, jnp.asarray(shifted), inv_freq, numerics=numerics)
+    cos, sin = make_cos_sin(jnp.asarray(shifted), inv_freq, numerics=numerics)
     rows = arrange(sin, cos, layout, d_model)
     if factor != 1.0:
         rows = np.float32(factor) * rows
@@ -154,36 +152,33 @@ def make_sinusoids(
     return nan_where_invalid(valid, rows)
 
 
-def checked_positions(function, name, positions, numerics, fractional, offset=0):
+def checked_positions(name, positions, numerics, fractional, offset=0):
     """int32 positions that stay int32 with the offset and where, or wide float ones.
 
     Floats of NumPy are float64 on the host, which holds every int32.
     """
-    positions = array_of(function, name, positions)
+    positions = array_of(name, positions)
     if numerics == "float32":
-        positions = number_array(function, name, positions)
+        positions = number_array(name, positions)
     dtype = positions.dtype
     if numerics == "float32" and jnp.issubdtype(dtype, jnp.floating):
         if isinstance(positions, np.ndarray):
             return positions.astype(np.float64), None
         return positions.astype(compute_dtype(dtype)), None
     if not jnp.issubdtype(dtype, jnp.integer):
-        raise ValueError(
-            f"{function}: {name}.{dtype=!s} must be integer; {fractional}."
-        )
+        raise ValueError(f"{name}.{dtype=!s} must be integer; {fractional}.")
     bounds = INT32_MIN - min(offset, 0), INT32_MAX + 1 - max(offset, 0)
     hint = f" for position_offset={offset}" if offset else ""
-    return int32_in_range(function, name, positions, *bounds, hint)
+    return int32_in_range(name, positions, *bounds, hint)
 
 
-def check_numerics(function, numerics):
+def check_numerics(numerics):
     """The kinds of arithmetic."""
     if numerics not in ("exact", "float32"):
-        raise ValueError(f"{function}: {numerics=} must be 'exact' or 'float32'.")
+        raise ValueError(f"{numerics=} must be 'exact' or 'float32'.")
 
 
 def geometric_inv_freq(
-    function,
     half,
     base,
     frequency_shift,
@@ -197,25 +192,23 @@ def geometric_inv_freq(
     """
     step, shift, scale = (as_float(t) for t in (base, frequency_shift, position_scale))
     if not 1 <= step < math.inf:
-        raise ValueError(f"{function}: {base=} must be at least 1 and finite.")
+        raise ValueError(f"{base=} must be at least 1 and finite.")
     if not 0 < scale < math.inf:
-        raise ValueError(
-            f"{function}: {name}={position_scale!r} must be positive and finite."
-        )
+        raise ValueError(f"{name}={position_scale!r} must be positive and finite.")
     if numerics == "exact" and scale >= 2.0**64:
-        raise ValueError(f"{function}: {name}={position_scale!r} must be below 2**64.")
+        raise ValueError(f"{name}={position_scale!r} must be below 2**64.")
     if numerics == "float32" and not is_normal(scale):
         raise ValueError(
-            f"{function}: {name}={position_scale!r} must lie in the range of float32, "
+            f"{name}={position_scale!r} must lie in the range of float32, "
             "1.2e-38 to 3.4e38."
         )
     if not math.isfinite(shift):
-        raise ValueError(f"{function}: {frequency_shift=} must be finite.")
+        raise ValueError(f"{frequency_shift=} must be finite.")
     pairs = math.ceil(half)
     if pairs == 1:  # where the exponent would be 0 / 0 for a shift of 1
         return np.array([scale])
     if not shift < half:
-        raise ValueError(f"{function}: {frequency_shift=} must be below {half}.")
+        raise ValueError(f"{frequency_shift=} must be below {half}.")
     # Python's power, one at a time: NumPy's vector form is allowed to be less exact.
     exponents = [-k / (half - shift) for k in range(pairs)]
     return scale * np.array([step**e for e in exponents])
@@ -231,12 +224,10 @@ def is_normal(value):
     return float(FLOAT32.tiny) <= abs(value) <= float(FLOAT32.max)
 
 
-def check_layout(function, layout):
+def check_layout(layout):
     """The names of orders that `arrange` knows."""
     if layout not in ("interleaved", "sin_cos", "cos_sin"):
-        raise ValueError(
-            f"{function}: {layout=} must be 'interleaved', 'sin_cos' or 'cos_sin'."
-        )
+        raise ValueError(f"{layout=} must be 'interleaved', 'sin_cos' or 'cos_sin'.")
 
 
 def arrange(sin, cos, layout, width):
@@ -250,28 +241,26 @@ def arrange(sin, cos, layout, width):
     return jnp.concatenate(parts, axis=-1)
 
 
-def _half_width(function, d_model, odd_width):
+def _half_width(d_model, odd_width):
     """Half of `d_model`, rounded down where an odd width has no extra sine."""
-    d_model = positive_integer(function, "d_model", d_model)
+    d_model = positive_integer("d_model", d_model)
     if odd_width == "sine":
         return d_model / 2
     if odd_width not in ("zero", "drop", "refuse"):
-        raise ValueError(
-            f"{function}: {odd_width=} must be 'sine', 'zero', 'drop' or 'refuse'."
-        )
+        raise ValueError(f"{odd_width=} must be 'sine', 'zero', 'drop' or 'refuse'.")
     if d_model == 1 or (odd_width == "refuse" and d_model % 2 == 1):
         rule = "even" if odd_width == "refuse" else "at least 2"
-        raise ValueError(f"{function}: {d_model=} must be {rule} for {odd_width=}.")
+        raise ValueError(f"{d_model=} must be {rule} for {odd_width=}.")
     return d_model // 2
 
 
-def _factor(function, scale, d_model):
+def _factor(scale, d_model):
     if isinstance(scale, str) and scale == "unit":
         return math.sqrt(2 / d_model)
     factor = as_float(scale)
     if factor != 0 and not is_normal(factor):
         raise ValueError(
-            f"{function}: {scale=} must be 0, from 1.2e-38 to 3.4e38 in magnitude, as "
+            f"{scale=} must be 0, from 1.2e-38 to 3.4e38 in magnitude, as "
             "float32 is, or 'unit'."
         )
     return factor
@@ -283,7 +272,7 @@ def _equal(positions, value):
     return jnp.asarray((positions == typed) & (float(typed) == value))
 
 
-def _int32(function, name, value):
+def _int32(name, value):
     if not is_integer(value) or not INT32_MIN <= value <= INT32_MAX:
-        raise ValueError(f"{function}: {name}={value!r} must be an integer in int32.")
+        raise ValueError(f"{name}={value!r} must be an integer in int32.")
     return int(value)

@@ -14,12 +14,12 @@ def add_rows(x, rows):
     return (x.astype(dtype) + rows).astype(x.dtype)
 
 
-def check_rows(function, x, batch):
+def check_rows(x, batch):
     """A `ValueError` unless rows of these axes fit `x` and never enlarge it.
 
     Before the rows are made, which may be large.
     """
-    float_dtype(function, "x.dtype", x.dtype)
+    float_dtype("x.dtype", x.dtype)
     wanted = x.shape[:-1]
     pairs = zip(reversed(batch[:-1]), reversed(wanted[:-1]), strict=False)
     if (
@@ -30,6 +30,6 @@ def check_rows(function, x, batch):
     ):
         hint = COUNT_FROM if batch[-1:] in ((), (1,)) else ""
         raise ValueError(
-            f"{function}: positions of shape {tuple(batch)} must broadcast to "
+            f"positions of shape {tuple(batch)} must broadcast to "
             f"{wanted}, the batch and sequence axes of x{hint}."
         )

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ..._checks import integer_array, is_number, positive_integer
 from ..._dtypes import check_table, compute_dtype, default_float_dtype, result_dtype
+from ..._public import public
 from ..._sharding import leading_rows, sharding_beside, spread
 from .._params import check_params
 from .add import add_rows, check_rows
@@ -27,6 +28,7 @@ class LearnedPositionalEmbeddingParams(NamedTuple):
     weight: Float[Array, "num_positions d_model"]
 
 
+@public
 def init_learned_positional_embedding(
     key: PRNGKeyArray,
     num_positions: int,
@@ -60,12 +62,11 @@ def init_learned_positional_embedding(
         Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
         https://arxiv.org/abs/1705.03122; the init of Dosovitskiy et al., 2021.
     """
-    name = "init_learned_positional_embedding"
     for size_name, size in (("num_positions", num_positions), ("d_model", d_model)):
-        positive_integer(name, size_name, size)
+        positive_integer(size_name, size)
     if not (is_number(init_std) and init_std >= 0):
-        raise ValueError(f"{name}: {init_std=} must be finite and not negative.")
-    dtype = result_dtype(name, "dtype", dtype, default_float_dtype())
+        raise ValueError(f"{init_std=} must be finite and not negative.")
+    dtype = result_dtype("dtype", dtype, default_float_dtype())
     shape = (num_positions, d_model)
     weight = jax.random.truncated_normal(key, -2.0, 2.0, shape, compute_dtype(dtype))
     return LearnedPositionalEmbeddingParams(
@@ -73,6 +74,7 @@ def init_learned_positional_embedding(
     )
 
 
+@public
 def apply_learned_positional_embedding(
     params: LearnedPositionalEmbeddingParams,
     x: Float[Array, "*batch seq_len d_model"],
@@ -109,25 +111,24 @@ def apply_learned_positional_embedding(
         Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
         https://arxiv.org/abs/1705.03122
     """
-    name = "apply_learned_positional_embedding"
-    check_params(name, params, "LearnedPositionalEmbeddingParams")
+    check_params(params, "LearnedPositionalEmbeddingParams")
     weight = params.weight
-    check_table(name, "weight", weight)
+    check_table("weight", weight)
     if x.ndim < 2 or x.shape[-1] != weight.shape[1]:
         raise ValueError(
-            f"{name}: {x.shape=} must be (..., seq_len, d_model) with the width of "
+            f"{x.shape=} must be (..., seq_len, d_model) with the width of "
             f"{weight.shape=}."
         )
     seq_len, num_positions = x.shape[-2], weight.shape[0]
     if positions is None:
-        positions = default_positions(name, seq_len, num_positions, "x")
+        positions = default_positions(seq_len, num_positions, "x")
     else:
-        positions = integer_array(name, "positions", positions)
+        positions = integer_array("positions", positions)
     batch = (seq_len,) if positions is None else positions.shape
-    check_rows(name, x, batch)
+    check_rows(x, batch)
     x = spread(x, out_sharding)
     of_rows = sharding_beside(x, batch)
     if positions is None:
         return add_rows(x, leading_rows(weight, seq_len, of_rows))
-    indices = row_indices(name, "positions", positions, num_positions)
+    indices = row_indices("positions", positions, num_positions)
     return add_rows(x, lookup_rows(weight, indices, out_sharding=of_rows))

@@ -12,13 +12,13 @@ from ..._dtypes import compute_dtype
 from ..._sharding import explicit_axes, gathered, per_row, sharding_like
 
 
-def row_indices(function, name, values, num_rows):
+def row_indices(name, values, num_rows):
     """`values` as int32; traced ones out of `[0, num_rows)` are -1, which is no row."""
-    indices, valid = int32_in_range(function, name, values, 0, num_rows)
+    indices, valid = int32_in_range(name, values, 0, num_rows)
     return indices if valid is None else jnp.where(valid, indices, -1)
 
 
-def default_positions(function, seq_len, num_positions, tokens):
+def default_positions(seq_len, num_positions, tokens):
     """What stands for `0 ... seq_len - 1`: `None` for the first rows of the table.
 
     Positions where only the program knows whether a symbolic length fits. `tokens` is
@@ -27,7 +27,7 @@ def default_positions(function, seq_len, num_positions, tokens):
     too_long = exceeds(seq_len, num_positions)
     if too_long:
         raise ValueError(
-            f"{function}: {seq_len=} must be at most {num_positions=}; shorten "
+            f"{seq_len=} must be at most {num_positions=}; shorten "
             f"{tokens}, or pass positions inside the table."
         )
     return None if too_long is False else jnp.arange(seq_len, dtype=jnp.int32)

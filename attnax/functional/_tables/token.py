@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 from ..._checks import check_flags, is_integer, is_number, positive_integer
 from ..._dtypes import check_table, default_float_dtype, float_dtype, result_dtype
 from ..._dtypes import compute_dtype as wide_dtype
+from ..._public import public
 from ..._sharding import per_row
 from .._params import check_params
 from .lookup import lookup_rows, row_indices
@@ -31,6 +32,7 @@ class TokenEmbeddingParams(NamedTuple):
     weight: Float[Array, "vocab_size d_model"]
 
 
+@public
 def init_token_embedding(
     key: PRNGKeyArray,
     vocab_size: int,
@@ -70,12 +72,10 @@ def init_token_embedding(
         Radford et al., GPT-2, 2019 (stddev 0.02).
         https://openai.com/index/better-language-models
     """
-    check_token_embedding("init_token_embedding", vocab_size, d_model, padding_id)
+    check_token_embedding(vocab_size, d_model, padding_id)
     if not (is_number(stddev) and stddev >= 0):
-        raise ValueError(
-            f"init_token_embedding: {stddev=} must be finite and not negative."
-        )
-    dtype = result_dtype("init_token_embedding", "dtype", dtype, default_float_dtype())
+        raise ValueError(f"{stddev=} must be finite and not negative.")
+    dtype = result_dtype("dtype", dtype, default_float_dtype())
     draw = partial(
         _draw,
         shape=(vocab_size, d_model),
@@ -102,6 +102,7 @@ def _draw(key, *, shape, stddev, dtype, padding_id, out_sharding):
     return weight.astype(dtype)
 
 
+@public
 def apply_token_embedding(
     params: TokenEmbeddingParams,
     token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence,
@@ -150,30 +151,30 @@ def apply_token_embedding(
         Vaswani et al., Attention Is All You Need, 2017, section 3.4.
         https://arxiv.org/abs/1706.03762
     """
-    name = "apply_token_embedding"
-    check_params(name, params, "TokenEmbeddingParams")
+    check_params(params, "TokenEmbeddingParams")
     weight = params.weight
-    check_table(name, "weight", weight)
-    dtype = result_dtype(name, "dtype", dtype, weight.dtype)
+    check_table("weight", weight)
+    dtype = result_dtype("dtype", dtype, weight.dtype)
     vocab_size, d_model = weight.shape
-    check_token_embedding(name, vocab_size, d_model, padding_id)
-    check_flags(name, mask_padding=mask_padding)
+    check_token_embedding(vocab_size, d_model, padding_id)
+    check_flags(mask_padding=mask_padding)
     if mask_padding and padding_id is None:
-        raise ValueError(f"{name}: {mask_padding=} must come with a padding_id.")
+        raise ValueError(f"{mask_padding=} must come with a padding_id.")
     if scale is None and scale_dtype is not None:
-        raise ValueError(f"{name}: {scale_dtype=} must come with a scale.")
+        raise ValueError(f"{scale_dtype=} must come with a scale.")
     if scale_dtype is not None:
-        scale_dtype = float_dtype(name, "scale_dtype", scale_dtype)
-    ids = row_indices(name, "token_ids", token_ids, vocab_size)
+        scale_dtype = float_dtype("scale_dtype", scale_dtype)
+    ids = row_indices("token_ids", token_ids, vocab_size)
     rows = lookup_rows(weight, ids, frozen_row=padding_id, out_sharding=out_sharding)
     if scale is not None:
-        rows = rows * rounded_scale(name, scale, scale_dtype or rows.dtype, rows.dtype)
+        rows = rows * rounded_scale(scale, scale_dtype or rows.dtype, rows.dtype)
     if mask_padding:
         is_padding = per_row(ids == padding_id, rows)
         rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
     return rows.astype(dtype)
 
 
+@public
 def apply_token_unembedding(
     params: TokenEmbeddingParams,
     x: Float[Array, "*batch d_model"],
@@ -227,22 +228,19 @@ def apply_token_unembedding(
         Micikevicius et al., Mixed Precision Training, 2017, section 3.1.
         https://arxiv.org/abs/1710.03740
     """
-    name = "apply_token_unembedding"
-    check_params(name, params, "TokenEmbeddingParams")
+    check_params(params, "TokenEmbeddingParams")
     weight = params.weight
-    check_table(name, "weight", weight)
+    check_table("weight", weight)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"{name}: {x.shape=} must end in the width of {weight.shape=}."
-        )
+        raise ValueError(f"{x.shape=} must end in the width of {weight.shape=}.")
     if soft_cap is not None and not (is_number(soft_cap) and soft_cap > 0):
-        raise ValueError(f"{name}: {soft_cap=} must be positive and finite, or None.")
-    float_dtype(name, "x.dtype", x.dtype)
-    dtype = result_dtype(name, "dtype", dtype, x.dtype)
+        raise ValueError(f"{soft_cap=} must be positive and finite, or None.")
+    float_dtype("x.dtype", x.dtype)
+    dtype = result_dtype("dtype", dtype, x.dtype)
     default = _dtype_of_product(x.dtype, weight.dtype)
-    compute_dtype = result_dtype(name, "compute_dtype", compute_dtype, default)
+    compute_dtype = result_dtype("compute_dtype", compute_dtype, default)
     accumulation_dtype = result_dtype(
-        name, "accumulation_dtype", accumulation_dtype, wide_dtype(compute_dtype)
+        "accumulation_dtype", accumulation_dtype, wide_dtype(compute_dtype)
     )
     logits = logits_product(
         x, weight, compute_dtype, accumulation_dtype, precision, out_sharding
@@ -259,19 +257,17 @@ def _dtype_of_product(x, weight):
     return x if narrow or x == weight else wide_dtype(x, weight)
 
 
-def check_token_embedding(function, vocab_size, d_model, padding_id):
+def check_token_embedding(vocab_size, d_model, padding_id):
     """The rules that making a table and reading it share."""
     for name, size in (("vocab_size", vocab_size), ("d_model", d_model)):
-        positive_integer(function, name, size)
+        positive_integer(name, size)
     if padding_id is None:
         return
     if not is_integer(padding_id) or not 0 <= padding_id < vocab_size:
-        raise ValueError(
-            f"{function}: {padding_id=} must be an integer in [0, {vocab_size})."
-        )
+        raise ValueError(f"{padding_id=} must be an integer in [0, {vocab_size}).")
 
 
-def rounded_scale(function, scale, rounded_to, dtype):
+def rounded_scale(scale, rounded_to, dtype):
     """A finite number that multiplies rows, rounded to one dtype and then another."""
     rounded = None
     if is_number(scale):
@@ -279,7 +275,7 @@ def rounded_scale(function, scale, rounded_to, dtype):
             rounded = np.array(scale).astype(rounded_to)
     if rounded is None or not np.isfinite(rounded):
         raise ValueError(
-            f"{function}: {scale=} must be a number that is finite in "
+            f"{scale=} must be a number that is finite in "
             f"{np.dtype(rounded_to).name}; multiply the result by an array yourself."
         )
     return rounded.astype(dtype)

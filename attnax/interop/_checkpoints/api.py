@@ -8,6 +8,7 @@ import numpy as np
 
 import attnax.functional as F
 
+from ..._public import public
 from ...functional._patches.sizes import as_pair
 from ...functional._resizing.grid import grid_pair
 from .._model_types import family_of
@@ -29,6 +30,7 @@ KINDS = {
 }
 
 
+@public
 def params_from_checkpoint(
     source: Mapping[str, Any] | str | os.PathLike,
     family: str,
@@ -87,25 +89,24 @@ def params_from_checkpoint(
         `models/proj/image_text/naflex_vit.py`) have them; the format: safetensors.
         https://github.com/huggingface/safetensors
     """
-    name = "params_from_checkpoint"
-    family = _family(name, family)
+    family = _family(family)
     table = FAMILIES[family]
-    _check_options(name, family, table, patch_size, grid, tied)
-    patch_size, grid = _as_pairs(name, patch_size, grid)
+    _check_options(family, table, patch_size, grid, tied)
+    patch_size, grid = _as_pairs(patch_size, grid)
     sizes = _sizes_of(patch_size, grid)
-    with open_source(name, source, follow_links) as tensors:
+    with open_source(source, follow_links) as tensors:
         hint = hint_of_head(table, tensors.names, tied)
         table = table_from_head(table, tensors.names, tied)
-        prefix = find_prefix(name, table, tensors.names, prefix, hint)
-        layout = find_tensors(name, table, tensors, prefix, sizes, hint)
+        prefix = find_prefix(table, tensors.names, prefix, hint)
+        layout = find_tensors(table, tensors, prefix, sizes, hint)
         for stored in layout:
-            check_held(name, stored.name, tensors.describe(stored.name)[1])
+            check_held(stored.name, tensors.describe(stored.name)[1])
         rest = {s.name: tensors.read_own(s.name) for s in layout if s.role == "rest"}
         if table.kind == "vision":
-            params, grid = read_vision(name, table, tensors, layout, sizes, grid)
+            params, grid = read_vision(table, tensors, layout, sizes, grid)
             head = None
         else:
-            params, head, layout = read_text(name, table, tensors, layout, tied)
+            params, head, layout = read_text(table, tensors, layout, tied)
     sides = "patch_height", "patch_width"
     return EmbeddingCheckpoint(
         family=family,
@@ -119,6 +120,7 @@ def params_from_checkpoint(
     )
 
 
+@public
 def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndarray]:
     """The tensors of a file from parameters: the inverse of `params_from_checkpoint`.
 
@@ -148,27 +150,26 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     Reference:
         As `params_from_checkpoint`.
     """
-    name = "checkpoint_from_params"
-    family = _family(name, checkpoint.family)
+    family = _family(checkpoint.family)
     table, checkpoint = FAMILIES[family], checkpoint._replace(family=family)
     params, kind = checkpoint.params, KINDS[table.kind]
     if not isinstance(params, kind):
         raise ValueError(
-            f"{name}: params of type {type(params).__name__} must be {kind.__name__} "
+            f"params of type {type(params).__name__} must be {kind.__name__} "
             f"for {family=}."
         )
     prefix = whole_prefix(table, checkpoint.prefix)
-    layout = complete_layout(name, table, checkpoint._replace(prefix=prefix))
-    rest = Arrays(name, checkpoint.rest)
-    pairs = _as_pairs(name, checkpoint.patch_size, checkpoint.grid)
+    layout = complete_layout(table, checkpoint._replace(prefix=prefix))
+    rest = Arrays(checkpoint.rest)
+    pairs = _as_pairs(checkpoint.patch_size, checkpoint.grid)
     if table.kind != "vision":
-        projected = is_projected(name, rest.names)
-        tensors = write_text(name, params, checkpoint.head, layout, projected=projected)
+        projected = is_projected(rest.names)
+        tensors = write_text(params, checkpoint.head, layout, projected=projected)
     else:
-        tensors = write_vision(name, table, params, layout, *pairs)
+        tensors = write_vision(table, params, layout, *pairs)
     for twice in tensors.keys() & checkpoint.rest.keys():
         raise ValueError(
-            f"{name}: {twice!r} must not be in rest, since it is in the parameters."
+            f"{twice!r} must not be in rest, since it is in the parameters."
         )
     tensors |= {name: rest.read(name) for name in rest.names}
     # What is written must be what `params_from_checkpoint` reads.
@@ -176,31 +177,27 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     if is_head_alone(table, layout):
         table = with_head_as_table(table)
     sizes = _sizes_of(*pairs)
-    find_tensors(name, table, Arrays(name, tensors), prefix, sizes, hint)
+    find_tensors(table, Arrays(tensors), prefix, sizes, hint)
     return {name: _in_row_order(tensor) for name, tensor in tensors.items()}
 
 
-def _family(function, family):
-    return family_of(function, family, FAMILIES, TYPES, REASONS, hint=HINT)
+def _family(family):
+    return family_of(family, FAMILIES, TYPES, REASONS, hint=HINT)
 
 
-def _check_options(function, family, table, patch_size, grid, tied):
+def _check_options(family, table, patch_size, grid, tied):
     if table.kind != "vision" and (patch_size, grid) != (None, None):
-        raise ValueError(
-            f"{function}: {patch_size=} and {grid=} must be None for {family=}."
-        )
+        raise ValueError(f"{patch_size=} and {grid=} must be None for {family=}.")
     if tied is not None and all(tensor.role != "head" for tensor in table.tensors):
-        raise ValueError(
-            f"{function}: {tied=} must be None for {family=}, which has no head."
-        )
+        raise ValueError(f"{tied=} must be None for {family=}, which has no head.")
 
 
-def _as_pairs(function, patch_size, grid):
+def _as_pairs(patch_size, grid):
     """Both as pairs of ints, or `None`."""
     if patch_size is not None:
-        patch_size = as_pair(function, "patch_size", patch_size)
+        patch_size = as_pair("patch_size", patch_size)
     if grid is not None:
-        grid = grid_pair(function, "grid", grid)
+        grid = grid_pair("grid", grid)
     return patch_size, grid
 
 

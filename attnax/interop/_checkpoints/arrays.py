@@ -16,7 +16,6 @@ CHUNK_BYTES = 2**24
 class Arrays(NamedTuple):
     """A mapping of arrays."""
 
-    function: str
     arrays: Mapping
 
     @property
@@ -30,12 +29,10 @@ class Arrays(NamedTuple):
     def read(self, name):
         array = self.arrays[name]
         if isinstance(array, np.ma.MaskedArray):
-            raise ValueError(
-                f"{self.function}: {name!r} must be an array without a mask; fill it."
-            )
+            raise ValueError(f"{name!r} must be an array without a mask; fill it.")
         if not isinstance(array, np.ndarray | jax.Array):
             raise ValueError(
-                f"{self.function}: {name!r} of type {type(array).__qualname__} must be "
+                f"{name!r} of type {type(array).__qualname__} must be "
                 "a NumPy or JAX array; pass a safetensors file, or convert it."
             )
         return np.asarray(array)
@@ -61,20 +58,20 @@ def rows_at_a_time(rows, size):
     return max(1, CHUNK_BYTES * rows // max(1, size))
 
 
-def check_float(function, name, dtype):
+def check_float(name, dtype):
     """A dtype of the parameters of embeddings."""
     if dtype not in FLOATS:
         raise ValueError(
-            f"{function}: {name!r} of dtype {dtype} must be one of {FLOATS}; "
+            f"{name!r} of dtype {dtype} must be one of {FLOATS}; "
             "dequantize or convert it first."
         )
 
 
-def check_held(function, name, dtype):
+def check_held(name, dtype):
     """A dtype that JAX holds as it is, else an error: nothing is cast."""
     if dtype == "float64" and default_float_dtype() != np.float64:
         raise ValueError(
-            f"{function}: {name!r} of dtype {dtype} must come with jax_enable_x64, "
+            f"{name!r} of dtype {dtype} must come with jax_enable_x64, "
             "without which JAX would round it to float32; or cast it yourself."
         )
 

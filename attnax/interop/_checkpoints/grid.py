@@ -5,7 +5,7 @@ import math
 from .names import shape_of
 
 
-def find_grid(function, family, stored, sizes, counts, grid):
+def find_grid(family, stored, sizes, counts, grid):
     """The grid, and the roles of the tokens that have no row in the table.
 
     `counts` are the tokens in front of the patches by role. A grid that is not given is
@@ -31,12 +31,12 @@ def find_grid(function, family, stored, sizes, counts, grid):
     one = "only one of the shapes" if fits else "shape"
     hint = "; pass grid=(rows, columns)" if grid is None else ""
     raise ValueError(
-        f"{function}: {stored.name!r} of shape {shape_of(stored.axes, sizes)} must "
+        f"{stored.name!r} of shape {shape_of(stored.axes, sizes)} must "
         f"have {one} {' or '.join(shapes)}{hint}."
     )
 
 
-def check_grid(function, family, params, counts, grid):
+def check_grid(family, params, counts, grid):
     """That a file can tell where the tokens stand, and the rows fit the grid."""
     before = 0 if params.tokens_before is None else len(params.tokens_before)
     without = family.without_position
@@ -46,7 +46,7 @@ def check_grid(function, family, params, counts, grid):
         expected = after
     if after != expected:
         raise ValueError(
-            f"{function}: tokens_after has {after} rows, and must have {expected}, or "
+            f"tokens_after has {after} rows, and must have {expected}, or "
             "the file would not tell which tokens have positions."
         )
     if params.positions is None:
@@ -54,6 +54,6 @@ def check_grid(function, family, params, counts, grid):
     shape = params.positions.weight.shape
     if grid is None or shape[0] != before + math.prod(grid):
         raise ValueError(
-            f"{function}: params.positions.weight.shape={shape} must have {before} + "
+            f"params.positions.weight.shape={shape} must have {before} + "
             f"rows * columns rows for {grid=}; set the grid that they are for."
         )

@@ -6,9 +6,9 @@ from .names import StoredTensor
 from .vision import TOKENS
 
 
-def complete_layout(function, family, checkpoint):
+def complete_layout(family, checkpoint):
     """`checkpoint.layout` without what is not held, and with the usual for what is."""
-    _check_names(function, family, checkpoint)
+    _check_names(family, checkpoint)
     held = _roles_held(checkpoint, family)
     kept = tuple(s for s in checkpoint.layout or () if s.role in held)
     added = held - {s.role for s in kept}
@@ -24,13 +24,13 @@ def complete_layout(function, family, checkpoint):
     unknown = added - {s.role for s in usual}
     if unknown:
         raise ValueError(
-            f"{function}: family={checkpoint.family!r} must have a tensor for all that "
+            f"family={checkpoint.family!r} must have a tensor for all that "
             f"is held, but has none for {sorted(unknown)}."
         )
     return kept + usual
 
 
-def _check_names(function, family, checkpoint):
+def _check_names(family, checkpoint):
     """A layout is that of its family and prefix: neither is replaced alone."""
     prefix = checkpoint.prefix
     for stored in checkpoint.layout or ():
@@ -42,7 +42,7 @@ def _check_names(function, family, checkpoint):
         )
         if not known:
             raise ValueError(
-                f"{function}: layout has {stored.name!r}, which must be a name of "
+                f"layout has {stored.name!r}, which must be a name of "
                 f"family={checkpoint.family!r} with {prefix=}; set layout=None to "
                 "write the usual names."
             )

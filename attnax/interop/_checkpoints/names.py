@@ -17,7 +17,7 @@ class StoredTensor(NamedTuple):
     axes: str
 
 
-def find_prefix(function, family: Family, names, prefix, hint=""):
+def find_prefix(family: Family, names, prefix, hint=""):
     """What stands in front of the names of the family, with its separator.
 
     `hint` is the way out where none of them is there.
@@ -37,11 +37,11 @@ def find_prefix(function, family: Family, names, prefix, hint=""):
     looked_for = " or ".join(repr(anchor) for anchor in anchors)
     if not found:
         raise ValueError(
-            f"{function}: {looked_for} must be there, alone or after a prefix; the "
+            f"{looked_for} must be there, alone or after a prefix; the "
             f"first of {len(names)} names is {next(iter(names), None)!r}{hint}."
         )
     raise ValueError(
-        f"{function}: {looked_for} must be there once, but stands after each of "
+        f"{looked_for} must be there once, but stands after each of "
         f"prefix={sorted(found)}; pass one of them."
     )
 
@@ -52,7 +52,7 @@ def whole_prefix(family: Family, prefix):
     return prefix if whole else prefix + family.separator
 
 
-def find_tensors(function, family: Family, source, prefix, sizes, hint=""):
+def find_tensors(family: Family, source, prefix, sizes, hint=""):
     """The tensors of the embedding, in the order of the family; fills in `sizes`.
 
     `hint` is the way out where one is missing.
@@ -65,25 +65,25 @@ def find_tensors(function, family: Family, source, prefix, sizes, hint=""):
         if not found and tensor.required:
             shape = shape_of(tensor.axes[0], sizes)
             raise ValueError(
-                f"{function}: {' or '.join(map(repr, wanted))} must be there, of shape "
+                f"{' or '.join(map(repr, wanted))} must be there, of shape "
                 f"{shape}{hint}."
             )
         if len(found) > 1 and not tensor.copies:
-            raise ValueError(f"{function}: only one of {found} must be there.")
+            raise ValueError(f"only one of {found} must be there.")
         for name in found:
             shape, dtype = source.describe(name)
-            check_float(function, name, dtype)
+            check_float(name, dtype)
             axes = axes_of(tensor.axes, shape)
-            bind(function, name, shape, axes, sizes)
+            bind(name, shape, axes, sizes)
             layout.append(StoredTensor(tensor.role, name, axes))
         if tensor.role == "head":  # a tied one has the rows of the table
             sizes.setdefault("head_size", sizes["vocab_size"])
     known = {stored.name for stored in layout}
-    _check_nothing_else(function, family, source, prefix, known)
+    _check_nothing_else(family, source, prefix, known)
     return tuple(layout)
 
 
-def bind(function, name, shape, axes, sizes):
+def bind(name, shape, axes, sizes):
     """Checks a shape against the sizes known so far, and adds those that are new."""
     names = axes.split()
     lengths = [int(n) if n.isdigit() else sizes.get(n) for n in names]
@@ -91,14 +91,12 @@ def bind(function, name, shape, axes, sizes):
         length not in (None, size) for length, size in zip(lengths, shape, strict=False)
     ):
         raise ValueError(
-            f"{function}: {name!r} of shape {tuple(shape)} must have shape "
-            f"{shape_of(axes, sizes)}."
+            f"{name!r} of shape {tuple(shape)} must have shape {shape_of(axes, sizes)}."
         )
     pairs = list(zip(names, shape, strict=True))
     if any(size == 0 and axis != MAY_BE_ZERO for axis, size in pairs):
         raise ValueError(
-            f"{function}: {name!r} of shape {tuple(shape)} must have no axis of length "
-            "0."
+            f"{name!r} of shape {tuple(shape)} must have no axis of length 0."
         )
     sizes.update((axis, size) for axis, size in pairs if not axis.isdigit())
 
@@ -124,7 +122,7 @@ def _parts(prefix, separator):
     ]
 
 
-def _check_nothing_else(function, family, source, prefix, known):
+def _check_nothing_else(family, source, prefix, known):
     for name in source.names:
         own = name.removeprefix(prefix)
         if name in known or not name.startswith(prefix):
@@ -134,6 +132,6 @@ def _check_nothing_else(function, family, source, prefix, known):
         if embeds and parts[-1] not in BUFFERS:
             shape, _ = source.describe(name)
             raise ValueError(
-                f"{function}: {name!r} of shape {shape} must not be there; the family "
+                f"{name!r} of shape {shape} must not be there; the family "
                 f"has {sorted(known)}."
             )

@@ -8,23 +8,23 @@ from .arrays import same_bits, to_jax
 from .names import bind
 
 
-def read_text(function, family, source, layout, tied):
+def read_text(family, source, layout, tied):
     """Parameters, an untied head or `None`, and the layout with tied tensors marked."""
     shapes = {s.name: source.describe(s.name)[0] for s in layout}
-    _check_width(function, layout, shapes, is_projected(function, shapes))
+    _check_width(layout, shapes, is_projected(shapes))
     first, *others = (s for s in layout if s.role == "token")
     table = source.read(first.name)
     for copy in others:
         if not same_bits(source, copy.name, table):
             raise ValueError(
-                f"{function}: {_words(source, copy.name)} must equal "
+                f"{_words(source, copy.name)} must equal "
                 f"{_words(source, first.name)}, bit for bit."
             )
     stored = next((s for s in layout if s.role == "head"), None)
     if stored is None and tied is False:
-        raise ValueError(f"{function}: a head must be there for {tied=}.")
+        raise ValueError(f"a head must be there for {tied=}.")
     tie = family.tied if tied is None else tied
-    if stored is not None and _is_tied(function, source, stored, first, table, tie):
+    if stored is not None and _is_tied(source, stored, first, table, tie):
         marked = stored._replace(role="token")
         layout = tuple(marked if s is stored else s for s in layout)
     token = F.TokenEmbeddingParams(to_jax(source, table))
@@ -42,13 +42,13 @@ def read_text(function, family, source, layout, tied):
     return F.TextEmbeddingParams(token, positions, types), head, layout
 
 
-def _is_tied(function, source, stored, first, table, tied):
+def _is_tied(source, stored, first, table, tied):
     if tied is False:
         return False
     equal = same_bits(source, stored.name, table)
     if not equal and tied:
         raise ValueError(
-            f"{function}: {_words(source, stored.name)} must equal the token table "
+            f"{_words(source, stored.name)} must equal the token table "
             f"{_words(source, first.name)}, bit for bit, for a tied head; pass "
             "tied=False if the model has a head of its own."
         )
@@ -60,7 +60,7 @@ def _words(source, name):
     return f"{name!r} of shape {shape} and dtype {dtype}"
 
 
-def write_text(function, params, head, layout, *, projected):
+def write_text(params, head, layout, *, projected):
     """The tensors of `layout` as NumPy arrays, by name."""
     if isinstance(params, F.TokenEmbeddingParams):
         params = F.TextEmbeddingParams(params, None, None)
@@ -69,25 +69,23 @@ def write_text(function, params, head, layout, *, projected):
     for role, name, axes in layout:
         if role in tables and tables[role] is not None:
             tensors[name] = np.asarray(tables[role].weight)
-            bind(function, name, tensors[name].shape, axes, sizes)
+            bind(name, tensors[name].shape, axes, sizes)
     shapes = {name: array.shape for name, array in tensors.items()}
-    _check_width(function, layout, shapes, projected)
+    _check_width(layout, shapes, projected)
     return tensors
 
 
-def is_projected(function, names):
+def is_projected(names):
     """Whether the tokens are projected before positions are added (a small OPT)."""
     ends = "project_in.weight", "project_out.weight"
     both = [next((n for n in names if n.endswith(end)), None) for end in ends]
     if both.count(None) == 1:
         one = both[0] or both[1]
-        raise ValueError(
-            f"{function}: {one!r} must come with a {ends[both.index(None)]}."
-        )
+        raise ValueError(f"{one!r} must come with a {ends[both.index(None)]}.")
     return None not in both
 
 
-def _check_width(function, layout, shapes, projected):
+def _check_width(layout, shapes, projected):
     """A table of another width than the model must have a projection with it."""
     token = next(s for s in layout if s.role == "token")
     positions = next((s for s in layout if s.role == "positions"), None)
@@ -96,6 +94,6 @@ def _check_width(function, layout, shapes, projected):
     shape, width = shapes[token.name], shapes[positions.name][1]
     if shape[1] != width:
         raise ValueError(
-            f"{function}: {token.name!r} of shape {shape} must have shape "
+            f"{token.name!r} of shape {shape} must have shape "
             f"({shape[0]}, {width}), without a project_in.weight."
         )

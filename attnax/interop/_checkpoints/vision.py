@@ -17,14 +17,14 @@ KERNELS = {
 }
 
 
-def read_vision(function, family, source, layout, sizes, grid):
+def read_vision(family, source, layout, sizes, grid):
     """Parameters, and the grid that their positions were made for."""
     stored = {s.role: s for s in layout if s.role != "rest"}
     counts = {role: _count(stored[role], sizes) for role in TOKENS if role in stored}
     positions, after = None, family.without_position or ()
     if "positions" in stored:
         place = stored["positions"]
-        grid, after = find_grid(function, family, place, sizes, counts, grid)
+        grid, after = find_grid(family, place, sizes, counts, grid)
         table = to_jax(source, source.read(place.name).reshape(-1, sizes["d_model"]))
         positions = F.LearnedPositionalEmbeddingParams(table)
 
@@ -34,9 +34,9 @@ def read_vision(function, family, source, layout, sizes, grid):
         return to_jax(source, source.read(stored[role].name).reshape(-1))
 
     def tokens(roles):
-        return _joined(function, source, [stored[role] for role in roles])
+        return _joined(source, [stored[role] for role in roles])
 
-    weight = to_jax(source, _weight(function, source, stored["patch"], sizes))
+    weight = to_jax(source, _weight(source, stored["patch"], sizes))
     params = F.VisionEmbeddingParams(
         patch=F.PatchEmbeddingParams(weight=weight, bias=vector("bias")),
         positions=positions,
@@ -47,28 +47,28 @@ def read_vision(function, family, source, layout, sizes, grid):
     return params, grid
 
 
-def write_vision(function, family, params, layout, patch_size, grid):
+def write_vision(family, params, layout, patch_size, grid):
     """The tensors of `layout` as NumPy arrays, by name."""
     places = {s.role: s for s in layout if s.role != "rest"}
-    counts = _counted(function, params, [role for role in TOKENS if role in places])
-    check_grid(function, family, params, counts, grid)
+    counts = _counted(params, [role for role in TOKENS if role in places])
+    check_grid(family, params, counts, grid)
     positions = params.positions
     arrays = {
         "patch": params.patch.weight,
         "bias": params.patch.bias,
         "positions": None if positions is None else positions.weight,
         "mask": params.mask_token,
-        **_split(function, family, params, counts),
+        **_split(family, params, counts),
     }
     sizes = {} if grid is None else {"grid_rows": grid[0], "grid_columns": grid[1]}
     tensors = {}
     for role, name, axes in places.values():
         array = np.asarray(arrays[role])
         if role == "patch":
-            array = _kernel(function, array, axes, patch_size)
+            array = _kernel(array, axes, patch_size)
         else:
             array = array.reshape(_stored_shape(axes, array.shape[-1], sizes))
-        bind(function, name, array.shape, axes, sizes)
+        bind(name, array.shape, axes, sizes)
         tensors[name] = array
     return tensors
 
@@ -77,11 +77,11 @@ def _count(stored, sizes):
     return sizes["num_registers"] if stored.role == "registers" else 1
 
 
-def _weight(function, source, stored, sizes):
+def _weight(source, stored, sizes):
     pixels = sizes.get("patch_height", 1) * sizes.get("patch_width", 1)
     if sizes.get("patch_dim", pixels) % pixels != 0:
         raise ValueError(
-            f"{function}: {stored.name!r} of shape {shape_of(stored.axes, sizes)} must "
+            f"{stored.name!r} of shape {shape_of(stored.axes, sizes)} must "
             f"have patch_dim a multiple of {pixels} pixels for this patch_size."
         )
     kernel, layout = source.read(stored.name), KERNELS.get(stored.axes)
@@ -92,31 +92,31 @@ def _weight(function, source, stored, sizes):
     return F.patch_weight_from_kernel(kernel, layout, size)
 
 
-def _kernel(function, weight, axes, patch_size):
+def _kernel(weight, axes, patch_size):
     layout = KERNELS.get(axes)
     if layout is None:
         return weight
     if "(" in layout:
         patch_size = 1
     if patch_size is None:
-        raise ValueError(f"{function}: {patch_size=} must be that of the patches.")
+        raise ValueError(f"{patch_size=} must be that of the patches.")
     return F.patch_kernel_from_weight(weight, patch_size, layout)
 
 
-def _joined(function, source, places):
+def _joined(source, places):
     """The tokens of several tensors as rows of one array."""
     if not places:
         return None
     dtypes = {place.name: source.describe(place.name)[1] for place in places}
     if len(set(dtypes.values())) > 1:
-        raise ValueError(f"{function}: {dtypes} must be one dtype.")
+        raise ValueError(f"{dtypes} must be one dtype.")
     rows = [source.read(place.name) for place in places]
     return to_jax(
         source, np.concatenate([row.reshape(-1, row.shape[-1]) for row in rows])
     )
 
 
-def _counted(function, params, roles):
+def _counted(params, roles):
     """How many tokens stand in front of the patches by role; the rest is registers."""
     both = params.tokens_before, params.tokens_after
     total = sum(len(tokens) for tokens in both if tokens is not None)
@@ -124,13 +124,13 @@ def _counted(function, params, roles):
     counts = {role: registers if role == "registers" else 1 for role in roles}
     if sum(counts.values()) != total or registers < 0:
         raise ValueError(
-            f"{function}: tokens_before and tokens_after have {total} rows, and must "
+            f"tokens_before and tokens_after have {total} rows, and must "
             f"have one for each of {roles}."
         )
     return counts
 
 
-def _split(function, family, params, counts):
+def _split(family, params, counts):
     """The tokens by role, from where they stand: `check_grid` has seen to that."""
     after = family.without_position
     if after is None:
@@ -142,7 +142,7 @@ def _split(function, family, params, counts):
         rows = getattr(params, side)
         if rows is None:
             raise ValueError(
-                f"{function}: {side}=None must hold the {role}; an array of 0 rows if "
+                f"{side}=None must hold the {role}; an array of 0 rows if "
                 "there are none."
             )
         tokens[role] = np.asarray(rows)[starts[behind] :][:count]

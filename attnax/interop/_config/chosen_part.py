@@ -8,22 +8,22 @@ from .parts import all_parts, model_type_of, part_error, tables
 from .vocabulary import FOREIGN, STRUCTURE, TOP_LEVEL
 
 
-def part_names(function, config):
+def part_names(config):
     """Names of the parts that have rotary positions, the language model first."""
-    parts, _ = all_parts(function, config)
+    parts, _ = all_parts(config)
     return _held(parts)
 
 
-def find_part(function, config, name=None):
+def find_part(config, name=None):
     """`(path, model_type, values)` of the part with that name, or of the main one."""
-    parts, main = all_parts(function, config)
+    parts, main = all_parts(config)
     if name is None:
-        part = _main(function, config, parts, main)
+        part = _main(config, parts, main)
     else:
-        part = _named(function, config, parts, name)
+        part = _named(config, parts, name)
     if part.problem:
-        raise part_error(function, part.path, part.problem)
-    _check_above(function, config, [p for p in parts if p.held or p == part])
+        raise part_error(part.path, part.problem)
+    _check_above(config, [p for p in parts if p.held or p == part])
     return part.path, part.model_type, part.values
 
 
@@ -32,38 +32,38 @@ def _held(parts):
     return tuple(dict.fromkeys(p.name for p in parts if p.name and p.held))
 
 
-def _named(function, config, parts, name):
+def _named(config, parts, name):
     """The part of that name; the code fills it in where the config lacks it."""
     if not isinstance(name, str):
-        raise ValueError(f"{function}: part={name!r} must be a name.")
+        raise ValueError(f"part={name!r} must be a name.")
     for part in parts:
         if part.name == name != "":
             return part
     if not _held(parts):
         raise ValueError(
-            f"{function}: part={name!r} must be None, for the config of "
-            f"model_type={model_type_of(function, config)!r} has no parts with rotary "
+            f"part={name!r} must be None, for the config of "
+            f"model_type={model_type_of(config)!r} has no parts with rotary "
             "positions of their own."
         )
     raise ValueError(
-        f"{function}: part={name!r} must be one of {list(_held(parts))}, which are the "
+        f"part={name!r} must be one of {list(_held(parts))}, which are the "
         "parts of this config that have rotary positions."
     )
 
 
-def _main(function, config, parts, main):
+def _main(config, parts, main):
     """The language model, or the one part; a choice is an error."""
     if main is None:
         if len(parts) == 1:
             return parts[0]
-        model_type = model_type_of(function, config)
+        model_type = model_type_of(config)
         if not _held(parts):
             raise ValueError(
-                f"{function}: the config of {model_type=} holds none of the parts of "
+                f"the config of {model_type=} holds none of the parts of "
                 "this model, of which none is a language model; add the part."
             )
         raise ValueError(
-            f"{function}: several parts of a model of {model_type=} have rotary "
+            f"several parts of a model of {model_type=} have rotary "
             "positions, and none is the language model; pass part, one of "
             f"{list(_held(parts))}."
         )
@@ -71,7 +71,6 @@ def _main(function, config, parts, main):
         return main
     none = main.model_type in tables()["without_rotary"]
     raise part_error(
-        function,
         main.path if main.held else (),
         f"the language model, with model_type={main.model_type!r}, has no rotary "
         f"positions{'' if none else ' that are known'}; for those of another part pass "
@@ -79,7 +78,7 @@ def _main(function, config, parts, main):
     )
 
 
-def _check_above(function, config, parts):
+def _check_above(config, parts):
     """What stands above the parts that may be taken must not say something else."""
     levels, own = {}, {part.path for part in parts}
     for part in parts:
@@ -91,7 +90,7 @@ def _check_above(function, config, parts):
         # A level that is itself read, or that another part of the model reads.
         if outer in own or str(level.get("model_type")) in REFUSED:
             continue
-        error = partial(part_error, function, outer)
+        error = partial(part_error, outer)
         for key in (*sorted(TOP_LEVEL), *FOREIGN):
             value = level.get(key)
             if value is not None and all(p.values.get(key) != value for p in inner):

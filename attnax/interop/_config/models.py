@@ -36,7 +36,6 @@ class Context:
     """A model's part of a config, with the rules that read it.
 
     Attributes:
-        function: Whose name errors carry.
         path: Keys from the whole config to this part.
         model_type: As the config or the model around it says.
         family: The rules of the model type.
@@ -44,7 +43,6 @@ class Context:
         layer_types: One name per layer; none where their number is not known.
     """
 
-    function: str
     path: tuple[str, ...]
     model_type: str | None
     family: Family
@@ -58,7 +56,7 @@ class Context:
 
     def error(self, message):
         """A `ValueError` that says where in the config."""
-        return part_error(self.function, self.path, shortened(message))
+        return part_error(self.path, shortened(message))
 
     def params(self, values, where):
         """Parameters of RoPE, whose errors are those of this part."""
@@ -77,19 +75,19 @@ class Context:
         return self.changed(self.changes().get(index, {}))
 
 
-def find(function, config, part, layout):
+def find(config, part, layout):
     """The context of the part of `config` that is named, or of its language model."""
-    path, model_type, values = find_part(function, config, part)
-    return _context(function, path, model_type, values, layout)
+    path, model_type, values = find_part(config, part)
+    return _context(path, model_type, values, layout)
 
 
-def _context(function, path, model_type, part, layout):
+def _context(path, model_type, part, layout):
     family = FAMILIES.get(model_type, UNKNOWN)
     known = _known(model_type)
     aliases = known.get("aliases", {})
-    error = lambda message: part_error(function, path, shortened(message))
+    error = lambda message: part_error(path, shortened(message))
     keys = Keys(without_repetition(part), "the config", known, aliases, error)
-    context = Context(function, path, model_type, family, keys)
+    context = Context(path, model_type, family, keys)
     if family.variant is not None and (other := family.variant(keys)) is not None:
         family, context = other, replace(context, family=other)
     if model_type in REFUSED:

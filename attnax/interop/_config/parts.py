@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from .families.table import FAMILIES, REFUSED, SAME_CODE
 from .vocabulary import FOREIGN, STRUCTURE, TOP_LEVEL
@@ -64,10 +65,13 @@ class Part:
         return Part((*self.path, key), model_type, values, name, held=held)
 
 
-def part_error(function, path, message):
+def part_error(path, message):
+    """A `ValueError` that says where in the config, and holds the `path` there."""
     place = "".join(f"[{key!r}]" for key in path)
     place = f"config{place}: " if place else ""
-    return ValueError(f"{function}: {place}{message}.")
+    error: Any = ValueError(f"{place}{message}.")
+    error.path = path
+    return error
 
 
 @cache
@@ -77,7 +81,7 @@ def tables():
     return json.loads(path.read_text())
 
 
-def all_parts(function, config):
+def all_parts(config):
     """`(parts, main)`: the parts with rotary positions, and what the config means.
 
     That is the language model, or the whole; `None` where there are several parts and
@@ -85,34 +89,34 @@ def all_parts(function, config):
     """
     if not isinstance(config, Mapping):
         raise ValueError(
-            f"{function}: config is a {type(config).__name__}, but must be a dict as "
+            f"config is a {type(config).__name__}, but must be a dict as "
             "in config.json; pass config.to_dict()."
         )
-    whole = Part((), model_type_of(function, config), config)
-    parts, main = _walk(function, whole)
+    whole = Part((), model_type_of(config), config)
+    parts, main = _walk(whole)
     return sorted(parts, key=lambda part: part != main), main
 
 
-def model_type_of(function, values, path=()):
+def model_type_of(values, path=()):
     """The model type whose code the values are for."""
     model_type = values.get("model_type")
     if not isinstance(model_type, str | None):
-        raise part_error(function, path, f"{model_type=} must be a name")
+        raise part_error(path, f"{model_type=} must be a name")
     return SAME_CODE.get(model_type, model_type) if model_type else model_type
 
 
-def _walk(function, part, around=None):
+def _walk(part, around=None):
     """`(parts, main)` of a part; `around` is what the model around it says of parts."""
     if len(part.path) > _DEEPEST:
-        raise part_error(function, part.path[:3], "the config is nested too deeply")
+        raise part_error(part.path[:3], "the config is nested too deeply")
     specs = tables()["sub_configs"].get(part.model_type, {})
     language = next((k for k, spec in specs.items() if spec.get("language")), None)
     beside = part.model_type in REFUSED and _is_part(part.values, language)
     own = not beside and (part.known or (part.says and not specs))
     found = {}
-    for key in _keys_of_parts(function, part, specs, own):
-        child = _child(function, part, key, specs, around or {})
-        found[key] = _walk(function, child, specs or around)
+    for key in _keys_of_parts(part, specs, own):
+        child = _child(part, key, specs, around or {})
+        found[key] = _walk(child, specs or around)
     here, main = [], None
     if own:
         main = replace(part, rotary=True)
@@ -139,12 +143,12 @@ def _is_parameters(key):
     return key in _NO_PARTS or str(key).startswith(("rope", "rotary"))
 
 
-def _keys_of_parts(function, part, specs, own):
+def _keys_of_parts(part, specs, own):
     """Keys of the parts; those of a model that rotates itself if they say something."""
     for key, spec in specs.items():
         if not isinstance(part.values.get(key), Mapping | None):
             message = f"{key}={part.values[key]!r} must be a dict or null"
-            raise part_error(function, part.path, message)
+            raise part_error(part.path, message)
         if part.values.get(key) is None and not spec.get("optional"):
             yield key
     for key, values in part.values.items():
@@ -165,7 +169,7 @@ def _key_of_language(part, language, specs):
     return next((key for key in keys if _is_part(part.values, key)), None)
 
 
-def _child(function, part, key, specs, around):
+def _child(part, key, specs, around):
     """The part under `key`, with the model type that its place gives it."""
     values = part.values.get(key)
     also = {spec["also"]: spec for spec in specs.values() if "also" in spec}
@@ -175,7 +179,7 @@ def _child(function, part, key, specs, around):
         return part.inner(key, init.get("model_type", model_type), init, held=False)
     named = None
     if not spec.get("fixed"):  # else the code takes one class, whatever the name
-        named = model_type_of(function, values, (*part.path, key))
+        named = model_type_of(values, (*part.path, key))
         whole = tables()["sub_configs"].get(named, {})
         if key in whole and not any(_is_part(values, name) for name in whole):
             named = whole[key].get("model_type")  # a part by the name of the whole

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ... import functional as F
+from ..._public import public
 from ...functional import Rope
 from ...functional._rope.record import LAYOUTS
 from .chosen_part import part_names
@@ -14,6 +15,7 @@ from .names import check_inner_spelling
 from .values import MOST, MOST_FREQUENCIES, shown
 
 
+@public
 def rope_from_hf(
     config: Mapping,
     *,
@@ -61,8 +63,8 @@ def rope_from_hf(
         Hugging Face transformers 5.23, `modeling_rope_utils.py` and the classes of each
         model. https://github.com/huggingface/transformers
     """
-    _check_arguments("rope_from_hf", layer_type, seq_len, layout)
-    context = find("rope_from_hf", config, part, layout)
+    _check_arguments(layer_type, seq_len, layout)
+    context = find(config, part, layout)
     params = context.family.schema(context)
     chosen = _chosen(context, params, layer_type)
     if chosen is None:
@@ -78,6 +80,7 @@ def rope_from_hf(
     return ropes.pop()
 
 
+@public
 def ropes_from_hf(
     config: Mapping,
     *,
@@ -109,8 +112,8 @@ def ropes_from_hf(
         Hugging Face transformers 5.23, the classes of each model.
         https://github.com/huggingface/transformers
     """
-    _check_arguments("ropes_from_hf", None, seq_len, layout)
-    context = find("ropes_from_hf", config, part, layout)
+    _check_arguments(None, seq_len, layout)
+    context = find(config, part, layout)
     if not context.layer_types:
         raise context.error(
             "num_hidden_layers is missing, and no default of "
@@ -127,6 +130,7 @@ def ropes_from_hf(
     return out
 
 
+@public
 def config_parts(config: Mapping) -> tuple[str, ...]:
     """The names of the parts of a config that have rotary positions.
 
@@ -159,19 +163,18 @@ def config_parts(config: Mapping) -> tuple[str, ...]:
         Hugging Face transformers 5.23, the classes of each model.
         https://github.com/huggingface/transformers
     """
-    return part_names("config_parts", config)
+    return part_names(config)
 
 
-def _check_arguments(function, layer_type, seq_len, layout):
+def _check_arguments(layer_type, seq_len, layout):
     if layout is not None and layout not in LAYOUTS:
-        raise ValueError(f"{function}: {layout=} must be one of {LAYOUTS}.")
+        raise ValueError(f"{layout=} must be one of {LAYOUTS}.")
     if not isinstance(layer_type, str | None):
-        raise ValueError(f"{function}: {layer_type=} must be a name.")
+        raise ValueError(f"{layer_type=} must be a name.")
     whole = isinstance(seq_len, int) and not isinstance(seq_len, bool)
     if seq_len is not None and not (whole and 0 < seq_len <= 2**53):
         raise ValueError(
-            f"{function}: seq_len={shown(seq_len)} must be a positive int, at most "
-            "2**53."
+            f"seq_len={shown(seq_len)} must be a positive int, at most 2**53."
         )
 
 
@@ -253,7 +256,7 @@ def _rope(context, params, seq_len, layout):
     try:
         rope = _made(context, params, seq_len, layout)
     except (ValueError, ArithmeticError) as error:
-        if str(error).startswith(context.function):
+        if hasattr(error, "path"):  # it says already where in the config
             raise
         raise context.error(f"{params.where}: {str(error).rstrip('.')}") from error
     check_all_read(context, params, rope)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..._public import public
 from .._model_types import family_of
 
 # (method, antialias, align_corners, offset)
@@ -117,6 +118,7 @@ _REASONS = {
 }
 
 
+@public
 def resize_options(family: str) -> dict[str, Any]:
     """How models of a family resize learned positions, as keyword arguments.
 
@@ -145,8 +147,6 @@ def resize_options(family: str) -> dict[str, Any]:
         `models/proj/flexi/vit.py`, `models/proj/image_text/naflex_vit.py`).
     """
     hint = "; or pass method, antialias, align_corners and offset yourself"
-    family = family_of(
-        "resize_options", family, RESIZE_OPTIONS, _TYPES, _REASONS, hint=hint
-    )
+    family = family_of(family, RESIZE_OPTIONS, _TYPES, _REASONS, hint=hint)
     names = "method", "antialias", "align_corners", "offset"
     return dict(zip(names, RESIZE_OPTIONS[family], strict=True))

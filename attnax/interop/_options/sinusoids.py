@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..._checks import INT32_MAX, INT32_MIN, is_integer
+from ..._public import public
 from .._model_types import family_of
 
-_ONE_AXIS, _GRID = "sinusoid_options", "grid_sinusoid_options"
 
-
+@public
 def sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
     """Keyword arguments of `functional.sinusoids` for the sinusoids of a family.
 
@@ -44,9 +44,10 @@ def sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
         `sinusoidal_positional_embeddings`; x-transformers x_transformers.py
         `ScaledSinusoidalEmbedding`.
     """
-    return _options(_ONE_AXIS, SINUSOIDS, _TYPES, family, settings)
+    return _options(SINUSOIDS, _TYPES, family, settings)
 
 
+@public
 def grid_sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
     """Keyword arguments of `functional.grid_sinusoids` for the sinusoids of a family.
 
@@ -77,33 +78,33 @@ def grid_sinusoid_options(family: str, **settings: Any) -> dict[str, Any]:
         `build_sincos2d_pos_embed`; diffusers 0.42.1 embeddings.py
         `get_2d_sincos_pos_embed`, `get_3d_sincos_pos_embed`.
     """
-    return _options(_GRID, GRID_SINUSOIDS, _GRID_TYPES, family, settings)
+    return _options(GRID_SINUSOIDS, _GRID_TYPES, family, settings)
 
 
-def _options(function, families, types, family, settings):
-    family = family_of(function, family, families, types, {})
+def _options(families, types, family, settings):
+    family = family_of(family, families, types, {})
     known = inspect.signature(families[family]).parameters
     for name in settings:
         if name not in known:
             raise ValueError(
-                f"{function}: {name}={settings[name]!r} must be a setting of "
+                f"{name}={settings[name]!r} must be a setting of "
                 f"{family=}: {sorted(known)}."
             )
     for name, parameter in known.items():
         if parameter.default is parameter.empty and name not in settings:
-            raise ValueError(f"{function}: {name} must be given for {family=}.")
+            raise ValueError(f"{name} must be given for {family=}.")
     return families[family](**settings)
 
 
-def _base(function, name, value):
+def _base(name, value):
     if not 1 <= value < math.inf:
-        raise ValueError(f"{function}: {name}={value!r} must be at least 1 and finite.")
+        raise ValueError(f"{name}={value!r} must be at least 1 and finite.")
     return float(value)
 
 
-def _positive(function, name, value):
+def _positive(name, value):
     if not 0 < value < math.inf:
-        raise ValueError(f"{function}: {name}={value!r} must be positive and finite.")
+        raise ValueError(f"{name}={value!r} must be positive and finite.")
     return float(value)
 
 
@@ -114,7 +115,7 @@ def _paper():
 def _tensor2tensor(max_timescale=10_000.0):
     """Both halves from 1 down to 1 / max_timescale, zeros at the end of odd widths."""
     return {
-        "base": _base(_ONE_AXIS, "max_timescale", max_timescale),
+        "base": _base("max_timescale", max_timescale),
         "frequency_shift": 1.0,
         "layout": "sin_cos",
         "odd_width": "zero",
@@ -126,7 +127,7 @@ def _fairseq(padding_idx=1):
     if known and not (
         is_integer(padding_idx) and INT32_MIN <= padding_idx <= INT32_MAX
     ):
-        raise ValueError(f"{_ONE_AXIS}: {padding_idx=} must be an int32, or None.")
+        raise ValueError(f"{padding_idx=} must be an int32, or None.")
     return {**_tensor2tensor(), "padding_position": padding_idx}
 
 
@@ -143,7 +144,7 @@ def _whisper(max_timescale=10_000.0):
 
 
 def _maxtext(max_wavelength=10_000.0):
-    base = _base(_ONE_AXIS, "max_wavelength", max_wavelength)
+    base = _base("max_wavelength", max_wavelength)
     return {**_tensor2tensor(), "base": base, "odd_width": "drop"}
 
 
@@ -156,7 +157,7 @@ def _roformer():
 
 
 def _x_transformers(theta=10_000.0):
-    base = _base(_ONE_AXIS, "theta", theta)
+    base = _base("theta", theta)
     return {"base": base, "layout": "sin_cos", "odd_width": "refuse"}
 
 
@@ -164,26 +165,25 @@ def _diffusers(
     flip_sin_to_cos=False, downscale_freq_shift=1.0, scale=1.0, max_period=10_000.0
 ):
     if not math.isfinite(downscale_freq_shift):
-        raise ValueError(f"{_ONE_AXIS}: {downscale_freq_shift=} must be finite.")
+        raise ValueError(f"{downscale_freq_shift=} must be finite.")
     return {
-        "base": _base(_ONE_AXIS, "max_period", max_period),
+        "base": _base("max_period", max_period),
         "frequency_shift": float(downscale_freq_shift),
-        "position_scale": _positive(_ONE_AXIS, "scale", scale),
+        "position_scale": _positive("scale", scale),
         "layout": "cos_sin" if flip_sin_to_cos else "sin_cos",
         "odd_width": "zero",
     }
 
 
 def _mlx(min_freq=1e-4, max_freq=1.0, scale=None, cos_first=False, full_turns=False):
-    low = _positive(_ONE_AXIS, "min_freq", min_freq)
-    high = _positive(_ONE_AXIS, "max_freq", max_freq)
+    low = _positive("min_freq", min_freq)
+    high = _positive("max_freq", max_freq)
     if not 1 <= high / low < math.inf:
         raise ValueError(
-            f"{_ONE_AXIS}: {min_freq=} must be at most {max_freq=}, and their quotient "
-            "finite."
+            f"{min_freq=} must be at most {max_freq=}, and their quotient finite."
         )
     if scale is not None and not math.isfinite(scale):
-        raise ValueError(f"{_ONE_AXIS}: {scale=} must be finite, or None.")
+        raise ValueError(f"{scale=} must be finite, or None.")
     return {
         "base": high / low,
         "frequency_shift": 1.0,
@@ -248,7 +248,7 @@ def _columns_first(cls_token=False):
 
 
 def _rows_first(temperature=10_000.0, cls_token=False):
-    base = _base(_GRID, "temperature", temperature)
+    base = _base("temperature", temperature)
     return {"base": base, "num_prefix_tokens": int(cls_token)}
 
 
@@ -266,12 +266,12 @@ def _moco_v3(temperature=10_000.0):
 
 
 def _big_vision(temperature=10_000.0):
-    base = _base(_GRID, "temperature", temperature)
+    base = _base("temperature", temperature)
     return {"axis_order": (1, 0), "base": base, "frequency_shift": 1.0}
 
 
 def _timm(temperature=10_000.0, interleave_sin_cos=False):
-    base = _base(_GRID, "temperature", temperature)
+    base = _base("temperature", temperature)
     return {"base": base, "per_axis": interleave_sin_cos}
 
 
@@ -281,13 +281,12 @@ def _diffusers_2d(
     sizes = (grid_size, grid_size) if is_integer(grid_size) else tuple(grid_size)
     if len(sizes) != 2 or not all(is_integer(size) and size > 0 for size in sizes):
         raise ValueError(
-            f"{_GRID}: {grid_size=} must be a positive integer or two, of rows and "
-            "columns."
+            f"{grid_size=} must be a positive integer or two, of rows and columns."
         )
     if not is_integer(extra_tokens) or extra_tokens < 0:
-        raise ValueError(f"{_GRID}: {extra_tokens=} must be an integer from 0 on.")
-    spread = _positive(_GRID, "base_size", base_size)
-    shrink = _positive(_GRID, "interpolation_scale", interpolation_scale)
+        raise ValueError(f"{extra_tokens=} must be an integer from 0 on.")
+    spread = _positive("base_size", base_size)
+    shrink = _positive("interpolation_scale", interpolation_scale)
     scales = tuple(spread / int(size) / shrink for size in sizes)
     return {
         "axis_order": (1, 0),
@@ -298,7 +297,7 @@ def _diffusers_2d(
 
 def _cogvideox(spatial_interpolation_scale=1.0, temporal_interpolation_scale=1.0):
     space, time = (
-        1 / _positive(_GRID, name, value)
+        1 / _positive(name, value)
         for name, value in (
             ("spatial_interpolation_scale", spatial_interpolation_scale),
             ("temporal_interpolation_scale", temporal_interpolation_scale),

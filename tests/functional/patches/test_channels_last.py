@@ -62,7 +62,7 @@ FUNCTIONS = {
     "patchify": lambda _, patch, axis: lambda image: F.patchify(image, patch),
     "pad_image": lambda _, patch, axis: lambda image: F.pad_image(image, patch),
     "apply_patch_embedding": embed,
-    "apply_vision_embedding": embed_by_vision,
+    "VisionEmbedding": embed_by_vision,
     "PatchEmbedding": embed_by_module,
 }
 

@@ -226,7 +226,7 @@ def test_images_must_fit_the_batch():
         (
             [*pictures, np.ones((5, 6, 2), np.float32)],
             (PATCH, 9),
-            r"images\[4\]: image_size=\(5, 6\) must be a multiple of patch_size=\(2, 3",
+            r"images\[4\].shape=\(5, 6, 2\) must be a multiple of patch_size=\(2, 3",
         ),
         (
             [*pictures, np.ones((2, 3, 3), np.float32)],
@@ -241,7 +241,7 @@ def test_images_must_fit_the_batch():
     ):
         with refused(f"pack_patches: {message}"):
             F.pack_patches(given_images, *options)
-    message = r"images\[0\]: patch_order='THWC' must be 'HWC' or 'CHW'"
+    message = r"patch_order='THWC' must be 'HWC' or 'CHW'"
     with pytest.raises(ValueError, match=message):
         F.pack_patches(pictures, PATCH, 9, patch_order="THWC")
 

@@ -90,7 +90,7 @@ def test_the_largest_sizes_sample_where_they_should(options):
     # Row by row, for the whole matrix would not fit.
     from attnax.functional._resizing.axis import dense_weights, resizing
 
-    how = resizing("test", **{"align_corners": False, "offset": 0.0, **options})
+    how = resizing(**{"align_corners": False, "offset": 0.0, **options})
     index = np.array([0, new // 2, row], np.int32)
     size = np.full(3, new, np.int32)
     weights = lambda index, size: dense_weights(jnp, jnp.float32, index, size, old, how)

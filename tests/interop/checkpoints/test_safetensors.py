@@ -41,7 +41,7 @@ def header_and_size(content):
 def test_tensors_are_those_that_were_written(tmp_path):
     path, written = tmp_path / "a.safetensors", tensors()
     numpy_files.save_file(written, path, metadata={"format": "np"})
-    with RegularFile("f", path) as file:
+    with RegularFile(path) as file:
         found = Safetensors(file)
         assert set(found.names) == set(written)
         for name, array in written.items():
@@ -161,11 +161,11 @@ def test_reading_needs_no_other_package(tmp_path, monkeypatch):
 def test_a_file_of_no_tensors_is_whole(tmp_path):
     path = tmp_path / "a.safetensors"
     numpy_files.save_file({}, path)
-    with RegularFile("f", path) as file:
+    with RegularFile(path) as file:
         assert Safetensors(file).names == ()
     # Writers pad the header with spaces; without, it ends where the file does.
     path.write_bytes((2).to_bytes(8, "little") + b"{}")
-    with RegularFile("f", path) as file:
+    with RegularFile(path) as file:
         assert Safetensors(file).names == ()
 
 

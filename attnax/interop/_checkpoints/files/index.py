@@ -18,11 +18,11 @@ class Shards:
     """The tensors of a checkpoint in shards by name."""
 
     def __init__(self, index: RegularFile, follow_links: bool):
-        self.function, self.index = index.function, index
+        self.index = index
         self.weight_map = _weight_map(index)
         folder = index.path.parent
         self.paths = {
-            file: path_inside(self.function, folder, file, follow_links)
+            file: path_inside(folder, file, follow_links)
             for file in dict.fromkeys(self.weight_map.values())
         }
         # A large checkpoint has more shards than a process may have files open.
@@ -68,30 +68,28 @@ class Shards:
             opened = self.stack.enter_context(self._open(file))
             if opened.identity != self.identities.get(file):
                 raise ValueError(
-                    f"{self.function}: {shown(opened.path)} was replaced while the "
+                    f"{shown(opened.path)} was replaced while the "
                     "checkpoint was read; read it again."
                 )
             self.opened[file] = Safetensors(opened)
         if name not in self.opened[file].places:
-            raise ValueError(
-                f"{self.function}: {name!r} must be in {file!r}, as the index says."
-            )
+            raise ValueError(f"{name!r} must be in {file!r}, as the index says.")
         return self.opened[file]
 
     def _open(self, file):
-        return RegularFile(self.function, *self.paths[file])
+        return RegularFile(*self.paths[file])
 
     def _check_named(self, file, shard):
         missed = [name for name in shard.names if name not in self.weight_map]
         if missed:
             raise ValueError(
-                f"{self.function}: {missed[0]!r} of {file!r} must be in "
+                f"{missed[0]!r} of {file!r} must be in "
                 f"{self.index.path.name!r}, the index."
             )
 
 
 def path_inside(
-    function: str, folder: pathlib.Path, file: str, follow_links: bool
+    folder: pathlib.Path, file: str, follow_links: bool
 ) -> tuple[pathlib.Path, pathlib.Path]:
     """The path of a file that a checkpoint names, and what it leads to.
 
@@ -104,8 +102,7 @@ def path_inside(
     windows = pathlib.PureWindowsPath(file).anchor  # a drive, or the root
     if not file or "\0" in file or ".." in parts or os.path.isabs(file) or windows:
         raise ValueError(
-            f"{function}: the file {shown(file)} must be a path inside the folder of "
-            "its index."
+            f"the file {shown(file)} must be a path inside the folder of its index."
         )
     path = folder / file
     if follow_links:
@@ -115,12 +112,11 @@ def path_inside(
         inside = any(target.is_relative_to(root) for root in _roots(folder))
     except (OSError, ValueError) as error:  # too long, or no text
         raise ValueError(
-            f"{function}: the file {shown(file)} must be one that can be opened: "
-            f"{error}."
+            f"the file {shown(file)} must be one that can be opened: {error}."
         ) from error
     if not inside:
         raise ValueError(
-            f"{function}: {shown(path)} leads to {shown(target)}, outside of its "
+            f"{shown(path)} leads to {shown(target)}, outside of its "
             "folder; pass follow_links=True if you trust the checkpoint."
         )
     return path, target
@@ -153,7 +149,7 @@ def _weight_map(index):
             raise ValueError(f"{strange[0]!r} is no name of a file")
     except ValueError as error:
         raise ValueError(
-            f"{index.function}: {shown(index.path)} must hold the index of shards, a "
+            f"{shown(index.path)} must hold the index of shards, a "
             f"`weight_map` of names to files: {error}."
         ) from error
     return found

@@ -30,14 +30,13 @@ class Npz:
     """The arrays of an open `.npz` file by name."""
 
     def __init__(self, file: RegularFile):
-        self.file, self.function = file, file.function
+        self.file = file
         try:
             self.archive = zipfile.ZipFile(file.raw)
             self.members = _members(self.archive.infolist())
         except Exception as error:  # of the many that zipfile raises
             raise ValueError(
-                f"{file.function}: {shown(file.path)} must be a whole .npz file: "
-                f"{error}."
+                f"{shown(file.path)} must be a whole .npz file: {error}."
             ) from error
         self.headers = {}
 
@@ -101,7 +100,7 @@ class Npz:
         except Exception as error:  # of the many that zipfile and NumPy raise
             self.file.check_unchanged()
             raise ValueError(
-                f"{self.function}: {name!r} of {shown(self.file.path)} must be an "
+                f"{name!r} of {shown(self.file.path)} must be an "
                 f"array, but cannot be read: {error}."
             ) from error
 

@@ -15,16 +15,16 @@ INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 
 
 @contextmanager
-def open_source(function, source, follow_links):
+def open_source(source, follow_links):
     """The tensors of `source` by name, none of them read yet."""
     if isinstance(source, Mapping):
         strange = next((name for name in source if not isinstance(name, str)), None)
         if strange is not None:
-            raise ValueError(f"{function}: {strange!r} must be a name, a string.")
-        yield Arrays(function, source)
+            raise ValueError(f"{strange!r} must be a name, a string.")
+        yield Arrays(source)
         return
-    path, target = _find(function, source, follow_links)
-    with RegularFile(function, path, target) as file:
+    path, target = _find(source, follow_links)
+    with RegularFile(path, target) as file:
         if path.suffix == ".json":
             with Shards(file, follow_links) as tensors:
                 yield tensors
@@ -35,23 +35,22 @@ def open_source(function, source, follow_links):
             file.check_unchanged()
 
 
-def _find(function, source, follow_links):
+def _find(source, follow_links):
     """The path of a file that can be read, and what it leads to."""
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
-            f"{function}: source={type(source).__qualname__} must be a mapping of "
-            "arrays or a path."
+            f"source={type(source).__qualname__} must be a mapping of arrays or a path."
         )
     path = pathlib.Path(source)
     if not os.path.exists(path):  # nor is what has no text for a name
-        raise ValueError(f"{function}: source={shown(path)} does not exist.")
+        raise ValueError(f"source={shown(path)} does not exist.")
     if path.is_dir():
         for name in SINGLE, INDEX:
             if os.path.lexists(path / name):
-                return path_inside(function, path, name, follow_links)
+                return path_inside(path, name, follow_links)
     elif path.suffix in (".json", ".npz", ".safetensors"):
         return path, path
     raise ValueError(
-        f"{function}: source={shown(path)} must be a .safetensors or .npz file, "
+        f"source={shown(path)} must be a .safetensors or .npz file, "
         f"{INDEX}, or a folder with one of {SINGLE} and {INDEX}."
     )

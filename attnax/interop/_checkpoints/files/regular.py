@@ -22,29 +22,24 @@ class RegularFile:
     in what is read; `check_unchanged` says so if this one was written to.
     """
 
-    def __init__(
-        self, function: str, path: pathlib.Path, target: pathlib.Path | None = None
-    ):
+    def __init__(self, path: pathlib.Path, target: pathlib.Path | None = None):
         """Opens `path`, or the `target` that it has been found to lead to."""
-        self.function, self.path = function, path
+        self.path = path
         # Without waiting: a pipe without a writer would hold us up until there is one.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
             descriptor = os.open(target or path, flags)
         except FileNotFoundError as error:
-            raise ValueError(f"{function}: {shown(path)} does not exist.") from error
+            raise ValueError(f"{shown(path)} does not exist.") from error
         except (OSError, ValueError) as error:
             raise ValueError(
-                f"{function}: {shown(path)} must be a file that can be opened: "
-                f"{reason(error)}."
+                f"{shown(path)} must be a file that can be opened: {reason(error)}."
             ) from error
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-            raise ValueError(
-                f"{function}: {shown(path)} is {kind}, and must be a regular file."
-            )
+            raise ValueError(f"{shown(path)} is {kind}, and must be a regular file.")
         self.raw = os.fdopen(descriptor, "rb", buffering=0)
         self.size, self.identity = status.st_size, _identity(status)
 
@@ -63,7 +58,7 @@ class RegularFile:
             count = self.raw.readinto(view[done:])  # at most 2 GiB of it on Linux
             if not count:
                 raise ValueError(
-                    f"{self.function}: {shown(self.path)} became shorter while it was "
+                    f"{shown(self.path)} became shorter while it was "
                     "read; read it again."
                 )
             done += count
@@ -72,8 +67,7 @@ class RegularFile:
         """Raises if the file has been written to since it was opened."""
         if _identity(os.fstat(self.raw.fileno())) != self.identity:
             raise ValueError(
-                f"{self.function}: {shown(self.path)} changed while it was read; read "
-                "it again."
+                f"{shown(self.path)} changed while it was read; read it again."
             )
 
 

@@ -40,7 +40,7 @@ class Safetensors:
     """The tensors of an open file by name."""
 
     def __init__(self, file: RegularFile):
-        self.file, self.function = file, file.function
+        self.file = file
         header = self._header()
         try:
             self.places = places(header, file.size)
@@ -90,8 +90,7 @@ class Safetensors:
 
     def _broken(self, why):
         return ValueError(
-            f"{self.function}: {shown(self.file.path)} must be a whole safetensors "
-            f"file: {why}."
+            f"{shown(self.file.path)} must be a whole safetensors file: {why}."
         )
 
     def _array(self, place, start, shape):
