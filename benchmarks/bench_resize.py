@@ -51,7 +51,7 @@ def static(quick):
             return F.resize_positions(t, old, new, **options)
 
         def at(t, g, w, options=options):
-            return F.resized_positions_at(t, old, g, w, **options)
+            return F.resize_positions_at(t, old, g, w, **options)
 
         def image_resize(t, antialias=antialias):
             out = jax.image.resize(
@@ -123,7 +123,7 @@ def ragged(quick):
 
         def at(t, g, w, m, options=(method, antialias)):
             method, antialias = options
-            return F.resized_positions_at(
+            return F.resize_positions_at(
                 t, old, g, w, mask=m, method=method, antialias=antialias
             )
 
@@ -156,7 +156,7 @@ def large(quick):
     options = {"method": "bicubic", "antialias": True}
 
     def at(t, g, w, m):
-        return F.resized_positions_at(t, (side, side), g, w, mask=m, **options)
+        return F.resize_positions_at(t, (side, side), g, w, mask=m, **options)
 
     def by_axis(t, g, w, m):
         """Two matrices for each image, and its patches picked from the whole."""

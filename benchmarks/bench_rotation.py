@@ -45,13 +45,13 @@ COMPILED = (cases.LLAMA, cases.LLAMA_META_FIRST, cases.DECODE)
 def rotations(case):
     """`rotate(x, cos, sin)` by rival, with cos and sin as `cases.heads` makes them."""
     layout, start, head_dim = case.layout, case.start, case.shape[-1]
-    rope = F.Rope(F.default_inv_freq(case.rotary_dim), layout, rotary_slice=start)
-    heads = "before" if case.heads_first else "after"
+    rope = F.Rope(F.default_inv_freq(case.rotary_dim), layout, rotary_start=start)
+    head_axis = -3 if case.heads_first else -2
     per_head = case.per_head
 
     def attnax(x, cos, sin):
         if start:
-            return F.apply_rotation(rope, x, cos, sin, heads=heads)
+            return F.apply_rotary(rope, x, cos, sin, head_axis=head_axis)
         return F.apply_rope(x, per_head(cos), per_head(sin), layout=layout)
 
     def concatenated(x, cos, sin):

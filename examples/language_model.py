@@ -93,7 +93,7 @@ def init_params(key, kind):
     if kind == "learned":
         positions = F.init_learned_positional_embedding(position_key, SEQ_LEN, D_MODEL)
     return Params(
-        F.init_token_embedding(token_key, VOCAB_SIZE, D_MODEL, stddev=0.02),
+        F.init_token_embedding(token_key, VOCAB_SIZE, D_MODEL, init_std=0.02),
         positions,
         tuple(init_layer(key) for key in layer_keys),
     )
@@ -147,8 +147,8 @@ def forward(params, token_ids, kind, start=0, cache=None, rope=None):
     rotate = lambda heads: heads
     if kind == "rope":  # cos and sin once, for every layer, head, query and key
         rope = trained_rope() if rope is None else rope
-        cos, sin = F.rotation(rope, positions)
-        rotate = lambda heads: F.apply_rotation(rope, heads, cos, sin)
+        cos, sin = F.rotary_cos_sin(rope, positions)
+        rotate = lambda heads: F.apply_rotary(rope, heads, cos, sin)
     elif kind == "sinusoidal":
         x = F.apply_positional_encoding(x, start=start)
     elif kind == "learned":

@@ -148,7 +148,7 @@ def embed(photograph, positions, seed):
         num_channels=3,
         d_model=D_MODEL,
         grid=GRID,
-        num_tokens_before=0,
+        num_tokens_with_position=0,
     )
     params = params._replace(positions=positions)
     return F.apply_vision_embedding(

@@ -98,7 +98,7 @@ def channels(rope, head_dim):
     """Of every pair: the two channels that it is read from, the two it is put in."""
     pairs = len(rope.inv_freq)
     start = {"leading": 0, "trailing": head_dim - 2 * pairs}.get(
-        rope.rotary_slice, rope.rotary_slice
+        rope.rotary_start, rope.rotary_start
     )
     block = pairs // rope.num_blocks
     for i in range(pairs):

@@ -11,21 +11,21 @@ _YARN = F.yarn_inv_freq(64, 150_000.0, factor=32.0, original_max_len=4096)
 ROPES = {
     "half": (F.Rope(F.default_inv_freq(128, 5e5)), 134),
     "half_trailing": (
-        F.Rope(_YARN, rotary_slice="trailing", attention_factor=1.3466),
+        F.Rope(_YARN, rotary_start="trailing", attention_factor=1.3466),
         69,
     ),
     "reversed_at_3": (
-        F.Rope(-F.proportional_inv_freq(12, fraction=0.5), rotary_slice=3),
+        F.Rope(-F.proportional_inv_freq(12, fraction=0.5), rotary_start=3),
         17,
     ),
     "interleaved": (F.Rope(F.default_inv_freq(96), "interleaved"), 97),
     "interleaved_trailing": (
-        F.Rope(F.default_inv_freq(6), "interleaved", rotary_slice="trailing"),
+        F.Rope(F.default_inv_freq(6), "interleaved", rotary_start="trailing"),
         11,
     ),
     "interleaved_at_3": (
         F.Rope(
-            F.default_inv_freq(6), "interleaved", rotary_slice=3, attention_factor=0.75
+            F.default_inv_freq(6), "interleaved", rotary_start=3, attention_factor=0.75
         ),
         12,
     ),
@@ -34,13 +34,13 @@ ROPES = {
         F.Rope(
             _YARN,
             "interleaved_to_half",
-            rotary_slice="trailing",
+            rotary_start="trailing",
             attention_factor=1.2608,
         ),
         192,
     ),
     "to_half_at_1": (
-        F.Rope(F.default_inv_freq(8), "interleaved_to_half", rotary_slice=1),
+        F.Rope(F.default_inv_freq(8), "interleaved_to_half", rotary_start=1),
         10,
     ),
     "blocks": (
@@ -53,7 +53,7 @@ ROPES = {
     ),
     "blocks_at_2": (
         F.Rope(
-            F.default_inv_freq(12), num_blocks=3, rotary_slice=2, attention_factor=1.25
+            F.default_inv_freq(12), num_blocks=3, rotary_start=2, attention_factor=1.25
         ),
         17,
     ),
@@ -76,7 +76,7 @@ ROPES = {
             "interleaved",
             axis_of_pair=F.alternating_axes((3, 3, 1)),
             num_axes=4,
-            rotary_slice="trailing",
+            rotary_start="trailing",
         ),
         16,
     ),

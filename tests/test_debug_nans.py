@@ -43,7 +43,7 @@ def rotary(weight, ids):
 def resized_at(weight, ids):
     how = {"method": "bilinear", "antialias": True}
     where = jnp.asarray(WHERE) + jnp.asarray(ids // 6)[..., None]
-    return F.resized_positions_at(weight, (2, 3), jnp.asarray(GRIDS), where, **how)
+    return F.resize_positions_at(weight, (2, 3), jnp.asarray(GRIDS), where, **how)
 
 
 LOOKUPS = token, learned, text, sinusoidal, rotary, resized_at

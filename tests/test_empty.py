@@ -21,16 +21,16 @@ ROWS = np.ones((2, 4), np.float32)
 VISION = F.VisionEmbeddingParams(
     PATCH,
     F.LearnedPositionalEmbeddingParams(np.ones((8, 4), np.float32)),
-    tokens_before=ROWS,
-    tokens_after=ROWS,
+    tokens_with_position=ROWS,
+    tokens_without_position=ROWS,
     mask_token=ROWS[0],
 )
 MIXED = F.MixedRopeParams(np.ones((2, 3, 4), np.float32))
 # Every layout, with channels that do not rotate on either side.
 ROPES = {
     "half": F.Rope(INV_FREQ),
-    "interleaved": F.Rope(INV_FREQ[:3], "interleaved", rotary_slice=1),
-    "to_half": F.Rope(INV_FREQ, "interleaved_to_half", rotary_slice="trailing"),
+    "interleaved": F.Rope(INV_FREQ[:3], "interleaved", rotary_start=1),
+    "to_half": F.Rope(INV_FREQ, "interleaved_to_half", rotary_start="trailing"),
     "blocks": F.Rope(INV_FREQ, axis_of_pair=(0, 0, 1, 1), num_blocks=2),
 }
 # Nothing of either is drawn from an array.
@@ -107,12 +107,12 @@ def calls(batch, seq_len):
         positions = ids if rope.axis_of_pair is None else pairs
         cos = np.zeros((*size, rope.rotary_pairs), np.float32)
         for name, turn, array in (
-            ("rotation", lambda p, r=rope: F.rotation(r, p), positions),
+            ("rotary_cos_sin", lambda p, r=rope: F.rotary_cos_sin(r, p), positions),
             ("rotate", lambda x, p, r=rope: F.rotate(r, x, p), positions),
             ("rerotate", lambda x, p, r=rope: F.rerotate(r, x, p), positions),
-            ("apply_rotation", lambda x, c, r=rope: turned(r, x, c), cos),
+            ("apply_rotary", lambda x, c, r=rope: turned(r, x, c), cos),
         ):
-            if name == "rotation":
+            if name == "rotary_cos_sin":
                 yield name, turn, (array,)
                 continue
             for x_of_rope in (heads, heads[:, :, :0], heads.astype(jnp.bfloat16)):
@@ -140,7 +140,7 @@ def calls(batch, seq_len):
         yield "unpack_patches", unpack, arrays[:3]
     for antialias in (True, False):
         at = lambda t, *a, aa=antialias: resized_at(t, *a, antialias=aa)
-        yield "resized_positions_at", at, (VISION.positions.weight[:6], *arrays[1:])
+        yield "resize_positions_at", at, (VISION.positions.weight[:6], *arrays[1:])
     options = {**RESIZE, "max_size": 5}
     yield "resize_matrix", lambda n: F.resize_matrix(3, n, **options), (ids,)
     taps = {"method": "bicubic", "max_size": 5}
@@ -179,7 +179,7 @@ def cos_sin_from_positions(positions):
 
 
 def turned(rope, x, cos):
-    return F.apply_rotation(rope, x, cos, cos)
+    return F.apply_rotary(rope, x, cos, cos)
 
 
 def packed(params, patches, coordinates, mask, grids):
@@ -190,7 +190,7 @@ def packed(params, patches, coordinates, mask, grids):
 
 def resized_at(table, coordinates, mask, grids, antialias):
     options = {**RESIZE, "antialias": antialias, "mask": mask}
-    return F.resized_positions_at(table, (2, 3), grids, coordinates, **options)
+    return F.resize_positions_at(table, (2, 3), grids, coordinates, **options)
 
 
 def forward_and_back(function, *arrays):

@@ -44,7 +44,7 @@ VISION = F.init_vision_embedding(
     num_channels=4,
     d_model=WIDTH,
     grid=GRID,
-    num_tokens_after=2,
+    num_tokens_without_position=2,
     mask_token=True,
 )
 LLAMA = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 4}
@@ -119,9 +119,9 @@ EXPORTED = {
         lambda ids: F.rope_cos_sin_from_positions(ids, WIDTH, 1e4, ROWS),
         (IDS,),
     ),
-    "rotation": (lambda ids: F.rotation(ROPE, ids), (IDS,)),
-    "apply_rotation": (
-        lambda x, *turn: F.apply_rotation(ROPE, x, *turn, heads="before", inverse=True),
+    "rotary_cos_sin": (lambda ids: F.rotary_cos_sin(ROPE, ids), (IDS,)),
+    "apply_rotary": (
+        lambda x, *turn: F.apply_rotary(ROPE, x, *turn, head_axis=-3, inverse=True),
         (array(BATCH, 3, LENGTH, WIDTH), COS, COS),
     ),
     "rotate": (lambda x, ids: F.rotate(ROPE, x, ids), (HEADS, IDS)),
@@ -185,8 +185,8 @@ EXPORTED = {
             integers(BATCH, 2),
         ),
     ),
-    "resized_positions_at": (
-        lambda table, *where: F.resized_positions_at(table, GRID, *where, **RESIZE),
+    "resize_positions_at": (
+        lambda table, *where: F.resize_positions_at(table, GRID, *where, **RESIZE),
         (TABLE, integers(BATCH, 2), COORDINATES),
     ),
     "resize_positions": (
@@ -281,8 +281,8 @@ REFUSED = {
         lambda table: F.resize_positions(table, GRID, GRID, **RESIZE),
         array(LENGTH, WIDTH),
     ),
-    "resized_positions_at": (
-        lambda table: F.resized_positions_at(
+    "resize_positions_at": (
+        lambda table: F.resize_positions_at(
             table, GRID, np.ones(2, int), np.zeros((1, 2), int), **RESIZE
         ),
         array(LENGTH, WIDTH),

@@ -24,8 +24,8 @@ PADDED = {"first_position": 2, "padding_position": 1}
 PARAMS = F.VisionEmbeddingParams(
     patch=F.PatchEmbeddingParams(weight=np.eye(4, dtype=np.float32), bias=None),
     positions=F.LearnedPositionalEmbeddingParams(weight=TABLE),
-    tokens_before=None,
-    tokens_after=None,
+    tokens_with_position=None,
+    tokens_without_position=None,
     mask_token=-np.ones(4, np.float32),
 )
 MODULE = attnax.nn.VisionEmbedding(
@@ -33,7 +33,7 @@ MODULE = attnax.nn.VisionEmbedding(
     patch_size=2,
     num_channels=1,
     d_model=4,
-    num_tokens_before=0,
+    num_tokens_with_position=0,
     mask_token=True,
     resize=RESIZE,
     key=jax.random.key(0),
@@ -41,9 +41,7 @@ MODULE = attnax.nn.VisionEmbedding(
 
 
 def resized_at(mask):
-    return F.resized_positions_at(
-        TABLE, (1, 3), GRIDS, COORDINATES, mask=mask, **RESIZE
-    )
+    return F.resize_positions_at(TABLE, (1, 3), GRIDS, COORDINATES, mask=mask, **RESIZE)
 
 
 def vision(mask):
@@ -65,7 +63,7 @@ FUNCTIONS = {
     "positions_from_mask": F.positions_from_mask,
     "padded_positions": lambda mask: F.padded_positions(mask, **PADDED),
     "detr_sinusoids": lambda mask: F.detr_sinusoids(mask, 4),
-    "resized_positions_at": resized_at,
+    "resize_positions_at": resized_at,
     "apply_vision_embedding": vision,
     "apply_packed_vision_embedding": packed,
     "unpack_patches": unpacked,

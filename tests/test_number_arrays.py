@@ -49,7 +49,7 @@ def packed(coordinates=PACKED[1], grids=((1, 2),)):
 
 
 def resized_at(new_grids=((5, 1),), coordinates=(((4, 0), (0, 0)),)):
-    return F.resized_positions_at(TABLE, (5, 1), new_grids, coordinates, **RESIZE)
+    return F.resize_positions_at(TABLE, (5, 1), new_grids, coordinates, **RESIZE)
 
 
 def fourier(points):
@@ -74,7 +74,7 @@ INTEGERS = (
     ("positions", lambda v: F.sinusoids(v, 4), [4, 0, 2]),
     ("coordinates", lambda v: F.grid_sinusoids(v, 4), [[4, 0], [1, 2]]),
     ("positions", lambda v: F.xpos_cos_sin(v, INV_FREQ), [4, 0, 2]),
-    ("positions", lambda v: F.rotation(ROPE, v), [4, 0, 2]),
+    ("positions", lambda v: F.rotary_cos_sin(ROPE, v), [4, 0, 2]),
     ("positions", lambda v: F.rotate(ROPE, HEADS, v), [4, 0, 2]),
     ("positions", lambda v: F.rotate(AXES, HEADS, v), [[4, 1], [0, 0], [2, 3]]),
     ("delta", lambda v: F.rerotate(ROPE, HEADS, v), [4, 0, -2]),
@@ -132,7 +132,11 @@ FRACTIONS = (
         lambda v: F.rope_cos_sin(v, INV_FREQ, numerics="float32"),
         [0.5, 937.0],
     ),
-    ("positions", lambda v: F.rotation(ROPE, v, numerics="float32"), [0.5, 937.0]),
+    (
+        "positions",
+        lambda v: F.rotary_cos_sin(ROPE, v, numerics="float32"),
+        [0.5, 937.0],
+    ),
     (
         "positions",
         lambda v: F.apply_mixed_rope(MIXED, HEADS, v),
@@ -277,7 +281,7 @@ def beside_one(values):
     "function",
     (
         lambda v: F.rope_cos_sin(v, INV_FREQ, numerics="float32")[0],
-        lambda v: F.rotation(ROPE, v, numerics="float32")[0],
+        lambda v: F.rotary_cos_sin(ROPE, v, numerics="float32")[0],
         lambda v: F.apply_mixed_rope(MIXED, HEADS[:2], beside_one(v))[:, 0],
     ),
 )

@@ -58,7 +58,7 @@ SIZES = (
     *of(F.init_patch_embedding, KEY, **PATCHES)(*PATCHES),
     *of(F.init_text_embedding, KEY, 5, 4, num_positions=5)("num_positions"),
     *of(F.init_vision_embedding, KEY, **PATCHES, grid=(2, 2))(
-        "num_tokens_before", "num_tokens_after"
+        "num_tokens_with_position", "num_tokens_without_position"
     ),
     *of(F.rope_cos_sin_table, max_seq_len=4, head_dim=4)("max_seq_len", "head_dim"),
     *of(F.rope_cos_sin_from_positions, IDS, head_dim=4)("head_dim", "table_len"),
@@ -86,7 +86,7 @@ SIZES = (
     *of(F.axial_rope, (4, 4))("num_blocks"),
     *of(F.channel_permutation, ROPE, ROPE)("head_dim"),
     *of(F.permute_qk, WEIGHT, num_heads=1, to="half")(
-        "num_heads", "rotary_dim", "axis", "rotary_slice"
+        "num_heads", "rotary_dim", "axis", "rotary_start"
     ),
     *of(F.insert_tokens, X, X)("index"),
     *of(F.patchify, IMAGE)("patch_size"),
@@ -134,7 +134,7 @@ NUMBERS = (
     *of(F.apply_token_unembedding, TOKENS, X)("soft_cap"),
     *of(F.rope_cos_sin, IDS, INV_FREQ)("attention_factor"),
     *of(F.Rope, INV_FREQ)("attention_factor"),
-    *of(F.init_token_embedding, KEY, 5, 4)("stddev"),
+    *of(F.init_token_embedding, KEY, 5, 4)("init_std"),
     *of(F.init_learned_positional_embedding, KEY, 5, 4)("init_std"),
     *of(F.resize_matrix, 4, 2, **RESIZE)("offset"),
     *of(attnax.RotaryEmbedding, 4, 8)("base"),
@@ -174,7 +174,7 @@ FLAGS = (
     ),
     *of(F.channel_permutation, ROPE, ROPE, 4)("rotated"),
     *of(F.rotate, ROPE, HEADS, IDS)("inverse"),
-    *of(F.apply_rotation, ROPE, HEADS, *F.rotation(ROPE, IDS))("inverse"),
+    *of(F.apply_rotary, ROPE, HEADS, *F.rotary_cos_sin(ROPE, IDS))("inverse"),
     *of(F.resize_matrix, 4, 2, **RESIZE)("antialias", "align_corners"),
 )
 
@@ -195,7 +195,7 @@ def test_numbers_in_lists_are_numbers():
             (lambda v: F.strided_axes((1, v), 8), "sections="),
             (lambda v: F.alternating_axes((v, v, 1)), "sections="),
             (lambda v: F.axial_rope((v, 4)), "dims="),
-            (lambda v: F.axial_rope((4, 4), order=(v, 0)), "order="),
+            (lambda v: F.axial_rope((4, 4), axis_order=(v, 0)), "axis_order="),
             (lambda v: F.positions_from_grid((2, v)), "sizes="),
             (lambda v: F.grid_sinusoids(GRID, 8, axis_order=(v, 0)), "axis_order="),
             (lambda v: F.grid_sinusoids(GRID, 12, axis_shares=(v, 1)), "axis_shares="),
@@ -279,7 +279,7 @@ def text(**changed):
 
 
 def resized_at(table):
-    return F.resized_positions_at(table, (2, 3), [1, 1], [[0, 0]], **RESIZE)
+    return F.resize_positions_at(table, (2, 3), [1, 1], [[0, 0]], **RESIZE)
 
 
 token, learned = F.TokenEmbeddingParams, F.LearnedPositionalEmbeddingParams
@@ -299,8 +299,12 @@ ARRAYS = (
     ("params.token_types.weight", lambda a: text(token_types=token(a)), (5, 4)),
     ("x", F.apply_positional_encoding, (3, 4)),
     ("params.positions.weight", lambda a: vision(positions=learned(a)), (5, 4)),
-    ("params.tokens_before", lambda a: vision(tokens_before=a), (1, 4)),
-    ("params.tokens_after", lambda a: vision(tokens_after=a), (1, 4)),
+    ("params.tokens_with_position", lambda a: vision(tokens_with_position=a), (1, 4)),
+    (
+        "params.tokens_without_position",
+        lambda a: vision(tokens_without_position=a),
+        (1, 4),
+    ),
     ("params.mask_token", lambda a: vision(mask_token=a), (4,)),
     ("x", lambda a: F.insert_tokens(a, X), (3, 4)),
     ("tokens", lambda a: F.insert_tokens(X, a), (3, 4)),
@@ -376,7 +380,7 @@ DTYPES = (
         F.PatchEmbeddingParams(np.ones((4, 4), np.float32), None),
         WEIGHT,
     )("dtype"),
-    *of(F.resized_positions_at, TABLE, (2, 3), [1, 1], [[0, 0]], **RESIZE)("dtype"),
+    *of(F.resize_positions_at, TABLE, (2, 3), [1, 1], [[0, 0]], **RESIZE)("dtype"),
     *of(F.rope_inv_freq, 4)("dtype"),
     *of(F.rope_cos_sin_table, 4, 4)("dtype"),
     *of(F.rope_cos_sin_from_positions, IDS, 4)("out_dtype"),
@@ -423,12 +427,12 @@ def test_words_of_stacked_ropes_keep_their_dtype():
     one = jax.tree.map(lambda t: t[0], F.stack_ropes([ROPE, ROPE]))
     for dtype in ("int32", "uint16", "float32"):
         wrong = one._replace(words=np.asarray(one.words).astype(dtype))
-        for function in (F.rotation, lambda r, p: F.rotate(r, HEADS, p)):
+        for function in (F.rotary_cos_sin, lambda r, p: F.rotate(r, HEADS, p)):
             with refused(rf"rope.words.dtype={dtype} must be uint32, as stack_ropes"):
                 function(wrong, IDS)
     wrong = one._replace(attention_factor=jnp.asarray(1.0, jnp.bfloat16))
     with refused("rope.attention_factor.dtype=bfloat16 must be float32"):
-        F.rotation(wrong, IDS)
+        F.rotary_cos_sin(wrong, IDS)
 
 
 @pytest.mark.errors

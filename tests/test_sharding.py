@@ -59,7 +59,7 @@ def text(weight, ids, positions=None, **options):
 
 def resized_at(weight, grids, coordinates, *, antialias=False, **options):
     how = {**RESIZE, "antialias": antialias, **options}
-    return F.resized_positions_at(weight, GRID, grids, coordinates, **how)
+    return F.resize_positions_at(weight, GRID, grids, coordinates, **how)
 
 
 def patches_of(weight):
@@ -71,8 +71,8 @@ def vision_params(weight, before):
     return F.VisionEmbeddingParams(
         patch=patches_of(weight),
         positions=F.LearnedPositionalEmbeddingParams(weight),
-        tokens_before=weight.mean(0, keepdims=True) if before else None,
-        tokens_after=weight,
+        tokens_with_position=weight.mean(0, keepdims=True) if before else None,
+        tokens_without_position=weight,
         mask_token=weight.mean(0),
     )
 

@@ -24,10 +24,10 @@ ROPES = {
     "half": F.Rope(F.default_inv_freq(6)),
     "interleaved": F.Rope(F.default_inv_freq(6), "interleaved"),
     "to_half": F.Rope(
-        F.default_inv_freq(6), "interleaved_to_half", rotary_slice="trailing"
+        F.default_inv_freq(6), "interleaved_to_half", rotary_start="trailing"
     ),
     "blocks": F.Rope(
-        F.default_inv_freq(6), axis_of_pair=(0, 1, 0), num_blocks=3, rotary_slice=1
+        F.default_inv_freq(6), axis_of_pair=(0, 1, 0), num_blocks=3, rotary_start=1
     ),
 }
 every_kernel = pytest.mark.parametrize("layout", ("half", "interleaved", "to_half"))
@@ -154,8 +154,8 @@ def test_vmap(layout):
 
 @every_kernel
 def test_vmap_with_one_side_unbatched(layout):
-    cos, sin = map(np.asarray, F.rotation(ROPES[layout], POSITIONS))
-    function = lambda x, c, s: F.apply_rotation(ROPES[layout], x, c, s)
+    cos, sin = map(np.asarray, F.rotary_cos_sin(ROPES[layout], POSITIONS))
+    function = lambda x, c, s: F.apply_rotary(ROPES[layout], x, c, s)
     many_x = jax.jit(jax.vmap(function, (0, None, None)))(X, cos[0], sin[0])
     many_cos = jax.jit(jax.vmap(function, (None, 0, 0)))(X[0], cos, sin)
     function = jax.jit(function)
@@ -220,12 +220,12 @@ def test_linear_transpose(layout):
     ("half", *slow("interleaved", "to_half")),
 )
 def test_gradients_of_traced_cos_and_sin_in_every_mode(layout):
-    cos, sin = F.rotation(ROPES[layout], POSITIONS[0])
+    cos, sin = F.rotary_cos_sin(ROPES[layout], POSITIONS[0])
     x = host.asarray(X[0])
 
     @jax.jit  # thirty evaluations: outside, each would dispatch step by step
     def function(x, c, s):
-        return F.apply_rotation(ROPES[layout], x, c, s)
+        return F.apply_rotary(ROPES[layout], x, c, s)
 
     check_grads(function, (x, cos, sin), order=2, atol=2e-2, rtol=2e-2)
 

@@ -53,7 +53,7 @@ from ._positions import positions_from_grid as positions_from_grid
 from ._positions import positions_from_lengths as positions_from_lengths
 from ._positions import positions_from_mask as positions_from_mask
 from ._positions import positions_from_segment_ids as positions_from_segment_ids
-from ._resizing.at import resized_positions_at as resized_positions_at
+from ._resizing.at import resize_positions_at as resize_positions_at
 from ._resizing.grid import resize_positions as resize_positions
 from ._resizing.matrix import resize_matrix as resize_matrix
 from ._resizing.matrix import resize_taps as resize_taps
@@ -85,10 +85,10 @@ from ._rope.normalized import normalized_cos_sin as normalized_cos_sin
 from ._rope.record import Rope as Rope
 from ._rope.record import StackedRopes as StackedRopes
 from ._rope.record import stack_ropes as stack_ropes
-from ._rope.rotation import apply_rotation as apply_rotation
+from ._rope.rotation import apply_rotary as apply_rotary
 from ._rope.rotation import rerotate as rerotate
+from ._rope.rotation import rotary_cos_sin as rotary_cos_sin
 from ._rope.rotation import rotate as rotate
-from ._rope.rotation import rotation as rotation
 from ._rope.xpos import xpos_cos_sin as xpos_cos_sin
 from ._sinusoids.detr import detr_sinusoids as detr_sinusoids
 from ._sinusoids.fourier import gaussian_fourier_features as gaussian_fourier_features

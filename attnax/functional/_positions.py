@@ -182,7 +182,7 @@ def positions_from_grid(
     Reference:
         Wang et al., Qwen2-VL, 2024, section 2.1. https://arxiv.org/abs/2409.12191
     """
-    _name, sizes = "positions_from_grid", tuple(sizes)
+    sizes = tuple(sizes)
     if len(sizes) < 2 or not all(is_integer(size) and size > 0 for size in sizes):
         raise ValueError(f"{sizes=} must be two or more positive integers.")
     fits = is_integer(merge_size) and merge_size > 0

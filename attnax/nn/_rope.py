@@ -15,7 +15,11 @@ from .._dtypes import result_dtype
 from .._public import public
 from ..functional._rope.frequencies import geometric
 from ..functional._rope.rotation import cos_sin_of_rope, rotate_heads
-from ..functional._rope.rotation_checks import check_heads, check_rotated, sequence_axis
+from ..functional._rope.rotation_checks import (
+    check_head_axis,
+    check_rotated,
+    sequence_axis,
+)
 
 _NAME = "RotaryEmbedding"
 
@@ -34,8 +38,8 @@ class RotaryEmbedding(eqx.Module):
         rotary_dim: Features of a head that rotate, the leading ones; `None` is all.
             Positive and even.
         layout: `"half"` or `"interleaved"`, see `attnax.functional.apply_rope`.
-        heads: Where the head axis of what is rotated stands: `"after"` the sequence,
-            `"before"` it, or `None`: nowhere.
+        head_axis: The axis of heads in what is rotated: -2, after the sequence; -3,
+            before it; or `None` for no such axis.
 
     Attributes:
         rope: The record by which it rotates.
@@ -60,7 +64,7 @@ class RotaryEmbedding(eqx.Module):
     max_positions: int | None = eqx.field(static=True)
     base: float | None = eqx.field(static=True)
     dtype: np.dtype = eqx.field(static=True)
-    heads: str | None = eqx.field(static=True)
+    head_axis: int | None = eqx.field(static=True)
 
     @public
     def __init__(
@@ -72,14 +76,14 @@ class RotaryEmbedding(eqx.Module):
         dtype: DTypeLike = jnp.float32,
         rotary_dim: int | None = None,
         layout: str = "half",
-        heads: str | None = "after",
+        head_axis: int | None = -2,
     ):
         self.rope = _plain_rope(head_dim, base, rotary_dim, layout)
         self.head_dim = int(head_dim)
         self.max_positions = positive_integer("max_positions", max_positions)
         self.base = float(base)
         self.dtype = result_dtype("dtype", dtype, np.float32)
-        self.heads = heads
+        self.head_axis = head_axis
 
     @classmethod
     @public
@@ -88,7 +92,7 @@ class RotaryEmbedding(eqx.Module):
         rope: F.Rope,
         *,
         max_positions: int | None = None,
-        heads: str | None = "after",
+        head_axis: int | None = -2,
     ) -> "RotaryEmbedding":
         """A module that rotates by a record: `attnax.functional.rotate` with these.
 
@@ -100,7 +104,7 @@ class RotaryEmbedding(eqx.Module):
                 `stack_ropes`: its arrays would be leaves to train.
             max_positions: Positions, each coordinate of them, must lie in
                 `[0, max_positions)`. `None` is no bound: every int32.
-            heads: Where the head axis of what is rotated stands, see the class.
+            head_axis: The axis of heads in what is rotated, see the class.
 
         Returns:
             A `RotaryEmbedding`. `cos_sin_for_positions` returns float32, times the
@@ -111,7 +115,7 @@ class RotaryEmbedding(eqx.Module):
 
         Example:
             >>> rope = Rope(default_inv_freq(8), axis_of_pair=(0, 0, 1, 1))
-            >>> rotary = RotaryEmbedding.from_rope(rope, heads="before")
+            >>> rotary = RotaryEmbedding.from_rope(rope, head_axis=-3)
             >>> grid = positions_from_grid((2, 3))
             >>> rotary(jnp.ones((4, 6, 8)), grid).shape
             (4, 6, 8)
@@ -133,7 +137,7 @@ class RotaryEmbedding(eqx.Module):
             "max_positions": max_positions,
             "base": None,
             "dtype": np.dtype(np.float32),
-            "heads": heads,
+            "head_axis": head_axis,
         }
         # Past `__init__`, whose settings a record does not have.
         module = object.__new__(cls)
@@ -144,7 +148,7 @@ class RotaryEmbedding(eqx.Module):
 
     @public
     def __check_init__(self):
-        check_heads(self.heads)
+        check_head_axis(self.head_axis)
 
     @property
     def rotary_dim(self) -> int:
@@ -189,20 +193,21 @@ class RotaryEmbedding(eqx.Module):
     ) -> Float[Array, "*batch head_dim"]:
         """Rotates `x` by `positions`, by default `0 ... seq_len - 1`.
 
-        `x` is `(*batch, seq_len, num_heads, head_dim)`, or as `heads` says; `positions`
-        are `(*batch, seq_len)`, one for each token, and batch axes broadcast. For a
-        record of several axes they have a last axis of coordinates and no default.
+        `x` is `(*batch, seq_len, num_heads, head_dim)`, or as `head_axis` says;
+        `positions` are `(*batch, seq_len)`, one for each token, and batch axes
+        broadcast. For a record of several axes they have a last axis of coordinates and
+        no default.
         """
         if self.head_dim is not None and x.shape[-1:] != (self.head_dim,):
             raise ValueError(f"{x.shape=} must end in head_dim={self.head_dim}.")
-        check_rotated(self.rope, x, self.heads)
+        check_rotated(self.rope, x, self.head_axis)
         end = self.max_positions
         if positions is None:
-            seq_len = x.shape[sequence_axis(self.heads)]
+            seq_len = x.shape[sequence_axis(self.head_axis)]
             if self._within_bound(seq_len):
                 end = None
             positions = jnp.arange(seq_len, dtype=jnp.int32)
-        return rotate_heads(self.rope, x, positions, heads=self.heads, end=end)
+        return rotate_heads(self.rope, x, positions, head_axis=self.head_axis, end=end)
 
     def _within_bound(self, seq_len) -> bool:
         """Whether default positions are known to be so; errors if they cannot be."""

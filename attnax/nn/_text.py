@@ -22,7 +22,7 @@ class TextEmbedding(eqx.Module):
         d_model: Width of the embedding. Positive.
         num_positions: Rows of positions; `None` is no table.
         num_token_types: Types of tokens; `None` is no table.
-        stddev: Of the normal of every table.
+        init_std: Of the normal of every table.
         scale: The rows of tokens are multiplied by it.
         padding_id: A token whose row starts as zeros and gets no gradient.
         padding_position: A position whose row gets none.
@@ -58,7 +58,7 @@ class TextEmbedding(eqx.Module):
         *,
         num_positions: int | None,
         num_token_types: int | None = None,
-        stddev: float = 0.02,
+        init_std: float = 0.02,
         scale: float | None = None,
         padding_id: int | None = None,
         padding_position: int | None = None,
@@ -71,7 +71,7 @@ class TextEmbedding(eqx.Module):
             d_model,
             num_positions=num_positions,
             num_token_types=num_token_types,
-            stddev=stddev,
+            init_std=init_std,
             padding_id=padding_id,
             dtype=dtype,
         )

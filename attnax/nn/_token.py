@@ -20,7 +20,7 @@ class TokenEmbedding(eqx.Module):
     Args:
         vocab_size: Number of tokens. Positive.
         d_model: Width of the embedding. Positive.
-        stddev: Standard deviation of the normal init.
+        init_std: Standard deviation of the normal init.
         dtype: Of the table; `None` is JAX's default float.
         padding_id: A token whose row starts as zeros and gets no gradient.
         mask_padding: Also gives zeros for `padding_id`, whatever its row holds.
@@ -56,7 +56,7 @@ class TokenEmbedding(eqx.Module):
         d_model: int,
         *,
         key: PRNGKeyArray,
-        stddev: float = 0.02,
+        init_std: float = 0.02,
         dtype: DTypeLike | None = None,
         padding_id: int | None = None,
         mask_padding: bool = False,
@@ -68,7 +68,7 @@ class TokenEmbedding(eqx.Module):
             key,
             vocab_size,
             d_model,
-            stddev=stddev,
+            init_std=init_std,
             dtype=dtype,
             padding_id=padding_id,
             out_sharding=out_sharding,

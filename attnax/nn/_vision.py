@@ -26,9 +26,10 @@ class VisionEmbedding(eqx.Module):
             `(frames, height, width)`.
         num_channels: Channels of the images. Positive.
         d_model: Width of the embedding. Positive.
-        num_tokens_before: Tokens in front that have positions: class, distillation.
-        num_tokens_after: Tokens between these and the patches that have none:
-            registers.
+        num_tokens_with_position: Tokens in front that have positions: class,
+            distillation.
+        num_tokens_without_position: Tokens between these and the patches that have
+            none: registers.
         positions: Whether there is a table of positions.
         mask_token: Whether there is a token for masked patches.
         use_bias: Whether the projection of the patches has a bias.
@@ -68,8 +69,8 @@ class VisionEmbedding(eqx.Module):
         patch_size: int | tuple[int, ...],
         num_channels: int,
         d_model: int,
-        num_tokens_before: int = 1,
-        num_tokens_after: int = 0,
+        num_tokens_with_position: int = 1,
+        num_tokens_without_position: int = 0,
         positions: bool = True,
         mask_token: bool = False,
         use_bias: bool = True,
@@ -90,8 +91,8 @@ class VisionEmbedding(eqx.Module):
             num_channels=num_channels,
             d_model=d_model,
             grid=self.grid,
-            num_tokens_before=num_tokens_before,
-            num_tokens_after=num_tokens_after,
+            num_tokens_with_position=num_tokens_with_position,
+            num_tokens_without_position=num_tokens_without_position,
             positions=positions,
             mask_token=mask_token,
             use_bias=use_bias,

@@ -60,7 +60,7 @@ def tolerance(record):
 
 
 def _embed_text(checkpoint, options, arrays):
-    params, rest, call = checkpoint.params, checkpoint.rest, {}
+    params, rest, call = checkpoint.params, checkpoint.extra_tensors, {}
     if "hidden" in arrays:
         x = jnp.asarray(arrays["hidden"]) * options["head_scale"]
         return _logits(checkpoint, x)
@@ -100,7 +100,7 @@ def _embed_text(checkpoint, options, arrays):
 def _logits(checkpoint, x):
     table = checkpoint.params if checkpoint.head is None else checkpoint.head
     x = F.apply_token_unembedding(table, x)
-    for name, bias in checkpoint.rest.items():
+    for name, bias in checkpoint.extra_tensors.items():
         x = x + bias.reshape(1, 1, -1) if name == "lm_head.bias" else x
     return x
 

@@ -87,7 +87,7 @@ def sam3():
     cos_sin = layer.rotary_emb(torch.zeros(1), positions)
     made = rotations(source, layer.attention, cos_sin, None, len(positions))
     rope = rope_from_hf(configs.as_dict(config))
-    cos, sin = F.rotation(rope, as_numpy(positions), numerics="float32")
+    cos, sin = F.rotary_cos_sin(rope, as_numpy(positions), numerics="float32")
     status, note = _applied(made, cos, sin, rope.layout)
     note = f"thirds of positions: {note}"
     yield result(source, "Sam3ViTRotaryEmbedding", config, status, note)

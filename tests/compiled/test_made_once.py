@@ -95,7 +95,7 @@ def test_layers_that_rotate_by_positions_share_cos_and_sin(name):
     rope = ROPES[name]
     several = rope.axis_of_pair is not None
     positions = np.zeros((32, 3) if several else (32,), np.int32)
-    text = compiled(lambda p: F.rotation(rope, p), positions).as_text()
+    text = compiled(lambda p: F.rotary_cos_sin(rope, p), positions).as_text()
     alone, in_order = phases(text), reorderings(text)
     assert alone > 0
     assert (in_order > 0) == several
@@ -115,9 +115,9 @@ def test_ropes_selected_by_layer_are_made_outside_the_scan():
     ropes = ROPES["one"], F.Rope(F.default_inv_freq(64, 1e6))
 
     def function(x, positions, kinds):
-        made = [F.rotation(rope, positions) for rope in ropes]
+        made = [F.rotary_cos_sin(rope, positions) for rope in ropes]
         cos, sin = (jnp.stack(t) for t in zip(*made, strict=True))
-        layer = lambda x, kind: (F.apply_rotation(ropes[0], x, cos[kind], sin[kind]), 0)
+        layer = lambda x, kind: (F.apply_rotary(ropes[0], x, cos[kind], sin[kind]), 0)
         return lax.scan(layer, x, kinds)[0]
 
     args = np.ones((32, 8, 64)), np.arange(32), np.array([0, 0, 1, 0, 0, 1])
@@ -143,7 +143,7 @@ def test_learned_frequencies_are_not_made_again_either():
 # Attention of two layers or more: queries of eight heads, keys of two.
 ATTENTION = np.ones((32, 8, 64)), np.ones((32, 2, 64)), WEIGHT
 ROPE = ROPES["one"]
-ALONE = phase_multiplications(lambda p: F.rotation(ROPE, p), np.arange(32))
+ALONE = phase_multiplications(lambda p: F.rotary_cos_sin(ROPE, p), np.arange(32))
 
 
 def loss(rotate, count, wrap=lambda layer: layer):
@@ -163,12 +163,12 @@ def loss(rotate, count, wrap=lambda layer: layer):
 def above(function):
     """Makes cos and sin of positions once, above all layers of `function`."""
     return lambda q, k, weight, positions: function(
-        q, k, weight, *F.rotation(ROPE, positions)
+        q, k, weight, *F.rotary_cos_sin(ROPE, positions)
     )
 
 
 def by_cos_sin(x, cos, sin):
-    return F.apply_rotation(ROPE, x, cos, sin)
+    return F.apply_rotary(ROPE, x, cos, sin)
 
 
 def by_positions(x, positions):
@@ -225,7 +225,7 @@ def test_a_scan_over_layers_makes_none(name):
     wrap = REMAT.get(name, lambda layer: layer)
 
     def function(q, k, weights, positions):
-        cos, sin = F.rotation(ROPE, positions)
+        cos, sin = F.rotary_cos_sin(ROPE, positions)
 
         def layer(qk, weight):
             return tuple(jnp.tanh(by_cos_sin(x, cos, sin) @ weight) for x in qk), None
@@ -277,14 +277,14 @@ def test_stacked_ropes_make_them_once_in_each_layer():
 @pytest.mark.slow
 def test_a_decode_step_makes_them_once_for_all_layers():
     q, k, position = np.ones((4, 1, 8, 64)), np.ones((4, 1, 2, 64)), np.asarray(9)
-    alone = phase_multiplications(lambda p: F.rotation(ROPE, p[None]), position)
+    alone = phase_multiplications(lambda p: F.rotary_cos_sin(ROPE, p[None]), position)
 
     def step(rotate, q, k, *args):
         for _ in range(2):
             q, k = (rotate(x, *args) @ WEIGHT for x in (q, k))
         return q, k
 
-    by_table = lambda q, k, i: step(by_cos_sin, q, k, *F.rotation(ROPE, i[None]))
+    by_table = lambda q, k, i: step(by_cos_sin, q, k, *F.rotary_cos_sin(ROPE, i[None]))
     by_position = lambda q, k, i: step(by_positions, q, k, i[None])
     for function in (by_table, by_position):
         assert phase_multiplications(function, q, k, position) == alone

@@ -121,7 +121,7 @@ def test_resized_rows_are_read_or_multiplied_once(dtype, method, antialias):
     rows = jax.ShapeDtypeStruct((PATCHES, D_MODEL), dtype)
 
     def resized(table, sizes, coordinates):
-        return F.resized_positions_at(
+        return F.resize_positions_at(
             table, OLD, sizes, coordinates, method=method, antialias=antialias
         )
 

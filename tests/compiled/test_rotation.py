@@ -16,8 +16,8 @@ NAMES = {jnp.float32: "f32", jnp.bfloat16: "bf16"}
 # Whole heads and partial ones.
 WIDTHS = 64, 96
 SHAPES = {
-    "after": lambda width: (2, SEQ_LEN, 4, width),
-    "before": lambda width: (2, 4, SEQ_LEN, width),
+    -2: lambda width: (2, SEQ_LEN, 4, width),
+    -3: lambda width: (2, 4, SEQ_LEN, width),
     None: lambda width: (8, SEQ_LEN, width),
 }
 dtypes = pytest.mark.parametrize("dtype", NAMES)
@@ -58,12 +58,12 @@ def padded(layout, width, start=0):
 
 @dtypes
 @pytest.mark.parametrize("layout", ("half", "interleaved"))
-@pytest.mark.parametrize("heads", ("after", "before"))
-def test_one_kernel_forward_and_backward(dtype, layout, heads):
-    cos = array((SEQ_LEN, 1, PAIRS) if heads == "after" else TABLE.shape, jnp.float32)
+@pytest.mark.parametrize("head_axis", (-2, -3))
+def test_one_kernel_forward_and_backward(dtype, layout, head_axis):
+    cos = array((SEQ_LEN, 1, PAIRS) if head_axis == -2 else TABLE.shape, jnp.float32)
     rotate = lambda x, cos, sin: F.apply_rope(x, cos, sin, layout=layout)
     for width in WIDTHS:
-        x, tables = array(SHAPES[heads](width), dtype), padded(layout, width)
+        x, tables = array(SHAPES[head_axis](width), dtype), padded(layout, width)
         assert_one_kernel(rotate, x, cos, cos, tables=tables)
         assert_one_kernel(pullback(rotate), x, cos, cos, x, tables=tables)
 
@@ -72,7 +72,7 @@ def test_one_kernel_forward_and_backward(dtype, layout, heads):
 @pytest.mark.parametrize("layout", ("half", "interleaved"))
 @pytest.mark.parametrize("axes", ((0, 0, 0), (0, None, None), (None, 0, 0)))
 def test_one_kernel_under_vmap(dtype, layout, axes):
-    x, cos = array(SHAPES["after"](64), dtype), array((SEQ_LEN, 1, PAIRS), jnp.float32)
+    x, cos = array(SHAPES[-2](64), dtype), array((SEQ_LEN, 1, PAIRS), jnp.float32)
     rotate = lambda x, cos, sin: F.apply_rope(x, cos, sin, layout=layout)
     args = [
         t if axis is None else mapped(t)
@@ -88,18 +88,18 @@ def test_one_kernel_under_vmap(dtype, layout, axes):
 @pytest.mark.parametrize("layout", ("half", "interleaved", "interleaved_to_half"))
 @pytest.mark.parametrize("where", ("leading", "trailing", 16))
 @pytest.mark.parametrize(
-    "heads",
-    ("after", *(pytest.param(h, marks=pytest.mark.slow) for h in ("before", None))),
+    "head_axis",
+    (-2, *(pytest.param(h, marks=pytest.mark.slow) for h in (-3, None))),
 )
-def test_one_kernel_for_every_record(dtype, layout, where, heads):
+def test_one_kernel_for_every_record(dtype, layout, where, head_axis):
     width = 192
     freq = F.default_inv_freq(2 * PAIRS)
-    rope = F.Rope(freq, layout, rotary_slice=where, attention_factor=1.25)
-    tables = padded(layout, width, rope.start(width))
-    x = array(SHAPES[heads](width), dtype)
-    rotate = lambda x, cos, sin: F.apply_rotation(rope, x, cos, sin, heads=heads)
-    inverse = lambda x, cos, sin: F.apply_rotation(
-        rope, x, cos, sin, heads=heads, inverse=True
+    rope = F.Rope(freq, layout, rotary_start=where, attention_factor=1.25)
+    tables = padded(layout, width, rope._first_channel(width))
+    x = array(SHAPES[head_axis](width), dtype)
+    rotate = lambda x, cos, sin: F.apply_rotary(rope, x, cos, sin, head_axis=head_axis)
+    inverse = lambda x, cos, sin: F.apply_rotary(
+        rope, x, cos, sin, head_axis=head_axis, inverse=True
     )
     for function, extra in ((rotate, ()), (inverse, ()), (pullback(rotate), (x,))):
         assert_one_kernel(function, x, TABLE, TABLE, *extra, tables=tables)
@@ -108,10 +108,10 @@ def test_one_kernel_for_every_record(dtype, layout, where, heads):
 @dtypes
 def test_one_kernel_for_blocks_of_a_whole_head(dtype):
     rope = F.Rope(F.default_inv_freq(2 * PAIRS), num_blocks=2)
-    for heads in SHAPES:
-        x = array(SHAPES[heads](64), dtype)
-        rotate = lambda x, cos, sin, heads=heads: F.apply_rotation(
-            rope, x, cos, sin, heads=heads
+    for head_axis in SHAPES:
+        x = array(SHAPES[head_axis](64), dtype)
+        rotate = lambda x, cos, sin, head_axis=head_axis: F.apply_rotary(
+            rope, x, cos, sin, head_axis=head_axis
         )
         assert_one_kernel(rotate, x, TABLE, TABLE)
         assert_one_kernel(pullback(rotate), x, TABLE, TABLE, x)
@@ -122,9 +122,9 @@ def test_one_kernel_for_blocks_of_a_whole_head(dtype):
 def test_blocks_of_part_of_a_head_are_joined_to_the_rest(dtype, where):
     """No released model has them. The pieces are kernels, their join is another."""
     width = 192
-    rope = F.Rope(F.default_inv_freq(2 * PAIRS), num_blocks=2, rotary_slice=where)
-    x = array(SHAPES["after"](width), dtype)
-    rotate = lambda x, cos, sin: F.apply_rotation(rope, x, cos, sin)
+    rope = F.Rope(F.default_inv_freq(2 * PAIRS), num_blocks=2, rotary_start=where)
+    x = array(SHAPES[-2](width), dtype)
+    rotate = lambda x, cos, sin: F.apply_rotary(rope, x, cos, sin)
     arrays = put_out(rotate, x, TABLE, TABLE)
     pieces = 3 if where == 16 else 2
     if dtype == jnp.float32 or jax.__version_info__ >= (0, 12):
@@ -155,10 +155,10 @@ def test_backward_has_the_form_of_the_inverse(dtype, layout):
     times as slow, that may be one kernel as well.
     """
     rope = F.Rope(F.default_inv_freq(2 * PAIRS), layout)
-    rotate = lambda x, cos, sin: F.apply_rotation(rope, x, cos, sin)
-    inverse = lambda x, cos, sin: F.apply_rotation(rope, x, cos, sin, inverse=True)
+    rotate = lambda x, cos, sin: F.apply_rotary(rope, x, cos, sin)
+    inverse = lambda x, cos, sin: F.apply_rotary(rope, x, cos, sin, inverse=True)
     for width in WIDTHS:
-        x = array(SHAPES["after"](width), dtype)
+        x = array(SHAPES[-2](width), dtype)
         back = operations(pullback(rotate), x, TABLE, TABLE, x)
         forth = operations(inverse, x, TABLE, TABLE)
         assert back == forth
@@ -172,8 +172,8 @@ def test_each_layer_adds_a_kernel_for_queries_and_one_for_keys(dtype, layout):
 
     def layers(queries, keys, positions):
         rope = F.Rope(F.default_inv_freq(2 * PAIRS), layout)
-        cos, sin = F.rotation(rope, positions)
-        return [F.apply_rotation(rope, x, cos, sin) for x in (*queries, *keys)]
+        cos, sin = F.rotary_cos_sin(rope, positions)
+        return [F.apply_rotary(rope, x, cos, sin) for x in (*queries, *keys)]
 
     def gradients(queries, keys, positions):
         back = jax.vjp(lambda q, k: layers(q, k, positions), queries, keys)[1]
@@ -196,9 +196,9 @@ def test_each_layer_adds_a_kernel_for_queries_and_one_for_keys(dtype, layout):
 @pytest.mark.parametrize("layout", ("half", "interleaved"))
 def test_rotation_takes_no_temporary_memory(layout):
     """What the kernels of a whole head put out is the result, and nothing beside it."""
-    x = array(SHAPES["after"](64), jnp.bfloat16)
+    x = array(SHAPES[-2](64), jnp.bfloat16)
     rope = F.Rope(F.default_inv_freq(2 * PAIRS), layout)
-    rotate = lambda x, cos, sin: F.apply_rotation(rope, x, cos, sin)
+    rotate = lambda x, cos, sin: F.apply_rotary(rope, x, cos, sin)
     for function, extra in ((rotate, ()), (pullback(rotate), (x,))):
         memory = compiled(function, x, TABLE, TABLE, *extra).memory_analysis()
         assert memory.temp_size_in_bytes == 0

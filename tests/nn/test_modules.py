@@ -95,9 +95,11 @@ def test_params_are_what_init_draws():
 
 def test_options_of_the_functions_pass_through():
     options = {"padding_id": 2, "mask_padding": True, "scale": 1.7}
-    module = token(**options, scale_dtype=jnp.bfloat16, stddev=0.5, dtype=jnp.bfloat16)
+    module = token(
+        **options, scale_dtype=jnp.bfloat16, init_std=0.5, dtype=jnp.bfloat16
+    )
     params = F.init_token_embedding(
-        KEY, 11, 8, stddev=0.5, dtype=jnp.bfloat16, padding_id=2
+        KEY, 11, 8, init_std=0.5, dtype=jnp.bfloat16, padding_id=2
     )
     assert_same_bits(module.weight, params.weight)
     expected = F.apply_token_embedding(
@@ -231,7 +233,7 @@ def test_a_cast_of_every_leaf_casts_the_params_and_no_more(make):
     (
         (token(), token(scale=2.0)),
         (token(scale=1.7), token(scale=1.7, scale_dtype=jnp.bfloat16)),
-        (token(), token(stddev=0.5)),
+        (token(), token(init_std=0.5)),
         (token(), with_params(token(padding_id=2, mask_padding=True), token())),
         (learned(), learned(init_std=0.5)),
         (rotary(), rotary(base=500.0)),
@@ -300,7 +302,7 @@ def test_settings_are_checked_when_built():
             "mask_padding=True must come with a padding",
         ),
         (lambda: token(scale_dtype=jnp.float32), "must come with a scale"),
-        (lambda: token(stddev=-1.0), "stddev=-1.0 must be finite and not negative"),
+        (lambda: token(init_std=-1.0), "init_std=-1.0 must be finite and not negative"),
         (
             lambda: learned(num_positions=0),
             "num_positions=0 must be a positive integer",

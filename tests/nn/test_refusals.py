@@ -48,10 +48,10 @@ def rotary():
     return nn.RotaryEmbedding(8, 2**31), functools.partial(F.rotate, ROPE)
 
 
-def rotary_of(rope, heads):
+def rotary_of(rope, head_axis):
     def make():
-        module = nn.RotaryEmbedding.from_rope(rope, heads=heads)
-        return module, functools.partial(F.rotate, rope, heads=heads)
+        module = nn.RotaryEmbedding.from_rope(rope, head_axis=head_axis)
+        return module, functools.partial(F.rotate, rope, head_axis=head_axis)
 
     return make
 
@@ -173,7 +173,7 @@ CASES = {
         ),
     ),
     "rotary, heads before": (
-        rotary_of(ROPE, "before"),
+        rotary_of(ROPE, -3),
         ((BEFORE, IDS), {}),
         (*after(BEFORE, POSITIONS), *after(HEADS, (IDS,)), *after(X[0], (IDS[0],))),
     ),
@@ -183,7 +183,7 @@ CASES = {
         (*after(X, POSITIONS), *after(HEADS, (IDS,)), *after(X[0, 0], (IDS[0],))),
     ),
     "rotary of a grid": (
-        rotary_of(GRID, "after"),
+        rotary_of(GRID, -2),
         ((HEADS, np.stack([IDS, IDS], -1)), {}),
         (
             *after(HEADS, (p for p in POSITIONS if np.shape(p) != (4, 2))),

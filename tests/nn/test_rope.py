@@ -89,8 +89,8 @@ def test_traced_positions_past_the_bound_are_nan():
 
 def test_heads_stand_where_the_module_says():
     after = attnax.RotaryEmbedding(8, 100, base=500.0)
-    before = attnax.RotaryEmbedding(8, 100, base=500.0, heads="before")
-    none = attnax.RotaryEmbedding(8, 100, base=500.0, heads=None)
+    before = attnax.RotaryEmbedding(8, 100, base=500.0, head_axis=-3)
+    none = attnax.RotaryEmbedding(8, 100, base=500.0, head_axis=None)
     x = np.random.default_rng(0).normal(size=(2, 5, 3, 8)).astype(np.float32)
     positions = np.arange(10, dtype=np.int32).reshape(2, 5)
 
@@ -127,7 +127,7 @@ FEW = FEW.reshape(2, 5)
 def test_a_module_of_a_record_is_the_oracle_and_the_function(name):
     rope, _ = ROPES[name]
     module = attnax.RotaryEmbedding.from_rope(rope)
-    before = attnax.RotaryEmbedding.from_rope(rope, heads="before", max_positions=2**27)
+    before = attnax.RotaryEmbedding.from_rope(rope, head_axis=-3, max_positions=2**27)
     x, positions = inputs(name, FEW)
 
     @jax.jit
@@ -149,7 +149,7 @@ def test_cos_and_sin_of_a_record_are_those_of_the_function(name):
     rope, _ = ROPES[name]
     _, positions = inputs(name, FEW)
     module = attnax.RotaryEmbedding.from_rope(rope, max_positions=2**27)
-    expected = [np.asarray(t) for t in F.rotation(rope, positions)]
+    expected = [np.asarray(t) for t in F.rotary_cos_sin(rope, positions)]
     made = module.cos_sin_for_positions(positions)
     narrow = module.cos_sin_for_positions(positions, out_dtype=jnp.bfloat16)
     for wide, rounded, t in zip(made, narrow, expected, strict=True):
@@ -199,18 +199,18 @@ def test_released_models():
 def test_a_module_of_a_record_has_no_leaves_and_goes_everywhere(tmp_path):
     rope, _ = ROPES["half_trailing"]
     make = attnax.RotaryEmbedding.from_rope
-    module = make(rope, max_positions=9, heads="before")
+    module = make(rope, max_positions=9, head_axis=-3)
     assert jax.tree.leaves(module) == []
     x = host.ones((3, 5, 69), jnp.float32)
     expected = np.asarray(module(x))
-    same = make(rope, max_positions=9, heads="before")
+    same = make(rope, max_positions=9, head_axis=-3)
     for other in (same, copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
         assert (other, hash(other)) == (module, hash(module))
         assert_same_bits(other(x), expected)
     changed = dataclasses.replace(rope, attention_factor=1.0)
     for other in (
         make(rope, max_positions=9),
-        make(rope, heads="before"),
+        make(rope, head_axis=-3),
         make(changed),
     ):
         assert other != module
@@ -319,7 +319,10 @@ def test_settings_are_checked_when_built():
         (lambda: make(8, 16, base=-1.0), "base=-1.0 must be positive"),
         (lambda: make(8, 16, base=1e-300), "base=1e-300 must give frequencies below"),
         (lambda: make(8, 16, dtype=jnp.int32), "dtype=int32 must be a real float"),
-        (lambda: make(8, 16, heads="first"), r"heads='first' must be one of \('after"),
+        (
+            lambda: make(8, 16, head_axis=-1),
+            r"head_axis=-1 must be one of \(-2, -3, None\)",
+        ),
     ):
         with pytest.raises(ValueError, match=f"^RotaryEmbedding: {message}"):
             build()
@@ -347,8 +350,8 @@ def test_records_are_checked_when_they_come_in():
             ValueError, match=f"max_positions={bound} must be a positive"
         ):
             make(rope, max_positions=bound)
-    with pytest.raises(ValueError, match="heads='first' must be one of"):
-        make(rope, heads="first")
+    with pytest.raises(ValueError, match="head_axis=-1 must be one of"):
+        make(rope, head_axis=-1)
 
 
 @pytest.mark.errors
@@ -359,7 +362,7 @@ def test_calls_are_checked():
     with pytest.raises(ValueError, match="seq_len=5 must be at most max_positions=4"):
         module(host.ones((5, 2, 8)))
     with pytest.raises(ValueError, match="seq_len=5 must be at most max_positions=4"):
-        attnax.RotaryEmbedding(8, 4, heads="before")(host.ones((2, 5, 8)))
+        attnax.RotaryEmbedding(8, 4, head_axis=-3)(host.ones((2, 5, 8)))
     with pytest.raises(ValueError, match=r"positions\[2\]=4 must lie in \[0, 4\)"):
         module(host.ones((3, 2, 8)), jnp.array([0, 1, 4]))
     name = r"^RotaryEmbedding.cos_sin_for_positions: "

@@ -20,7 +20,7 @@ def make(**options):
 
 
 def test_params_are_what_init_draws():
-    options = {"stddev": 0.5, "padding_id": 1, "dtype": jnp.bfloat16}
+    options = {"init_std": 0.5, "padding_id": 1, "dtype": jnp.bfloat16}
     module = make(**options)
     params = F.init_text_embedding(
         KEY, 11, 8, num_positions=9, num_token_types=2, **options
@@ -84,7 +84,7 @@ def test_settings_are_checked_when_built():
     for options, message in (
         ({"num_positions": 0}, "num_positions=0 must be a positive integer"),
         ({"num_token_types": 0}, "vocab_size=0 must be a positive integer"),
-        ({"stddev": -1.0}, r"stddev=-1.0 must be finite and not negative"),
+        ({"init_std": -1.0}, r"init_std=-1.0 must be finite and not negative"),
         ({"padding_id": 11}, r"padding_id=11 must be an integer in \[0, 11\)"),
         ({"padding_position": 9}, r"padding_position=9 must lie in \[0, 9\)"),
     ):

@@ -31,8 +31,8 @@ SIZES = {"patch_size": (2, 3), "grid": (2, 3)}
 
 def test_params_are_what_init_draws():
     options = {
-        "num_tokens_before": 2,
-        "num_tokens_after": 4,
+        "num_tokens_with_position": 2,
+        "num_tokens_without_position": 4,
         "mask_token": True,
         "use_bias": False,
         "init_std": 0.5,
@@ -42,13 +42,13 @@ def test_params_are_what_init_draws():
     params = F.init_vision_embedding(KEY, **SIZES, num_channels=3, d_model=8, **options)
     assert jax.tree.structure(module.params) == jax.tree.structure(params)
     jax.tree.map(assert_same_bits, module.params, params)
-    bare = make(positions=False, num_tokens_before=0)
+    bare = make(positions=False, num_tokens_with_position=0)
     assert len(jax.tree.leaves(bare)) == 2
     assert module.grid == (2, 3)
 
 
 def test_calls_are_the_functions():
-    module = make(mask_token=True, num_tokens_after=2)
+    module = make(mask_token=True, num_tokens_without_position=2)
     masked = np.arange(6) % 2 == 0
     function = jitted(F.apply_vision_embedding)
     apply = lambda image, **options: function(module.params, image, **SIZES, **options)
@@ -78,7 +78,7 @@ def test_videos():
 
 
 def test_leaves_are_exactly_the_params():
-    module = make(mask_token=True, num_tokens_after=2)
+    module = make(mask_token=True, num_tokens_without_position=2)
     leaves, expected = jax.tree.leaves(module), jax.tree.leaves(module.params)
     assert [id(leaf) for leaf in leaves] == [id(leaf) for leaf in expected]
     assert len(leaves) == 6
@@ -109,7 +109,7 @@ def test_modules_of_other_settings_share_nothing():
 
 
 def test_saved_and_loaded(tmp_path):
-    module = make(num_tokens_after=2)
+    module = make(num_tokens_without_position=2)
     eqx.tree_serialise_leaves(tmp_path / "module.eqx", module)
     fresh = jax.tree.map(jnp.zeros_like, module)
     loaded = eqx.tree_deserialise_leaves(tmp_path / "module.eqx", fresh)
@@ -120,7 +120,10 @@ def test_saved_and_loaded(tmp_path):
 def test_settings_are_checked_when_built():
     for options, message in (
         ({"resize": {**RESIZE, "method": "nearest"}}, "method='nearest' must be"),
-        ({"num_tokens_before": -1}, "num_tokens_before=-1 must be an integer"),
+        (
+            {"num_tokens_with_position": -1},
+            "num_tokens_with_position=-1 must be an integer",
+        ),
         ({"d_model": 0}, "d_model=0 must be a positive integer"),
     ):
         with pytest.raises(ValueError, match=message):

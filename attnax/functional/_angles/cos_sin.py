@@ -22,7 +22,7 @@ from ..._dtypes import float_dtype, result_dtype
 from ..._public import public
 from .._rope.factors import check_attention_factor
 from .._rope.frequencies import default_inv_freq
-from .once import made_once, zeros_per_pair
+from .once import pinned, zeros_per_pair
 from .phase import exact_cos_sin, phase_words
 
 
@@ -317,7 +317,7 @@ def _cos_sin(function, positions, per_pair, axis_of_pair):
         return tuple(jnp.concatenate(t, axis=-1) for t in (parts[::2], parts[1::2]))
 
     # The joined parts have the type of the result, in another order.
-    return made_once(in_order, joined, *(t for part in parts for t in part))
+    return pinned(in_order, joined, *(t for part in parts for t in part))
 
 
 def _of_one_axis(function, positions, per_pair):
@@ -332,4 +332,4 @@ def _product_cos_sin(positions, inv_freq):
         angle = positions * inv_freq[0]
         return jnp.cos(angle), jnp.sin(angle)
 
-    return made_once(function, zeros_per_pair, positions, inv_freq)
+    return pinned(function, zeros_per_pair, positions, inv_freq)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 
 
-def made_once(function, never, *args):
+def pinned(function, never, *args):
     """`function(*args)`, kept from being made again in its consumers.
 
     XLA's CPU backend pulls cheap elementwise code into every kernel that reads its

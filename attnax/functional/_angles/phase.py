@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from .once import made_once, zeros_per_pair
+from .once import pinned, zeros_per_pair
 
 # round(2**320 / (2 pi)): frequencies below 2**64 keep 192 bits past the words.
 _INV_TWO_PI = int(
@@ -52,7 +52,7 @@ def exact_cos_sin(positions, words):
         # products and sums in vectors but not in the rest, so that bits depend on the
         # shape.
         words = jnp.concatenate([words, words], axis=-1)
-    cos, sin = made_once(_cos_sin_of_phase, zeros_per_pair, positions, words)
+    cos, sin = pinned(_cos_sin_of_phase, zeros_per_pair, positions, words)
     return cos[..., :pairs], sin[..., :pairs]
 
 

@@ -14,7 +14,7 @@ from ..._dtypes import float_dtype
 from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread, whole_rows
 from .._patches.embedding import embedded_patches
-from .._resizing.at import resized_positions_at
+from .._resizing.at import resize_positions_at
 from .extra_tokens import insert_tokens
 from .vision import VisionEmbeddingParams
 from .vision_checks import HOW_TO_RESIZE, check_resize, check_vision_params
@@ -61,13 +61,13 @@ def apply_packed_vision_embedding(
     Returns:
         The tokens before, those after and the patches as they came, in the dtype of
         `patches`. Coordinates and sizes that are traced and out of range give rows of
-        NaN, as in `resized_positions_at`; without positions their values are not read.
+        NaN, as in `resize_positions_at`; without positions their values are not read.
 
     Raises:
         ValueError: If the patches are not of a real float dtype, the parameters do not
             fit each other, the patches or `grid`, `coordinates`, `mask` or `grids` do
             not fit the patches or have another dtype, `resize` is `None` though there
-            are positions, or as `resized_positions_at` does.
+            are positions, or as `resize_positions_at` does.
 
     Example:
         >>> key, sizes = jax.random.key(0), dict(patch_size=2, num_channels=1)
@@ -95,14 +95,14 @@ def apply_packed_vision_embedding(
     x = embedded_patches(params.patch, patches, patches.dtype, precision, None).astype(
         wide
     )
-    before = params.tokens_before
+    before = params.tokens_with_position
     if params.positions is not None and grid is not None:
         if resize is None:
             raise ValueError(f"{resize=} {HOW_TO_RESIZE}")
         table = whole_rows(params.positions.weight).astype(wide)
         old_grid, rows = (grid[0], grid[1]), table[num_before:]
         where = {"mask": mask, "out_sharding": sharding_beside(x, x.shape[:-1])}
-        x = x + resized_positions_at(
+        x = x + resize_positions_at(
             rows, old_grid, grids, coordinates, **where, **resize
         )
         if before is not None:
@@ -111,8 +111,8 @@ def apply_packed_vision_embedding(
     x = jnp.where(per_row(jnp.asarray(mask), x), x, jnp.zeros_like(x))
     if before is not None:
         x = insert_tokens(x, before)
-    if params.tokens_after is not None:
-        x = insert_tokens(x, params.tokens_after, index=num_before)
+    if params.tokens_without_position is not None:
+        x = insert_tokens(x, params.tokens_without_position, index=num_before)
     return spread(x.astype(patches.dtype), out_sharding)
 
 

@@ -50,7 +50,7 @@ def init_text_embedding(
     *,
     num_positions: int | None,
     num_token_types: int | None = None,
-    stddev: float = 0.02,
+    init_std: float = 0.02,
     padding_id: int | None = None,
     dtype: DTypeLike | None = None,
 ) -> TextEmbeddingParams:
@@ -63,7 +63,7 @@ def init_text_embedding(
         num_positions: Rows of positions, those kept for padding included; `None` is no
             table.
         num_token_types: Types of tokens; `None` is no table.
-        stddev: Of the normal of every table. Not negative.
+        init_std: Of the normal of every table. Not negative.
         padding_id: A token whose row starts as zeros.
         dtype: Of the tables; `None` is JAX's default float.
 
@@ -71,7 +71,7 @@ def init_text_embedding(
         The tables of tokens, positions and types.
 
     Raises:
-        ValueError: If a size is not positive, `stddev` negative, `dtype` not a real
+        ValueError: If a size is not positive, `init_std` negative, `dtype` not a real
             float, or `padding_id` outside the vocabulary.
 
     Example:
@@ -86,16 +86,21 @@ def init_text_embedding(
     """
     keys = jax.random.split(key, 3)
     token = init_token_embedding(
-        keys[0], vocab_size, d_model, stddev=stddev, padding_id=padding_id, dtype=dtype
+        keys[0],
+        vocab_size,
+        d_model,
+        init_std=init_std,
+        padding_id=padding_id,
+        dtype=dtype,
     )
     positions = token_types = None
     if num_positions is not None:
         positions = init_learned_positional_embedding(
-            keys[1], num_positions, d_model, init_std=stddev, dtype=dtype
+            keys[1], num_positions, d_model, init_std=init_std, dtype=dtype
         )
     if num_token_types is not None:
         token_types = init_token_embedding(
-            keys[2], num_token_types, d_model, stddev=stddev, dtype=dtype
+            keys[2], num_token_types, d_model, init_std=init_std, dtype=dtype
         )
     return TextEmbeddingParams(token, positions, token_types)
 

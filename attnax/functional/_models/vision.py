@@ -37,19 +37,20 @@ class VisionEmbeddingParams(NamedTuple):
 
     Attributes:
         patch: The projection of the patches.
-        positions: One row per token of `tokens_before`, then one per patch, row by row;
-            or `None`.
-        tokens_before: Joined in front of the patches before positions are added (class
-            token, distillation token), or `None`.
-        tokens_after: Joined after positions are added, between `tokens_before` and the
-            patches (registers, or a class token without a position), or `None`.
+        positions: One row per token of `tokens_with_position`, then one per patch, row
+            by row; or `None`.
+        tokens_with_position: Joined in front of the patches before positions are added
+            (class token, distillation token), or `None`.
+        tokens_without_position: Joined after positions are added, between
+            `tokens_with_position` and the patches (registers, or a class token without
+            a position), or `None`.
         mask_token: Stands for masked patches, or `None`.
     """
 
     patch: PatchEmbeddingParams
     positions: LearnedPositionalEmbeddingParams | None
-    tokens_before: Float[Array, "num_before d_model"] | None
-    tokens_after: Float[Array, "num_after d_model"] | None
+    tokens_with_position: Float[Array, "num_before d_model"] | None
+    tokens_without_position: Float[Array, "num_after d_model"] | None
     mask_token: Float[Array, " d_model"] | None = None
 
 
@@ -61,8 +62,8 @@ def init_vision_embedding(
     num_channels: int,
     d_model: int,
     grid: tuple[int, ...] | None,
-    num_tokens_before: int = 1,
-    num_tokens_after: int = 0,
+    num_tokens_with_position: int = 1,
+    num_tokens_without_position: int = 0,
     positions: bool = True,
     mask_token: bool = False,
     use_bias: bool = True,
@@ -82,9 +83,9 @@ def init_vision_embedding(
         d_model: Width of the embedding. Positive.
         grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the
             positions are made for; not read without positions.
-        num_tokens_before: Tokens in front that have positions. Not negative.
-        num_tokens_after: Tokens between these and the patches that have none. Not
-            negative.
+        num_tokens_with_position: Tokens in front that have positions. Not negative.
+        num_tokens_without_position: Tokens between these and the patches that have
+            none. Not negative.
         positions: Whether there is a table of positions.
         mask_token: Whether there is a token for masked patches.
         use_bias: Whether the projection has a bias.
@@ -102,7 +103,7 @@ def init_vision_embedding(
     Example:
         >>> sizes = dict(patch_size=4, num_channels=3, d_model=8, grid=(2, 3))
         >>> params = init_vision_embedding(jax.random.key(0), **sizes)
-        >>> params.positions.weight.shape, params.tokens_before.shape
+        >>> params.positions.weight.shape, params.tokens_with_position.shape
         ((7, 8), (1, 8))
 
     Reference:
@@ -111,8 +112,8 @@ def init_vision_embedding(
     """
     check_flags(positions=positions, mask_token=mask_token)
     counts = {
-        "num_tokens_before": num_tokens_before,
-        "num_tokens_after": num_tokens_after,
+        "num_tokens_with_position": num_tokens_with_position,
+        "num_tokens_without_position": num_tokens_without_position,
     }
     for count_name, count in counts.items():
         if not is_integer(count) or count < 0:
@@ -121,7 +122,7 @@ def init_vision_embedding(
             )
     num_rows = 0
     if positions:
-        num_rows = num_tokens_before + num_patches(grid, patch_size)
+        num_rows = num_tokens_with_position + num_patches(grid, patch_size)
     patch_key, *keys = jax.random.split(key, 5)
     patch = init_patch_embedding(
         patch_key,
@@ -140,13 +141,16 @@ def init_vision_embedding(
         )
 
     table = rows(keys[0], num_rows)
-    before, after = rows(keys[1], num_tokens_before), rows(keys[2], num_tokens_after)
+    before, after = (
+        rows(keys[1], num_tokens_with_position),
+        rows(keys[2], num_tokens_without_position),
+    )
     mask_row = rows(keys[3], int(mask_token))
     return VisionEmbeddingParams(
         patch=patch,
         positions=table,
-        tokens_before=None if before is None else before.weight,
-        tokens_after=None if after is None else after.weight,
+        tokens_with_position=None if before is None else before.weight,
+        tokens_without_position=None if after is None else after.weight,
         mask_token=None if mask_row is None else mask_row.weight[0],
     )
 
@@ -168,10 +172,10 @@ def apply_vision_embedding(
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Embeds an image for a vision transformer: patches, positions and extra tokens.
 
-    `[tokens_before + p, tokens_after, patches + p]`, where `p` are the rows of the
-    table of positions, and those of the patches are resized for an image of another
-    grid. In float32, rounded once. docs/models/vision.md says which token goes where in
-    released models.
+    `[tokens_with_position + p, tokens_without_position, patches + p]`, where `p` are
+    the rows of the table of positions, and those of the patches are resized for an
+    image of another grid. In float32, rounded once. docs/models/vision.md says which
+    token goes where in released models.
 
     Args:
         params: As `init_vision_embedding` draws them.
@@ -215,7 +219,7 @@ def apply_vision_embedding(
         https://arxiv.org/abs/2309.16588; masks: Bao et al., BEiT, 2021, section 2.3.
         https://arxiv.org/abs/2106.08254
     """
-    _name, image = "apply_vision_embedding", jnp.asarray(image)
+    image = jnp.asarray(image)
     float_dtype("image.dtype", image.dtype)
     wide, num_before = check_vision_params(params, grid, patch_size, image.dtype)
     if resize is not None:
@@ -226,8 +230,8 @@ def apply_vision_embedding(
     ).astype(wide)
     if masked is not None:
         x = _replace_masked(x, masked, params.mask_token)
-    if params.tokens_before is not None:
-        x = insert_tokens(x, params.tokens_before)
+    if params.tokens_with_position is not None:
+        x = insert_tokens(x, params.tokens_with_position)
     if params.positions is not None:
         num_axes = len(as_size("patch_size", patch_size))
         size = image.shape[-1 - num_axes : -1]
@@ -235,8 +239,8 @@ def apply_vision_embedding(
         table = params.positions.weight.astype(wide)
         rows = _resized(table, grid, new_grid, resize, num_before)
         x = add_rows(x, rows)
-    if params.tokens_after is not None:
-        x = insert_tokens(x, params.tokens_after, index=num_before)
+    if params.tokens_without_position is not None:
+        x = insert_tokens(x, params.tokens_without_position, index=num_before)
     return spread(x.astype(image.dtype), out_sharding)
 
 

@@ -50,7 +50,11 @@ def check_vision_params(params, grid, patch_size, dtype):
     check_params(positions, "LearnedPositionalEmbeddingParams", "params.positions")
     d_model = patch.weight.shape[-1]
     table = None if positions is None else positions.weight
-    arrays = {"positions.weight": table, "tokens_before": before, "tokens_after": after}
+    arrays = {
+        "positions.weight": table,
+        "tokens_with_position": before,
+        "tokens_without_position": after,
+    }
     if mask_token is not None:
         arrays["mask_token"] = mask_token[None]
     for array_name, array in zip(patch._fields, patch, strict=True):
@@ -70,7 +74,7 @@ def check_vision_params(params, grid, patch_size, dtype):
         if table.shape[0] != num_before + num_rows:
             raise ValueError(
                 f"params.positions.weight of shape {table.shape} must have "
-                f"{num_before} + {num_rows} rows: one per token of tokens_before "
-                f"and one per patch of {grid=}."
+                f"{num_before} + {num_rows} rows: one per token of "
+                f"tokens_with_position and one per patch of {grid=}."
             )
     return compute_dtype(dtype, *(a.dtype for a in jax.tree.leaves(params))), num_before

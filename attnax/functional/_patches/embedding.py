@@ -131,7 +131,7 @@ def apply_patch_embedding(
         https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
         3.2. https://arxiv.org/abs/2103.15691
     """
-    _name, image = "apply_patch_embedding", jnp.asarray(image)
+    image = jnp.asarray(image)
     own = float_dtype("image.dtype", image.dtype, nan=False)
     dtype = own if dtype is None else result_dtype("dtype", dtype, own)
     x = embedded_image(params, image, patch_size, dtype, precision, out_sharding)
@@ -179,7 +179,7 @@ def apply_patch_projection(
         https://arxiv.org/abs/2010.11929; for packed batches, Dehghani et al., Patch n'
         Pack: NaViT, 2023, section 2.1. https://arxiv.org/abs/2307.06304
     """
-    _name, patches = "apply_patch_projection", jnp.asarray(patches)
+    patches = jnp.asarray(patches)
     own = float_dtype("patches.dtype", patches.dtype, nan=False)
     dtype = own if dtype is None else result_dtype("dtype", dtype, own)
     x = embedded_patches(params, patches, dtype, precision, out_sharding)

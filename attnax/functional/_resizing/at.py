@@ -26,7 +26,7 @@ from .rows import resized_rows
 
 
 @public
-def resized_positions_at(
+def resize_positions_at(
     table: Float[Array | np.ndarray, "old_rows d_model"],
     old_grid: tuple[int, int],
     new_grids: Integer[Array | np.ndarray, "*sizes 2"] | Sequence,
@@ -77,7 +77,7 @@ def resized_positions_at(
     Example:
         >>> table, options = jnp.eye(4), dict(method="bilinear", antialias=False)
         >>> where = jnp.array([[1, 2], [0, 0]])
-        >>> resized_positions_at(table, (2, 2), jnp.array([2, 4]), where, **options)
+        >>> resize_positions_at(table, (2, 2), jnp.array([2, 4]), where, **options)
         Array([[0.  , 0.  , 0.25, 0.75],
                [1.  , 0.  , 0.  , 0.  ]], dtype=float32)
 

@@ -24,7 +24,7 @@ def apply_rope(
     head axis, they line up with the heads of `(..., seq_len, num_heads, head_dim)`;
     that is an error unless there are as many heads as tokens, and then the wrong
     result. It is not refused, for the same shapes are right where heads stand before
-    the sequence. `rotate` and `apply_rotation` know the sequence, and insert the head
+    the sequence. `rotate` and `apply_rotary` know the sequence, and insert the head
     axis themselves.
 
     Args:
@@ -66,14 +66,14 @@ def apply_rope(
         )
     check_broadcast(
         f"{cos.shape=} must broadcast to {x.shape=}, last axes aside; "
-        "insert the head axis with cos[..., None, :], or use apply_rotation, which "
+        "insert the head axis with cos[..., None, :], or use apply_rotary, which "
         "does.",
         cos.shape[:-1],
         x.shape[:-1],
     )
     ones = (1,) * (x.ndim - cos.ndim)
     cos, sin = (jnp.reshape(t, (*ones, *t.shape)) for t in (cos, sin))
-    return rotate_pairs(x, cos, sin, reads=layout, writes=layout, start=0)
+    return rotate_pairs(x, cos, sin, order_in=layout, order_out=layout, first_channel=0)
 
 
 def check_rotation(x, cos, sin):

@@ -110,7 +110,7 @@ def axial_rope(
     dims: Sequence[int],
     base: float = 10_000.0,
     *,
-    order: Sequence[int] | None = None,
+    axis_order: Sequence[int] | None = None,
     alternate: bool = False,
     shared: bool = False,
     layout: str = "half",
@@ -121,8 +121,8 @@ def axial_rope(
     Args:
         dims: Channels that each axis turns. Positive and even.
         base: Base of every progression. Positive and finite.
-        order: The axes in the order in which their pairs follow each other; `None` is
-            `0, 1, ...`.
+        axis_order: The axes in the order in which their pairs follow each other; `None`
+            is `0, 1, ...`.
         alternate: Take one pair of each axis in turn, instead of all of one axis and
             then all of the next. The `dims` must be equal.
         shared: Deal one progression over all channels out to the axes in turn (Pixtral,
@@ -137,13 +137,13 @@ def axial_rope(
 
     Raises:
         ValueError: If `dims` is empty, one is not positive and even or they must be
-            equal and are not, `order` does not name every axis once, or `num_blocks`
-            is another number.
+            equal and are not, `axis_order` does not name every axis once, or
+            `num_blocks` is another number.
 
     Example:
         >>> axial_rope((4, 4)).axis_of_pair
         (0, 0, 1, 1)
-        >>> axial_rope((4, 4), order=(1, 0), alternate=True).axis_of_pair
+        >>> axial_rope((4, 4), axis_order=(1, 0), alternate=True).axis_of_pair
         (1, 0, 1, 0)
 
     Reference:
@@ -151,13 +151,14 @@ def axial_rope(
         https://arxiv.org/abs/2403.13298; Agrawal et al., Pixtral 12B, 2024, section 2.
         https://arxiv.org/abs/2410.07073
     """
-    _name, count = "axial_rope", len(dims)
-    order = tuple(range(count)) if order is None else integers("order", order)
+    count = len(dims)
+    axis_order = range(count) if axis_order is None else axis_order
+    axis_order = integers("axis_order", axis_order)
     check_flags(alternate=alternate, shared=shared)
     if count == 0 or not all(is_integer(d) and d > 0 and d % 2 == 0 for d in dims):
         raise ValueError(f"dims={tuple(dims)} must be positive and even.")
-    if sorted(order) != list(range(count)):
-        raise ValueError(f"{order=} must name each of the {count} axes once.")
+    if sorted(axis_order) != list(range(count)):
+        raise ValueError(f"{axis_order=} must name each of the {count} axes once.")
     if not is_integer(num_blocks) or num_blocks not in (1, count):
         raise ValueError(f"{num_blocks=} must be 1 or the {count} axes.")
     if (alternate or shared or num_blocks > 1) and len(set(dims)) != 1:
@@ -170,8 +171,10 @@ def axial_rope(
         per_axis = [whole[axis::count] for axis in range(count)]
     else:
         per_axis = [geometric(d, base) for d in dims]
-    parts = [per_axis[axis] for axis in order]
-    axes = [np.full(part.size, axis) for part, axis in zip(parts, order, strict=True)]
+    parts = [per_axis[axis] for axis in axis_order]
+    axes = [
+        np.full(part.size, axis) for part, axis in zip(parts, axis_order, strict=True)
+    ]
     if alternate:
         inv_freq, axis_of_pair = np.stack(parts, 1).ravel(), np.stack(axes, 1).ravel()
     else:

@@ -6,10 +6,10 @@ is the rotation by the negative angle, so one fast form serves both ways. A prim
 can say so, and keeps forward mode and batching, which `custom_vjp` and `linear_call`
 lose.
 
-Pairs are read in one order of channels and written in one, `"half"` or
-`"interleaved"`, from the channel `start` on; the others pass. Turning back is a setting
-too, and not a negated `sin`: negated outside the kernel it would be rounded otherwise
-than inside, where a compiler sees both.
+Pairs are read in one order of channels and written in one, `"half"` or `"interleaved"`,
+from the channel `first_channel` on; the others pass. Turning back is a setting too, and
+not a negated `sin`: negated outside the kernel it would be rounded otherwise than
+inside, where a compiler sees both.
 """
 
 import jax
@@ -21,9 +21,14 @@ from jax.interpreters import ad, batching, mlir
 from ..._dtypes import compute_dtype
 
 
-def rotate_pairs(x, cos, sin, *, reads, writes, start, back=False):
+def rotate_pairs(x, cos, sin, *, order_in, order_out, first_channel, inverse=False):
     """Rotates `x` by `cos` and `sin` of its rank, which never enlarge it."""
-    settings = {"reads": reads, "writes": writes, "start": start, "back": back}
+    settings = {
+        "order_in": order_in,
+        "order_out": order_out,
+        "first_channel": first_channel,
+        "inverse": inverse,
+    }
     return _rotate_p.bind(*_equally_varying(x, cos, sin), **settings)
 
 
@@ -39,78 +44,80 @@ def _equally_varying(*arrays):
     )
 
 
-def _rotate(x, cos, sin, *, reads, writes, start, back):
+def _rotate(x, cos, sin, *, order_in, order_out, first_channel, inverse):
     """Forms chosen by `python -m benchmarks --only forms`; all give equal bits."""
     dtype = compute_dtype(x.dtype)
     y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
-    sin = -sin if back else sin
-    if reads == writes == "half":
-        y = _half(y, cos, sin, start)
-    elif reads != writes:
-        y = _reordering(y, cos, sin, reads, start)
+    sin = -sin if inverse else sin
+    if order_in == order_out == "half":
+        y = _half(y, cos, sin, first_channel)
+    elif order_in != order_out:
+        y = _reordering(y, cos, sin, order_in, first_channel)
     elif jnp.finfo(x.dtype).bits >= 32:
-        y = _interleaved_wide(y, cos, sin, start)
+        y = _interleaved_wide(y, cos, sin, first_channel)
     else:
-        y = _interleaved_narrow(y, cos, sin, start)
+        y = _interleaved_narrow(y, cos, sin, first_channel)
     return y.astype(x.dtype)
 
 
-def _half(y, cos, sin, start):
+def _half(y, cos, sin, first_channel):
     pairs, width = cos.shape[-1], y.shape[-1]
-    a, b = _read(y, pairs, "half", start)
-    first = _pad(a * cos - b * sin, start, width)
-    rotated = first + _pad(a * sin + b * cos, start + pairs, width)
-    return _elsewhere(rotated, y, start, start + 2 * pairs)
+    a, b = _read(y, pairs, "half", first_channel)
+    first = _pad(a * cos - b * sin, first_channel, width)
+    rotated = first + _pad(a * sin + b * cos, first_channel + pairs, width)
+    return _elsewhere(rotated, y, first_channel, first_channel + 2 * pairs)
 
 
-def _reordering(y, cos, sin, reads, start):
+def _reordering(y, cos, sin, order_in, first_channel):
     """From interleaved pairs to halves, or back."""
     pairs, width = cos.shape[-1], y.shape[-1]
-    a, b = _read(y, pairs, reads, start)
+    a, b = _read(y, pairs, order_in, first_channel)
     first, second = a * cos - b * sin, a * sin + b * cos
-    if reads == "interleaved":
-        rotated = _pad(first, start, width) + _pad(second, start + pairs, width)
+    if order_in == "interleaved":
+        rotated = _pad(first, first_channel, width) + _pad(
+            second, first_channel + pairs, width
+        )
     else:
         rotated = _side_by_side(first, second)
-        rotated = _pad(rotated, start, width)
-    return _elsewhere(rotated, y, start, start + 2 * pairs)
+        rotated = _pad(rotated, first_channel, width)
+    return _elsewhere(rotated, y, first_channel, first_channel + 2 * pairs)
 
 
-def _interleaved_wide(y, cos, sin, start):
-    z, cos, sin, first, last = _whole_pairs(y, cos, sin, start)
+def _interleaved_wide(y, cos, sin, first_channel):
+    z, cos, sin, first, last = _whole_pairs(y, cos, sin, first_channel)
     of_a, of_b = jnp.stack([cos, sin], -1), jnp.stack([-sin, cos], -1)
     rotated = z[..., 0:1] * of_a + z[..., 1:2] * of_b
     rotated = rotated.reshape(*y.shape[:-1], 2 * z.shape[-2])
-    rotated = _pad(rotated, start % 2, y.shape[-1])
-    return _elsewhere(rotated, y, start, start + 2 * (last - first))
+    rotated = _pad(rotated, first_channel % 2, y.shape[-1])
+    return _elsewhere(rotated, y, first_channel, first_channel + 2 * (last - first))
 
 
-def _interleaved_narrow(y, cos, sin, start):
+def _interleaved_narrow(y, cos, sin, first_channel):
     # Two straight loops: the form above would branch per element in 16 bits.
-    z, cos, sin, first, last = _whole_pairs(y, cos, sin, start)
+    z, cos, sin, first, last = _whole_pairs(y, cos, sin, first_channel)
     a, b = z[..., 0], z[..., 1]
     a_rotated = _elsewhere(a * cos - b * sin, a, first, last)
     b_rotated = _elsewhere(a * sin + b * cos, b, first, last)
     rotated = _side_by_side(a_rotated, b_rotated)
-    begin, width = start % 2, rotated.shape[-1]
+    begin, width = first_channel % 2, rotated.shape[-1]
     return _elsewhere(_pad(rotated, begin, y.shape[-1]), y, begin, begin + width)
 
 
-def _whole_pairs(y, cos, sin, start):
+def _whole_pairs(y, cos, sin, first_channel):
     """All of `y` as pairs, but for an odd channel at either end.
 
     With cos and sin padded to all pairs, and where those that turn start and stop.
     """
-    begin, first = start % 2, start // 2
+    begin, first = first_channel % 2, first_channel // 2
     count = (y.shape[-1] - begin) // 2
     z = y[..., begin : begin + 2 * count].reshape(*y.shape[:-1], count, 2)
     last = first + cos.shape[-1]
     return z, _pad(cos, first, count), _pad(sin, first, count), first, last
 
 
-def _read(y, pairs, order, start):
+def _read(y, pairs, order, first_channel):
     """The first and the second channel of every pair."""
-    y = y[..., start : start + 2 * pairs]
+    y = y[..., first_channel : first_channel + 2 * pairs]
     if order == "half":
         return y[..., :pairs], y[..., pairs:]
     z = y.reshape(*y.shape[:-1], pairs, 2)
@@ -133,32 +140,32 @@ def _pad(x, before, width):
     return lax.pad(x, jnp.asarray(-0.0, x.dtype), config)
 
 
-def _elsewhere(rotated, y, start, stop):
+def _elsewhere(rotated, y, first_channel, stop):
     """`rotated`, but the features of `y`, as they are, outside `start ... stop`."""
-    if start == 0 and stop == y.shape[-1]:
+    if first_channel == 0 and stop == y.shape[-1]:
         return rotated
     ones = (1,) * (y.ndim - 1)
     feature = lax.broadcasted_iota(jnp.int32, (*ones, y.shape[-1]), y.ndim - 1)
     # Zeros like `y`, for under an explicit mesh `where` wants the sharding of `y`.
     feature = feature + jnp.zeros_like(y, jnp.int32)
     inside = feature < stop
-    if start:
-        inside &= feature >= start
+    if first_channel:
+        inside &= feature >= first_channel
     return jnp.where(inside, rotated, y)
 
 
-def _turn(x, cos, sin, *, reads, writes, start, back):
+def _turn(x, cos, sin, *, order_in, order_out, first_channel, inverse):
     """The rotation without what passes, as a function linear in `(cos, sin)`."""
     dtype, pairs = compute_dtype(x.dtype), cos.shape[-1]
     y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
-    sin = -sin if back else sin
-    a, b = _read(y, pairs, reads, start)
+    sin = -sin if inverse else sin
+    a, b = _read(y, pairs, order_in, first_channel)
     first, second = a * cos - b * sin, a * sin + b * cos
-    if writes == "half":
+    if order_out == "half":
         rotated = jnp.concatenate([first, second], -1)
     else:
         rotated = _side_by_side(first, second)
-    return _pad(rotated, start, x.shape[-1]).astype(x.dtype)
+    return _pad(rotated, first_channel, x.shape[-1]).astype(x.dtype)
 
 
 def _jvp(primals, tangents, **settings):
@@ -175,11 +182,16 @@ def _jvp(primals, tangents, **settings):
     return out, turned.astype(x.dtype)
 
 
-def _transpose(cotangent, x, cos, sin, *, reads, writes, start, back):
+def _transpose(cotangent, x, cos, sin, *, order_in, order_out, first_channel, inverse):
     # Only ever linear in x: the rule above never binds a tangent of cos or sin.
     if isinstance(cotangent, ad.Zero):
         return ad.Zero(x.aval), None, None
-    settings = {"reads": writes, "writes": reads, "start": start, "back": not back}
+    settings = {
+        "order_in": order_out,
+        "order_out": order_in,
+        "first_channel": first_channel,
+        "inverse": not inverse,
+    }
     return _rotate_p.bind(cotangent, cos, sin, **settings), None, None
 
 
@@ -198,7 +210,9 @@ def _batch(arrays, axes, **settings):
 
 _rotate_p = Primitive("attnax_rotate")
 _rotate_p.def_impl(
-    jax.jit(_rotate, static_argnames=("reads", "writes", "start", "back"))
+    jax.jit(
+        _rotate, static_argnames=("order_in", "order_out", "first_channel", "inverse")
+    )
 )
 # `x.update()` and not a new type: sharding and varying axes are part of it.
 _rotate_p.def_abstract_eval(lambda x, cos, sin, **settings: x.update())

@@ -51,7 +51,7 @@ def channel_permutation(
     check_flags(rotated=rotated)
     head_dim = positive_integer("head_dim", head_dim)
     for rope in (source, target):
-        if not 0 <= rope.start(head_dim) <= head_dim - rope.rotary_dim:
+        if not 0 <= rope._first_channel(head_dim) <= head_dim - rope.rotary_dim:
             raise ValueError(
                 f"{head_dim=} must hold the {rope.rotary_dim} channels of {rope}."
             )
@@ -85,7 +85,7 @@ def permute_qk(
     num_heads: int,
     to: str,
     rotary_dim: int | None = None,
-    rotary_slice: str | int = "leading",
+    rotary_start: str | int = "leading",
     axis: int = 0,
 ) -> Shaped[jax.Array | np.ndarray, "..."]:
     """Queries' or keys' weights from interleaved to half storage, or back.
@@ -101,7 +101,7 @@ def permute_qk(
             norm over `head_dim` or the shared rotary key of latent attention.
         to: `"half"` from interleaved storage, or `"interleaved"` from halves.
         rotary_dim: Channels of a head that rotate. Positive and even; `None` is all.
-        rotary_slice: Where they stand, as in `Rope`: `"trailing"` for latent attention.
+        rotary_start: Where they stand, as in `Rope`: `"trailing"` for latent attention.
         axis: The axis of the channels: 0 for weights as PyTorch stores them, -1 for
             kernels as JAX libraries do.
 
@@ -136,11 +136,11 @@ def permute_qk(
             f"{rotary_dim=} must be positive, even and at most {head_dim=}."
         )
     pairs = np.arange(1.0, rotary_dim // 2 + 1)  # any that tell pairs apart
-    source = Rope(pairs, layouts[to], rotary_slice=rotary_slice)
-    target = Rope(pairs, to, rotary_slice=rotary_slice)
-    if source.start(head_dim) + rotary_dim > head_dim:
+    source = Rope(pairs, layouts[to], rotary_start=rotary_start)
+    target = Rope(pairs, to, rotary_start=rotary_start)
+    if source._first_channel(head_dim) + rotary_dim > head_dim:
         raise ValueError(
-            f"{rotary_slice=} must leave room for {rotary_dim=} in {head_dim=}."
+            f"{rotary_start=} must leave room for {rotary_dim=} in {head_dim=}."
         )
     order = channel_permutation(source, target, head_dim)
     shape = array.shape
@@ -154,13 +154,13 @@ def _places(rope, head_dim):
 
     A pair is two of them, in the order of turning.
     """
-    reads, writes = (
-        _pairs(rope, order, head_dim) for order in (rope.reads, rope.writes)
+    order_in, order_out = (
+        _pairs(rope, order, head_dim) for order in (rope._order_in, rope._order_out)
     )
     axes = rope.axis_of_pair or (0,) * rope.rotary_pairs
     turning, still = {}, {channel: channel for channel in range(head_dim)}
     for frequency, axis, read, written in zip(
-        rope.inv_freq, axes, reads, writes, strict=True
+        rope.inv_freq, axes, order_in, order_out, strict=True
     ):
         pair = list(zip(read, written, strict=True))
         if frequency == 0 and rope.attention_factor == 1:
@@ -176,7 +176,7 @@ def _places(rope, head_dim):
 
 def _pairs(rope, order, head_dim):
     """The two channels of every pair."""
-    index = rope.start(head_dim) + np.arange(rope.rotary_dim)
+    index = rope._first_channel(head_dim) + np.arange(rope.rotary_dim)
     if order == "interleaved":
         return index.reshape(-1, 2).tolist()
     blocks = index.reshape(rope.num_blocks, 2, -1)

@@ -13,7 +13,7 @@ from ..._checks import nan_where_invalid, positive_integer, positive_multiple
 from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ..._public import public
 from .._angles.cos_sin import positions_for_product
-from .._angles.once import made_once
+from .._angles.once import pinned
 from .._params import check_params
 from .apply import apply_rope
 from .frequencies import check_positive
@@ -145,7 +145,7 @@ def apply_mixed_rope(
 # positions are constants of the caller's.
 @jax.jit
 def _cos_sin(positions, freqs):
-    return made_once(_cos_sin_of_angles, _zeros, positions, freqs)
+    return pinned(_cos_sin_of_angles, _zeros, positions, freqs)
 
 
 def _cos_sin_of_angles(positions, freqs):

@@ -25,8 +25,8 @@ LAYOUTS = ("half", "interleaved", "interleaved_to_half")
 class Rope:
     """A rotary embedding as data: what turns, how fast, and in which channels.
 
-    Nearly every rotary embedding of a released model is one of these; `rotation`,
-    `apply_rotation` and `rotate` read it. It is hashable and a static node of pytrees:
+    Nearly every rotary embedding of a released model is one of these; `rotary_cos_sin`,
+    `apply_rotary` and `rotate` read it. It is hashable and a static node of pytrees:
     it has no leaves, so `jit`, gradients, optimizers, casts and checkpoints pass it by,
     as a field of an Equinox module too.
 
@@ -43,7 +43,7 @@ class Rope:
         num_axes: Coordinates of a position. `None` is as many as `axis_of_pair` names.
         num_blocks: The rotating channels are so many equal blocks, and `"half"` pairs
             channels within each of them (Gemma 4 vision).
-        rotary_slice: Where in the head the rotating channels stand: `"leading"`,
+        rotary_start: Where in the head the rotating channels stand: `"leading"`,
             `"trailing"` (DeepSeek: the last ones of whatever width `x` has), or the
             index of the first one, 0 being `"leading"`. The other channels pass.
         attention_factor: Cos and sin are multiplied by it. From 1e-15 to 1e15, so that
@@ -65,7 +65,7 @@ class Rope:
     axis_of_pair: tuple[int, ...] | None
     num_axes: int
     num_blocks: int
-    rotary_slice: str | int
+    rotary_start: str | int
     attention_factor: float
 
     @public
@@ -77,7 +77,7 @@ class Rope:
         axis_of_pair: Sequence[int] | None = None,
         num_axes: int | None = None,
         num_blocks: int = 1,
-        rotary_slice: str | int = "leading",
+        rotary_start: str | int = "leading",
         attention_factor: float = 1.0,
     ):
         axes = axis_of_pair
@@ -85,11 +85,11 @@ class Rope:
             axes = tuple(_integer("axis_of_pair", axis) for axis in axes)
         if num_axes is None:
             num_axes = 1 if axes is None else max(axes, default=0) + 1
-        named = isinstance(rotary_slice, str) and rotary_slice in _SLICES
+        named = isinstance(rotary_start, str) and rotary_start in _SLICES
         if not named:
             place = "'leading', 'trailing' or the index of the first rotating channel"
             # The first channel is where the leading ones begin.
-            rotary_slice = _integer("rotary_slice", rotary_slice, place) or "leading"
+            rotary_start = _integer("rotary_start", rotary_start, place) or "leading"
         check_attention_factor(attention_factor)
         fields = {
             "inv_freq": _frequencies(inv_freq),
@@ -97,7 +97,7 @@ class Rope:
             "axis_of_pair": axes,
             "num_axes": _integer("num_axes", num_axes),
             "num_blocks": _integer("num_blocks", num_blocks),
-            "rotary_slice": rotary_slice,
+            "rotary_start": rotary_start,
             "attention_factor": float(attention_factor),
         }
         for name, value in fields.items():
@@ -114,20 +114,19 @@ class Rope:
         """Number of channels that rotate."""
         return 2 * self.rotary_pairs
 
-    @public
-    def start(self, head_dim: int) -> int:
+    def _first_channel(self, head_dim: int) -> int:
         """Index of the first rotating channel of a head of `head_dim`."""
-        if self.rotary_slice == "trailing":
+        if self.rotary_start == "trailing":
             return head_dim - self.rotary_dim
-        return 0 if self.rotary_slice == "leading" else int(self.rotary_slice)
+        return 0 if self.rotary_start == "leading" else int(self.rotary_start)
 
     @property
-    def reads(self) -> str:
+    def _order_in(self) -> str:
         """The order of pairs that a rotation takes, `"half"` or `"interleaved"`."""
         return self.layout.partition("_to_")[0]
 
     @property
-    def writes(self) -> str:
+    def _order_out(self) -> str:
         """The order of pairs that a rotation puts out."""
         return self.layout.rpartition("_to_")[2]
 
@@ -142,7 +141,7 @@ class Rope:
             )
             axes = " ".join(f"{axis}x{length}" for axis, length in runs)
             parts.append(f"axes=({axes}) of {self.num_axes}")
-        defaults = {"num_blocks": 1, "rotary_slice": "leading", "attention_factor": 1.0}
+        defaults = {"num_blocks": 1, "rotary_start": "leading", "attention_factor": 1.0}
         for name, default in defaults.items():
             if getattr(self, name) != default:
                 parts.append(f"{name}={getattr(self, name)!r}")
@@ -174,9 +173,9 @@ def stack_ropes(ropes: Sequence[Rope | None]) -> StackedRopes:
     """Several ropes as arrays with a leading axis, for `scan` or `vmap` over layers.
 
     One element of it, as `scan` hands it to a step, goes where a `Rope` goes: into
-    `rotation`, `apply_rotation`, `rotate` and `rerotate`. Cos and sin are then made in
-    each step. Where few ropes serve many layers, make cos and sin of each once outside
-    and select them by layer.
+    `rotary_cos_sin`, `apply_rotary`, `rotate` and `rerotate`. Cos and sin are then made
+    in each step. Where few ropes serve many layers, make cos and sin of each once
+    outside and select them by layer.
 
     `None`, which `ropes_from_hf` gives for a layer without rotation, becomes a rope
     that stands still: its cos is 1 and its sin 0 at every position.
@@ -298,8 +297,8 @@ def _check(rope):
             f"num_blocks={rope.num_blocks} must come with layout='half', not "
             f"{rope.layout!r}."
         )
-    if isinstance(rope.rotary_slice, int) and rope.rotary_slice < 0:
+    if isinstance(rope.rotary_start, int) and rope.rotary_start < 0:
         raise ValueError(
-            f"rotary_slice={rope.rotary_slice} must be 'leading', 'trailing' or "
+            f"rotary_start={rope.rotary_start} must be 'leading', 'trailing' or "
             "the index of the first rotating channel."
         )

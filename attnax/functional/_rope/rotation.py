@@ -22,7 +22,7 @@ from .apply import check_rotation
 from .kernel import rotate_pairs
 from .record import Rope, StackedRopes
 from .rotation_checks import (
-    check_heads,
+    check_head_axis,
     check_rotated,
     check_sequence,
     rope_settings,
@@ -30,12 +30,13 @@ from .rotation_checks import (
 )
 
 _FRACTIONAL = (
-    "for fractional positions use rotation with numerics='float32' and apply_rotation"
+    "for fractional positions use rotary_cos_sin with numerics='float32' and "
+    "apply_rotary"
 )
 
 
 @public
-def rotation(
+def rotary_cos_sin(
     rope: Rope | StackedRopes,
     positions: Real[Array | np.ndarray, "*positions"] | Sequence,
     *,
@@ -58,7 +59,7 @@ def rotation(
             `rope_cos_sin` does.
 
     Example:
-        >>> cos, sin = rotation(Rope(default_inv_freq(8)), jnp.arange(5))
+        >>> cos, sin = rotary_cos_sin(Rope(default_inv_freq(8)), jnp.arange(5))
         >>> cos.shape
         (5, 4)
 
@@ -70,41 +71,42 @@ def rotation(
 
 
 @public
-def apply_rotation(
+def apply_rotary(
     rope: Rope | StackedRopes,
     x: Float[Array, "*batch head_dim"],
     cos: Float[Array, "*positions rotary_pairs"],
     sin: Float[Array, "*positions rotary_pairs"],
     *,
     inverse: bool = False,
-    heads: str | None = "after",
+    head_axis: int | None = -2,
 ) -> Float[Array, "*batch head_dim"]:
-    """Rotates `x` by the cos and sin of `rotation`.
+    """Rotates `x` by the cos and sin of `rotary_cos_sin`.
 
     Args:
         rope: The record that `cos` and `sin` were made of.
-        x: Queries or keys, `(*batch, seq_len, num_heads, head_dim)`; see `heads`.
-        cos: From `rotation`, `(*batch, seq_len, rotary_pairs)`; batch axes broadcast
-            against those of `x` and never enlarge it.
+        x: Queries or keys, `(*batch, seq_len, num_heads, head_dim)`; see `head_axis`.
+        cos: From `rotary_cos_sin`, `(*batch, seq_len, rotary_pairs)`; batch axes
+            broadcast against those of `x` and never enlarge it.
         sin: Like `cos`.
         inverse: Undo the rotation, to within `4 * 2**-23` of the length of each pair:
             turn back, and divide by the attention factor. `x` is then in the order that
             rotating puts out.
-        heads: Where the head axis of `x` stands: `"after"` the sequence, `"before"` it
-            (`(*batch, num_heads, seq_len, head_dim)`), or `None`: nowhere.
+        head_axis: The axis of heads in `x`: -2, after the sequence; -3, before it,
+            `(*batch, num_heads, seq_len, head_dim)`; or `None` for no such axis,
+            `(*batch, seq_len, head_dim)`.
 
     Returns:
         The shape and dtype of `x`, rounded once. Channels that do not rotate pass bit
         for bit.
 
     Raises:
-        ValueError: If `heads` is unknown, the shapes do not fit each other and the
-            rope, a dtype is not a real float, or `head_dim` is sharded.
+        ValueError: If `head_axis` is none of these, the shapes do not fit each other
+            and the rope, a dtype is not a real float, or `head_dim` is sharded.
 
     Example:
         >>> rope = Rope(default_inv_freq(8))
-        >>> cos, sin = rotation(rope, jnp.arange(5))
-        >>> apply_rotation(rope, jnp.ones((2, 5, 3, 8)), cos, sin).shape
+        >>> cos, sin = rotary_cos_sin(rope, jnp.arange(5))
+        >>> apply_rotary(rope, jnp.ones((2, 5, 3, 8)), cos, sin).shape
         (2, 5, 3, 8)
 
     Reference:
@@ -113,15 +115,15 @@ def apply_rotation(
     settings = rope_settings(rope)
     check_rotation(x, cos, sin)
     check_flags(inverse=inverse)
-    check_heads(heads)
+    check_head_axis(head_axis)
     if cos.shape[-1] != settings.rotary_pairs:
         raise ValueError(
             f"{cos.shape=} must end in the {settings.rotary_pairs} pairs of "
-            "the rope; make it with rotation."
+            "the rope; make it with rotary_cos_sin."
         )
-    check_rotated(settings, x, heads)
-    check_sequence(f"{cos.shape=}", cos.shape[:-1], x, heads)
-    return _turned(rope, settings, x, cos, sin, inverse, heads)
+    check_rotated(settings, x, head_axis)
+    check_sequence(f"{cos.shape=}", cos.shape[:-1], x, head_axis)
+    return _turned(rope, settings, x, cos, sin, inverse, head_axis)
 
 
 @public
@@ -131,26 +133,26 @@ def rotate(
     positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
     *,
     inverse: bool = False,
-    heads: str | None = "after",
+    head_axis: int | None = -2,
 ) -> Float[Array, "*batch head_dim"]:
-    """Rotates `x` by `positions`: `rotation`, then `apply_rotation`.
+    """Rotates `x` by `positions`: `rotary_cos_sin`, then `apply_rotary`.
 
-    Several layers in one program share cos and sin if `rotation` is called once, above
-    them.
+    Several layers in one program share cos and sin if `rotary_cos_sin` is called once,
+    above them.
 
     Args:
         rope: A record, or one element of `stack_ropes`.
-        x: Queries or keys, `(*batch, seq_len, num_heads, head_dim)`; see `heads`.
+        x: Queries or keys, `(*batch, seq_len, num_heads, head_dim)`; see `head_axis`.
         positions: `(*batch, seq_len)`, with a last axis of coordinates for a rope with
             `axis_of_pair`; batch axes broadcast against those of `x`.
-        inverse: Undo the rotation, see `apply_rotation`.
-        heads: Where the head axis of `x` stands, see `apply_rotation`.
+        inverse: Undo the rotation, see `apply_rotary`.
+        head_axis: The axis of heads in `x`, see `apply_rotary`.
 
     Returns:
         The shape and dtype of `x`. Traced positions outside int32 give NaN.
 
     Raises:
-        ValueError: As `rotation` and `apply_rotation` do.
+        ValueError: As `rotary_cos_sin` and `apply_rotary` do.
 
     Example:
         >>> rope = Rope(default_inv_freq(8), "interleaved")
@@ -160,7 +162,7 @@ def rotate(
     Reference:
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
-    return rotate_heads(rope, x, positions, inverse=inverse, heads=heads)
+    return rotate_heads(rope, x, positions, inverse=inverse, head_axis=head_axis)
 
 
 @public
@@ -169,7 +171,7 @@ def rerotate(
     keys: Float[Array, "*batch head_dim"],
     delta: Integer[Array | np.ndarray, "*positions"] | Sequence | int,
     *,
-    heads: str | None = "after",
+    head_axis: int | None = -2,
 ) -> Float[Array, "*batch head_dim"]:
     """Turns keys that are rotated already by a difference of positions.
 
@@ -183,13 +185,13 @@ def rerotate(
         delta: Position difference, shaped as `positions` are for `rotate`, or what
             broadcasts to that, a single number included; for a rope of several axes,
             one coordinate on the last axis is for all of them. It may be negative.
-        heads: Where the head axis of `keys` stands, see `apply_rotation`.
+        head_axis: The axis of heads in `keys`, see `apply_rotary`.
 
     Returns:
         The shape and dtype of `keys`.
 
     Raises:
-        ValueError: As `rotation` and `apply_rotation` do.
+        ValueError: As `rotary_cos_sin` and `apply_rotary` do.
 
     Example:
         >>> rope = Rope(default_inv_freq(8))
@@ -201,7 +203,7 @@ def rerotate(
         section 3.2: positions within the cache. https://arxiv.org/abs/2309.17453
     """
     settings = rope_settings(rope)
-    check_rotated(settings, keys, heads, name="keys")
+    check_rotated(settings, keys, head_axis, name="keys")
     delta = array_of("delta", delta)
     given = f"{delta.shape=}"
     several = settings.axis_of_pair is not None
@@ -209,7 +211,7 @@ def rerotate(
         delta = integer_array("delta", delta)
         delta = jnp.broadcast_to(delta, (*delta.shape[:-1], settings.num_axes))
     shape = shape_of_positions(settings, delta, "delta") or (1,)
-    check_sequence(given, shape, keys, heads, name="keys", one_for_all=True)
+    check_sequence(given, shape, keys, head_axis, name="keys", one_for_all=True)
     cos, sin = cos_sin_of_rope(
         _without_factor(rope),
         delta,
@@ -217,8 +219,8 @@ def rerotate(
         fractional="positions differ by integers",
     )
     cos, sin = (t.reshape(*shape, settings.rotary_pairs) for t in (cos, sin))
-    order = settings.writes
-    return _apply(settings, keys, cos, sin, heads, order, order)
+    order = settings._order_out
+    return _apply(settings, keys, cos, sin, head_axis, order, order)
 
 
 def rotate_heads(
@@ -227,7 +229,7 @@ def rotate_heads(
     positions,
     *,
     inverse=False,
-    heads: str | None = "after",
+    head_axis: int | None = -2,
     end: int | None = None,
 ):
     """`rotate` for any function, whose errors then carry its name.
@@ -235,13 +237,13 @@ def rotate_heads(
     With an `end` positions must lie in `[0, end)`.
     """
     settings = rope_settings(rope)
-    check_rotated(settings, x, heads)
+    check_rotated(settings, x, head_axis)
     check_flags(inverse=inverse)
     positions = array_of_several("positions", positions, COUNT_FROM)
     shape = shape_of_positions(settings, positions)
-    check_sequence(f"{positions.shape=}", shape, x, heads)
+    check_sequence(f"{positions.shape=}", shape, x, head_axis)
     cos, sin = cos_sin_of_rope(rope, positions, end=end)
-    return _turned(rope, settings, x, cos, sin, inverse, heads)
+    return _turned(rope, settings, x, cos, sin, inverse, head_axis)
 
 
 def cos_sin_of_rope(
@@ -286,45 +288,54 @@ def cos_sin_of_rope(
     return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
 
 
-def _turned(rope, settings, x, cos, sin, inverse, heads):
+def _turned(rope, settings, x, cos, sin, inverse, head_axis):
     """`x` rotated by cos and sin that fit, or turned back."""
-    reads, writes = settings.reads, settings.writes
+    order_in, order_out = settings._order_in, settings._order_out
     if inverse:
-        reads, writes = writes, reads
+        order_in, order_out = order_out, order_in
         # They hold the attention factor once, and turning back divides by it.
         scale = _inverse_square(rope.attention_factor)
         cos, sin = cos * scale, sin * scale
-    return _apply(settings, x, cos, sin, heads, reads, writes, back=inverse)
+    return _apply(
+        settings, x, cos, sin, head_axis, order_in, order_out, inverse=inverse
+    )
 
 
-def _apply(settings, x, cos, sin, heads, reads, writes, *, back=False):
+def _apply(settings, x, cos, sin, head_axis, order_in, order_out, *, inverse=False):
     """Inserts the head axis, finds the channels and rotates them."""
-    if heads is not None:
-        axis = -2 if heads == "after" else -3
-        cos, sin = (jnp.expand_dims(t, axis) for t in (cos, sin))
+    if head_axis is not None:
+        cos, sin = (jnp.expand_dims(t, head_axis) for t in (cos, sin))
     ones = (1,) * (x.ndim - cos.ndim)
     cos, sin = (jnp.reshape(t, (*ones, *t.shape)) for t in (cos, sin))
-    start = settings.start(x.shape[-1])
+    first_channel = settings._first_channel(x.shape[-1])
     if settings.num_blocks > 1:
-        return _rotate_blocks(x, cos, sin, settings, start, back)
-    return rotate_pairs(x, cos, sin, reads=reads, writes=writes, start=start, back=back)
+        return _rotate_blocks(x, cos, sin, settings, first_channel, inverse)
+    return rotate_pairs(
+        x,
+        cos,
+        sin,
+        order_in=order_in,
+        order_out=order_out,
+        first_channel=first_channel,
+        inverse=inverse,
+    )
 
 
-def _rotate_blocks(x, cos, sin, settings, start, back):
+def _rotate_blocks(x, cos, sin, settings, first_channel, inverse):
     """Halves within each block, which becomes an axis of its own."""
-    stop, blocks = start + settings.rotary_dim, settings.num_blocks
+    stop, blocks = first_channel + settings.rotary_dim, settings.num_blocks
     split = lambda t: t.reshape(*t.shape[:-1], blocks, t.shape[-1] // blocks)
     rotated = rotate_pairs(
-        *(split(t) for t in (x[..., start:stop], cos, sin)),
-        reads="half",
-        writes="half",
-        start=0,
-        back=back,
+        *(split(t) for t in (x[..., first_channel:stop], cos, sin)),
+        order_in="half",
+        order_out="half",
+        first_channel=0,
+        inverse=inverse,
     )
-    rotated = rotated.reshape(*x.shape[:-1], stop - start)
+    rotated = rotated.reshape(*x.shape[:-1], stop - first_channel)
     if rotated.shape == x.shape:
         return rotated
-    return jnp.concatenate([x[..., :start], rotated, x[..., stop:]], axis=-1)
+    return jnp.concatenate([x[..., :first_channel], rotated, x[..., stop:]], axis=-1)
 
 
 def _inverse_square(factor):

@@ -38,18 +38,18 @@ def init_token_embedding(
     vocab_size: int,
     d_model: int,
     *,
-    stddev: float = 0.02,
+    init_std: float = 0.02,
     dtype: DTypeLike | None = None,
     padding_id: int | None = None,
     out_sharding: NamedSharding | None = None,
 ) -> TokenEmbeddingParams:
-    """Draws a token embedding from `N(0, stddev**2)`.
+    """Draws a token embedding from `N(0, init_std**2)`.
 
     Args:
         key: A JAX random key.
         vocab_size: Number of tokens. Positive.
         d_model: Width of the embedding. Positive.
-        stddev: Standard deviation. Not negative.
+        init_std: Standard deviation. Not negative.
         dtype: Of the table, which is drawn in float32 and rounded once. `None` is JAX's
             default float.
         padding_id: A token whose row starts as zeros; see `apply_token_embedding`.
@@ -61,7 +61,7 @@ def init_token_embedding(
         Parameters with a `weight` of shape `(vocab_size, d_model)`.
 
     Raises:
-        ValueError: If a size is not positive, `stddev` negative, `dtype` not a real
+        ValueError: If a size is not positive, `init_std` negative, `dtype` not a real
             float, or `padding_id` outside the vocabulary.
 
     Example:
@@ -69,17 +69,17 @@ def init_token_embedding(
         (10, 4)
 
     Reference:
-        Radford et al., GPT-2, 2019 (stddev 0.02).
+        Radford et al., GPT-2, 2019 (init_std 0.02).
         https://openai.com/index/better-language-models
     """
     check_token_embedding(vocab_size, d_model, padding_id)
-    if not (is_number(stddev) and stddev >= 0):
-        raise ValueError(f"{stddev=} must be finite and not negative.")
+    if not (is_number(init_std) and init_std >= 0):
+        raise ValueError(f"{init_std=} must be finite and not negative.")
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     draw = partial(
         _draw,
         shape=(vocab_size, d_model),
-        stddev=float(stddev),
+        init_std=float(init_std),
         dtype=dtype,
         padding_id=padding_id,
         out_sharding=out_sharding,
@@ -90,12 +90,12 @@ def init_token_embedding(
     return TokenEmbeddingParams(weight=draw(key))
 
 
-def _draw(key, *, shape, stddev, dtype, padding_id, out_sharding):
+def _draw(key, *, shape, init_std, dtype, padding_id, out_sharding):
     if out_sharding is not None and not out_sharding.mesh.abstract_mesh.explicit_axes:
         out_sharding = None  # the compiler's to spread
     normal = jax.random.normal(key, shape, wide_dtype(dtype), out_sharding=out_sharding)
-    # Else XLA may merge `stddev` into a factor of the draw, on some meshes only.
-    weight = stddev * lax.optimization_barrier(normal)
+    # Else XLA may merge `init_std` into a factor of the draw, on some meshes only.
+    weight = init_std * lax.optimization_barrier(normal)
     if padding_id is not None:
         row = lax.broadcasted_iota(jnp.int32, shape, 0, out_sharding=out_sharding)
         weight = jnp.where(row == padding_id, jnp.zeros_like(weight), weight)

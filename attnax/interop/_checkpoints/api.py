@@ -101,7 +101,7 @@ def params_from_checkpoint(
         layout = find_tensors(table, tensors, prefix, sizes, hint)
         for stored in layout:
             check_held(stored.name, tensors.describe(stored.name)[1])
-        rest = {s.name: tensors.read_own(s.name) for s in layout if s.role == "rest"}
+        extra = {s.name: tensors.read_own(s.name) for s in layout if s.role == "extra"}
         if table.kind == "vision":
             params, grid = read_vision(table, tensors, layout, sizes, grid)
             head = None
@@ -114,9 +114,9 @@ def params_from_checkpoint(
         head=head,
         patch_size=(sizes[sides[0]], sizes[sides[1]]) if sides[0] in sizes else None,
         grid=grid,
-        rest=rest,
+        extra_tensors=extra,
         prefix=prefix,
-        layout=tuple(stored for stored in layout if stored.role != "rest"),
+        tensors=tuple(stored for stored in layout if stored.role != "extra"),
     )
 
 
@@ -125,9 +125,9 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     """The tensors of a file from parameters: the inverse of `params_from_checkpoint`.
 
     What `params_from_checkpoint` read comes out with the same names, shapes, dtypes and
-    bits, tied copies and the tensors of `rest` included; the buffers that it dropped
-    (`position_ids`) do not. Other parameters are put in with `_replace`; what no file
-    has held gets the family's usual name after `prefix`.
+    bits, tied copies and the tensors of `extra_tensors` included; the buffers that it
+    dropped (`position_ids`) do not. Other parameters are put in with `_replace`; what
+    no file has held gets the family's usual name after `prefix`.
 
     Args:
         checkpoint: What `params_from_checkpoint` returned, or one made by hand.
@@ -138,9 +138,9 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
 
     Raises:
         ValueError: If the family is not known, has no tensor for what the parameters
-            hold, or needs one that neither they nor `rest` have; an array, those of
-            `rest` included, does not fit the others or the grid; a name is in both; or
-            `patch_size` or `grid` is needed and missing.
+            hold, or needs one that neither they nor `extra_tensors` have; an array,
+            those of `extra_tensors` included, does not fit the others or the grid; a
+            name is in both; or `patch_size` or `grid` is needed and missing.
 
     Example:
         >>> weights = {"wte.weight": jnp.ones((9, 4)), "wpe.weight": jnp.ones((5, 4))}
@@ -160,20 +160,20 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
         )
     prefix = whole_prefix(table, checkpoint.prefix)
     layout = complete_layout(table, checkpoint._replace(prefix=prefix))
-    rest = Arrays(checkpoint.rest)
+    extra = Arrays(checkpoint.extra_tensors)
     pairs = _as_pairs(checkpoint.patch_size, checkpoint.grid)
     if table.kind != "vision":
-        projected = is_projected(rest.names)
+        projected = is_projected(extra.names)
         tensors = write_text(params, checkpoint.head, layout, projected=projected)
     else:
         tensors = write_vision(table, params, layout, *pairs)
-    for twice in tensors.keys() & checkpoint.rest.keys():
+    for twice in tensors.keys() & checkpoint.extra_tensors.keys():
         raise ValueError(
-            f"{twice!r} must not be in rest, since it is in the parameters."
+            f"{twice!r} must not be in extra_tensors, since it is in the parameters."
         )
-    tensors |= {name: rest.read(name) for name in rest.names}
+    tensors |= {name: extra.read(name) for name in extra.names}
     # What is written must be what `params_from_checkpoint` reads.
-    hint = "; put it in params or rest, or take another family"
+    hint = "; put it in params or extra_tensors, or take another family"
     if is_head_alone(table, layout):
         table = with_head_as_table(table)
     sizes = _sizes_of(*pairs)

@@ -38,7 +38,9 @@ def find_grid(family, stored, sizes, counts, grid):
 
 def check_grid(family, params, counts, grid):
     """That a file can tell where the tokens stand, and the rows fit the grid."""
-    before = 0 if params.tokens_before is None else len(params.tokens_before)
+    before = (
+        0 if params.tokens_with_position is None else len(params.tokens_with_position)
+    )
     without = family.without_position
     expected = sum(count for role, count in counts.items() if role in (without or ()))
     after = sum(counts.values()) - before
@@ -46,7 +48,7 @@ def check_grid(family, params, counts, grid):
         expected = after
     if after != expected:
         raise ValueError(
-            f"tokens_after has {after} rows, and must have {expected}, or "
+            f"tokens_without_position has {after} rows, and must have {expected}, or "
             "the file would not tell which tokens have positions."
         )
     if params.positions is None:

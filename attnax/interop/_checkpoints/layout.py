@@ -7,10 +7,10 @@ from .vision import TOKENS
 
 
 def complete_layout(family, checkpoint):
-    """`checkpoint.layout` without what is not held, and with the usual for what is."""
+    """`checkpoint.tensors` without what is not held, and with the usual for what is."""
     _check_names(family, checkpoint)
     held = _roles_held(checkpoint, family)
-    kept = tuple(s for s in checkpoint.layout or () if s.role in held)
+    kept = tuple(s for s in checkpoint.tensors or () if s.role in held)
     added = held - {s.role for s in kept}
     usual = tuple(
         StoredTensor(
@@ -33,7 +33,7 @@ def complete_layout(family, checkpoint):
 def _check_names(family, checkpoint):
     """A layout is that of its family and prefix: neither is replaced alone."""
     prefix = checkpoint.prefix
-    for stored in checkpoint.layout or ():
+    for stored in checkpoint.tensors or ():
         known = any(
             stored.name == prefix + name
             or (tensor.beside and _stands_beside(stored.name, name, prefix))
@@ -42,8 +42,8 @@ def _check_names(family, checkpoint):
         )
         if not known:
             raise ValueError(
-                f"layout has {stored.name!r}, which must be a name of "
-                f"family={checkpoint.family!r} with {prefix=}; set layout=None to "
+                f"tensors has {stored.name!r}, which must be a name of "
+                f"family={checkpoint.family!r} with {prefix=}; set tensors=None to "
                 "write the usual names."
             )
 
@@ -70,9 +70,9 @@ def _roles_held(checkpoint, family):
 def _token_roles(checkpoint, family):
     """Roles of the tokens in front of the patches: of the file, else the family's."""
     params = checkpoint.params
-    if checkpoint.layout is not None:
-        return [s.role for s in checkpoint.layout if s.role in TOKENS]
-    both = params.tokens_before, params.tokens_after
+    if checkpoint.tensors is not None:
+        return [s.role for s in checkpoint.tensors if s.role in TOKENS]
+    both = params.tokens_with_position, params.tokens_without_position
     left, roles = sum(len(tokens) for tokens in both if tokens is not None), []
     # Required ones first; a distillation token is never guessed.
     for tensor in sorted(family.tensors, key=lambda tensor: not tensor.required):

@@ -24,10 +24,10 @@ class EmbeddingCheckpoint(NamedTuple):
         head: The table of a head that is not tied to that of the tokens, or `None`.
         patch_size: `(height, width)`, or `None` where the file does not tell.
         grid: `(rows, columns)` that the positions were made for, or `None`.
-        rest: The caller's part of what the file holds of the embedding, untouched, by
-            the names of the file: norms, projections, biases of heads.
+        extra_tensors: The caller's part of what the file holds of the embedding,
+            untouched, by the names of the file: norms, projections, biases of heads.
         prefix: What stands in front of the family's names.
-        layout: Every tensor of the file that is in `params` or `head`: its role, name
+        tensors: Every tensor of the file that is in `params` or `head`: its role, name
             and axes. `None` is the family's usual ones.
     """
 
@@ -36,10 +36,10 @@ class EmbeddingCheckpoint(NamedTuple):
     head: F.TokenEmbeddingParams | None = None
     patch_size: tuple[int, int] | None = None
     grid: tuple[int, int] | None = None
-    rest: Mapping[str, np.ndarray] = MappingProxyType({})
+    extra_tensors: Mapping[str, np.ndarray] = MappingProxyType({})
     prefix: str = ""
-    layout: tuple[StoredTensor, ...] | None = None
+    tensors: tuple[StoredTensor, ...] | None = None
 
     def __reduce__(self):
         """For pickle and copy, which take no mapping proxy."""
-        return type(self), tuple(self._replace(rest=dict(self.rest)))
+        return type(self), tuple(self._replace(extra_tensors=dict(self.extra_tensors)))

@@ -61,7 +61,7 @@ def token(*names, axes=TABLE, **options):
 
 
 def rest(*names, axes="d_model", required=True, **options):
-    return Tensor("rest", names, (axes,), required=required, **options)
+    return Tensor("extra", names, (axes,), required=required, **options)
 
 
 def head(*stems, axes="head_size d_model"):

@@ -19,7 +19,7 @@ KERNELS = {
 
 def read_vision(family, source, layout, sizes, grid):
     """Parameters, and the grid that their positions were made for."""
-    stored = {s.role: s for s in layout if s.role != "rest"}
+    stored = {s.role: s for s in layout if s.role != "extra"}
     counts = {role: _count(stored[role], sizes) for role in TOKENS if role in stored}
     positions, after = None, family.without_position or ()
     if "positions" in stored:
@@ -40,8 +40,8 @@ def read_vision(family, source, layout, sizes, grid):
     params = F.VisionEmbeddingParams(
         patch=F.PatchEmbeddingParams(weight=weight, bias=vector("bias")),
         positions=positions,
-        tokens_before=tokens([role for role in counts if role not in after]),
-        tokens_after=tokens([role for role in counts if role in after]),
+        tokens_with_position=tokens([role for role in counts if role not in after]),
+        tokens_without_position=tokens([role for role in counts if role in after]),
         mask_token=vector("mask"),
     )
     return params, grid
@@ -49,7 +49,7 @@ def read_vision(family, source, layout, sizes, grid):
 
 def write_vision(family, params, layout, patch_size, grid):
     """The tensors of `layout` as NumPy arrays, by name."""
-    places = {s.role: s for s in layout if s.role != "rest"}
+    places = {s.role: s for s in layout if s.role != "extra"}
     counts = _counted(params, [role for role in TOKENS if role in places])
     check_grid(family, params, counts, grid)
     positions = params.positions
@@ -118,14 +118,14 @@ def _joined(source, places):
 
 def _counted(params, roles):
     """How many tokens stand in front of the patches by role; the rest is registers."""
-    both = params.tokens_before, params.tokens_after
+    both = params.tokens_with_position, params.tokens_without_position
     total = sum(len(tokens) for tokens in both if tokens is not None)
     registers = total - sum(role != "registers" for role in roles)
     counts = {role: registers if role == "registers" else 1 for role in roles}
     if sum(counts.values()) != total or registers < 0:
         raise ValueError(
-            f"tokens_before and tokens_after have {total} rows, and must "
-            f"have one for each of {roles}."
+            f"tokens_with_position and tokens_without_position have {total} rows, and "
+            f"must have one for each of {roles}."
         )
     return counts
 
@@ -134,11 +134,11 @@ def _split(family, params, counts):
     """The tokens by role, from where they stand: `check_grid` has seen to that."""
     after = family.without_position
     if after is None:
-        after = tuple(counts) if params.tokens_before is None else ()
+        after = tuple(counts) if params.tokens_with_position is None else ()
     tokens, starts = {}, {True: 0, False: 0}
     for role, count in counts.items():
         behind = role in after
-        side = "tokens_after" if behind else "tokens_before"
+        side = "tokens_without_position" if behind else "tokens_with_position"
         rows = getattr(params, side)
         if rows is None:
             raise ValueError(

@@ -12,7 +12,7 @@ class Family:
 
     Attributes:
         layout: How channels are paired, see `attnax.functional.Rope`, or a rule.
-        rotary_slice: Where the rotating channels of a head stand.
+        rotary_start: Where the rotating channels of a head stand.
         head_dim: From the config to the width that the frequencies are made for.
         reads_fraction: Whether the plain rope reads `partial_rotary_factor` too; all
             scaled ones do.
@@ -41,7 +41,7 @@ class Family:
     """
 
     layout: str | Callable[..., str] = "half"
-    rotary_slice: str = "leading"
+    rotary_start: str = "leading"
     head_dim: Callable = widths.of_a_head
     reads_fraction: bool = False
     reverse: bool = False

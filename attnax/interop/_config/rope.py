@@ -288,7 +288,7 @@ def _made(context, params, seq_len, layout):
     return Rope(
         -inv_freq if family.reverse else inv_freq,
         own if layout is None else layout,
-        rotary_slice=family.rotary_slice,
+        rotary_start=family.rotary_start,
         attention_factor=attention_factor,
         **_axes(context, params, inv_freq.size),
     )

@@ -130,7 +130,7 @@ def resize_options(family: str) -> dict[str, Any]:
 
     Returns:
         `method`, `antialias`, `align_corners` and `offset`, for `resize_positions`,
-        `resized_positions_at` and `apply_vision_embedding`.
+        `resize_positions_at` and `apply_vision_embedding`.
 
     Raises:
         ValueError: If the family is not known. There is no default: the wrong kernel

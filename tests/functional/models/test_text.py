@@ -232,10 +232,10 @@ def test_sharded_batch(axis_type):
 
 
 def test_init_draws_each_table():
-    params = params_of(jnp.float32, stddev=0.5, padding_id=2)
+    params = params_of(jnp.float32, init_std=0.5, padding_id=2)
     keys = jax.random.split(jax.random.key(0), 3)
     draw = lambda key, rows, **options: F.init_token_embedding(
-        key, rows, D_MODEL, stddev=0.5, dtype=jnp.float32, **options
+        key, rows, D_MODEL, init_std=0.5, dtype=jnp.float32, **options
     )
     learned = F.init_learned_positional_embedding(
         keys[1], NUM_POSITIONS, D_MODEL, init_std=0.5, dtype=jnp.float32

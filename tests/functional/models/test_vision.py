@@ -65,8 +65,8 @@ def params_of(family, patch_dim, rows, table):
     params = F.VisionEmbeddingParams(
         patch=F.PatchEmbeddingParams(table(patch_dim), np.asarray(table(1))[0]),
         positions=learned if positions else None,
-        tokens_before=table(before) if before else None,
-        tokens_after=table(after) if after else None,
+        tokens_with_position=table(before) if before else None,
+        tokens_without_position=table(after) if after else None,
         mask_token=np.asarray(table(1))[0],
     )
     return jax.device_put(params)
@@ -103,7 +103,11 @@ def rows_of_patches(params):
     """The table without the rows of the tokens in front."""
     if params.positions is None:
         return None
-    before = 0 if params.tokens_before is None else params.tokens_before.shape[0]
+    before = (
+        0
+        if params.tokens_with_position is None
+        else params.tokens_with_position.shape[0]
+    )
     return np.asarray(params.positions.weight)[before:]
 
 
@@ -141,7 +145,7 @@ def test_tokens_are_those_of_the_family(data, dtype, with_mask):
 def apply_and_resize(params, image, new_grid, resize):
     """The tokens of an image, and the resized positions of its patches."""
     sizes = {"patch_size": (2, 3), "grid": (4, 3), "resize": resize}
-    table = params.positions.weight[len(params.tokens_before) :]
+    table = params.positions.weight[len(params.tokens_with_position) :]
     return (
         F.apply_vision_embedding(params, image, **sizes),
         F.resize_positions(table, (4, 3), new_grid, **resize),
@@ -176,8 +180,8 @@ def test_positions_of_a_larger_image_lie_between_those_trained():
     params = F.VisionEmbeddingParams(
         patch=F.PatchEmbeddingParams(host.zeros((1, 1)), None),
         positions=F.LearnedPositionalEmbeddingParams(jnp.array([[50.0], [0.0], [8.0]])),
-        tokens_before=jnp.array([[100.0]]),
-        tokens_after=jnp.array([[-3.0], [-4.0]]),
+        tokens_with_position=jnp.array([[100.0]]),
+        tokens_without_position=jnp.array([[-3.0], [-4.0]]),
     )
     tokens = F.apply_vision_embedding(
         params,
@@ -253,8 +257,8 @@ def test_there_is_one_rounding():
     params = F.VisionEmbeddingParams(
         patch=F.PatchEmbeddingParams(256 * ones, ones[0]),
         positions=F.LearnedPositionalEmbeddingParams(host.ones((4, 1), jnp.bfloat16)),
-        tokens_before=None,
-        tokens_after=ones,
+        tokens_with_position=None,
+        tokens_without_position=ones,
     )
     image = host.ones((2, 2, 1), jnp.bfloat16)
     tokens = F.apply_vision_embedding(params, image, patch_size=1, grid=(2, 2))
@@ -284,8 +288,8 @@ def test_gradients(dtype):
     of_params, of_image = pull_back(params, image, masked, cotangent, **sizes)
     wide = np.asarray(cotangent, np.float64)
     close = {"magnitude": 16.0}  # sums of at most 36 normals
-    assert_close(of_params.tokens_before, wide[:, :1].sum(0), **close)
-    assert_close(of_params.tokens_after, wide[:, 1:5].sum(0), **close)
+    assert_close(of_params.tokens_with_position, wide[:, :1].sum(0), **close)
+    assert_close(of_params.tokens_without_position, wide[:, 1:5].sum(0), **close)
     table = np.concatenate([wide[:, :1], wide[:, 5:]], axis=1).sum(0)
     assert_close(of_params.positions.weight, table, **close)
     assert_close(of_params.mask_token, wide[:, 5:][masked].sum(0), **close)
@@ -433,7 +437,12 @@ def test_sharded_batch(axis_type):
 def test_init_draws_what_is_asked_for():
     key, sizes = jax.random.key(0), {"patch_size": (3, 2), "num_channels": 5}
     draw = lambda **options: init(key, **sizes, d_model=200, **options)
-    params = draw(grid=(7, 4), num_tokens_before=2, num_tokens_after=3, mask_token=True)
+    params = draw(
+        grid=(7, 4),
+        num_tokens_with_position=2,
+        num_tokens_without_position=3,
+        mask_token=True,
+    )
     expected = jitted(F.init_patch_embedding)(
         jax.random.split(key, 5)[0], **sizes, d_model=200
     )
@@ -447,7 +456,7 @@ def test_init_draws_what_is_asked_for():
     assert abs(flat.std() - 0.88 * 0.02) < 0.02 * 6 / (2 * flat.size) ** 0.5
     bare = draw(
         grid=None,
-        num_tokens_before=0,
+        num_tokens_with_position=0,
         positions=False,
         use_bias=False,
         dtype="bfloat16",
@@ -460,7 +469,7 @@ def test_mixed_dtypes_are_widened_and_the_result_is_that_of_the_image():
     sizes = {"patch_size": (2, 3), "grid": (1, 2)}
     params = made("ViT, CLIP", 2 * 3 * 3, 1 * 2, jnp.bfloat16)
     front = np.full((1, D_MODEL), 1 + 2.0**-20, np.float32)
-    params = params._replace(tokens_before=front)
+    params = params._replace(tokens_with_position=front)
     image = np.zeros((2, 6, 3), np.float32)
     tokens = np.asarray(apply(params, image, **sizes))
     assert tokens.dtype == jnp.float32
@@ -564,8 +573,8 @@ def test_tables_must_fit(apply):
         apply(small(), grid=(2, 4))
     message = r"shape \(7, 4\) must have 0 \+ 6 rows"
     with pytest.raises(ValueError, match=message):
-        apply(small(tokens_before=None))
-    for name in ("tokens_before", "tokens_after"):
+        apply(small(tokens_with_position=None))
+    for name in ("tokens_with_position", "tokens_without_position"):
         message = (
             rf"params.{name} of shape \(1, 5\) must have .* params.patch.weight, 4"
         )
@@ -641,7 +650,7 @@ def test_sizes_are_checked_when_drawn():
         jax.random.key(0),
         **{"patch_size": 2, "num_channels": 3, "d_model": 4, "grid": (2, 3), **options},
     )
-    for name in ("num_tokens_before", "num_tokens_after"):
+    for name in ("num_tokens_with_position", "num_tokens_without_position"):
         with pytest.raises(ValueError, match=f"{name}=-1 must be an integer"):
             init(**{name: -1})
     with pytest.raises(ValueError, match=r"grid=\(2, 0\) must be 2 positive numbers"):

@@ -25,25 +25,25 @@ traces = []
 @jitted
 def at(*args, **options):
     traces.append(options)
-    return F.resized_positions_at(*args, **options)
+    return F.resize_positions_at(*args, **options)
 
 
 @jitted
 def rows_and_gradient(table, cotangent, old, *arrays, **options):
-    apply = lambda t: F.resized_positions_at(t, old, *arrays, **options)
+    apply = lambda t: F.resize_positions_at(t, old, *arrays, **options)
     rows, pullback = jax.vjp(apply, table)
     return rows, pullback(cotangent)[0]
 
 
 @jitted
 def tangent_of(table, tangent, old, *arrays, **options):
-    apply = lambda t: F.resized_positions_at(t, old, *arrays, **options)
+    apply = lambda t: F.resize_positions_at(t, old, *arrays, **options)
     return jax.jvp(apply, (table,), (tangent,))[1]
 
 
 @jitted
 def mapped(table, old, *arrays, **options):
-    apply = lambda g, c, m: F.resized_positions_at(table, old, g, c, mask=m, **options)
+    apply = lambda g, c, m: F.resize_positions_at(table, old, g, c, mask=m, **options)
     return jax.vmap(apply)(*arrays)
 
 
@@ -102,7 +102,7 @@ def test_rows_outside_jit_are_those_of_each_resized_grid(options):
     arrays = packed(order=np.random.default_rng(1))
     expected = expected_rows(TABLE, *arrays, options)
     *arrays, mask = arrays
-    actual = F.resized_positions_at(TABLE, OLD, *arrays, mask=mask, **options)
+    actual = F.resize_positions_at(TABLE, OLD, *arrays, mask=mask, **options)
     assert_close(actual, expected, magnitude=SIZE, roundings=40)
 
 
@@ -111,10 +111,10 @@ def test_low_precision_is_float32_rounded_once(data, options, dtype):
     table, (grids, coordinates, mask) = draw_table(data, dtype), packed()
     arguments = OLD, grids, coordinates
     settings = {"mask": mask, **options}
-    actual = F.resized_positions_at(table, *arguments, **settings)
-    wide = F.resized_positions_at(table.astype(jnp.float32), *arguments, **settings)
+    actual = F.resize_positions_at(table, *arguments, **settings)
+    wide = F.resize_positions_at(table.astype(jnp.float32), *arguments, **settings)
     assert_same_bits(actual, wide.astype(dtype))
-    kept = F.resized_positions_at(table, *arguments, dtype=jnp.float32, **settings)
+    kept = F.resize_positions_at(table, *arguments, dtype=jnp.float32, **settings)
     assert_same_bits(kept, wide)
 
 
@@ -157,7 +157,7 @@ def test_no_images_and_no_patches(antialias):
         grids = np.ones((shape[0], 2), int)
         where, mask = np.zeros((*shape, 2), int), np.ones(shape, bool)
         make = jax.jit(
-            lambda g=grids, w=where, m=mask: F.resized_positions_at(
+            lambda g=grids, w=where, m=mask: F.resize_positions_at(
                 table, OLD, g, w, mask=m, **settings
             )
         )
@@ -167,13 +167,13 @@ def test_no_images_and_no_patches(antialias):
 def test_known_arrays_are_checked_inside_jit_as_well():
     table, (grids, coordinates, mask) = host.ones((20, 3)), packed()
     arrays = [jnp.asarray(t) for t in (grids, coordinates)]
-    apply = lambda t, m: F.resized_positions_at(t, OLD, *arrays, mask=m, **BILINEAR)
+    apply = lambda t, m: F.resize_positions_at(t, OLD, *arrays, mask=m, **BILINEAR)
     known = jax.jit(lambda t: apply(t, jnp.asarray(mask)))(table)
     # XLA computes what is known by itself, and may round it otherwise.
     traced = np.asarray(jax.jit(apply)(table, mask))
     assert_close(known, traced, magnitude=SIZE)
     with pytest.raises(ValueError, match=r"coordinates\[0, 21, 0\]=-1 must lie in"):
-        jax.jit(lambda t: F.resized_positions_at(t, OLD, *arrays, **BILINEAR))(table)
+        jax.jit(lambda t: F.resize_positions_at(t, OLD, *arrays, **BILINEAR))(table)
 
 
 SPECS = P(), P(None, "b"), P("b", None)
@@ -204,7 +204,7 @@ def test_sharded_batches_under_an_explicit_mesh(options, spec):
 
     def total(table, *arrays):
         *arrays, mask = arrays
-        rows = F.resized_positions_at(table, OLD, *arrays, mask=mask, **options)
+        rows = F.resize_positions_at(table, OLD, *arrays, mask=mask, **options)
         return rows.sum(), rows
 
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
@@ -302,7 +302,7 @@ def test_tangent_is_that_of_the_map(options, old):
 )
 def test_gradients_add_up_taps_only_in_large_tables(old, options, adds_up):
     where, sizes = np.zeros((1, 2), np.int32), np.array([3, 7])
-    apply = lambda t: F.resized_positions_at(t, old, sizes, where, **options).sum()
+    apply = lambda t: F.resize_positions_at(t, old, sizes, where, **options).sum()
     program = str(jax.make_jaxpr(jax.grad(apply))(host.ones((old[0] * old[1], 2))))
     assert ("scatter-add" in program) == adds_up
 
@@ -312,7 +312,7 @@ def test_gradient_of_a_bfloat16_table_is_added_up_in_float32():
     old, count = (1, 2), 4096
     table = np.ones((2, 1), jnp.bfloat16)
     coordinates = np.zeros((count, 2), np.int32)
-    apply = lambda t: F.resized_positions_at(
+    apply = lambda t: F.resize_positions_at(
         t, old, np.array([1, 2]), coordinates, dtype=jnp.float32, **BILINEAR
     )
     gradient = jax.jit(jax.grad(lambda t: (0.01 * apply(t)).sum()))(table)
@@ -340,7 +340,7 @@ def test_traced_values_out_of_range_give_nan_rows(options, grid, coordinate):
     assert not np.asarray(rows)[0, 0].any()
 
 
-@pytest.mark.parametrize("apply", (F.resized_positions_at, at))
+@pytest.mark.parametrize("apply", (F.resize_positions_at, at))
 def test_an_image_of_padding_alone_needs_no_size(apply):
     grids, coordinates, mask = packed()
     expected = expected_rows(TABLE, grids, coordinates, mask, BILINEAR)
@@ -354,7 +354,7 @@ def test_wide_integers_do_not_wrap_into_the_grid():
     where = np.array([[2**32, 0], [0, 0]])  # 0 in 32 bits
     table = host.ones((20, 3), jnp.float32)
     apply = jax.jit(
-        lambda m: F.resized_positions_at(
+        lambda m: F.resize_positions_at(
             table, OLD, np.array(OLD), where, mask=m, **BILINEAR
         )
     )
@@ -397,10 +397,10 @@ def test_integers_of_every_width(dtype):
     table = host.asarray(TABLE)
     grids, coordinates, mask = packed()
     coordinates = np.where(mask[..., None], coordinates, 0)
-    expected = F.resized_positions_at(
+    expected = F.resize_positions_at(
         table, OLD, grids, coordinates, mask=mask, **BILINEAR
     )
-    actual = F.resized_positions_at(
+    actual = F.resize_positions_at(
         table,
         OLD,
         grids.astype(dtype),
@@ -442,5 +442,5 @@ def test_what_does_not_fit_is_refused(changed, message):
         **BILINEAR,
         **changed,
     }
-    with refused(f"resized_positions_at: {message}"):
-        F.resized_positions_at(host.ones((20, 3)), **arguments)
+    with refused(f"resize_positions_at: {message}"):
+        F.resize_positions_at(host.ones((20, 3)), **arguments)

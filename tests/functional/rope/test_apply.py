@@ -324,9 +324,9 @@ def test_cos_without_a_head_axis_stands_for_heads_before_the_sequence():
     """NumPy's rule, at every length: as many heads as tokens make no exception."""
     rope = F.Rope(F.default_inv_freq(6))
     x = host.asarray(normal((2, 4, 4, 6)))
-    cos, sin = F.rotation(rope, np.arange(4))
-    before = F.apply_rotation(rope, x, cos, sin, heads="before")
-    after = F.apply_rotation(rope, x, cos, sin, heads="after")
+    cos, sin = F.rotary_cos_sin(rope, np.arange(4))
+    before = F.apply_rotary(rope, x, cos, sin, head_axis=-3)
+    after = F.apply_rotary(rope, x, cos, sin, head_axis=-2)
     assert_same_bits(F.apply_rope(x, cos, sin), np.asarray(before))
     assert_same_bits(F.apply_rope(x, cos[:, None], sin[:, None]), np.asarray(after))
     assert not np.array_equal(before, after)
@@ -336,7 +336,7 @@ def test_cos_without_a_head_axis_stands_for_heads_before_the_sequence():
 def test_cos_without_a_head_axis_is_refused_where_it_does_not_fit():
     x, cos = host.ones((2, 5, 3, 6)), host.ones((5, 3))
     with pytest.raises(
-        ValueError, match=r"insert the head axis .*, or use apply_rotat"
+        ValueError, match=r"insert the head axis .*, or use apply_rotary"
     ):
         F.apply_rope(x, cos, cos)
 

@@ -90,12 +90,12 @@ def gemma_4():
 
 def step_3():
     table = twice(angles(W, 32), angles(H, 32))
-    return F.axial_rope((32, 32), order=(1, 0)), IMAGE, table, rotate_half
+    return F.axial_rope((32, 32), axis_order=(1, 0)), IMAGE, table, rotate_half
 
 
 def kimi_k2_5():
     pairs = np.stack([angles(W, 36), angles(H, 36)], axis=-1).reshape(len(H), -1)
-    rope = F.axial_rope((36, 36), order=(1, 0), alternate=True)
+    rope = F.axial_rope((36, 36), axis_order=(1, 0), alternate=True)
     return rope, IMAGE, twice(pairs), rotate_half
 
 
@@ -107,7 +107,7 @@ def sam_2():
 
 def inkling_2():
     table = in_place(angles(W, 32), angles(H, 32))
-    rope = F.axial_rope((32, 32), order=(1, 0), layout="interleaved")
+    rope = F.axial_rope((32, 32), axis_order=(1, 0), layout="interleaved")
     return rope, IMAGE, table, rotate_neighbors
 
 
@@ -136,7 +136,7 @@ def rope_vit_axial():
     n, width = np.arange(ROWS * COLUMNS), 64
     frequencies = [100.0 ** (-4 * k / width) for k in range(width // 4)]
     x, y = (np.outer(c, frequencies) for c in (n % COLUMNS, n // COLUMNS))
-    rope = F.axial_rope((32, 32), 100.0, order=(1, 0), layout="interleaved")
+    rope = F.axial_rope((32, 32), 100.0, axis_order=(1, 0), layout="interleaved")
     return rope, IMAGE, in_place(x, y), rotate_neighbors
 
 
@@ -242,7 +242,7 @@ def test_m_rope(name, pairs, rule, sections, layout):
     # On text the coordinates are equal, and the rope is that of one axis: in its bits.
     text = np.repeat(positions[:, :1], 3, axis=1).astype(np.int32)
     plain = F.Rope(F.default_inv_freq(2 * pairs, 1_000_000.0), layout)
-    of_text = F.rotation(rope, text), F.rotation(plain, text[:, 0])
+    of_text = F.rotary_cos_sin(rope, text), F.rotary_cos_sin(plain, text[:, 0])
     for actual, expected in zip(*of_text, strict=True):
         assert_same_bits(actual, expected)
 
@@ -289,7 +289,7 @@ def test_alternation(side, time):
 )
 def test_progressions_of_any_axes(dims, data, base):
     order = data.draw(st.permutations(range(len(dims))))
-    rope = F.axial_rope(dims, base, order=order)
+    rope = F.axial_rope(dims, base, axis_order=order)
     pairs = [(axis, k) for axis in order for k in range(dims[axis] // 2)]
     assert rope.axis_of_pair == tuple(axis for axis, _ in pairs)
     assert rope.num_axes == len(dims)
@@ -300,7 +300,7 @@ def test_progressions_of_any_axes(dims, data, base):
 
 @pytest.mark.parametrize("shared", (False, True))
 def test_three_axes_by_turns(shared):
-    rope = F.axial_rope((4, 4, 4), order=(2, 0, 1), alternate=True, shared=shared)
+    rope = F.axial_rope((4, 4, 4), axis_order=(2, 0, 1), alternate=True, shared=shared)
     assert rope.axis_of_pair == (2, 0, 1, 2, 0, 1)
     exponents = (4, 0, 2, 10, 6, 8) if shared else (0, 0, 0, 6, 6, 6)
     expected = [10_000.0 ** (-k / 12) for k in exponents]
@@ -309,7 +309,7 @@ def test_three_axes_by_turns(shared):
 
 @given(data=st.data(), shift=st.tuples(*[st.integers(-(2**20), 2**20)] * 2))
 def test_scores_depend_only_on_the_differences_of_coordinates(data, shift):
-    rope = F.axial_rope((8, 8), order=(1, 0), alternate=True)
+    rope = F.axial_rope((8, 8), axis_order=(1, 0), alternate=True)
     q, k = (data.draw(ax.floats((5, 3, 18))) for _ in range(2))
     m, n = (data.draw(ax.positions((5, 2))) // 2 for _ in range(2))
 
@@ -397,8 +397,10 @@ def test_dims_must_be_positive_and_even(dims):
 @pytest.mark.errors
 @pytest.mark.parametrize("order", ((0,), (0, 0), (1, 2), (0, 1, 2)))
 def test_order_must_name_each_axis_once(order):
-    with pytest.raises(ValueError, match=re.escape(f"order={order} must name each")):
-        F.axial_rope((4, 4), order=order)
+    with pytest.raises(
+        ValueError, match=re.escape(f"axis_order={order} must name each")
+    ):
+        F.axial_rope((4, 4), axis_order=order)
 
 
 @pytest.mark.errors

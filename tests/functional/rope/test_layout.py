@@ -18,7 +18,7 @@ def rotate64(rope, x, position):
     """One head at one position, `(axes,)`: a complex product per pair, in loops."""
     out, pairs = x.copy(), rope.rotary_pairs
     start = {"leading": 0, "trailing": x.size - 2 * pairs}.get(
-        rope.rotary_slice, rope.rotary_slice
+        rope.rotary_start, rope.rotary_start
     )
     axes = rope.axis_of_pair or (0,) * pairs
     for i, (frequency, axis) in enumerate(zip(rope.inv_freq, axes, strict=True)):
@@ -71,7 +71,7 @@ def settings(draw, turns, attention_factor=1.0):
         "axis_of_pair": [axis for axis, _ in turns],
         "num_axes": 2,
         "num_blocks": draw(st.sampled_from(divisors)) if layout == "half" else 1,
-        "rotary_slice": draw(st.sampled_from(("leading", "trailing", 0, 1))),
+        "rotary_start": draw(st.sampled_from(("leading", "trailing", 0, 1))),
         "attention_factor": attention_factor,
     }
 
@@ -121,24 +121,24 @@ PAIRS_OF_ROPES = {
     "from_to_half": (Rope(INV_FREQ, "interleaved_to_half"), HALF),
     "blocks": (HALF, Rope(INV_FREQ, num_blocks=2)),
     "from_blocks": (
-        Rope(INV_FREQ, num_blocks=4, rotary_slice=3),
+        Rope(INV_FREQ, num_blocks=4, rotary_start=3),
         Rope(INV_FREQ, "interleaved"),
     ),
     "reversed_sign": (HALF, Rope(-INV_FREQ, "interleaved")),
     "another_order": (HALF, Rope(INV_FREQ[[2, 0, 3, 1]])),
-    "trailing": (HALF, Rope(INV_FREQ, rotary_slice="trailing")),
-    "offset": (Rope(INV_FREQ, "interleaved", rotary_slice="trailing"), HALF),
+    "trailing": (HALF, Rope(INV_FREQ, rotary_start="trailing")),
+    "offset": (Rope(INV_FREQ, "interleaved", rotary_start="trailing"), HALF),
     "proportional": (
         Rope(F.proportional_inv_freq(8, fraction=0.5)),
         Rope(F.default_inv_freq(8)[:2], "interleaved"),
     ),
     "to_proportional": (
-        Rope(PARTIAL, rotary_slice="trailing"),
+        Rope(PARTIAL, rotary_start="trailing"),
         Rope([*PARTIAL[:2], 0.0, PARTIAL[2], 0.0]),
     ),
     "to_half_with_zeros": (
         Rope([*PARTIAL[:2], 0.0, PARTIAL[2]], "interleaved_to_half"),
-        Rope(PARTIAL, "interleaved", rotary_slice="trailing"),
+        Rope(PARTIAL, "interleaved", rotary_start="trailing"),
     ),
     "still_on_another_axis": (
         Rope([1.0, 0.5, 0.0], axis_of_pair=(0, 1, 0), attention_factor=1.25),
@@ -147,7 +147,7 @@ PAIRS_OF_ROPES = {
     "axes": (Rope(INV_FREQ, **AXES), Rope(INV_FREQ, "interleaved_to_half", **AXES)),
     "axes_in_order": (
         F.axial_rope((4, 4), num_blocks=2),
-        F.axial_rope((4, 4), order=(1, 0), alternate=True),
+        F.axial_rope((4, 4), axis_order=(1, 0), alternate=True),
     ),
     "shared": (
         F.axial_rope((4, 4), shared=True),
@@ -221,12 +221,12 @@ def test_equals_the_reshapes_of_the_conversion_scripts(to, num_heads, head_dim):
 
 @tos
 @pytest.mark.parametrize(
-    "rotary_slice, start", (("leading", 0), ("trailing", 6), (3, 3))
+    "rotary_start, start", (("leading", 0), ("trailing", 6), (3, 3))
 )
-def test_partial_rotation_permutes_its_slice_only(to, rotary_slice, start):
+def test_partial_rotation_permutes_its_slice_only(to, rotary_start, start):
     weight = np.arange(2 * 10 * 3).reshape(20, 3)
     actual = F.permute_qk(
-        weight, num_heads=2, to=to, rotary_dim=4, rotary_slice=rotary_slice
+        weight, num_heads=2, to=to, rotary_dim=4, rotary_start=rotary_start
     )
     expected = weight.copy().reshape(2, 10, 3)
     rows = expected[:, start : start + 4].copy()
@@ -240,7 +240,7 @@ def test_partial_rotation_permutes_its_slice_only(to, rotary_slice, start):
 def test_round_trip_in_the_dtype_and_kind_of_the_array(to, dtype):
     values = np.random.default_rng(0).integers(-9, 9, (2, 24, 3))
     weight = values.astype(jnp.dtype(dtype))
-    options = {"num_heads": 3, "rotary_dim": 6, "rotary_slice": 1, "axis": 1}
+    options = {"num_heads": 3, "rotary_dim": 6, "rotary_start": 1, "axis": 1}
     there = F.permute_qk(weight, to=to, **options)
     assert isinstance(there, np.ndarray)
     assert (there != weight).any()
@@ -255,15 +255,15 @@ def test_round_trip_in_the_dtype_and_kind_of_the_array(to, dtype):
         assert_same_bits(actual, there)
 
 
-OPTIONS = ("num_heads", "to", "rotary_dim", "rotary_slice", "axis")
+OPTIONS = ("num_heads", "to", "rotary_dim", "rotary_start", "axis")
 
 
 def test_equals_the_permutation_of_channels():
-    source = Rope(INV_FREQ, "interleaved", rotary_slice=1)
-    target = Rope(INV_FREQ, rotary_slice=1)
+    source = Rope(INV_FREQ, "interleaved", rotary_start=1)
+    target = Rope(INV_FREQ, rotary_start=1)
     order = F.channel_permutation(source, target, 11)
     norm = np.random.default_rng(0).normal(size=11)
-    actual = F.permute_qk(norm, num_heads=1, to="half", rotary_dim=8, rotary_slice=1)
+    actual = F.permute_qk(norm, num_heads=1, to="half", rotary_dim=8, rotary_start=1)
     assert_same_bits(actual, norm[order])
 
 
@@ -333,7 +333,7 @@ def test_scores_of_latent_attention():
     x, q_weight = rng.normal(size=(7, 12)), rng.normal(size=(12, 4 * 14))
     # Latents of 10 and then the rotary key of 8, as kernels of JAX: channels last.
     kv_weight = rng.normal(size=(12, 10 + 8))
-    rotary = {"to": "half", "rotary_dim": 8, "rotary_slice": "trailing", "axis": -1}
+    rotary = {"to": "half", "rotary_dim": 8, "rotary_start": "trailing", "axis": -1}
 
     def project(q_weight, kv_weight):
         return (x @ q_weight).reshape(7, 4, 14)[..., 6:], (x @ kv_weight)[:, None, 10:]
@@ -385,9 +385,9 @@ def test_factors_scale_pairs_that_stand_still():
 
 
 @pytest.mark.errors
-@pytest.mark.parametrize("rotary_slice, head_dim", (("trailing", 7), (3, 10)))
-def test_a_head_must_hold_the_channels_that_rotate(rotary_slice, head_dim):
-    rope = Rope(INV_FREQ, rotary_slice=rotary_slice)
+@pytest.mark.parametrize("rotary_start, head_dim", (("trailing", 7), (3, 10)))
+def test_a_head_must_hold_the_channels_that_rotate(rotary_start, head_dim):
+    rope = Rope(INV_FREQ, rotary_start=rotary_start)
     message = f"head_dim={head_dim} must hold the 8 channels of {shown(rope)}"
     for ropes in ((rope, rope), (rope, Rope([1.0])), (Rope([1.0]), rope)):
         with pytest.raises(ValueError, match=message):
@@ -409,8 +409,8 @@ def test_a_head_must_hold_the_channels_that_rotate(rotary_slice, head_dim):
         ({"rotary_dim": 3}, "rotary_dim=3 must be positive, even and at most head_d"),
         ({"rotary_dim": 0}, "rotary_dim=0 must be positive, even and at most head_d"),
         ({"rotary_dim": 8}, "rotary_dim=8 must be positive, .* at most head_dim=6"),
-        ({"rotary_slice": "first"}, "rotary_slice='first' must be 'leading', 'trail"),
-        ({"rotary_dim": 4, "rotary_slice": 3}, "rotary_slice=3 must leave room"),
+        ({"rotary_start": "first"}, "rotary_start='first' must be 'leading', 'trail"),
+        ({"rotary_dim": 4, "rotary_start": 3}, "rotary_start=3 must leave room"),
     ),
 )
 def test_arguments_of_permute_qk(options, message):

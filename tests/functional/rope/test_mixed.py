@@ -97,7 +97,7 @@ def test_smallest_head_and_one_head():
 
 def test_equals_an_axial_rope_with_its_frequencies():
     """Frequencies of x for half of the pairs and of y for the others: eq. 12."""
-    rope = F.axial_rope((4, 4), 100.0, order=(1, 0), layout="interleaved")
+    rope = F.axial_rope((4, 4), 100.0, axis_order=(1, 0), layout="interleaved")
     freqs = np.zeros((2, HEADS, 4))
     freqs[0, :, :2] = freqs[1, :, 2:] = rope.inv_freq[:2]
     x = normal((35, HEADS, HEAD_DIM))

@@ -26,7 +26,7 @@ BASE = {
     "axis_of_pair": (0, 0, 1, 1),
     "num_axes": 2,
     "num_blocks": 1,
-    "rotary_slice": "leading",
+    "rotary_start": "leading",
     "attention_factor": 1.0,
 }
 CHANGES = (
@@ -36,8 +36,8 @@ CHANGES = (
     {"layout": "interleaved_to_half"},
     {"axis_of_pair": (0, 1, 0, 1)},
     {"num_blocks": 2},
-    {"rotary_slice": "trailing"},
-    {"rotary_slice": 1},
+    {"rotary_start": "trailing"},
+    {"rotary_start": 1},
     {"attention_factor": 1.25},
 )
 X = host.asarray(np.random.default_rng(0).normal(size=(5, 3, 10)), jnp.float32)
@@ -104,9 +104,9 @@ def test_it_copies_and_pickles():
     (
         (F.Rope(F.default_inv_freq(4)), "2 pairs from 1 to 0.01, layout='half'"),
         (
-            F.Rope([0.7], "interleaved_to_half", rotary_slice="trailing"),
+            F.Rope([0.7], "interleaved_to_half", rotary_start="trailing"),
             "1 pairs from 0.7 to 0.7, layout='interleaved_to_half', "
-            "rotary_slice='trailing'",
+            "rotary_start='trailing'",
         ),
         (
             F.Rope(PLAIN, axis_of_pair=(0, 2, 2, 0), num_axes=4, num_blocks=2),
@@ -114,8 +114,8 @@ def test_it_copies_and_pickles():
             "num_blocks=2",
         ),
         (
-            F.Rope(-PLAIN, rotary_slice=3, attention_factor=1.25),
-            "4 pairs from -1 to -0.001, layout='half', rotary_slice=3, "
+            F.Rope(-PLAIN, rotary_start=3, attention_factor=1.25),
+            "4 pairs from -1 to -0.001, layout='half', rotary_start=3, "
             "attention_factor=1.25",
         ),
     ),
@@ -128,7 +128,7 @@ def test_repr_says_what_is_not_the_default(rope, text):
     "where, start", (("leading", 0), ("trailing", 4), (0, 0), (3, 3))
 )
 def test_where_the_channels_start(where, start):
-    assert F.Rope(PLAIN, rotary_slice=where).start(12) == start
+    assert F.Rope(PLAIN, rotary_start=where)._first_channel(12) == start
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_where_the_channels_start(where, start):
 )
 def test_the_orders_of_a_layout(layout, reads, writes):
     rope = F.Rope(PLAIN, layout)
-    assert (rope.reads, rope.writes) == (reads, writes)
+    assert (rope._order_in, rope._order_out) == (reads, writes)
 
 
 def test_it_is_a_node_without_leaves():
@@ -218,14 +218,14 @@ def test_training_a_module_with_a_rope_leaves_the_rope_alone():
 
 # Ropes of one kind, as a model with local and global layers has them.
 LAYERS = (
-    F.Rope(PLAIN, "interleaved_to_half", rotary_slice="trailing"),
+    F.Rope(PLAIN, "interleaved_to_half", rotary_start="trailing"),
     F.Rope(
         F.linear_inv_freq(8, 1e6, factor=8.0),
         "interleaved_to_half",
-        rotary_slice="trailing",
+        rotary_start="trailing",
         attention_factor=1.25,
     ),
-    F.Rope(-PLAIN, "interleaved_to_half", rotary_slice="trailing"),
+    F.Rope(-PLAIN, "interleaved_to_half", rotary_start="trailing"),
 )
 STACK = F.stack_ropes(LAYERS)
 FLAT = POSITIONS[:, 0]
@@ -233,10 +233,10 @@ FLAT = POSITIONS[:, 0]
 
 def paths(rope, x, positions):
     """All that a rope is for, its inverse aside."""
-    cos, sin = F.rotation(rope, positions)
+    cos, sin = F.rotary_cos_sin(rope, positions)
     return (
         *(cos, sin),
-        F.apply_rotation(rope, x, cos, sin),
+        F.apply_rotary(rope, x, cos, sin),
         F.rotate(rope, x.astype(jnp.bfloat16), positions),
         F.rerotate(rope, x, positions - 9),
     )
@@ -278,12 +278,12 @@ def test_ready_cos_and_sin_selected_by_layer_equal_the_ropes():
 
     @jax.jit
     def function(x, positions):
-        cos_sin = [F.rotation(rope, positions) for rope in LAYERS]
+        cos_sin = [F.rotary_cos_sin(rope, positions) for rope in LAYERS]
         cos, sin = (jnp.stack(t) for t in zip(*cos_sin, strict=True))
 
         def layer(carry, kind):
             # The ropes of the layers differ in what is in cos and sin already.
-            return carry, F.apply_rotation(LAYERS[0], x, cos[kind], sin[kind])
+            return carry, F.apply_rotary(LAYERS[0], x, cos[kind], sin[kind])
 
         return lax.scan(layer, None, kinds)[1]
 
@@ -316,7 +316,7 @@ def test_a_stack_of_several_axes_blocks_and_layouts():
     "change",
     (
         {"axis_of_pair": None, "num_axes": None},
-        *slow({"num_blocks": 2, "rotary_slice": 2}, {"layout": "interleaved"}),
+        *slow({"num_blocks": 2, "rotary_start": 2}, {"layout": "interleaved"}),
     ),
     ids=str,
 )
@@ -331,9 +331,9 @@ def test_none_in_a_stack_stands_still(change):
     @jax.jit
     def function(stack):
         def step(carry, rope):
-            cos, sin = F.rotation(rope, positions)
+            cos, sin = F.rotary_cos_sin(rope, positions)
             back = F.rotate(rope, x, positions, inverse=True)
-            applied = F.apply_rotation(rope, x, cos, sin)
+            applied = F.apply_rotary(rope, x, cos, sin)
             rotated = F.rotate(rope, x, positions)
             again = F.rerotate(rope, x, positions)
             return carry, (cos, sin, back, applied, rotated, again)
@@ -415,8 +415,8 @@ def test_what_a_stack_holds():
             {"num_blocks": 2, "layout": "interleaved"},
             "num_blocks=2 must come with layout='half', not 'interleaved'",
         ),
-        ({"rotary_slice": "middle"}, "rotary_slice='middle' must be 'leading'"),
-        ({"rotary_slice": -1}, "rotary_slice=-1 must be 'leading'"),
+        ({"rotary_start": "middle"}, "rotary_start='middle' must be 'leading'"),
+        ({"rotary_start": -1}, "rotary_start=-1 must be 'leading'"),
         ({"attention_factor": 0.0}, "attention_factor=0.0 must be a number from 1e-15"),
         ({"attention_factor": -1.0}, "attention_factor=-1.0 must be a number from"),
         ({"attention_factor": float("inf")}, "attention_factor=inf must be a number"),
@@ -426,7 +426,7 @@ def test_what_a_stack_holds():
         ({"num_blocks": 0.5}, "num_blocks=0.5 must be an integer"),
         ({"axis_of_pair": (0, 0.9, 1, 1)}, "axis_of_pair=0.9 must be an integer"),
         ({"num_axes": 2.5}, "num_axes=2.5 must be an integer"),
-        ({"rotary_slice": True}, "rotary_slice=True must be 'leading', 'trailing' or"),
+        ({"rotary_start": True}, "rotary_start=True must be 'leading', 'trailing' or"),
     ),
 )
 def test_settings_are_checked_when_built(change, message):
@@ -451,8 +451,8 @@ def test_frequencies_are_one_axis_of_numbers():
 
 
 def test_the_first_channel_is_where_the_leading_ones_begin():
-    assert F.Rope(PLAIN, rotary_slice=0) == F.Rope(PLAIN)
-    assert F.Rope(PLAIN, rotary_slice=2) != F.Rope(PLAIN)
+    assert F.Rope(PLAIN, rotary_start=0) == F.Rope(PLAIN)
+    assert F.Rope(PLAIN, rotary_start=2) != F.Rope(PLAIN)
 
 
 @pytest.mark.errors
@@ -468,7 +468,7 @@ def test_stacks_are_checked():
         {"axis_of_pair": (0, 1, 0, 1)},
         {"num_axes": 3},
         {"num_blocks": 2},
-        {"rotary_slice": "trailing"},
+        {"rotary_start": "trailing"},
         {"inv_freq": [1.0], "axis_of_pair": (1,)},
     ):
         ropes = [F.Rope(**BASE), F.Rope(**{**BASE, **change})]
@@ -481,8 +481,8 @@ def test_stacks_are_checked():
 @pytest.mark.errors
 def test_a_whole_stack_is_not_a_rope():
     functions = {
-        "rotation": lambda: F.rotation(STACK, FLAT),
-        "apply_rotation": lambda: F.apply_rotation(STACK, X, *host.ones((2, 5, 4))),
+        "rotary_cos_sin": lambda: F.rotary_cos_sin(STACK, FLAT),
+        "apply_rotary": lambda: F.apply_rotary(STACK, X, *host.ones((2, 5, 4))),
         "rerotate": lambda: F.rerotate(STACK, X, FLAT),
     }
     for name, function in functions.items():
@@ -491,4 +491,4 @@ def test_a_whole_stack_is_not_a_rope():
             function()
     one = jax.tree.map(lambda t: t[0], STACK)
     with pytest.raises(ValueError, match="numerics='float32' must be 'exact' for stac"):
-        F.rotation(one, FLAT, numerics="float32")
+        F.rotary_cos_sin(one, FLAT, numerics="float32")

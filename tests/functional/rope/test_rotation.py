@@ -17,8 +17,8 @@ from ropes import ROPES, inputs
 import attnax.functional as F
 
 # A rope is static, so that each compiles once for each shape.
-rotate = jax.jit(F.rotate, static_argnames=("inverse", "heads"))
-rerotate = jax.jit(F.rerotate, static_argnames="heads")
+rotate = jax.jit(F.rotate, static_argnames=("inverse", "head_axis"))
+rerotate = jax.jit(F.rerotate, static_argnames="head_axis")
 
 
 def rotated(rope, x, positions, cotangent=None):
@@ -45,7 +45,7 @@ class Rotated(NamedTuple):
 @jax.jit
 def _rotated(rope, x, positions, cotangent):
     rotate = functools.partial(F.rotate, rope, positions=positions)
-    cos, sin = F.rotation(rope, positions)
+    cos, sin = F.rotary_cos_sin(rope, positions)
     _, pullback = jax.vjp(rotate, x)
     return Rotated(
         cos=cos,
@@ -53,7 +53,7 @@ def _rotated(rope, x, positions, cotangent):
         plain=rotate(x),
         inverse=rotate(x, inverse=True),
         mapped=jax.vmap(F.rotate, (None, 0, 0))(rope, x, positions),
-        before=rotate(x.swapaxes(1, 2), heads="before").swapaxes(1, 2),
+        before=rotate(x.swapaxes(1, 2), head_axis=-3).swapaxes(1, 2),
         added=F.rerotate(rope, x, positions),
         pullback=pullback(cotangent)[0],
         tangent=jax.jvp(rotate, (x,), (cotangent,))[1],
@@ -142,7 +142,7 @@ def test_other_channels_pass_bit_for_bit(name):
 
 @jax.jit
 def there_and_back(rope, x, cos, sin, cotangent):
-    out, pullback = jax.vjp(lambda x: F.apply_rotation(rope, x, cos, sin), x)
+    out, pullback = jax.vjp(lambda x: F.apply_rotary(rope, x, cos, sin), x)
     return out, pullback(cotangent)[0]
 
 
@@ -170,10 +170,10 @@ def test_heads_before_the_sequence(name):
 @jax.jit
 def no_heads(rope, x, positions):
     rotate = functools.partial(F.rotate, rope, positions=positions)
-    before = rotate(x.swapaxes(1, 2), inverse=True, heads="before")
+    before = rotate(x.swapaxes(1, 2), inverse=True, head_axis=-3)
     return (
-        rotate(x[:, :, 1], heads=None),
-        rotate(x[:, :, 1], inverse=True, heads=None),
+        rotate(x[:, :, 1], head_axis=None),
+        rotate(x[:, :, 1], inverse=True, head_axis=None),
         before.swapaxes(1, 2),
     )
 
@@ -207,7 +207,7 @@ def test_mapped_and_other_orders_in_programs_of_their_own(name):
     expected = rotate(rope, x, positions)
     mapped = jax.jit(jax.vmap(F.rotate, (None, 0, 0)))(rope, x, positions)
     assert_same_bits(mapped, expected)
-    before = rotate(rope, x.swapaxes(1, 2), positions, heads="before")
+    before = rotate(rope, x.swapaxes(1, 2), positions, head_axis=-3)
     assert_same_bits(before.swapaxes(1, 2), expected)
 
 
@@ -257,10 +257,10 @@ def test_eager_equals_compiled(name):
 def test_rotation_and_apply_rotation_make_rotate(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
-    cos, sin = F.rotation(rope, positions)
+    cos, sin = F.rotary_cos_sin(rope, positions)
     assert cos.shape == sin.shape == (2, 13, rope.rotary_pairs)
     assert cos.dtype == sin.dtype == jnp.float32
-    apply = jax.jit(F.apply_rotation)
+    apply = jax.jit(F.apply_rotary)
     assert_same_bits(apply(rope, x, cos, sin), rotated(rope, x, positions).plain)
     narrow = np.asarray(x).astype(jnp.bfloat16)
     applied = apply(rope, narrow, cos, sin)
@@ -274,7 +274,9 @@ def test_float64_is_rotated_in_float64():
         rope, head_dim = ROPES[name]
         x, positions = inputs(name, HARD)
         x = np.asarray(x, np.float64) + 2.0**-40
-        cos, sin = (np.asarray(t, np.float64) for t in F.rotation(rope, positions))
+        cos, sin = (
+            np.asarray(t, np.float64) for t in F.rotary_cos_sin(rope, positions)
+        )
         actual = np.asarray(rotate(rope, x, positions.astype(np.int64)))
         assert actual.dtype == np.float64
         for i, (read, written) in enumerate(rope_oracles.channels(rope, head_dim)):
@@ -354,9 +356,9 @@ def test_rerotate_by_what_broadcasts(name):
     number, _, by_rows, _ = map(np.asarray, rerotate_by_each(rope, x, deltas))
     assert_same_bits(F.rerotate(rope, x, -257), number)
     x = np.asarray(x)
-    before = rerotate(rope, x.swapaxes(1, 2), rows, heads="before")
+    before = rerotate(rope, x.swapaxes(1, 2), rows, head_axis=-3)
     assert_same_bits(np.asarray(before).swapaxes(1, 2), by_rows)
-    alone = rerotate(rope, x[..., 0, :], deltas[0], heads=None)
+    alone = rerotate(rope, x[..., 0, :], deltas[0], head_axis=None)
     assert_same_bits(alone, number[..., 0, :])
 
 
@@ -427,7 +429,7 @@ def test_the_tangent_is_the_rotated_tangent(name):
 
 @jax.jit
 def rotation_and_rotate(rope, x, positions):
-    return *F.rotation(rope, positions), F.rotate(rope, x, positions)
+    return *F.rotary_cos_sin(rope, positions), F.rotate(rope, x, positions)
 
 
 @pytest.mark.parametrize(
@@ -468,8 +470,10 @@ def test_text_of_few_pairs_has_the_very_bits_of_one_axis(axes):
     positions = positions.astype(np.int32)
     one = F.Rope(F.default_inv_freq(2 * len(axes), 1e6))
     several = F.Rope(one.inv_freq, axis_of_pair=axes)
-    made = jax.jit(F.rotation)(several, np.stack([positions] * 3, -1))
-    for actual, expected in zip(made, jax.jit(F.rotation)(one, positions), strict=True):
+    made = jax.jit(F.rotary_cos_sin)(several, np.stack([positions] * 3, -1))
+    for actual, expected in zip(
+        made, jax.jit(F.rotary_cos_sin)(one, positions), strict=True
+    ):
         assert_same_bits(actual, expected)
 
 
@@ -484,9 +488,9 @@ def test_another_number_of_coordinates_is_refused_while_tracing(count):
         with pytest.raises(ValueError, match=message):
             function(rope, x, positions)
     with pytest.raises(ValueError, match=message):
-        jax.eval_shape(lambda p: F.rotation(rope, p), positions)
+        jax.eval_shape(lambda p: F.rotary_cos_sin(rope, p), positions)
     with pytest.raises(ValueError, match=r"positions.shape=\(\) must end in the 3"):
-        F.rotation(rope, jnp.array(3))
+        F.rotary_cos_sin(rope, jnp.array(3))
     if count > 1:  # one coordinate is for all of them
         with pytest.raises(ValueError, match=message):
             F.rerotate(rope, x, positions)
@@ -512,7 +516,7 @@ def test_a_bad_coordinate_is_nan_in_the_pairs_that_it_drives():
     rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0))
     positions = jnp.array([[0, 1], [2**31, 1], [1, 2**31]], jnp.uint32)
     expected = [[False] * 4, [True, False, False, True], [False, True, True, False]]
-    for t in jax.jit(F.rotation)(rope, positions):
+    for t in jax.jit(F.rotary_cos_sin)(rope, positions):
         np.testing.assert_array_equal(np.isnan(t), expected)
 
 
@@ -520,7 +524,7 @@ def test_a_bad_coordinate_is_nan_in_the_pairs_that_it_drives():
 def test_known_positions_outside_int32_are_refused():
     message = rf"positions\[1\]={2**31} must lie in \[-{2**31}, {2**31}\)"
     with pytest.raises(ValueError, match=message):
-        F.rotation(F.Rope(F.default_inv_freq(8)), np.array([0, 2**31]))
+        F.rotary_cos_sin(F.Rope(F.default_inv_freq(8)), np.array([0, 2**31]))
     rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0))
     message = rf"positions\[0, 1\]={2**40} must lie in"
     with pytest.raises(ValueError, match=message):
@@ -531,7 +535,7 @@ def test_known_positions_outside_int32_are_refused():
 def test_fractional_positions_in_float32(axes):
     rope = F.Rope(F.default_inv_freq(8), axis_of_pair=axes, attention_factor=1.25)
     positions = np.array([[0.0, 0.5], [7.25, 3.75]], np.float32)
-    cos, sin = F.rotation(rope, positions, numerics="float32")
+    cos, sin = F.rotary_cos_sin(rope, positions, numerics="float32")
     coordinates = positions[..., None] if axes is None else positions[:, axes]
     angle = coordinates * np.array(rope.inv_freq)
     # A product below 8 of a rounded frequency, then cos and sin: 2**-23 of it and two
@@ -549,14 +553,16 @@ ROPE = F.Rope(F.default_inv_freq(8))
 
 @pytest.mark.errors
 def test_heads_must_be_known():
-    with pytest.raises(ValueError, match=r"heads='first' must be one of \('after', 'b"):
-        F.rotate(ROPE, host.ones((5, 3, 8)), host.arange(5), heads="first")
+    with pytest.raises(
+        ValueError, match=r"head_axis=-1 must be one of \(-2, -3, None\)"
+    ):
+        F.rotate(ROPE, host.ones((5, 3, 8)), host.arange(5), head_axis=-1)
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize("where, width", (("leading", 7), ("trailing", 6), (3, 10)))
 def test_the_head_must_hold_the_channels(where, width):
-    rope = F.Rope(F.default_inv_freq(8), rotary_slice=where)
+    rope = F.Rope(F.default_inv_freq(8), rotary_start=where)
     match = rf"x.shape=\(5, 3, {width}\) must end in a head that holds the 8 channels"
     with pytest.raises(ValueError, match=match):
         F.rotate(rope, host.ones((5, 3, width)), host.arange(5))
@@ -567,39 +573,39 @@ def test_cos_and_sin_must_be_those_of_the_rope():
     x = host.ones((5, 3, 8))
     duplicated = host.ones((5, 8))
     with pytest.raises(ValueError, match=r"cos.shape=\(5, 8\) must end in the 4 pairs"):
-        F.apply_rotation(ROPE, x, duplicated, duplicated)
+        F.apply_rotary(ROPE, x, duplicated, duplicated)
     with refused(r"cos.shape=\(1, 4\) must equal sin.shape=\(5"):
-        F.apply_rotation(ROPE, x, host.ones((1, 4)), host.ones((5, 4)))
+        F.apply_rotary(ROPE, x, host.ones((1, 4)), host.ones((5, 4)))
     with pytest.raises(ValueError, match="must have features"):
-        F.apply_rotation(ROPE, x, host.ones((5, 0)), host.ones((5, 0)))
+        F.apply_rotary(ROPE, x, host.ones((5, 0)), host.ones((5, 0)))
 
 
 @pytest.mark.errors
 @pytest.mark.parametrize(
-    "shape, heads, axes",
+    "shape, head_axis, axes",
     (
-        ((5, 8), "after", "seq_len, num_heads, head_dim"),
-        ((5, 8), "before", "num_heads, seq_len, head_dim"),
+        ((5, 8), -2, "seq_len, num_heads, head_dim"),
+        ((5, 8), -3, "num_heads, seq_len, head_dim"),
         ((8,), None, "seq_len, head_dim"),
     ),
 )
-def test_x_must_have_a_sequence_and_heads(shape, heads, axes):
-    of_x = rf"shape=\({str(shape)[1:-1]}\) must be \(\*batch, {axes}\) for heads="
+def test_x_must_have_a_sequence_and_heads(shape, head_axis, axes):
+    of_x = rf"shape=\({str(shape)[1:-1]}\) must be \(\*batch, {axes}\) for head_axis="
     x, cos = host.ones(shape), host.ones((5, 4))
     with pytest.raises(ValueError, match=f"^rotate: x.{of_x}"):
-        F.rotate(ROPE, x, host.arange(5), heads=heads)
+        F.rotate(ROPE, x, host.arange(5), head_axis=head_axis)
     with pytest.raises(ValueError, match=f"^rerotate: keys.{of_x}"):
-        F.rerotate(ROPE, x, 3, heads=heads)
-    with pytest.raises(ValueError, match=f"^apply_rotation: x.{of_x}"):
-        F.apply_rotation(ROPE, x, cos, cos, heads=heads)
+        F.rerotate(ROPE, x, 3, head_axis=head_axis)
+    with pytest.raises(ValueError, match=f"^apply_rotary: x.{of_x}"):
+        F.apply_rotary(ROPE, x, cos, cos, head_axis=head_axis)
 
 
 @pytest.mark.errors
-@pytest.mark.parametrize("heads, seq_len", (("after", 5), ("before", 3), (None, 3)))
-def test_positions_must_be_as_many_as_the_sequence(heads, seq_len):
+@pytest.mark.parametrize("head_axis, seq_len", ((-2, 5), (-3, 3), (None, 3)))
+def test_positions_must_be_as_many_as_the_sequence(head_axis, seq_len):
     """Errors speak of what came in: positions, cos, or a difference of positions."""
     x = host.ones((2, 5, 3, 8))
-    tail = rf".shape=\(2, 5, 3, 8\) has a sequence of {seq_len} for heads={heads!r}"
+    tail = rf".shape=\(2, 5, 3, 8\) has a sequence of {seq_len} for {head_axis=}"
     for count, held, way_out in (
         (
             1,
@@ -611,24 +617,24 @@ def test_positions_must_be_as_many_as_the_sequence(heads, seq_len):
         of_x = f"holds {held}, but x{tail}{way_out}$"
         cos = host.ones((count, 4))
         with pytest.raises(ValueError, match=rf"^rotate: .*shape=\({count},\) {of_x}"):
-            F.rotate(ROPE, x, host.arange(count), heads=heads)
-        match = rf"^apply_rotation: cos.shape=\({count}, 4\) {of_x}"
+            F.rotate(ROPE, x, host.arange(count), head_axis=head_axis)
+        match = rf"^apply_rotary: cos.shape=\({count}, 4\) {of_x}"
         with pytest.raises(ValueError, match=match):
-            F.apply_rotation(ROPE, x, cos, cos, heads=heads)
+            F.apply_rotary(ROPE, x, cos, cos, head_axis=head_axis)
     match = rf"^rerotate: delta.shape=\(4,\) holds 4 positions, but keys{tail}"
     with pytest.raises(ValueError, match=match):
-        F.rerotate(ROPE, x, host.arange(4), heads=heads)
+        F.rerotate(ROPE, x, host.arange(4), head_axis=head_axis)
     with pytest.raises(ValueError, match=r"positions.shape=\(\) must have a sequence"):
-        F.rotate(ROPE, x, host.asarray(3), heads=heads)
+        F.rotate(ROPE, x, host.asarray(3), head_axis=head_axis)
 
 
 @pytest.mark.errors
 def test_heads_on_the_other_side_are_told():
     x = host.ones((2, 5, 3, 8))
-    for count, heads, other in ((3, "after", "before"), (5, "before", "after")):
-        match = f"heads='{heads}'; if the heads stand {other} the sequence, say heads="
-        with pytest.raises(ValueError, match=f"{match}'{other}'"):
-            F.rotate(ROPE, x, host.arange(count), heads=heads)
+    for count, head_axis, place, other in ((3, -2, "before", -3), (5, -3, "after", -2)):
+        way_out = f"if the heads stand {place} the sequence, pass head_axis={other}"
+        with pytest.raises(ValueError, match=f"for {head_axis=}; {way_out}"):
+            F.rotate(ROPE, x, host.arange(count), head_axis=head_axis)
 
 
 @pytest.mark.errors
@@ -654,9 +660,9 @@ def test_fractional_positions_are_refused_by_exact_numerics():
         ValueError,
         match=r"positions.dtype=float32 must be integer .*; pass numerics='float32'",
     ):
-        F.rotation(ROPE, jnp.array([0.5], jnp.float32))
+        F.rotary_cos_sin(ROPE, jnp.array([0.5], jnp.float32))
     with pytest.raises(ValueError, match="numerics='fast' must be 'exact' or"):
-        F.rotation(ROPE, host.arange(3), numerics="fast")
+        F.rotary_cos_sin(ROPE, host.arange(3), numerics="fast")
 
 
 @pytest.mark.errors
@@ -671,10 +677,10 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
         with refused(message):
             function()
     for rope in (np.ones(4), None, "rope"):
-        with refused("rotation: rope is a .*, but must be a Rope"):
-            F.rotation(rope, host.arange(5))
-    with refused("rotation: positions is a int, but must be an array"):
-        F.rotation(ROPE, 3)
+        with refused("rotary_cos_sin: rope is a .*, but must be a Rope"):
+            F.rotary_cos_sin(rope, host.arange(5))
+    with refused("rotary_cos_sin: positions is a int, but must be an array"):
+        F.rotary_cos_sin(ROPE, 3)
 
 
 def test_one_difference_for_every_axis():

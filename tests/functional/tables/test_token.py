@@ -442,7 +442,7 @@ def test_16_bit_operands_are_what_is_multiplied():
 @pytest.mark.parametrize("dtype", (None, jnp.float32, jnp.bfloat16))
 def test_init_draws_the_stated_normal(dtype):
     params = F.init_token_embedding(
-        jax.random.key(3), 1000, 64, stddev=0.5, dtype=dtype, padding_id=7
+        jax.random.key(3), 1000, 64, init_std=0.5, dtype=dtype, padding_id=7
     )
     expected = jnp.result_type(float) if dtype is None else dtype
     assert params.weight.dtype == expected
@@ -452,7 +452,7 @@ def test_init_draws_the_stated_normal(dtype):
     # Six standard errors of the mean and the deviation of 63 936 draws.
     assert abs(rest.mean()) < 6 * 0.5 / rest.size**0.5
     assert abs(rest.std() - 0.5) < 6 * 0.5 / (2 * rest.size) ** 0.5
-    other = F.init_token_embedding(jax.random.key(4), 1000, 64, stddev=0.5)
+    other = F.init_token_embedding(jax.random.key(4), 1000, 64, init_std=0.5)
     assert not np.array_equal(other.weight, params.weight)
 
 
@@ -494,7 +494,7 @@ def test_sharded_init_has_the_same_values_on_every_mesh(
     axis_type, spec, shape, d_model
 ):
     draw = lambda **options: F.init_token_embedding(
-        jax.random.key(0), 64, d_model, stddev=0.3, padding_id=5, **options
+        jax.random.key(0), 64, d_model, init_std=0.3, padding_id=5, **options
     )
     plain = draw().weight
     mesh = jax.make_mesh(shape, ("a", "b"), axis_types=(axis_type,) * 2)
@@ -614,11 +614,13 @@ def test_sizes_must_be_positive(size):
 def test_options_of_init_are_checked():
     key = jax.random.key(0)
     with pytest.raises(
-        ValueError, match=r"stddev=-0.1 must be finite and not negative"
+        ValueError, match=r"init_std=-0.1 must be finite and not negative"
     ):
-        F.init_token_embedding(key, 4, 4, stddev=-0.1)
-    with pytest.raises(ValueError, match="stddev=nan must be finite and not negative"):
-        F.init_token_embedding(key, 4, 4, stddev=float("nan"))
+        F.init_token_embedding(key, 4, 4, init_std=-0.1)
+    with pytest.raises(
+        ValueError, match="init_std=nan must be finite and not negative"
+    ):
+        F.init_token_embedding(key, 4, 4, init_std=float("nan"))
     with pytest.raises(ValueError, match="dtype=int32 must be a real float"):
         F.init_token_embedding(key, 4, 4, dtype=jnp.int32)
     for padding_id in (-1, 4):

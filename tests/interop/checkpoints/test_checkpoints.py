@@ -439,7 +439,7 @@ def test_layout_is_the_family_s_own_without_a_file(case):
     tensors = state(shapes, same)
     checkpoint = interop.params_from_checkpoint(tensors, family)
     prefix = checkpoint.prefix.rstrip("./")  # read with or without its separator
-    made = checkpoint._replace(layout=None, prefix=prefix)
+    made = checkpoint._replace(tensors=None, prefix=prefix)
     written = interop.checkpoint_from_params(made)
     again = interop.params_from_checkpoint(written, family)
     assert again.prefix == checkpoint.prefix
@@ -458,7 +458,7 @@ def test_the_prefix_may_be_given(case):
     found = interop.params_from_checkpoint(tensors, family)
     for prefix in {found.prefix, found.prefix.rstrip("./")}:
         given = interop.params_from_checkpoint(tensors, family, prefix=prefix)
-        assert given.prefix == found.prefix and given.layout == found.layout
+        assert given.prefix == found.prefix and given.tensors == found.tensors
 
 
 def test_prefixes_are_those_of_the_whole_model():
@@ -489,13 +489,13 @@ def test_tables_of_bert_are_those_of_the_file():
         params.token_types.weight, tensors[f"{stem}token_type_embeddings.weight"]
     )
     assert checkpoint.head is None
-    assert set(checkpoint.rest) == {
+    assert set(checkpoint.extra_tensors) == {
         f"{stem}LayerNorm.weight",
         f"{stem}LayerNorm.bias",
         "cls.predictions.bias",
         "cls.predictions.decoder.bias",
     }
-    for name, array in checkpoint.rest.items():
+    for name, array in checkpoint.extra_tensors.items():
         assert_same_bits(array, tensors[name])
 
 
@@ -504,7 +504,7 @@ def test_a_head_of_its_own_is_a_table_of_its_own(case):
     family, shapes, _ = CASES[case]
     tensors = state(shapes)
     checkpoint = interop.params_from_checkpoint(tensors, family)
-    names = {s.role: s.name for s in checkpoint.layout}
+    names = {s.role: s.name for s in checkpoint.tensors}
     assert_same_bits(checkpoint.params.weight, tensors[names["token"]])
     assert_same_bits(checkpoint.head.weight, tensors[names["head"]])
 
@@ -592,8 +592,8 @@ def test_tokens_stand_where_the_family_has_them(case, before, behind, grid):
     checkpoint = interop.params_from_checkpoint(tensors, family)
     assert checkpoint.grid == grid
     for actual, names in (
-        (checkpoint.params.tokens_before, before),
-        (checkpoint.params.tokens_after, behind),
+        (checkpoint.params.tokens_with_position, before),
+        (checkpoint.params.tokens_without_position, behind),
     ):
         if names:
             rows = [tensors[name].reshape(-1, D) for name in names]
@@ -617,7 +617,7 @@ def test_kernels_become_rows_of_row_column_channel(case, order):
     family, shapes, _ = CASES[case]
     tensors = state(shapes)
     checkpoint = interop.params_from_checkpoint(tensors, family)
-    kernel = tensors[next(s.name for s in checkpoint.layout if s.role == "patch")]
+    kernel = tensors[next(s.name for s in checkpoint.tensors if s.role == "patch")]
     expected = kernel.transpose(order).reshape(-1, D)
     assert_same_bits(checkpoint.params.patch.weight, expected)
     sides = {(2, 3, 1, 0): kernel.shape[2:], (0, 1, 2, 3): kernel.shape[:2]}
@@ -657,7 +657,7 @@ def test_vision_of_any_size(
     checkpoint = interop.params_from_checkpoint(tensors, "timm", grid=(rows, columns))
     assert checkpoint.grid == (rows, columns)
     assert checkpoint.patch_size == patch
-    assert (checkpoint.params.tokens_after is None) == with_positions
+    assert (checkpoint.params.tokens_without_position is None) == with_positions
     assert checkpoint.params.positions.weight.shape == shapes["pos_embed"][1:]
     assert_same_tensors(interop.checkpoint_from_params(checkpoint), tensors)
 
@@ -710,7 +710,7 @@ def test_what_is_the_caller_s_is_copied():
     family, shapes, _ = CASES["bert, bare"]
     tensors = state(shapes)
     checkpoint = interop.params_from_checkpoint(tensors, family)
-    for name, array in checkpoint.rest.items():
+    for name, array in checkpoint.extra_tensors.items():
         assert not np.shares_memory(array, tensors[name])
 
 
@@ -718,8 +718,10 @@ def test_what_is_the_caller_s_may_be_jax_arrays():
     family, shapes, _ = CASES["bert, bare"]
     tensors = state(shapes)
     checkpoint = interop.params_from_checkpoint(tensors, family)
-    rest = {name: jnp.asarray(array) for name, array in checkpoint.rest.items()}
-    written = interop.checkpoint_from_params(checkpoint._replace(rest=rest))
+    rest = {
+        name: jnp.asarray(array) for name, array in checkpoint.extra_tensors.items()
+    }
+    written = interop.checkpoint_from_params(checkpoint._replace(extra_tensors=rest))
     assert_same_tensors(written, tensors)
 
 
@@ -738,7 +740,7 @@ def test_checkpoints_are_pickled_and_copied(case):
             copy.deepcopy(checkpoint),
         ):
             assert type(again) is interop.EmbeddingCheckpoint
-            assert again.layout == checkpoint.layout
+            assert again.tensors == checkpoint.tensors
             assert_same_tensors(
                 interop.checkpoint_from_params(again),
                 interop.checkpoint_from_params(checkpoint),
@@ -778,10 +780,10 @@ def test_a_vocabulary_grows_with_all_that_goes_with_it():
     checkpoint = interop.params_from_checkpoint(state(shapes, same), family)
     table = F.TokenEmbeddingParams(host.ones((V + 2, D)))
     params = checkpoint.params._replace(token=table)
-    rest = dict(checkpoint.rest)
+    extra = dict(checkpoint.extra_tensors)
     for name in ("cls.predictions.bias", "cls.predictions.decoder.bias"):
-        rest[name] = np.zeros(V + 2, np.float32)
-    grown = checkpoint._replace(params=params, rest=rest)
+        extra[name] = np.zeros(V + 2, np.float32)
+    grown = checkpoint._replace(params=params, extra_tensors=extra)
     written = interop.checkpoint_from_params(grown)
     assert written["cls.predictions.decoder.weight"].shape == (V + 2, D)
     interop.params_from_checkpoint(written, family)
@@ -807,7 +809,7 @@ def test_what_is_the_caller_s_is_written_in_row_order_too():
 def test_a_distillation_token_is_not_guessed():
     family, shapes, _ = CASES["timm, distilled"]
     checkpoint = interop.params_from_checkpoint(state(shapes), family)
-    written = interop.checkpoint_from_params(checkpoint._replace(layout=None))
+    written = interop.checkpoint_from_params(checkpoint._replace(tensors=None))
     assert "dist_token" not in written
     assert written["reg_token"].shape == (1, 1, D)
 

@@ -381,7 +381,7 @@ def test_narrow_tables_need_a_projection():
         with fails(f"params_from_checkpoint: {message}"):
             load(tensors | {one: both[one]}, "opt")
         with fails(f"checkpoint_from_params: {message}"):
-            write(projected._replace(rest={one: both[one]}))
+            write(projected._replace(extra_tensors={one: both[one]}))
 
 
 def test_texts_have_no_patches():
@@ -439,8 +439,8 @@ def test_tokens_must_be_known_to_have_positions_or_not():
     )
     with fails(message):
         load(timm(9), "timm")
-    assert load(timm(9), "timm", grid=(2, 2)).params.tokens_after is None
-    assert load(timm(9), "timm", grid=(3, 3)).params.tokens_before is None
+    assert load(timm(9), "timm", grid=(2, 2)).params.tokens_without_position is None
+    assert load(timm(9), "timm", grid=(3, 3)).params.tokens_with_position is None
 
 
 def test_tokens_must_have_one_dtype():
@@ -463,8 +463,8 @@ def vision(before=1, behind=0, num_positions=7, patch_dim=60, **others):
     params = F.VisionEmbeddingParams(
         patch=F.PatchEmbeddingParams(host.ones((patch_dim, 6)), host.ones(6)),
         positions=table if num_positions else None,
-        tokens_before=rows(before),
-        tokens_after=rows(behind),
+        tokens_with_position=rows(before),
+        tokens_without_position=rows(behind),
     )
     options = {"family": "vit", "patch_size": (5, 4), "grid": (2, 3)} | others
     return interop.EmbeddingCheckpoint(params=params, **options)
@@ -475,8 +475,8 @@ def test_parameters_must_fit_the_file():
     for made, message in (
         (
             vision(before=2, num_positions=8),
-            "tokens_before and tokens_after have 2 rows, and must have one for each of "
-            "['class']",
+            "tokens_with_position and tokens_without_position have 2 rows, and must "
+            "have one for each of ['class']",
         ),
         (
             vision(before=0, num_positions=6),
@@ -484,15 +484,16 @@ def test_parameters_must_fit_the_file():
         ),
         (
             vision(before=0, behind=1, num_positions=6),
-            "tokens_after has 1 rows, and must have 0, or the file would not tell",
+            "tokens_without_position has 1 rows, and must have 0, or the file would "
+            "not tell",
         ),
         (
             vision(before=2, family="dinov2_with_registers", num_positions=8),
-            "tokens_after has 0 rows, and must have 1",
+            "tokens_without_position has 0 rows, and must have 1",
         ),
         (
             vision(before=1, behind=1, family="timm"),
-            "tokens_after has 1 rows, and must have 0",
+            "tokens_without_position has 1 rows, and must have 0",
         ),
         (
             vision(num_positions=8),
@@ -514,7 +515,7 @@ def test_parameters_must_fit_the_file():
 
 def test_widths_must_agree_when_written():
     made = vision()
-    wide = made.params._replace(tokens_before=host.ones((1, 7)))
+    wide = made.params._replace(tokens_with_position=host.ones((1, 7)))
     message = (
         "checkpoint_from_params: 'embeddings.cls_token' of shape (1, 1, 7) must have "
         "shape (1, 1, 6)."
@@ -567,15 +568,17 @@ def test_what_is_in_rest_must_fit_what_is_written():
     with fails("'lm_head.bias' of shape (12,) must have shape (11,)."):
         write(own._replace(head=None))
     with fails("'wte.bias' of shape (6,) must not be there"):
-        write(own._replace(rest=own.rest | zeros(("wte.bias", (6,)))))
+        write(own._replace(extra_tensors=own.extra_tensors | zeros(("wte.bias", (6,)))))
     with fails("'lm_head.bias' of type list must be a NumPy or JAX array"):
-        write(own._replace(rest={"lm_head.bias": [0.0] * 12}))
+        write(own._replace(extra_tensors={"lm_head.bias": [0.0] * 12}))
 
 
 def test_rest_must_not_replace_a_parameter():
     checkpoint = load(zeros(**GPT2), "gpt2")
-    with fails("'wte.weight' must not be in rest, since it is in the parameters."):
-        write(checkpoint._replace(rest=zeros(("wte.weight", (11, 6)))))
+    with fails(
+        "'wte.weight' must not be in extra_tensors, since it is in the parameters."
+    ):
+        write(checkpoint._replace(extra_tensors=zeros(("wte.weight", (11, 6)))))
 
 
 def made_of_nothing(family):
@@ -617,7 +620,7 @@ def test_files_of_texts_are_written_whole(family, name, shape):
     made = interop.EmbeddingCheckpoint(family, made_of_nothing(family), prefix="a")
     message = (
         f"checkpoint_from_params: {name} must be there, of shape {shape}; put it in "
-        "params or rest, or take another family."
+        "params or extra_tensors, or take another family."
     )
     with fails(message):
         write(made)
@@ -637,8 +640,8 @@ def test_files_of_images_are_written_whole():
 @pytest.mark.parametrize(
     ("family", "before", "side", "role"),
     (
-        ("dinov2_with_registers", 1, "tokens_after", "registers"),
-        ("dinov3", 1, "tokens_after", "registers"),
+        ("dinov2_with_registers", 1, "tokens_without_position", "registers"),
+        ("dinov3", 1, "tokens_without_position", "registers"),
     ),
 )
 def test_tokens_must_be_there(family, before, side, role):
@@ -648,7 +651,7 @@ def test_tokens_must_be_there(family, before, side, role):
     message = f"{side}=None must hold the {role}; an array of 0 rows if there are none"
     with fails(message):
         write(made)
-    none = made.params._replace(tokens_after=host.ones((0, 6)))
+    none = made.params._replace(tokens_without_position=host.ones((0, 6)))
     written = write(made._replace(params=none))
     assert written["embeddings.register_tokens"].shape == (1, 0, 6)
 
@@ -672,10 +675,10 @@ def test_a_layout_is_of_its_family_and_prefix(changed):
         "embeddings.patch_embeddings.projection.bias": host.ones(4),
     }
     checkpoint = interop.params_from_checkpoint(weights, "vit")
-    message = "checkpoint_from_params: layout has 'embeddings.*set layout=None"
+    message = "checkpoint_from_params: tensors has 'embeddings.*set tensors=None"
     with pytest.raises(ValueError, match=message):
         interop.checkpoint_from_params(checkpoint._replace(**changed))
     if "prefix" in changed:
-        checkpoint = checkpoint._replace(layout=None, **changed)
+        checkpoint = checkpoint._replace(tensors=None, **changed)
         names = interop.checkpoint_from_params(checkpoint)
         assert set(names) == {f"vit.{name}" for name in weights}

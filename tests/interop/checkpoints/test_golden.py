@@ -34,7 +34,7 @@ def test_state_dicts_there_and_back(record):
     family = record.options["family"]
     checkpoint = interop.params_from_checkpoint(tensors, family, **grid)
     written = interop.checkpoint_from_params(checkpoint)
-    assert {stored.name for stored in checkpoint.layout} <= written.keys()
+    assert {stored.name for stored in checkpoint.tensors} <= written.keys()
     for name, array in written.items():
         assert_same_bits(array, tensors[name])
 

@@ -78,7 +78,7 @@ def test_a_head_is_the_table_where_the_caller_says_that_it_is_tied(case):
 def test_a_table_that_is_there_is_read_as_ever():
     tensors = {"model.embed_tokens.weight": draw(11, 6), "lm_head.weight": draw(11, 6)}
     loaded = load(tensors, "decoder", tied=True)
-    assert {s.name for s in loaded.layout} == set(tensors)
+    assert {s.name for s in loaded.tensors} == set(tensors)
     assert write(loaded).keys() == tensors.keys()
 
 

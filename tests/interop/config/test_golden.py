@@ -22,7 +22,7 @@ FOLDER = pathlib.Path(__file__).parents[2] / "golden"
 GOLDEN = json.loads((FOLDER / "hf_ropes.json").read_text())
 RECORDS, ROWS = GOLDEN["records"], GOLDEN["source"]["rows"]
 ARRAYS = np.load(FOLDER / "hf_ropes.npz")
-rotate, apply = jax.jit(F.rotate), jax.jit(F.apply_rotation)
+rotate, apply = jax.jit(F.rotate), jax.jit(F.apply_rotary)
 
 
 def drawn(seq_len, head_dim):
@@ -93,7 +93,7 @@ def compare(record, rotate):
 
 def rotate_by_steps(rope, x, positions):
     """All ropes share the program that makes cos and sin, and forms the other."""
-    cos, sin = F.rotation(alone(rope), positions)
+    cos, sin = F.rotary_cos_sin(alone(rope), positions)
     return apply(alone(rope), x, cos, sin)
 
 

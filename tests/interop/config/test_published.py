@@ -34,7 +34,7 @@ class Answer(NamedTuple):
         length: In tokens, where the frequencies depend on it.
         layer_type: Where there are several.
         layout: See `attnax.functional.Rope`.
-        place: See `rotary_slice` of `attnax.functional.Rope`.
+        place: See `rotary_start` of `attnax.functional.Rope`.
         axes: How many coordinates a position has.
         factor: On cos and sin.
     """
@@ -490,7 +490,7 @@ def frequencies(rope):
 def seen(rope):
     """What `answers` say of a rope."""
     values = frequencies(rope)
-    settings = (rope.layout, rope.rotary_slice, rope.num_axes, rope.attention_factor)
+    settings = (rope.layout, rope.rotary_start, rope.num_axes, rope.attention_factor)
     return [rope.rotary_pairs, max(values), min(values), *settings]
 
 
@@ -586,6 +586,6 @@ def check(config, answer):
     values = frequencies(rope)
     assert [values[0], values[-1]] == close(list(ends / divisors))
     assert rope.rotary_pairs == answer.pairs
-    assert (rope.layout, rope.rotary_slice) == (answer.layout, answer.place)
+    assert (rope.layout, rope.rotary_start) == (answer.layout, answer.place)
     assert rope.num_axes == answer.axes
     assert rope.attention_factor == close(answer.factor)

@@ -24,11 +24,11 @@ def plain(width, base=10_000.0):
 
 def test_a_decoder_without_latents_rotates_plain_halves():
     rope = rope_from_hf(TINY)
-    assert (rope.layout, rope.rotary_slice) == ("half", "leading")
+    assert (rope.layout, rope.rotary_start) == ("half", "leading")
     np.testing.assert_allclose(rope.inv_freq, plain(128), rtol=1e-14)
     assert ropes_from_hf(TINY) == [rope] * 12
     latent = rope_from_hf({"model_type": "deepseek_v2", "use_mla": True})
-    assert (latent.layout, latent.rotary_slice) == ("interleaved", "trailing")
+    assert (latent.layout, latent.rotary_start) == ("interleaved", "trailing")
 
 
 def test_a_listed_pattern_of_layers_is_followed():

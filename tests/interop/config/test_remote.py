@@ -289,7 +289,7 @@ def test_golden_values(case):
     layout, factor = (*more, *("half", 1.0)[len(more) :])
     ropes = ropes_from_hf(config | {"model_type": name}, seq_len=seq_len)
     assert len(ropes) == 2 and ropes[0] is ropes[1]
-    assert (ropes[0].layout, ropes[0].rotary_slice) == (layout, "leading")
+    assert (ropes[0].layout, ropes[0].rotary_start) == (layout, "leading")
     # The same formula in another order: a few roundings in float64.
     np.testing.assert_allclose(ropes[0].inv_freq, expected, rtol=1e-13, atol=0.0)
     assert ropes[0].attention_factor == pytest.approx(factor, rel=1e-14)

@@ -190,12 +190,12 @@ def test_settings_of_yarn_are_read():
         (
             {"model_type": "deepseek_v3", "rope_theta": 10_000},
             F.Rope(
-                F.default_inv_freq(64), "interleaved_to_half", rotary_slice="trailing"
+                F.default_inv_freq(64), "interleaved_to_half", rotary_start="trailing"
             ),
         ),
         (
             {"model_type": "deepseek_v3", "rope_interleave": False},
-            F.Rope(F.default_inv_freq(64), rotary_slice="trailing"),
+            F.Rope(F.default_inv_freq(64), rotary_start="trailing"),
         ),
         (
             {"model_type": "qwen2_vl_vision", "embed_dim": 1280, "num_heads": 16},

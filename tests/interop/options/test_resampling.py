@@ -9,7 +9,7 @@ from attnax.interop._options.resampling import RESIZE_OPTIONS
 
 
 def test_options_are_arguments_of_every_function_that_resizes():
-    for function in (F.resize_positions, F.resized_positions_at):
+    for function in (F.resize_positions, F.resize_positions_at):
         known = set(inspect.signature(function).parameters)
         for family in RESIZE_OPTIONS:
             assert set(interop.resize_options(family)) <= known

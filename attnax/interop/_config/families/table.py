@@ -34,7 +34,7 @@ _FRACTION = Family(reads_fraction=True)
 _INTERLEAVED = Family(layout="interleaved")
 _MLA = Family(
     layout="interleaved_to_half",
-    rotary_slice="trailing",
+    rotary_start="trailing",
     head_dim=widths.of_the_rotary_part,
 )
 _MLA_HALF = replace(_MLA, layout="half")
@@ -361,7 +361,7 @@ _TABLE = (
     (
         Family(
             layout="interleaved",
-            rotary_slice="trailing",
+            rotary_start="trailing",
             reads_fraction=True,
             schema=own.deepseek_v4,
             label=lambda t: "main" if t == "sliding_attention" else "compress",
@@ -565,9 +565,9 @@ _TABLE = (
     ),
     (replace(_ROWS_COLUMNS, head_dim=widths.of_embed_dim), "qwen2_vl_vision"),
     (replace(_ROWS_COLUMNS, axial=widths.halves(num_blocks=2)), "gemma4_vision"),
-    (replace(_ROWS_COLUMNS, axial=widths.halves(order=(1, 0))), "step3p5_vision"),
+    (replace(_ROWS_COLUMNS, axial=widths.halves(axis_order=(1, 0))), "step3p5_vision"),
     (
-        replace(_ROWS_COLUMNS, axial=widths.halves(order=(1, 0), alternate=True)),
+        replace(_ROWS_COLUMNS, axial=widths.halves(axis_order=(1, 0), alternate=True)),
         "kimi_k25_vision",
     ),
     (
@@ -575,7 +575,9 @@ _TABLE = (
         "sam3_vit_model llama4_vision_model",
     ),
     (
-        replace(_ROWS_COLUMNS, axial=widths.halves(order=(1, 0), layout="interleaved")),
+        replace(
+            _ROWS_COLUMNS, axial=widths.halves(axis_order=(1, 0), layout="interleaved")
+        ),
         "inkling2_vision",
     ),
     (replace(_ROWS_COLUMNS, axial=widths.halves(shared=True)), "pixtral"),
