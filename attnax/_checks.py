@@ -1,7 +1,12 @@
-"""Out-of-range policy: an error where values are known, documented NaN elsewhere."""
+"""Every rule of an argument, once: settings, arrays, and values out of range.
+
+Values out of range are an error where they are known, and a documented NaN elsewhere.
+"""
 
 import math
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,13 +22,13 @@ COUNT_FROM = "; to count from it on, pass it plus jnp.arange(seq_len)"
 
 def is_integer(value) -> bool:
     """Whether a static setting is an integer: no float, however round, and no bool."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return _as_integer(value) is not None
 
 
 def is_number(value) -> bool:
-    """Whether a static setting is a finite number: no bool, no text, no array of axes.
+    """Whether a static setting is a finite real number: no bool, no text.
 
-    NumPy's arrays without axes are numbers; JAX's may be traced, and are not fixed.
+    NumPy's arrays without axes are numbers; JAX's may be traced, and are not static.
     """
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
@@ -35,6 +40,99 @@ def is_number(value) -> bool:
         return math.isfinite(value)
     except OverflowError:  # an int past the range of float64
         return False
+
+
+def integer(name: str, value, low: int | None = None, high: int | None = None) -> int:
+    """A static integer as an int; a `ValueError` unless it lies in `[low, high]`."""
+    number = _as_integer(value)
+    if number is None or not _lies_in(number, low, high):
+        raise ValueError(f"{name}={value!r} must be {_kind('integer', low, high)}.")
+    return number
+
+
+def positive_integer(name: str, value) -> int:
+    """A static size as an int."""
+    return integer(name, value, 1)
+
+
+def positive_multiple(name: str, value, unit: int) -> int:
+    """A static size as an int; a `ValueError` unless it is a multiple of `unit`."""
+    number = _as_integer(value)
+    if number is None or number <= 0 or number % unit != 0:
+        rule = "positive and even" if unit == 2 else f"a positive multiple of {unit}"
+        raise ValueError(f"{name}={value!r} must be {rule}.")
+    return number
+
+
+def integers(name: str, values) -> tuple[int, ...]:
+    """Several static integers as ints."""
+    try:
+        values = tuple(values)
+    except TypeError:
+        raise ValueError(f"{name}={values!r} must be several integers.") from None
+    numbers = tuple(n for n in map(_as_integer, values) if n is not None)
+    if len(numbers) < len(values):
+        raise ValueError(f"{name}={values} must be integers.")
+    return numbers
+
+
+def number(
+    name: str,
+    value,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    positive: bool = False,
+) -> float:
+    """A static finite number as a float; a `ValueError` unless in `[low, high]`."""
+    if (
+        not is_number(value)
+        or not _lies_in(value, low, high)
+        or (positive and value <= 0)
+    ):
+        kind = "finite and positive" if positive else _kind("finite number", low, high)
+        raise ValueError(f"{name}={value!r} must be {kind}.")
+    return float(value)
+
+
+def choice(name: str, value, choices) -> Any:
+    """`value`; a `ValueError` unless it is one of `choices`."""
+    if not any(type(value) is type(one) and value == one for one in choices):
+        *others, last = map(repr, choices)
+        raise ValueError(f"{name}={value!r} must be {', '.join(others)} or {last}.")
+    return value
+
+
+def check_flags(**flags) -> None:
+    """A `ValueError` unless switches are True or False; a text would count as True."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise ValueError(f"{name}={flag!r} must be True or False.")
+
+
+def _as_integer(value) -> int | None:
+    if isinstance(value, bool | np.bool_):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _lies_in(number, low, high):
+    return (low is None or low <= number) and (high is None or number <= high)
+
+
+def _kind(noun, low, high):
+    """What a number must be, in words: "a positive integer"."""
+    article = "an" if noun[0] in "aeiou" else "a"
+    if low is not None and high is not None:
+        return f"{article} {noun} in [{low}, {high}]"
+    if high is not None:
+        return f"{article} {noun} of at most {high}"
+    if low is None:
+        return f"{article} {noun}"
+    return f"a positive {noun}" if low == 1 else f"{article} {noun} of at least {low}"
 
 
 def plain_number(value):
@@ -52,36 +150,6 @@ def exceeds(size, limit) -> bool | None:
         if type(error).__name__ != "InconclusiveDimensionOperation":
             raise
         return None
-
-
-def check_flags(**flags) -> None:
-    """The rule of switches: a text or a number would be read as True."""
-    for name, flag in flags.items():
-        if not isinstance(flag, bool | np.bool_):
-            raise ValueError(f"{name}={flag!r} must be True or False.")
-
-
-def positive_integer(name: str, size) -> int:
-    """A static size as an int, however it is typed."""
-    if not is_integer(size) or size <= 0:
-        raise ValueError(f"{name}={size!r} must be a positive integer.")
-    return int(size)
-
-
-def positive_multiple(name: str, size, unit: int) -> int:
-    """A static size as an int, a positive multiple of `unit`."""
-    if not is_integer(size) or size <= 0 or size % unit != 0:
-        rule = "positive and even" if unit == 2 else f"a positive multiple of {unit}"
-        raise ValueError(f"{name}={size!r} must be {rule}.")
-    return int(size)
-
-
-def integers(name: str, values) -> tuple[int, ...]:
-    """Several static integers as ints."""
-    values = tuple(values)
-    if not all(map(is_integer, values)):
-        raise ValueError(f"{name}={values} must be integers.")
-    return tuple(map(int, values))
 
 
 def array_of(name: str, values):
