@@ -76,6 +76,18 @@ def integers(name: str, values) -> tuple[int, ...]:
     return numbers
 
 
+def grid_sizes(name: str, grid, *, most_axes: int = 2) -> tuple[int, ...]:
+    """The sizes of a grid of two axes or more as ints."""
+    sizes = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
+    numbers = tuple(n for n in map(_as_integer, sizes) if n is not None and n > 0)
+    if not 2 <= len(sizes) <= most_axes or len(numbers) < len(sizes):
+        frames = " or (frames, rows, columns)" if most_axes > 2 else ""
+        raise ValueError(
+            f"{name}={grid!r} must be (rows, columns){frames}, of positive integers."
+        )
+    return numbers
+
+
 def number(
     name: str,
     value,

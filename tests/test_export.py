@@ -265,7 +265,7 @@ REFUSED = {
         IDS,
     ),
     "normalized_coordinates": (
-        lambda ids: F.normalized_coordinates(ids.shape[1], 2),
+        lambda ids: F.normalized_coordinates((ids.shape[1], 2)),
         IDS,
     ),
     "rope_cos_sin_table": (lambda ids: F.rope_cos_sin_table(ids.shape[1], 4), IDS),

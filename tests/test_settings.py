@@ -79,7 +79,6 @@ SIZES = (
     *of(F.query_temperature, IDS, beta=0.1, original_max_len=4)(
         "original_max_len", "offset"
     ),
-    *of(F.normalized_coordinates, rows=2, columns=2)("rows", "columns"),
     *of(F.normalized_cos_sin, PIXELS)("head_dim"),
     *of(F.chunked_axes, (1, 2))("num_axes"),
     *of(F.strided_axes, (1, 2))("rotary_pairs"),
@@ -196,7 +195,7 @@ def test_numbers_in_lists_are_numbers():
             (lambda v: F.alternating_axes((v, v, 1)), "sections="),
             (lambda v: F.axial_rope((v, 4)), "dims="),
             (lambda v: F.axial_rope((4, 4), axis_order=(v, 0)), "axis_order="),
-            (lambda v: F.positions_from_grid((2, v)), "sizes="),
+            (lambda v: F.positions_from_grid((2, v)), "grid="),
             (lambda v: F.grid_sinusoids(GRID, 8, axis_order=(v, 0)), "axis_order="),
             (lambda v: F.grid_sinusoids(GRID, 12, axis_shares=(v, 1)), "axis_shares="),
             (

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -13,12 +14,15 @@ from .._checks import (
     INT32_MAX,
     bool_array,
     check_axis,
+    grid_sizes,
     int32_in_range,
     integer_array,
     is_integer,
     positive_integer,
 )
 from .._public import public
+
+MOST_AXES = 64  # of a NumPy array
 
 
 @public
@@ -155,19 +159,19 @@ def _starts(ends, total_len):
 
 @public
 def positions_from_grid(
-    sizes: Sequence[int], *, merge_size: int = 1
-) -> Int32[np.ndarray, "num_patches {len(sizes)}"]:
+    grid: Sequence[SupportsIndex], *, merge_size: SupportsIndex = 1
+) -> Int32[np.ndarray, "num_patches {len(grid)}"]:
     """Coordinates of the patches of an image or video: one row per patch, row-major.
 
     Args:
-        sizes: Patches along each axis: `(rows, columns)` or
-            `(frames, rows, columns)`. Positive.
+        grid: Number of patches along each axis: `(rows, columns)`, with
+            `frames` or other axes in front of them. Positive.
         merge_size: Patches come in square groups of so many on each side, group by
             group, as models with a patch merger take them (Qwen2-VL, with 2). It
-            divides the last two sizes.
+            divides the rows and the columns.
 
     Returns:
-        The coordinates of every patch, in the order of `sizes`, on the host: for a rope
+        The coordinates of every patch, in the order of `grid`, on the host: for a rope
         of as many axes. Models that count columns first or from 1 take `[:, ::-1]` or
         add 1 (Llama 4 vision: both, and 0 for the class token).
 
@@ -182,17 +186,17 @@ def positions_from_grid(
     Reference:
         Wang et al., Qwen2-VL, 2024, section 2.1. https://arxiv.org/abs/2409.12191
     """
-    sizes = tuple(sizes)
-    if len(sizes) < 2 or not all(is_integer(size) and size > 0 for size in sizes):
-        raise ValueError(f"{sizes=} must be two or more positive integers.")
-    fits = is_integer(merge_size) and merge_size > 0
-    if not fits or any(size % merge_size for size in sizes[-2:]):
-        raise ValueError(f"{merge_size=} must divide the last two of {sizes=}.")
-    grid = np.moveaxis(np.indices(sizes, np.int32), 0, -1)
+    sizes = grid_sizes("grid", grid, most_axes=MOST_AXES)
+    merge_size = positive_integer("merge_size", merge_size)
     *frames, rows, columns = sizes
+    if rows % merge_size or columns % merge_size:
+        raise ValueError(
+            f"{merge_size=} must divide the rows and the columns of grid={sizes}."
+        )
+    coordinates = np.moveaxis(np.indices(sizes, np.int32), 0, -1)
     groups = (rows // merge_size, merge_size, columns // merge_size, merge_size)
-    grid = grid.reshape(*frames, *groups, len(sizes))
-    return grid.swapaxes(-4, -3).reshape(-1, len(sizes))
+    coordinates = coordinates.reshape(*frames, *groups, len(sizes))
+    return coordinates.swapaxes(-4, -3).reshape(-1, len(sizes))
 
 
 @public

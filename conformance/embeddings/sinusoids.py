@@ -442,7 +442,7 @@ def _sam():
     rows, columns = 3, 5
     y, x = np.divmod(np.arange(rows * columns), columns)
     points = np.stack([(x + 0.5) / columns, (y + 0.5) / rows], -1).astype(np.float32)
-    coordinates = F.normalized_coordinates(rows, columns)[:, ::-1]
+    coordinates = F.normalized_coordinates((rows, columns))[:, ::-1]
     # Turns of a sum of two products, below 4 of the largest entry of the matrix.
     yield _record(
         "sam: width 12",

@@ -67,7 +67,7 @@ def dinov3():
 
 def _normalized(config, made):
     base = getattr(config, "rope_theta", None) or config.rope_parameters["rope_theta"]
-    coordinates = F.normalized_coordinates(5, 7)
+    coordinates = F.normalized_coordinates((5, 7))
     _, before, after = made[0]
     before, after = as_numpy(before), as_numpy(after)
     cos, sin = F.normalized_cos_sin(coordinates, before.shape[-1], base=base)

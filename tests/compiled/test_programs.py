@@ -72,7 +72,7 @@ THREE_AXES = F.Rope(
 )
 EAGER = {
     "axes": lambda: F.rotary_cos_sin(THREE_AXES, host.ones((5, 3), jnp.int32)),
-    "fractions": lambda: F.normalized_cos_sin(F.normalized_coordinates(2, 3), 8),
+    "fractions": lambda: F.normalized_cos_sin(F.normalized_coordinates((2, 3)), 8),
     "mixed": lambda: F.apply_mixed_rope(
         F.MixedRopeParams(host.ones((2, 3, 4))), host.ones((5, 3, 8)), host.ones((5, 2))
     ),

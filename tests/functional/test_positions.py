@@ -227,7 +227,7 @@ def test_the_order_of_a_merger_is_that_of_the_patches_it_merges():
 @pytest.mark.errors
 @pytest.mark.parametrize("sizes", ((), (5,), (0, 7), (5, -1), (0, 5, 7)))
 def test_grids_have_two_or_more_positive_sizes(sizes):
-    message = re.escape(f"sizes={sizes} must be two or more positive integers")
+    message = re.escape(f"grid={sizes} must be (rows, columns)")
     with pytest.raises(ValueError, match=message):
         F.positions_from_grid(sizes)
 
@@ -237,6 +237,7 @@ def test_grids_have_two_or_more_positive_sizes(sizes):
     "sizes, merge_size", (((4, 6), 0), ((4, 6), -2), ((4, 5), 2), ((2, 5, 4), 2))
 )
 def test_groups_must_fill_the_grid(sizes, merge_size):
-    message = re.escape(f"merge_size={merge_size} must divide the last two of {sizes=}")
+    rule = "divide the rows and the columns" if merge_size > 0 else "be a positive"
+    message = f"merge_size={merge_size} must {rule}"
     with pytest.raises(ValueError, match=message):
         F.positions_from_grid(sizes, merge_size=merge_size)

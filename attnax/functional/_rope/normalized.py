@@ -2,24 +2,24 @@
 
 import math
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._checks import is_number, number_array, positive_integer, positive_multiple
+from ..._checks import choice, grid_sizes, is_number, number_array, positive_multiple
 from ..._public import public
 from .._angles.cos_sin import make_cos_sin
 
 
 @public
 def normalized_coordinates(
-    rows: int, columns: int, *, normalize: str = "separate"
-) -> Float[np.ndarray, "{rows}*{columns} 2"]:
+    grid: Sequence[SupportsIndex], *, normalize: str = "separate"
+) -> Float[np.ndarray, "{grid[0]}*{grid[1]} 2"]:
     """Centers of the patches of an image, from -1 to 1, row by row.
 
     Args:
-        rows: Patches along the height. Positive.
-        columns: Patches along the width. Positive.
+        grid: `(rows, columns)` of patches. Positive.
         normalize: What -1 and 1 are: the borders of each axis (`"separate"`), or those
             of the longer (`"max"`) or the shorter one (`"min"`).
 
@@ -31,7 +31,7 @@ def normalized_coordinates(
         ValueError: If a size is no positive integer or `normalize` is unknown.
 
     Example:
-        >>> normalized_coordinates(1, 2)
+        >>> normalized_coordinates((1, 2))
         array([[ 0. , -0.5],
                [ 0. ,  0.5]], dtype=float32)
 
@@ -39,19 +39,16 @@ def normalized_coordinates(
         Siméoni et al., DINOv3, 2025, section 3.2, and its code.
         https://arxiv.org/abs/2508.10104
     """
-    for size_name, size in (("rows", rows), ("columns", columns)):
-        positive_integer(size_name, size)
-    if normalize not in ("separate", "max", "min"):
-        raise ValueError(f"{normalize=} must be 'separate', 'max' or 'min'.")
-    sizes = (rows, columns)
+    grid = sizes = grid_sizes("grid", grid)
+    choice("normalize", normalize, ("separate", "max", "min"))
     if normalize != "separate":
         sizes = (max(sizes),) * 2 if normalize == "max" else (min(sizes),) * 2
     axes = (
         2 * (np.arange(count) + 0.5) / size - 1
-        for count, size in zip((rows, columns), sizes, strict=True)
+        for count, size in zip(grid, sizes, strict=True)
     )
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    return grid.reshape(-1, 2).astype(np.float32)
+    centers = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    return centers.reshape(-1, 2).astype(np.float32)
 
 
 @public
@@ -89,7 +86,7 @@ def normalized_cos_sin(
             not positive.
 
     Example:
-        >>> cos, sin = normalized_cos_sin(normalized_coordinates(2, 3), 8)
+        >>> cos, sin = normalized_cos_sin(normalized_coordinates((2, 3)), 8)
         >>> cos.shape
         (6, 4)
 

@@ -27,8 +27,8 @@ def gaussian_fourier_features(
 
     Args:
         coordinates: Points, as floats of 32 bits or more, from -1 to 1 in SAM:
-            `2 * point / size - 1`, of x and then y. `normalized_coordinates(rows,
-            columns)[:, ::-1]` are those of a grid.
+            `2 * point / size - 1`, of x and then y.
+            `normalized_coordinates((rows, columns))[:, ::-1]` are those of a grid.
         matrix: Turns per unit of each axis, drawn once from a normal distribution and
             stored with the model; SAM's `positional_embedding`. It may be trained.
 

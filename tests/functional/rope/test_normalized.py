@@ -52,7 +52,7 @@ def assert_cos_sin(actual, coordinates, periods):
 
 @given(rows=sizes, columns=sizes, rule=rules)
 def test_coordinates_are_the_centers_of_the_patches(rows, columns, rule):
-    actual = F.normalized_coordinates(rows, columns, normalize=rule)
+    actual = F.normalized_coordinates((rows, columns), normalize=rule)
     whole = {
         "separate": (rows, columns),
         "max": (max(rows, columns),) * 2,
@@ -71,8 +71,8 @@ def test_coordinates_are_the_centers_of_the_patches(rows, columns, rule):
 @given(rows=st.integers(1, 12), columns=st.integers(1, 12), rule=rules)
 def test_finer_patches_have_the_coordinates_of_what_they_cover(rows, columns, rule):
     """Of each 3 x 3 that a patch is cut into, the middle one keeps its coordinates."""
-    coarse = F.normalized_coordinates(rows, columns, normalize=rule)
-    fine = F.normalized_coordinates(3 * rows, 3 * columns, normalize=rule)
+    coarse = F.normalized_coordinates((rows, columns), normalize=rule)
+    fine = F.normalized_coordinates((3 * rows, 3 * columns), normalize=rule)
     blocks = fine.reshape(rows, 3, columns, 3, 2)
     # Equal numbers in float64 but for its roundings, then rounded to float32: at most a
     # unit apart, of numbers below 80 (the longer side over the shorter, times 2).
@@ -89,14 +89,14 @@ def test_rules_on_an_image_that_is_not_square():
         "max": (2 / 5, 2 / 5),
         "min": (2 / 3, 2 / 3),
     }.items():
-        grid = F.normalized_coordinates(3, 5, normalize=rule).reshape(3, 5, 2)
+        grid = F.normalized_coordinates((3, 5), normalize=rule).reshape(3, 5, 2)
         # Differences of two numbers below 2.4, each rounded.
         close = {"rtol": 0, "atol": 2 * 2.4 * 2.0**-24}
         np.testing.assert_allclose(grid[1:, :, 0] - grid[:-1, :, 0], down, **close)
         np.testing.assert_allclose(grid[:, 1:, 1] - grid[:, :-1, 1], right, **close)
         assert (grid[1:, :, 1] == grid[:-1, :, 1]).all()
     square = {
-        F.normalized_coordinates(4, 4, normalize=rule).tobytes()
+        F.normalized_coordinates((4, 4), normalize=rule).tobytes()
         for rule in ("separate", "max", "min")
     }
     assert len(square) == 1
@@ -134,7 +134,7 @@ def test_the_first_and_last_period_are_those_given():
 def test_rotates_as_the_model_does():
     """Its table holds the angles twice; class and register tokens come first."""
     prefix, head_dim = 5, 64
-    coordinates = F.normalized_coordinates(5, 7)
+    coordinates = F.normalized_coordinates((5, 7))
     rng = np.random.default_rng(0)
     x = rng.normal(size=(2, prefix + 35, 3, head_dim)).astype(np.float32)
     cos, sin = F.normalized_cos_sin(coordinates, head_dim)
@@ -150,8 +150,8 @@ def test_rotates_as_the_model_does():
 
 def test_the_resolution_does_not_change_where_a_patch_stands():
     """Cos and sin of the same place on grids of 4 x 6 and of 12 x 18 patches."""
-    coarse = F.normalized_cos_sin(F.normalized_coordinates(4, 6), 64)
-    fine = F.normalized_cos_sin(F.normalized_coordinates(12, 18), 64)
+    coarse = F.normalized_cos_sin(F.normalized_coordinates((4, 6)), 64)
+    fine = F.normalized_cos_sin(F.normalized_coordinates((12, 18)), 64)
     for one, other in zip(coarse, fine, strict=True):
         middle = np.asarray(other).reshape(4, 3, 6, 3, 32)[:, 1, :, 1]
         # Coordinates below 1 in two roundings, each half a unit: 2 pi times one.
@@ -179,7 +179,7 @@ def test_numpy_jit_and_vmap_give_the_same_bits():
 
 def test_gradients_of_coordinates():
     """For learned shifts and scales: both modes, and against float64."""
-    coordinates = jnp.asarray(F.normalized_coordinates(5, 7))
+    coordinates = jnp.asarray(F.normalized_coordinates((5, 7)))
     check_grads(compiled, (coordinates,), order=1, atol=2e-2, rtol=2e-2)
     rng = np.random.default_rng(0)
     g, h = (rng.normal(size=(35, 4)).astype(np.float32) for _ in range(2))
@@ -207,7 +207,7 @@ def test_made_once_for_all_layers_and_heads():
                 x = F.apply_rope(x, cos[:, None], sin[:, None]) @ jnp.eye(64)
             return x
 
-        args = host.ones((35, heads, 64)), jnp.asarray(F.normalized_coordinates(5, 7))
+        args = host.ones((35, heads, 64)), jnp.asarray(F.normalized_coordinates((5, 7)))
         text = jax.jit(function).lower(*args).compile().as_text()
         return len(re.findall(r" cosine\(", text))
 
@@ -215,17 +215,16 @@ def test_made_once_for_all_layers_and_heads():
 
 
 @pytest.mark.errors
-@pytest.mark.parametrize("name", ("rows", "columns"))
-@pytest.mark.parametrize("size", (0, -3))
-def test_sizes_must_be_positive(name, size):
-    with pytest.raises(ValueError, match=f"{name}={size} must be a positive integer"):
-        F.normalized_coordinates(**{"rows": 2, "columns": 3, name: size})
+@pytest.mark.parametrize("grid", ((0, 3), (2, -3), (2,), (2, 3, 4), 3), ids=str)
+def test_a_grid_is_two_positive_sizes(grid):
+    with refused(re.escape(f"grid={grid} must be (rows, columns)")):
+        F.normalized_coordinates(grid)
 
 
 @pytest.mark.errors
 def test_rule_must_be_known():
     with pytest.raises(ValueError, match="normalize='mean' must be 'separate', 'max'"):
-        F.normalized_coordinates(2, 3, normalize="mean")
+        F.normalized_coordinates((2, 3), normalize="mean")
 
 
 @pytest.mark.errors
@@ -267,5 +266,5 @@ def test_periods_are_two_and_sizes_whole():
     for periods in ((1.0,), (1.0, 2.0, 3.0), ()):
         with refused("periods=.* must be the shortest and the longest"):
             F.normalized_cos_sin(np.zeros((6, 2), np.float32), 8, periods=periods)
-    with refused("rows=2.5 must be a positive integer"):
-        F.normalized_coordinates(2.5, 2)
+    with refused(r"grid=\(2.5, 2\) must be \(rows, columns\)"):
+        F.normalized_coordinates((2.5, 2))

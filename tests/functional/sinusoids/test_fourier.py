@@ -50,7 +50,7 @@ def test_whole_turns_cost_no_accuracy():
 def test_those_of_sam_on_the_centers_of_a_grid():
     rows, columns = 3, 5
     matrix = host.asarray(np.random.default_rng(0).normal(size=(2, 4)), jnp.float32)
-    coordinates = F.normalized_coordinates(rows, columns)[:, ::-1]
+    coordinates = F.normalized_coordinates((rows, columns))[:, ::-1]
     actual = np.asarray(features(coordinates, matrix))
     for n in range(rows * columns):
         row, column = divmod(n, columns)
