@@ -87,7 +87,7 @@ def parts(rivals, weight, inputs, out, patches):
 def transformers_programs(case, weight, image, out):
     """Those of each part; for ViT it is one convolution of images."""
     function = transformers_embed(case)
-    kernel = F.patch_kernel_from_weight(weight, case.patch, "OIHW")
+    kernel = F.patch_kernel_from_weight(weight, "OIHW", case.patch)
     args = (kernel, image.transpose(0, 3, 1, 2))
     eager, compiled = "transformers, eager", "transformers, compiled"
     backward = functools.partial(TorchProgram, function, args, cotangent=out)

@@ -62,7 +62,7 @@ def equinox_convolve(case, weight, image):
     sizes = {"use_bias": False, "key": jax.random.key(0)}
     sizes |= {"kernel_size": case.patch, "stride": case.patch}
     conv = eqx.filter_eval_shape(eqx.nn.Conv2d, CHANNELS, case.width, **sizes)
-    kernel = F.patch_kernel_from_weight(weight, case.patch, "OIHW")
+    kernel = F.patch_kernel_from_weight(weight, "OIHW", case.patch)
     conv = eqx.tree_at(lambda c: c.weight, conv, kernel)
     out = jax.vmap(conv)(image.transpose(0, 3, 1, 2))
     return out.reshape(case.batch, case.width, -1).swapaxes(1, 2)

@@ -67,16 +67,16 @@ def patch_weight_from_kernel(
 @public
 def patch_kernel_from_weight(
     weight: Float[Array | np.ndarray, "patch_dim d_model"],
-    patch_size: int | tuple[int, ...],
     layout: str,
+    patch_size: int | tuple[int, ...],
 ) -> Float[Array | np.ndarray, "*kernel"]:
     """The inverse of `patch_weight_from_kernel`.
 
     Args:
         weight: Of a patch embedding. A JAX or a NumPy array.
+        layout: The axes of the kernel, see `patch_weight_from_kernel`.
         patch_size: Side of a patch in pixels, `(height, width)` or `(frames, height,
             width)`.
-        layout: As for `patch_weight_from_kernel`.
 
     Returns:
         A kernel with the axes of `layout`: the same kind of array with the same bits,
@@ -87,7 +87,7 @@ def patch_kernel_from_weight(
             weight or `patch_size` does not fit `layout`.
 
     Example:
-        >>> patch_kernel_from_weight(jnp.ones((48, 8)), 4, "OIHW").shape
+        >>> patch_kernel_from_weight(jnp.ones((48, 8)), "OIHW", 4).shape
         (8, 3, 4, 4)
 
     Reference:

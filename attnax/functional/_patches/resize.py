@@ -137,7 +137,7 @@ def resize_patch_kernel(
     old = kernel_patch_size("old_patch_size", kernel, layout, old_patch_size)
     weight = patch_weight_from_kernel(kernel, layout, old)
     resized = _resize(weight, old, new_patch_size, method, antialias)
-    new = patch_kernel_from_weight(resized.weight, new_patch_size, layout)
+    new = patch_kernel_from_weight(resized.weight, layout, new_patch_size)
     return resized._replace(weight=new)
 
 

@@ -100,7 +100,7 @@ def _kernel(weight, axes, patch_size):
         patch_size = 1
     if patch_size is None:
         raise ValueError(f"{patch_size=} must be that of the patches.")
-    return F.patch_kernel_from_weight(weight, patch_size, layout)
+    return F.patch_kernel_from_weight(weight, layout, patch_size)
 
 
 def _joined(source, places):

@@ -80,7 +80,7 @@ def test_embedding_is_the_strided_convolution(data, layout):
     image, _, patch_size = data.draw(ax.images(batch=(2,)))
     params = draw_params(data, image.shape[-1] * patch_size[0] * patch_size[1])
     kernel = np.asarray(params.weight)
-    kernel = F.patch_kernel_from_weight(kernel, patch_size, layout)
+    kernel = F.patch_kernel_from_weight(kernel, layout, patch_size)
     expected = convolve(
         image,
         kernel,
@@ -106,7 +106,7 @@ def tubelets():
 
 def test_embedding_of_a_video_is_the_strided_convolution_of_its_gradients_too():
     params, video = tubelets()
-    kernel = F.patch_kernel_from_weight(params.weight, (2, 2, 3), "THWIO")
+    kernel = F.patch_kernel_from_weight(params.weight, "THWIO", (2, 2, 3))
 
     def convolve(params, video):
         out = jax.lax.conv_general_dilated(

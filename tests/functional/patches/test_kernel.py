@@ -63,7 +63,7 @@ def test_kernels_go_there_and_back(layout, data, dtype):
     kernel = data.draw(ax.floats(kernel_shape(layout), dtype))
     weight = weight_from_kernel(kernel, layout, pixels(layout))
     assert_same_bits(weight, weight_by_loops(kernel, layout))
-    back = kernel_from_weight(weight, pixels(layout), layout)
+    back = kernel_from_weight(weight, layout, pixels(layout))
     assert_same_bits(back, kernel)
     if "(" not in layout:
         assert_same_bits(F.patch_weight_from_kernel(np.asarray(kernel), layout), weight)
@@ -76,7 +76,7 @@ def test_arrays_of_numpy_stay_what_they_are(layout, dtype):
     kernel = numbers.astype(dtype)
     kernel.flat[:3] = np.nan, np.inf, -0.0
     weight = F.patch_weight_from_kernel(kernel, layout, pixels(layout))
-    back = F.patch_kernel_from_weight(weight, pixels(layout), layout)
+    back = F.patch_kernel_from_weight(weight, layout, pixels(layout))
     for array, source in ((weight, kernel), (back, weight)):
         assert type(array) is np.ndarray
         # Writers of files take the bytes as they lie.
@@ -98,7 +98,7 @@ def test_channels_and_features_may_be_none(kind, layout, empty):
     kernel = kind(np.ones(shape, np.float32))
     weight = F.patch_weight_from_kernel(kernel, layout, pixels(layout))
     assert weight.shape == (rows, lengths["O"])
-    back = F.patch_kernel_from_weight(weight, pixels(layout), layout)
+    back = F.patch_kernel_from_weight(weight, layout, pixels(layout))
     assert back.shape == shape
 
 
@@ -109,7 +109,7 @@ def test_inside_jit(layout):
     assert isinstance(weight, jax.Array)
     inside = weight_from_kernel(kernel, layout, pixels(layout))
     assert_same_bits(inside, weight)
-    assert_same_bits(kernel_from_weight(inside, pixels(layout), layout), kernel)
+    assert_same_bits(kernel_from_weight(inside, layout, pixels(layout)), kernel)
 
 
 @pytest.mark.parametrize("order", ("HWC", "CHW", "THWC", "CTHW"))
@@ -160,7 +160,7 @@ def test_layouts_must_be_known(layout):
     with pytest.raises(ValueError, match=message):
         F.patch_weight_from_kernel(host.ones((2, 2, 3, 4)), layout)
     with pytest.raises(ValueError, match=message):
-        F.patch_kernel_from_weight(host.ones((12, 4)), 2, layout)
+        F.patch_kernel_from_weight(host.ones((12, 4)), layout, 2)
 
 
 @pytest.mark.errors
@@ -168,19 +168,19 @@ def test_kernels_must_fit_their_layout():
     there, back = F.patch_weight_from_kernel, F.patch_kernel_from_weight
     for build, message in (
         (
-            lambda: back(host.ones((10, 4)), 2, "HWIO"),
+            lambda: back(host.ones((10, 4)), "HWIO", 2),
             r"weight.shape=\(10, 4\) must have a multiple of 2 x 2 rows",
         ),
         (
-            lambda: back(host.ones((10, 4)), (2, 2, 1), "OITHW"),
+            lambda: back(host.ones((10, 4)), "OITHW", (2, 2, 1)),
             r"weight.shape=\(10, 4\) must have a multiple of 2 x 2 x 1 rows",
         ),
         (
-            lambda: back(host.ones((12, 4)), 2, "OITHW"),
+            lambda: back(host.ones((12, 4)), "OITHW", 2),
             "patch_size=2 must have 3 axes for layout='OITHW'",
         ),
         (
-            lambda: back(host.ones((12, 4)), (1, 2, 2), "OIHW"),
+            lambda: back(host.ones((12, 4)), "OIHW", (1, 2, 2)),
             r"patch_size=\(1, 2, 2\) must have 2 axes for layout='OIHW'",
         ),
         (
@@ -220,7 +220,7 @@ def test_kernels_must_fit_their_layout():
         with pytest.raises(ValueError, match=message):
             build()
     with refused(r"weight.shape=\(3, 2, 2\) must have a multiple of 2 x 2 rows"):
-        back(host.ones((3, 2, 2)), 2, "HWIO")
+        back(host.ones((3, 2, 2)), "HWIO", 2)
 
 
 @pytest.mark.errors
@@ -228,7 +228,7 @@ def test_kernels_must_fit_their_layout():
 def test_sizes_must_be_positive(size):
     message = r"patch_size=.* must be a positive integer or"
     with pytest.raises(ValueError, match=message):
-        F.patch_kernel_from_weight(host.ones((4, 1)), size, "HWIO")
+        F.patch_kernel_from_weight(host.ones((4, 1)), "HWIO", size)
     with pytest.raises(ValueError, match=message):
         F.patch_weight_from_kernel(host.ones((4, 4)), "O(HWI)", size)
 
@@ -238,7 +238,7 @@ def test_sizes_must_be_positive(size):
 def test_sizes_must_be_integers(size):
     said = re.escape(f"patch_size={size!r} must be a positive integer or (height")
     with refused(f"patch_kernel_from_weight: {said}"):
-        F.patch_kernel_from_weight(host.ones((4, 1)), size, "HWIO")
+        F.patch_kernel_from_weight(host.ones((4, 1)), "HWIO", size)
     for kernel, layout in (((4, 4), "O(HWI)"), ((2, 2, 1, 4), "HWIO")):
         with refused(f"patch_weight_from_kernel: {said}"):
             F.patch_weight_from_kernel(host.ones(kernel), layout, size)

@@ -302,7 +302,7 @@ def test_kernels_may_be_empty():
 def test_arrays_of_numpy_become_those_of_jax(dtype, new):
     weight = normal((4, 3)).astype(dtype)
     expected = F.resize_patch_weight(jnp.asarray(weight), (4, 3), new, **TIMM)
-    kernel = F.patch_kernel_from_weight(weight, (4, 3), "OIHW")
+    kernel = F.patch_kernel_from_weight(weight, "OIHW", (4, 3))
     of_kernel = F.resize_patch_kernel(kernel, new, layout="OIHW", **TIMM)
     resized = F.resize_patch_weight(weight, (4, 3), new, **TIMM)
     again = F.patch_weight_from_kernel(of_kernel.weight, "OIHW")
@@ -372,7 +372,7 @@ def test_kernels_are_weights_in_their_layout(layout):
     resize_kernel = jitted(F.resize_patch_kernel)
     old, new = PAIRS[6] if "T" in layout else PAIRS[2]
     weight = normal(old)
-    kernel = F.patch_kernel_from_weight(weight, old, layout)
+    kernel = F.patch_kernel_from_weight(weight, layout, old)
     options = {"layout": layout, "old_patch_size": old, **TIMM}
     actual = resize_kernel(kernel, new, **options)
     expected = resize_patch_weight(weight, old, new, **TIMM)
