@@ -211,7 +211,7 @@ def test_a_part_by_the_name_of_the_whole_is_not_taken_for_the_text():
 @pytest.mark.errors
 def test_what_stands_above_is_compared_with_parts_that_the_config_holds():
     """Not with the vision that the code fills in, which has the same parameters."""
-    filled = _hf_parts.tables()["sub_configs"]["lighton_ocr"]["vision_config"]["init"]
+    filled = tables()["sub_configs"]["lighton_ocr"]["vision_config"]["init"]
     above = {"rope_parameters": filled["rope_parameters"]}
     config = {"model_type": "lighton_ocr", "text_config": {"model_type": "qwen3"}}
     rope_from_hf(config)
