@@ -16,7 +16,11 @@ from jax.sharding import PartitionSpec as P
 import attnax
 import attnax.functional as F
 
-MESH = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
+# The meshes are of host devices: an accelerator may be one device only.
+HOST = jax.devices("cpu")[:4]
+MESH = jax.make_mesh(
+    (2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2, devices=HOST
+)
 
 # One table of 12 rows for tokens, types, positions, a grid of 3 x 4 and patches of
 # 2 x 3 pixels of two channels: whatever a lookup holds is then sharded alike.

@@ -162,7 +162,7 @@ def _clock(monkeypatch):
 def lines_of(rivals, **options):
     options = {"meta": {"dtype": "float32", "shape": (2, 3)}, **options}
     group = Group("a case", options.pop("limit", "copy"), rivals, **options)
-    return list(timings("rotary_cos_sin", group, 9, 10.0))
+    return list(timings("rotation", group, 9, 10.0))
 
 
 def test_bandwidth_and_its_share_of_a_copy():
@@ -298,13 +298,9 @@ def test_at_the_limit_it_says_what_was_left_out(writer, monkeypatch, capsys, fai
     monkeypatch.setattr(command.os, "_exit", leave)
     writer.failed = failed
     with pytest.raises(SystemExit) as stopped:
-        command.stop(
-            writer, ["patch: timed float32", "rotary_cos_sin: decode bfloat16"]
-        )
+        command.stop(writer, ["patch: timed float32", "rotation: decode bfloat16"])
     assert stopped.value.code == int(failed)
-    assert (
-        "\n  patch: timed float32\n  rotary_cos_sin: decode" in capsys.readouterr().out
-    )
+    assert "\n  patch: timed float32\n  rotation: decode" in capsys.readouterr().out
 
 
 def test_the_command_ends_within_its_time(monkeypatch, tmp_path, capsys):

@@ -25,11 +25,9 @@ LINES = [
     line("copy", "copy of 64 MiB", "copy", gb_per_s=2500.0, median_ms=0.05),
     line("copy", "copy of 512 MiB", "copy", gb_per_s=3012.0, median_ms=0.3),
     line("matmul", "product of 8192 x 8192", "matrix product", tflop_per_s=790.0),
-    line("rotary_cos_sin", "halves", "copy", median_ms=0.5, share_of_copy=1.0),
-    line("rotary_cos_sin", "halves", median_ms=0.55, share_of_copy=0.912),
-    line(
-        "rotary_cos_sin", "halves", "concatenation", median_ms=1.1, share_of_copy=0.45
-    ),
+    line("rotation", "halves", "copy", median_ms=0.5, share_of_copy=1.0),
+    line("rotation", "halves", median_ms=0.55, share_of_copy=0.912),
+    line("rotation", "halves", "concatenation", median_ms=1.1, share_of_copy=0.45),
     line("target", "halves", limit="copy", ratio=1.1, at_most=2.5, holds=True),
     line("layers", "32 layers", median_ms=4.0),
     line("layers", "32 layers", "torch, compiled", failed="RuntimeError: none"),

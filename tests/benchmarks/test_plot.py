@@ -38,7 +38,7 @@ def many(suite, models, **options):
 
 MODELS = ("Llama-3-8B", "a model of 8 images of at most 256 patches, antialiased")
 RECORDS = [
-    *many("rotary_cos_sin", MODELS, limit="copy"),
+    *many("rotation", MODELS, limit="copy"),
     *many("lookup", MODELS[:1], limit="float32 zeros plus rows"),
     *timed("lookup of two", {f"{n}, {n}": 2.0 for n in RIVALS}, suite="lookup"),
     *timed("lookup of one token", {"attnax": 0.1}, suite="lookup", limit="gather"),

@@ -98,7 +98,7 @@ def apply_positional_encoding(
         bounds = 0, min(max_len, INT32_MAX + 1)
     if positions is None:
         positions, valid = _consecutive(start, x.shape[-2], *bounds)
-    elif is_integer(start) and start == 0:
+    elif not isinstance(start, jax.Array | np.ndarray) and start == 0:
         positions, valid = int32_in_range("positions", positions, *bounds)
     else:
         raise ValueError(f"{start=} must not come with positions; add them.")
