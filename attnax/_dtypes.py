@@ -47,13 +47,6 @@ def result_dtype(name: str, dtype: DTypeLike | None, default: DTypeLike) -> np.d
     return dtype
 
 
-def check_table(name: str, table) -> None:
-    """The rule of tables whose rows are read: two axes, of a real float dtype."""
-    float_dtype(f"{name}.dtype", table.dtype)
-    if table.ndim != 2:
-        raise ValueError(f"{name}.shape={table.shape} must have two axes.")
-
-
 def compute_dtype(*dtypes: DTypeLike) -> np.dtype:
     """The widest of `dtypes` as JAX holds them, and float32 at least."""
     # Not `jnp.promote_types`: it raises on bfloat16 and float32 in strict mode.

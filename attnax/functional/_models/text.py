@@ -9,11 +9,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from ..._checks import integer_array, is_integer
-from ..._dtypes import check_table, compute_dtype, result_dtype
+from ..._checks import check_params, check_table, integer_array, is_integer
+from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
 from ..._sharding import leading_rows, sharding_beside
-from .._params import check_params
 from .._tables.add import add_rows, check_rows
 from .._tables.learned import (
     LearnedPositionalEmbeddingParams,

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 
 import jax
 
-from ..._checks import is_integer
+from ..._checks import check_params, is_integer
 from ..._dtypes import compute_dtype, float_dtype
-from .._params import check_params
 from .._patches.sizes import as_size
 from .._resizing.axis import resizing
 

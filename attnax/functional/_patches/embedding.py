@@ -11,11 +11,10 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._checks import check_flags, positive_integer
+from ..._checks import check_flags, check_params, positive_integer
 from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ..._public import public
 from ..._sharding import sharding_beside, spread
-from .._params import check_params
 from .channels_last import check_channels_last
 from .patchify import patches_of
 from .product import patch_product

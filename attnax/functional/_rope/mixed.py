@@ -9,12 +9,16 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
-from ..._checks import nan_where_invalid, positive_integer, positive_multiple
+from ..._checks import (
+    check_params,
+    nan_where_invalid,
+    positive_integer,
+    positive_multiple,
+)
 from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ..._public import public
 from .._angles.cos_sin import positions_for_product
 from .._angles.once import pinned
-from .._params import check_params
 from .apply import apply_rope
 from .frequencies import check_positive
 

@@ -9,11 +9,16 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from ..._checks import integer_array, is_number, positive_integer
-from ..._dtypes import check_table, compute_dtype, default_float_dtype, result_dtype
+from ..._checks import (
+    check_params,
+    check_table,
+    integer_array,
+    is_number,
+    positive_integer,
+)
+from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from ..._sharding import leading_rows, sharding_beside, spread
-from .._params import check_params
 from .add import add_rows, check_rows
 from .lookup import default_positions, lookup_rows, row_indices
 

@@ -12,12 +12,18 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from ..._checks import check_flags, is_integer, is_number, positive_integer
-from ..._dtypes import check_table, default_float_dtype, float_dtype, result_dtype
+from ..._checks import (
+    check_flags,
+    check_params,
+    check_table,
+    is_integer,
+    is_number,
+    positive_integer,
+)
 from ..._dtypes import compute_dtype as wide_dtype
+from ..._dtypes import default_float_dtype, float_dtype, result_dtype
 from ..._public import public
 from ..._sharding import per_row
-from .._params import check_params
 from .lookup import lookup_rows, row_indices
 from .token_product import logits_product
 

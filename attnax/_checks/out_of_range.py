@@ -1,0 +1,67 @@
+"""Values out of range: an error where they are known, else a documented NaN."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from .arrays import first_where, integer_array, is_known
+
+INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
+
+# What to do with one position where each token has its own.
+COUNT_FROM = "; to count from it on, pass it plus jnp.arange(seq_len)"
+
+
+def int32_in_range(
+    name: str,
+    values,
+    lower: int = INT32_MIN,
+    upper: int = INT32_MAX + 1,
+    hint: str = "",
+):
+    """`values` as int32, and a mask of those in `[lower, upper)` and in int32.
+
+    The mask is `None` where nothing can be out of range: values known on the host were
+    checked there (`ValueError` naming the first bad one, with `hint` as the way out),
+    or the dtype admits no other.
+    """
+    lower, upper = max(lower, INT32_MIN), min(upper, INT32_MAX + 1)
+    values = integer_array(name, values)
+    info = jnp.iinfo(values.dtype)
+    if lower <= info.min and info.max < upper:
+        return jnp.asarray(values, jnp.int32), None
+    if is_known(values):
+        _check_on_host(name, np.asarray(values), lower, upper, hint)
+        return jnp.asarray(values, jnp.int32), None
+
+    if info.bits < 32:  # widened first, so that the bounds are representable
+        values = values.astype(jnp.int32)
+    valid = None
+    if lower > info.min:
+        valid = values >= jnp.asarray(lower, values.dtype)
+    if upper <= info.max:
+        below = values < jnp.asarray(upper, values.dtype)
+        valid = below if valid is None else valid & below
+    return values.astype(jnp.int32), valid
+
+
+def nan_where_invalid(valid, x):
+    """`x` with NaN in the rows (all axes past those of `valid`) that are not valid."""
+    if valid is None:
+        return x
+    valid = valid.reshape(valid.shape + (1,) * (x.ndim - valid.ndim))
+    return jnp.where(valid, x, nan_unless(valid, x.dtype))
+
+
+def nan_unless(valid, dtype):
+    """0 where `valid`, else NaN, which is nowhere before: `jax_debug_nans` looks."""
+    nan = np.asarray(jnp.nan, dtype)
+    bits = nan.view(f"u{nan.itemsize}")
+    bits = jnp.where(valid, jnp.zeros_like(bits), bits)
+    return lax.bitcast_convert_type(bits, nan.dtype)
+
+
+def _check_on_host(name, values, lower, upper, hint):
+    first = first_where(name, values, (values < lower) | (values >= upper))
+    if first is not None:
+        raise ValueError(f"{first} must lie in [{lower}, {upper}){hint}.")

@@ -1,0 +1,151 @@
+"""Rules of static settings: integers, numbers, choices, switches and sizes."""
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+
+
+def is_integer(value) -> bool:
+    """Whether a static setting is an integer: no float, however round, and no bool."""
+    return _as_integer(value) is not None
+
+
+def is_number(value) -> bool:
+    """Whether a static setting is a finite real number: no bool, no text.
+
+    NumPy's arrays without axes are numbers; JAX's may be traced, and are not static.
+    """
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, bool) or not isinstance(
+        value, int | float | np.integer | np.floating
+    ):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int past the range of float64
+        return False
+
+
+def integer(name: str, value, low: int | None = None, high: int | None = None) -> int:
+    """A static integer as an int; a `ValueError` unless it lies in `[low, high]`."""
+    number = _as_integer(value)
+    if number is None or not _lies_in(number, low, high):
+        raise ValueError(f"{name}={value!r} must be {_kind('integer', low, high)}.")
+    return number
+
+
+def positive_integer(name: str, value) -> int:
+    """A static size as an int."""
+    return integer(name, value, 1)
+
+
+def positive_multiple(name: str, value, unit: int) -> int:
+    """A static size as an int; a `ValueError` unless it is a multiple of `unit`."""
+    number = _as_integer(value)
+    if number is None or number <= 0 or number % unit != 0:
+        rule = "positive and even" if unit == 2 else f"a positive multiple of {unit}"
+        raise ValueError(f"{name}={value!r} must be {rule}.")
+    return number
+
+
+def integers(name: str, values) -> tuple[int, ...]:
+    """Several static integers as ints."""
+    try:
+        values = tuple(values)
+    except TypeError:
+        raise ValueError(f"{name}={values!r} must be several integers.") from None
+    numbers = tuple(n for n in map(_as_integer, values) if n is not None)
+    if len(numbers) < len(values):
+        raise ValueError(f"{name}={values} must be integers.")
+    return numbers
+
+
+def grid_sizes(name: str, grid, *, most_axes: int = 2) -> tuple[int, ...]:
+    """The sizes of a grid of two axes or more as ints."""
+    sizes = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
+    numbers = tuple(n for n in map(_as_integer, sizes) if n is not None and n > 0)
+    if not 2 <= len(sizes) <= most_axes or len(numbers) < len(sizes):
+        frames = " or (frames, rows, columns)" if most_axes > 2 else ""
+        raise ValueError(
+            f"{name}={grid!r} must be (rows, columns){frames}, of positive integers."
+        )
+    return numbers
+
+
+def number(
+    name: str,
+    value,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    positive: bool = False,
+) -> float:
+    """A static finite number as a float; a `ValueError` unless in `[low, high]`."""
+    if (
+        not is_number(value)
+        or not _lies_in(value, low, high)
+        or (positive and value <= 0)
+    ):
+        kind = "finite and positive" if positive else _kind("finite number", low, high)
+        raise ValueError(f"{name}={value!r} must be {kind}.")
+    return float(value)
+
+
+def choice(name: str, value, choices) -> Any:
+    """`value`; a `ValueError` unless it is one of `choices`."""
+    if not any(type(value) is type(one) and value == one for one in choices):
+        *others, last = map(repr, choices)
+        raise ValueError(f"{name}={value!r} must be {', '.join(others)} or {last}.")
+    return value
+
+
+def check_flags(**flags) -> None:
+    """A `ValueError` unless switches are True or False; a text would count as True."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | np.bool_):
+            raise ValueError(f"{name}={flag!r} must be True or False.")
+
+
+def _as_integer(value) -> int | None:
+    if isinstance(value, bool | np.bool_):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
+
+
+def _lies_in(number, low, high):
+    return (low is None or low <= number) and (high is None or number <= high)
+
+
+def _kind(noun, low, high):
+    """What a number must be, in words: "a positive integer"."""
+    article = "an" if noun[0] in "aeiou" else "a"
+    if low is not None and high is not None:
+        return f"{article} {noun} in [{low}, {high}]"
+    if high is not None:
+        return f"{article} {noun} of at most {high}"
+    if low is None:
+        return f"{article} {noun}"
+    return f"a positive {noun}" if low == 1 else f"{article} {noun} of at least {low}"
+
+
+def plain_number(value):
+    """A number of NumPy without axes as Python's, which hashes; all else as it is."""
+    is_array = isinstance(value, np.ndarray) and value.ndim == 0
+    return value.item() if is_array else value
+
+
+def exceeds(size, limit) -> bool | None:
+    """Whether a size is above a limit; `None` for a symbol that may or may not be."""
+    try:
+        return bool(size > limit)
+    except Exception as error:
+        # By its name, for JAX 0.10.0 has no public one for the class.
+        if type(error).__name__ != "InconclusiveDimensionOperation":
+            raise
+        return None
