@@ -1,7 +1,7 @@
 """Ids, positions, lengths, grids: as lists, as floats of 16 bits, as what they are not.
 
 Masks have a rule of their own, in `test_masks.py`; what is out of range is in
-`test_checks.py`.
+`test_out_of_range.py`.
 """
 
 import inspect
