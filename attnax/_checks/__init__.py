@@ -4,7 +4,6 @@ from .arrays import (
     array_of as array_of,
     array_of_several as array_of_several,
     bool_array as bool_array,
-    check_axis as check_axis,
     check_table as check_table,
     first_where as first_where,
     float_array as float_array,
@@ -19,10 +18,16 @@ from .out_of_range import (
     int32_in_range as int32_in_range,
     nan_unless as nan_unless,
     nan_where_invalid as nan_where_invalid,
+    row_indices as row_indices,
 )
 from .params import check_params as check_params
+from .positions import NUMERICS as NUMERICS, positions_array as positions_array
 from .settings import (
+    FLOAT32_MAX as FLOAT32_MAX,
+    FLOAT32_TINY as FLOAT32_TINY,
     check_flags as check_flags,
+    check_out_sharding as check_out_sharding,
+    check_precision as check_precision,
     choice as choice,
     exceeds as exceeds,
     grid_sizes as grid_sizes,
@@ -31,7 +36,13 @@ from .settings import (
     is_integer as is_integer,
     is_number as is_number,
     number as number,
+    permutation as permutation,
     plain_number as plain_number,
     positive_integer as positive_integer,
     positive_multiple as positive_multiple,
+)
+from .shapes import (
+    broadcasts_to as broadcasts_to,
+    check_axis as check_axis,
+    check_width as check_width,
 )

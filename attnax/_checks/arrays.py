@@ -74,12 +74,6 @@ def bool_array(name: str, mask):
     return mask.astype(bool)
 
 
-def check_axis(name: str, array, axis: str = "seq_len") -> None:
-    """The rule of arrays along whose last axis something is counted."""
-    if array.ndim == 0:
-        raise ValueError(f"{name}.shape=() must be (..., {axis}).")
-
-
 def number_array(name: str, values, *, rule="integer or a real float"):
     """`values` as an array of integers, or of floats that hold what is measured.
 

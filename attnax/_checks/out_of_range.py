@@ -45,6 +45,12 @@ def int32_in_range(
     return values.astype(jnp.int32), valid
 
 
+def row_indices(name: str, values, num_rows: int):
+    """`values` as int32; traced ones out of `[0, num_rows)` are -1, which is no row."""
+    indices, valid = int32_in_range(name, values, 0, num_rows)
+    return indices if valid is None else jnp.where(valid, indices, -1)
+
+
 def nan_where_invalid(valid, x):
     """`x` with NaN in the rows (all axes past those of `valid`) that are not valid."""
     if valid is None:

@@ -1,19 +1,24 @@
-"""Parameters that a checkpoint gave back as plain dicts or lists."""
+"""Parameters: the named tuples that `init_*` makes, with arrays of the right rank."""
 
 from collections.abc import Mapping
 
 
-def check_params(params, kind, name="params"):
-    """A `ValueError` for a container in place of the named tuple `kind`."""
-    if isinstance(params, Mapping):
-        stars = "**"
-    elif isinstance(params, list) or type(params) is tuple:
-        stars = "*"
-    else:
+def check_params(params, kind, name="params", *, optional=False) -> None:
+    """Raises unless `params` is a `kind`, or `None` where it is optional.
+
+    Checkpoints often give plain dicts and lists back; the error then says how to make
+    the named tuple of them.
+    """
+    if isinstance(params, kind) or (optional and params is None):
         return
-    kind = f"attnax.functional.{kind}"
+    public_name = f"attnax.functional.{kind.__name__}"
+    hint = ""
+    if isinstance(params, Mapping | list) or type(params) is tuple:
+        stars = "**" if isinstance(params, Mapping) else "*"
+        hint = (
+            f"; make it with {public_name}({stars}{name}), or restore the checkpoint "
+            "with initialized parameters as the target"
+        )
     raise ValueError(
-        f"{name} is a {type(params).__name__}, but must be an {kind}; make "
-        f"it with {kind}({stars}{name}), or restore the checkpoint with initialized "
-        "parameters as the target."
+        f"{name} is a {type(params).__name__}, but must be an {public_name}{hint}."
     )

@@ -4,7 +4,15 @@ import math
 import operator
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+
+# The normal numbers of float32: what lies below is flushed to zero.
+FLOAT32_TINY = float(np.finfo(np.float32).tiny)
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def is_integer(value) -> bool:
@@ -63,6 +71,17 @@ def integers(name: str, values) -> tuple[int, ...]:
     return numbers
 
 
+def permutation(name: str, order, num_axes: int) -> tuple[int, ...]:
+    """An order of axes as ints; raises unless it names each axis once."""
+    numbers = integers(name, order)
+    if sorted(numbers) != list(range(num_axes)):
+        raise ValueError(
+            f"{name}={order!r} must name each of the {num_axes} axes once, from 0 to "
+            f"{num_axes - 1}."
+        )
+    return numbers
+
+
 def grid_sizes(name: str, grid, *, most_axes: int = 2) -> tuple[int, ...]:
     """The sizes of a grid of two axes or more as ints."""
     sizes = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
@@ -107,6 +126,26 @@ def check_flags(**flags) -> None:
     for name, flag in flags.items():
         if not isinstance(flag, bool | np.bool_):
             raise ValueError(f"{name}={flag!r} must be True or False.")
+
+
+def check_out_sharding(out_sharding) -> None:
+    """Raises unless `out_sharding` says how a result is sharded, or is `None`."""
+    if not isinstance(out_sharding, NamedSharding | PartitionSpec | None):
+        raise ValueError(
+            f"{out_sharding=} must be a NamedSharding, a PartitionSpec or None."
+        )
+
+
+def check_precision(precision) -> None:
+    """Raises unless JAX knows `precision` as that of a matrix product."""
+    if precision is None:
+        return
+    vector = jax.ShapeDtypeStruct((1,), jnp.float32)
+    try:
+        jax.eval_shape(lambda x: lax.dot(x, x, precision=precision), vector)
+    except (TypeError, ValueError) as error:
+        message = f"{precision=} must be a precision of jax.lax.dot_general."
+        raise ValueError(message) from error
 
 
 def _as_integer(value) -> int | None:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Int32, Integer
 from .._checks import (
     INT32_MAX,
     bool_array,
+    broadcasts_to,
     check_axis,
     grid_sizes,
     int32_in_range,
@@ -266,9 +267,3 @@ def padded_positions(
     past = past.reshape((1,) * (len(batch) - past.ndim) + past.shape + (1,))
     counted = past + jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1
     return jnp.where(mask, jnp.maximum(counted, -1), padding_position)
-
-
-def broadcasts_to(shape, wanted) -> bool:
-    """Whether an array of `shape` broadcasts to `wanted` without enlarging it."""
-    pairs = zip(reversed(shape), reversed(wanted), strict=False)
-    return len(shape) <= len(wanted) and all(n in (1, m) for n, m in pairs)

@@ -9,7 +9,7 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Integer
 
-from ..._checks import bool_array, integer_array
+from ..._checks import bool_array, check_params, integer_array
 from ..._dtypes import float_dtype
 from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread, whole_rows
@@ -85,6 +85,7 @@ def apply_packed_vision_embedding(
     """
     patches = jnp.asarray(patches)
     float_dtype("patches.dtype", patches.dtype)
+    check_params(params, VisionEmbeddingParams)
     wide, num_before = check_vision_params(params, grid, None, patches.dtype)
     coordinates = integer_array("coordinates", coordinates)
     mask = bool_array("mask", mask)

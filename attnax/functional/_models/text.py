@@ -164,11 +164,13 @@ def apply_text_embedding(
         https://arxiv.org/abs/1810.04805; Liu et al., RoBERTa, 2019.
         https://arxiv.org/abs/1907.11692
     """
-    check_params(params, "TextEmbeddingParams")
+    check_params(params, TextEmbeddingParams)
     token, learned, types = params
-    check_params(token, "TokenEmbeddingParams", "params.token")
-    check_params(learned, "LearnedPositionalEmbeddingParams", "params.positions")
-    check_params(types, "TokenEmbeddingParams", "params.token_types")
+    check_params(token, TokenEmbeddingParams, "params.token")
+    check_params(
+        learned, LearnedPositionalEmbeddingParams, "params.positions", optional=True
+    )
+    check_params(types, TokenEmbeddingParams, "params.token_types", optional=True)
     for table_name, table in zip(params._fields, params, strict=True):
         if table is not None:
             check_table(f"params.{table_name}.weight", table.weight)

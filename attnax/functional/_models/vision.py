@@ -11,7 +11,13 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
-from ..._checks import bool_array, check_flags, is_integer
+from ..._checks import (
+    bool_array,
+    broadcasts_to,
+    check_flags,
+    check_params,
+    is_integer,
+)
 from ..._dtypes import float_dtype
 from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread
@@ -21,7 +27,6 @@ from .._patches.embedding import (
     init_patch_embedding,
 )
 from .._patches.sizes import as_size, patch_grid
-from .._positions import broadcasts_to
 from .._resizing.grid import resize_positions
 from .._tables.add import add_rows
 from .._tables.learned import (
@@ -221,6 +226,7 @@ def apply_vision_embedding(
     """
     image = jnp.asarray(image)
     float_dtype("image.dtype", image.dtype)
+    check_params(params, VisionEmbeddingParams)
     wide, num_before = check_vision_params(params, grid, patch_size, image.dtype)
     if resize is not None:
         check_resize(resize)

@@ -7,8 +7,10 @@ import jax
 
 from ..._checks import check_params, is_integer
 from ..._dtypes import compute_dtype, float_dtype
+from .._patches.embedding import PatchEmbeddingParams
 from .._patches.sizes import as_size
 from .._resizing.axis import resizing
+from .._tables.learned import LearnedPositionalEmbeddingParams
 
 HOW_TO_RESIZE = (
     "must say how positions are resized: method and antialias, and align_corners and "
@@ -43,10 +45,11 @@ def check_vision_params(params, grid, patch_size, dtype):
 
     `patch_size` is `None` where patches come packed.
     """
-    check_params(params, "VisionEmbeddingParams")
     patch, positions, before, after, mask_token = params
-    check_params(patch, "PatchEmbeddingParams", "params.patch")
-    check_params(positions, "LearnedPositionalEmbeddingParams", "params.positions")
+    check_params(patch, PatchEmbeddingParams, "params.patch")
+    check_params(
+        positions, LearnedPositionalEmbeddingParams, "params.positions", optional=True
+    )
     d_model = patch.weight.shape[-1]
     table = None if positions is None else positions.weight
     arrays = {

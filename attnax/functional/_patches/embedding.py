@@ -187,7 +187,7 @@ def apply_patch_projection(
 
 def embedded_image(params, image, patch_size, rounded_to, precision, out_sharding):
     """As `embedded_patches`, of an image."""
-    check_params(params, "PatchEmbeddingParams")
+    check_params(params, PatchEmbeddingParams)
     weight, size = params.weight, as_size("patch_size", patch_size)
     channels, rest = divmod(math.prod(weight.shape[:1]), math.prod(size))
     if rest == 0:
@@ -203,7 +203,7 @@ def embedded_image(params, image, patch_size, rounded_to, precision, out_shardin
 
 def embedded_patches(params, patches, rounded_to, precision, out_sharding):
     """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
-    check_params(params, "PatchEmbeddingParams")
+    check_params(params, PatchEmbeddingParams)
     weight, bias = params
     for name, array in (("weight", weight), ("bias", bias)):
         if array is not None:

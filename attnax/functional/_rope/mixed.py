@@ -119,7 +119,7 @@ def apply_mixed_rope(
         Heo et al., Rotary Position Embedding for Vision Transformer, 2024, eq. 14.
         https://arxiv.org/abs/2403.13298
     """
-    check_params(params, "MixedRopeParams")
+    check_params(params, MixedRopeParams)
     freqs = params.freqs
     float_dtype("params.freqs.dtype", freqs.dtype)
     float_dtype("x.dtype", x.dtype)

@@ -116,7 +116,7 @@ def apply_learned_positional_embedding(
         Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
         https://arxiv.org/abs/1705.03122
     """
-    check_params(params, "LearnedPositionalEmbeddingParams")
+    check_params(params, LearnedPositionalEmbeddingParams)
     weight = params.weight
     check_table("weight", weight)
     if x.ndim < 2 or x.shape[-1] != weight.shape[1]:

@@ -157,7 +157,7 @@ def apply_token_embedding(
         Vaswani et al., Attention Is All You Need, 2017, section 3.4.
         https://arxiv.org/abs/1706.03762
     """
-    check_params(params, "TokenEmbeddingParams")
+    check_params(params, TokenEmbeddingParams)
     weight = params.weight
     check_table("weight", weight)
     dtype = result_dtype("dtype", dtype, weight.dtype)
@@ -234,7 +234,7 @@ def apply_token_unembedding(
         Micikevicius et al., Mixed Precision Training, 2017, section 3.1.
         https://arxiv.org/abs/1710.03740
     """
-    check_params(params, "TokenEmbeddingParams")
+    check_params(params, TokenEmbeddingParams)
     weight = params.weight
     check_table("weight", weight)
     if x.ndim == 0 or x.shape[-1] != weight.shape[1]:

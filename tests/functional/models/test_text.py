@@ -275,8 +275,11 @@ def test_sizes_must_fit():
         F.apply_text_embedding(params, long)
     with refused(r"positions of shape \(4,\) must broadcast to \(2, 5\)"):
         F.apply_text_embedding(params, IDS, positions=np.arange(4))
-    for name in ("positions", "token_types"):
-        wide = F.TokenEmbeddingParams(host.ones((9, 6)))
+    for name, kind in (
+        ("positions", F.LearnedPositionalEmbeddingParams),
+        ("token_types", F.TokenEmbeddingParams),
+    ):
+        wide = kind(host.ones((9, 6)))
         message = (
             rf"params.{name}.weight.shape=\(9, 6\) must have the width of .*\(11, 4\);"
         )
