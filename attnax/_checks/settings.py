@@ -164,6 +164,7 @@ def _lies_in(number, low, high):
 def _kind(noun, low, high):
     """What a number must be, in words: "a positive integer"."""
     article = "an" if noun[0] in "aeiou" else "a"
+    low, high = (f"{t:g}" if isinstance(t, float) else t for t in (low, high))
     if low is not None and high is not None:
         return f"{article} {noun} in [{low}, {high}]"
     if high is not None:

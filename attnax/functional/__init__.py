@@ -78,7 +78,7 @@ from ._rope.factors import (
 )
 
 # Rotary embeddings: cos and sin, and the rotation by them
-from ._angles.cos_sin import (
+from ._rope.tables import (
     rope_cos_sin as rope_cos_sin,
     rope_cos_sin_from_positions as rope_cos_sin_from_positions,
     rope_cos_sin_table as rope_cos_sin_table,

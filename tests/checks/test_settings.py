@@ -242,7 +242,9 @@ def test_frequencies_are_real_and_finite(numerics):
         with refused("rope_cos_sin: inv_freq.dtype=.* must be a real float dtype"):
             cos_sin(np.array([1, 0]).astype(dtype))
     for bad in (math.nan, math.inf, 1e300):
-        with pytest.raises(ValueError, match="rope_cos_sin: inv_freq must be finite"):
+        with pytest.raises(
+            ValueError, match=r"rope_cos_sin: inv_freq.* must be finite"
+        ):
             cos_sin(np.array([1.0, bad]))
     with refused("rope_cos_sin: inv_freq.dtype=str[0-9]+ must be a real float"):
         cos_sin(["1.0", "2.0"])

@@ -12,6 +12,7 @@ from ..._checks import (
     is_integer,
     is_number,
     nan_where_invalid,
+    number,
     positive_integer,
 )
 from ..._public import public
@@ -183,12 +184,16 @@ def query_temperature(
     return nan_where_invalid(valid, temperature)
 
 
-def check_attention_factor(value):
-    """The rule of what cos and sin are multiplied by; it is fixed, and no array."""
-    if not (is_number(value) and 1e-15 <= value <= 1e15):
-        raise ValueError(
-            f"attention_factor={value!r} must be a number from 1e-15 to 1e15."
-        )
+def check_attention_factor(attention_factor) -> None:
+    """The rule of what cos and sin are multiplied by: it is static, and no array."""
+    number("attention_factor", attention_factor, 1e-15, 1e15)
+
+
+def times_attention_factor(cos_sin, attention_factor):
+    """Cos and sin times a static factor, with no product where it is 1."""
+    if attention_factor == 1.0:
+        return cos_sin
+    return tuple(np.float32(attention_factor) * t for t in cos_sin)
 
 
 def _check_weight(name, weight):

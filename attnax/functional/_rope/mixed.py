@@ -17,8 +17,8 @@ from ..._checks import (
 )
 from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ..._public import public
-from .._angles.cos_sin import positions_for_product
 from .._angles.once import pinned
+from .._angles.product import float32_positions
 from .apply import apply_rope
 from .frequencies import check_positive
 
@@ -123,7 +123,7 @@ def apply_mixed_rope(
     freqs = params.freqs
     float_dtype("params.freqs.dtype", freqs.dtype)
     float_dtype("x.dtype", x.dtype)
-    positions, valid = positions_for_product("positions", positions)
+    positions, valid = float32_positions("positions", positions)
     if freqs.ndim != 3 or freqs.shape[0] != 2:
         raise ValueError(
             f"{freqs.shape=} must be (2, num_heads, rotary_pairs), for one layer."

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ..._checks import choice, grid_sizes, is_number, number_array, positive_multiple
 from ..._public import public
-from .._angles.cos_sin import make_cos_sin
+from .._angles.cos_sin import cos_sin
 
 
 @public
@@ -114,7 +114,7 @@ def normalized_cos_sin(
         period = np.geomspace(*periods, count)
     inv_freq = np.tile(2 * math.pi / period, 2)
     axes = (0,) * count + (1,) * count
-    return make_cos_sin(
+    return cos_sin(
         coordinates,
         inv_freq,
         axis_of_pair=axes,

@@ -17,8 +17,9 @@ from ..._checks import (
     nan_where_invalid,
 )
 from ..._public import public
-from .._angles.cos_sin import cos_sin_of_words, make_cos_sin
+from .._angles.cos_sin import cos_sin, cos_sin_of_words
 from .apply import check_rotation
+from .factors import times_attention_factor
 from .kernel import rotate_pairs
 from .record import Rope, StackedRopes
 from .rotation_checks import (
@@ -30,7 +31,7 @@ from .rotation_checks import (
 )
 
 _FRACTIONAL = (
-    "for fractional positions use rotary_cos_sin with numerics='float32' and "
+    "; for fractional positions use rotary_cos_sin with numerics='float32' and "
     "apply_rotary"
 )
 
@@ -66,8 +67,8 @@ def rotary_cos_sin(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
-    fractional = "pass numerics='float32' for fractional positions"
-    return cos_sin_of_rope(rope, positions, fractional=fractional, numerics=numerics)
+    hint = "; pass numerics='float32' for fractional positions"
+    return cos_sin_of_rope(rope, positions, hint=hint, numerics=numerics)
 
 
 @public
@@ -216,7 +217,7 @@ def rerotate(
         _without_factor(rope),
         delta,
         argument="delta",
-        fractional="positions differ by integers",
+        hint="; positions differ by integers",
     )
     cos, sin = (t.reshape(*shape, settings.rotary_pairs) for t in (cos, sin))
     order = settings._order_out
@@ -252,13 +253,13 @@ def cos_sin_of_rope(
     *,
     numerics="exact",
     argument="positions",
-    fractional=_FRACTIONAL,
+    hint=_FRACTIONAL,
     end: int | None = None,
 ):
-    """Cos and sin of a record or of an element of a stack, for any function.
+    """Cos and sin of a record or of an element of a stack.
 
-    With an `end` positions must lie in `[0, end)`. `fractional` is what errors say
-    about positions that are no integers.
+    With an `end` positions must lie in `[0, end)`. Errors call the positions
+    `argument`, and `hint` is the way out for positions that are not integers.
     """
     settings = rope_settings(rope)
     valid, axes = None, settings.axis_of_pair
@@ -270,16 +271,16 @@ def cos_sin_of_rope(
         if valid is not None and axes is not None:
             valid = valid.all(-1)
     if isinstance(rope, Rope):
-        cos, sin = make_cos_sin(
+        made = cos_sin(
             positions,
             np.array(rope.inv_freq),
             axis_of_pair=axes,
             num_axes=settings.num_axes,
-            attention_factor=rope.attention_factor,
             numerics=numerics,
             argument=argument,
-            fractional=fractional,
+            hint=hint,
         )
+        cos, sin = times_attention_factor(made, rope.attention_factor)
     elif numerics != "exact":
         raise ValueError(f"{numerics=} must be 'exact' for stacked ropes.")
     else:

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..._checks import COUNT_FROM
 from ..._dtypes import float_dtype
-from .._angles.cos_sin import check_coordinates
+from .._angles.axes import check_coordinates
 from .apply import check_broadcast, check_features
 from .record import Rope, StackedRopes
 

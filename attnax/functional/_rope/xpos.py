@@ -16,7 +16,7 @@ from ..._checks import (
     nan_where_invalid,
 )
 from ..._public import public
-from .._angles.cos_sin import make_cos_sin
+from .._angles.cos_sin import cos_sin
 
 # Octaves from 1 that a scale may be apart, so that neither it nor its inverse times a
 # small cosine leaves the normal numbers of float32.
@@ -85,7 +85,7 @@ def xpos_cos_sin(
         center + reach + 1,
         hint=f"; raise {scale_base=}, or put {center=} in the middle",
     )
-    cos, sin = make_cos_sin(positions, inv_freq)
+    cos, sin = cos_sin(positions, inv_freq)
     cos, sin = nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
     pairs = cos.shape[-1]
     # Host float64: powers of numbers near 1 are sensitive to their logarithm.

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Real
 
 from ..._checks import array_of, check_flags, integers, is_integer, nan_where_invalid
 from ..._public import public
-from .._angles.cos_sin import make_cos_sin
+from .._angles.cos_sin import cos_sin
 from .sinusoids import (
     FRACTIONAL,
     arrange,
@@ -145,7 +145,7 @@ def make_grid_sinusoids(
     coordinates, valid = checked_positions(
         "coordinates", coordinates, numerics, FRACTIONAL
     )
-    cos, sin = make_cos_sin(
+    cos, sin = cos_sin(
         jnp.asarray(coordinates),
         np.concatenate(inv_freq),
         axis_of_pair=np.repeat(order, blocks),

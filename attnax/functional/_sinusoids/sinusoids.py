@@ -20,7 +20,7 @@ from ..._checks import (
 )
 from ..._dtypes import compute_dtype
 from ..._public import public
-from .._angles.cos_sin import make_cos_sin
+from .._angles.cos_sin import cos_sin
 
 FRACTIONAL = "pass numerics='float32' for fractional positions"
 FLOAT32 = jnp.finfo(jnp.float32)
@@ -140,7 +140,7 @@ def make_sinusoids(
     )
     # Past int32 the sum wraps: `valid` tells where.
     shifted = positions + np.asarray(offset, positions.dtype) if offset else positions
-    cos, sin = make_cos_sin(jnp.asarray(shifted), inv_freq, numerics=numerics)
+    cos, sin = cos_sin(jnp.asarray(shifted), inv_freq, numerics=numerics)
     rows = arrange(sin, cos, layout, d_model)
     if factor != 1.0:
         rows = np.float32(factor) * rows

@@ -233,7 +233,7 @@ def test_there_must_be_a_frequency():
 @pytest.mark.errors
 @pytest.mark.parametrize("factor", (0.0, -1.0, float("nan"), float("inf"), 1e300))
 def test_attention_factor_is_that_of_a_rope(factor):
-    with pytest.raises(ValueError, match=r"attention_factor=.* from 1e-15 to 1e15"):
+    with pytest.raises(ValueError, match=r"attention_factor=.* in \[1e-15, 1e\+15\]"):
         F.rope_cos_sin(host.arange(3), F.default_inv_freq(6), attention_factor=factor)
 
 
@@ -251,7 +251,7 @@ def test_coordinates_are_as_many_as_axes():
     np.testing.assert_array_equal(actual, expected)
     with pytest.raises(ValueError, match="num_axes=2 must come with axis_of_pair"):
         F.rope_cos_sin(positions, inv_freq, num_axes=2)
-    with pytest.raises(ValueError, match=r"must lie in \[0, num_axes=1\)"):
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\)"):
         F.rope_cos_sin(positions, inv_freq, axis_of_pair=axes, num_axes=1)
 
 
