@@ -27,9 +27,11 @@ from transformers import CONFIG_MAPPING
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from attnax.interop._checkpoints.families import FAMILIES
+from attnax.interop._checkpoints.families.table import (
+    CHECKPOINT_FAMILIES,
+    CHECKPOINT_TYPES,
+)
 from attnax.interop._checkpoints.names import find_prefix, find_tensors
-from attnax.interop._checkpoints.types import TYPES
 
 PATH = pathlib.Path(__file__).parents[1] / "attnax" / "interop" / "model_types.json"
 MAPPINGS = (
@@ -119,13 +121,16 @@ def class_for(config_class):
     return next(value for value in own if value.__name__.endswith("Model"))
 
 
-def compare(model_type):
-    """Whether names agree, and rows, or `None` where rows cannot be compared."""
-    family, model = FAMILIES[TYPES[model_type]], build(model_type)
+def stored(family, model):
+    """The prefix and the tensors of the embedding; a `ValueError` if not the family's."""
     source = Shapes(model)
-    prefix = find_prefix("check", family, source.names, None)
-    tensors = find_tensors("check", family, source, prefix, {})
-    if family.kind != "token" or len({stored.role for stored in tensors}) > 2:
+    prefix = find_prefix(family, source.names, None)
+    return prefix, find_tensors(family, source, prefix, {})
+
+
+def compare(family, model, prefix, tensors):
+    """Whether rows agree, or `None` where rows cannot be compared."""
+    if family.kind != "token" or len({tensor.role for tensor in tensors}) > 2:
         return None
     owner = model.get_submodule(prefix.removesuffix("."))
     name = next((n for n in ("layers", "h") if hasattr(owner, n)), None)
@@ -147,21 +152,27 @@ def compare(model_type):
 
 
 def check():
-    wrong, compared, unbuilt = [], 0, []
-    for model_type in tqdm(sorted(set(TYPES) & set(CONFIG_MAPPING_NAMES))):
+    wrong, compared, not_run = [], 0, []
+    for model_type in tqdm(sorted(set(CHECKPOINT_TYPES) & set(CONFIG_MAPPING_NAMES))):
+        family = CHECKPOINT_FAMILIES[CHECKPOINT_TYPES[model_type]]
         try:
-            agreed = compare(model_type)
-        except ValueError as error:
-            if not str(error).startswith("check: "):
-                unbuilt.append(model_type)
-                continue
-            agreed, model_type = False, f"{model_type}: {error}"
+            model = build(model_type)
         except Exception:
-            unbuilt.append(model_type)
+            not_run.append(model_type)
+            continue
+        try:
+            prefix, tensors = stored(family, model)
+        except ValueError as error:
+            wrong.append(f"{model_type}: {error}")
+            continue
+        try:
+            agreed = compare(family, model, prefix, tensors)
+        except Exception:
+            not_run.append(model_type)
             continue
         compared += agreed is not None
         wrong += [model_type] * (agreed is False)
-    print(f"rows of {compared} types compared; not built: {' '.join(unbuilt)}")
+    print(f"rows of {compared} types compared; not run: {' '.join(not_run)}")
     for line in wrong:
         print(f"DISAGREED  {line}")
     return int(bool(wrong))

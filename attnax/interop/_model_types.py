@@ -1,52 +1,66 @@
-"""Names of families: a table's own, and what transformers calls its models."""
+"""Names of families: those of a table, and the model types of transformers."""
 
 import difflib
 import json
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
 
+_Value = TypeVar("_Value")
 _PATH = pathlib.Path(__file__).parent / "model_types.json"
-_NEAR = 0.7  # as alike as "llama" and "lama2"
+_NEAR = 0.7  # "llama" and "lama2" are this much alike
+
+
+def unique(pairs: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
+    """A table of `(name, value)` pairs; a `ValueError` if a name stands in it twice."""
+    table = {}
+    for name, value in pairs:
+        if name in table:
+            raise ValueError(f"{name!r} must stand in the table once.")
+        table[name] = value
+    return table
 
 
 def family_of(
-    name: object,
+    family: object,
     families: Collection[str],
     types: Mapping[str, str],
     reasons: Mapping[str, str],
     *,
     hint: str = "",
 ) -> str:
-    """The family that a name stands for: its own, or that of a model type.
+    """The name in the table of a family that the caller names.
 
     Args:
-        name: What the caller calls the family.
-        families: Those of the table.
-        types: From model types to families. Hyphens count as underscores.
-        reasons: Why a model type has none, as the end of a sentence that begins with
-            the name.
-        hint: What else a name that nothing knows may mean, the end of the message.
+        family: The name of a family, or a model type of transformers. Hyphens count as
+            underscores, and capitals as small letters.
+        families: The names of the table.
+        types: The family of each model type.
+        reasons: Why a model type has no family, as the end of a sentence that begins
+            with the name.
+        hint: The end of the message about a name that is not known.
+
+    Raises:
+        ValueError: If the name is not known, or no string.
     """
-    if not isinstance(name, str):
-        raise ValueError(f"family={name!r} must be one of {sorted(families)}.")
-    if name in families:
-        return name
-    known = {_plain(key): key for key in (*families, *types)}
-    found = known.get(_plain(name))
+    must = f"{family=} must be one of {sorted(families)}"
+    if not isinstance(family, str):
+        raise ValueError(f"{must}.")
+    if family in families:
+        return family
+    known = {_plain(name): name for name in (*families, *types)}
+    found = known.get(_plain(family))
     if found is not None:
         return types.get(found, found)
-    for key, reason in reasons.items():
-        if _plain(key) == _plain(name):
-            raise ValueError(f"family={name!r} {reason}.")
-    message = (
-        f"family={name!r} must be one of {sorted(families)}, or a model "
-        "type of transformers with one of these"
-    )
-    if _plain(name) in map(_plain, _all_types()):
-        raise ValueError(f"{message}; none of them is known to be that of this model.")
-    near = difflib.get_close_matches(_plain(name), known, n=3, cutoff=_NEAR)
-    near = f"; near it are {[known[key] for key in near]}" if near else ""
-    raise ValueError(f"{message}{near}{hint}.")
+    for model_type, reason in reasons.items():
+        if _plain(model_type) == _plain(family):
+            raise ValueError(f"{family=} {reason}.")
+    must += ", or a model type of transformers with one of these"
+    if _plain(family) in map(_plain, _all_types()):
+        raise ValueError(f"{must}; none of them is known to be that of this model.")
+    near = difflib.get_close_matches(_plain(family), known, n=3, cutoff=_NEAR)
+    near = f"; near it are {[known[name] for name in near]}" if near else ""
+    raise ValueError(f"{must}{near}{hint}.")
 
 
 def _plain(name):
@@ -54,6 +68,6 @@ def _plain(name):
 
 
 def _all_types():
-    """Every model type of transformers, read where an error needs them."""
+    """Every model type of transformers; the file is read for error messages only."""
     folders = json.loads(_PATH.read_text())["folders"]
     return (name for types in folders.values() for name in types)

@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 
 from attnax import interop
-from attnax.interop._checkpoints.families import FAMILIES
-from attnax.interop._checkpoints.types import REASONS, TYPES
+from attnax.interop._checkpoints.families.table import (
+    CHECKPOINT_FAMILIES,
+    CHECKPOINT_TYPES,
+)
+from attnax.interop._checkpoints.families.without import REASONS
 from attnax.interop._model_types import family_of
 from attnax.interop._options.resampling import _TYPES as RESIZE_TYPES
 from attnax.interop._options.resampling import RESIZE_OPTIONS
@@ -56,19 +59,19 @@ def test_other_model_types_have_the_family_of_their_names():
 
 
 def test_every_model_type_is_one_and_has_a_family_or_a_reason():
-    assert set(TYPES) | set(REASONS) <= ALL | OWN_CODE
-    assert set(TYPES.values()) <= set(FAMILIES)
-    assert not set(TYPES) & set(REASONS)
+    assert set(CHECKPOINT_TYPES) | set(REASONS) <= ALL | OWN_CODE
+    assert set(CHECKPOINT_TYPES.values()) <= set(CHECKPOINT_FAMILIES)
+    assert not set(CHECKPOINT_TYPES) & set(REASONS)
     for types, families in (
         (RESIZE_TYPES, RESIZE_OPTIONS),
         (SINUSOID_TYPES, SINUSOIDS),
         (_GRID_TYPES, GRID_SINUSOIDS),
     ):
         assert set(types.values()) <= set(families)
-        assert set(types) <= ALL | set(FAMILIES)
+        assert set(types) <= ALL | set(CHECKPOINT_FAMILIES)
     # A family that is a model type too must be that of this model.
-    for name in set(FAMILIES) & ALL:
-        assert TYPES[name] == name
+    for name in set(CHECKPOINT_FAMILIES) & ALL:
+        assert CHECKPOINT_TYPES[name] == name
     assert len({name.replace("-", "_").lower() for name in ALL}) == len(ALL)
 
 
@@ -81,10 +84,14 @@ def test_the_page_lists_every_model_type():
             _, family, names, _ = line.split("|")
             for name in re.findall(r"`([^`]+)`", names):
                 listed[name] = family.strip(" `")
-    same = {name: family for name, family in TYPES.items() if listed.get(name) is None}
-    assert listed == {name: TYPES[name] for name in listed}
+    same = {
+        name: family
+        for name, family in CHECKPOINT_TYPES.items()
+        if listed.get(name) is None
+    }
+    assert listed == {name: CHECKPOINT_TYPES[name] for name in listed}
     assert all(name == family for name, family in same.items())
-    assert all(f"`{name}`" in section for name in OWN_CODE & set(TYPES))
+    assert all(f"`{name}`" in section for name in OWN_CODE & set(CHECKPOINT_TYPES))
 
 
 @errors
@@ -127,7 +134,7 @@ def test_near_names_are_named_and_decoder_is():
     assert "'decoder'," in str(caught.value)  # as one of all
     assert "embed_tokens" not in str(caught.value)
     with fails("family=3 must be one of ["):
-        family_of(3, FAMILIES, TYPES, REASONS)
+        family_of(3, CHECKPOINT_FAMILIES, CHECKPOINT_TYPES, REASONS)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +154,7 @@ def test_resizing_by_model_type(names, expected):
 
 
 def test_every_family_of_images_is_resized_in_its_way():
-    for family, rules in FAMILIES.items():
+    for family, rules in CHECKPOINT_FAMILIES.items():
         if rules.kind == "vision" and family != "dinov3":  # of rotary positions
             assert interop.resize_options(family)
 

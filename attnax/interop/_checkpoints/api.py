@@ -13,17 +13,19 @@ from ...functional._patches.sizes import as_pair
 from ...functional._resizing.grid import grid_pair
 from .._model_types import family_of
 from .arrays import Arrays, check_held
-from .families import FAMILIES
+from .families.table import CHECKPOINT_FAMILIES, CHECKPOINT_TYPES
+from .families.without import REASONS
 from .files.open import open_source
 from .head import hint_of_head, is_head_alone, table_from_head, with_head_as_table
 from .layout import complete_layout
 from .names import find_prefix, find_tensors, whole_prefix
 from .record import EmbeddingCheckpoint
 from .text import is_projected, read_text, write_text
-from .types import HINT, REASONS, TYPES
 from .vision import read_vision, write_vision
 
-KINDS = {
+# What a name that nothing knows may be.
+_HINT = "; models whose embedding is one table, `embed_tokens.weight`, are 'decoder'"
+_KINDS = {
     "token": F.TokenEmbeddingParams,
     "text": F.TextEmbeddingParams,
     "vision": F.VisionEmbeddingParams,
@@ -90,7 +92,7 @@ def params_from_checkpoint(
         https://github.com/huggingface/safetensors
     """
     family = _family(family)
-    table = FAMILIES[family]
+    table = CHECKPOINT_FAMILIES[family]
     _check_options(family, table, patch_size, grid, tied)
     patch_size, grid = _as_pairs(patch_size, grid)
     sizes = _sizes_of(patch_size, grid)
@@ -151,8 +153,8 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
         As `params_from_checkpoint`.
     """
     family = _family(checkpoint.family)
-    table, checkpoint = FAMILIES[family], checkpoint._replace(family=family)
-    params, kind = checkpoint.params, KINDS[table.kind]
+    table, checkpoint = CHECKPOINT_FAMILIES[family], checkpoint._replace(family=family)
+    params, kind = checkpoint.params, _KINDS[table.kind]
     if not isinstance(params, kind):
         raise ValueError(
             f"params of type {type(params).__name__} must be {kind.__name__} "
@@ -182,13 +184,13 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
 
 
 def _family(family):
-    return family_of(family, FAMILIES, TYPES, REASONS, hint=HINT)
+    return family_of(family, CHECKPOINT_FAMILIES, CHECKPOINT_TYPES, REASONS, hint=_HINT)
 
 
 def _check_options(family, table, patch_size, grid, tied):
     if table.kind != "vision" and (patch_size, grid) != (None, None):
         raise ValueError(f"{patch_size=} and {grid=} must be None for {family=}.")
-    if tied is not None and all(tensor.role != "head" for tensor in table.tensors):
+    if tied is not None and not table.held("head"):
         raise ValueError(f"{tied=} must be None for {family=}, which has no head.")
 
 

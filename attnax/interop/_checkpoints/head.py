@@ -4,16 +4,18 @@ Writers that keep one of two equal tensors may keep either: `save_model` of safe
 keeps the first in the order of the names, and `lm_head` comes before `model`.
 """
 
-from .tensors import Family
+from .family import CheckpointFamily
 
 
-def table_from_head(family: Family, names, tied: bool | None) -> Family:
+def table_from_head(
+    family: CheckpointFamily, names, tied: bool | None
+) -> CheckpointFamily:
     """The family; if `tied`, a table that is missing has the names of the head."""
     missing = held_head(family, names) is not None
     return with_head_as_table(family) if tied and missing else family
 
 
-def held_head(family: Family, names) -> str | None:
+def held_head(family: CheckpointFamily, names) -> str | None:
     """The name of a head in a file without a table, or `None`."""
     tables = _names(family, "token")
     if any(_stands_in(table, name, family) for name in names for table in tables):
@@ -23,7 +25,7 @@ def held_head(family: Family, names) -> str | None:
     return next(found, None)
 
 
-def with_head_as_table(family: Family) -> Family:
+def with_head_as_table(family: CheckpointFamily) -> CheckpointFamily:
     """The family of files that hold the head alone."""
     table, heads = family.tensors[0], _names(family, "head")
     others = [t for t in family.tensors if t.role not in ("token", "head")]
@@ -34,7 +36,7 @@ def with_head_as_table(family: Family) -> Family:
     return family._replace(tensors=(*first, table, *rest))
 
 
-def is_head_alone(family: Family, layout) -> bool:
+def is_head_alone(family: CheckpointFamily, layout) -> bool:
     """Whether a layout has the table under a name of the head, and under no other."""
     stored = [s.name for s in layout or () if s.role == "token"]
     heads = _names(family, "head")
@@ -43,7 +45,7 @@ def is_head_alone(family: Family, layout) -> bool:
     )
 
 
-def hint_of_head(family: Family, names, tied: bool | None) -> str:
+def hint_of_head(family: CheckpointFamily, names, tied: bool | None) -> str:
     """What to do about a table that is missing, where the head is there."""
     name = held_head(family, names)
     if name is None or tied is False:
@@ -55,9 +57,7 @@ def hint_of_head(family: Family, names, tied: bool | None) -> str:
 
 
 def _names(family, role):
-    return tuple(
-        n for tensor in family.tensors if tensor.role == role for n in tensor.names
-    )
+    return tuple(name for tensor in family.held(role) for name in tensor.names)
 
 
 def _stands_in(end, name, family):

@@ -2,8 +2,8 @@
 
 import attnax.functional as F
 
+from .family import FRONT_TOKENS
 from .names import StoredTensor
-from .vision import TOKENS
 
 
 def complete_layout(family, checkpoint):
@@ -71,13 +71,13 @@ def _token_roles(checkpoint, family):
     """Roles of the tokens in front of the patches: of the file, else the family's."""
     params = checkpoint.params
     if checkpoint.tensors is not None:
-        return [s.role for s in checkpoint.tensors if s.role in TOKENS]
+        return [s.role for s in checkpoint.tensors if s.role in FRONT_TOKENS]
     both = params.tokens_with_position, params.tokens_without_position
     left, roles = sum(len(tokens) for tokens in both if tokens is not None), []
     # Required ones first; a distillation token is never guessed.
     for tensor in sorted(family.tensors, key=lambda tensor: not tensor.required):
         optional = left > 0 and tensor.role != "distillation"
-        if tensor.role in TOKENS and (tensor.required or optional):
+        if tensor.role in FRONT_TOKENS and (tensor.required or optional):
             roles.append(tensor.role)
             left = 0 if tensor.role == "registers" else left - 1
     return roles

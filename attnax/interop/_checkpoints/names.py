@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from .arrays import check_float
-from .tensors import BUFFERS, EMBEDDINGS, Family
+from .family import CheckpointFamily
+from .others import check_no_others
 
 # A model may have none of them, and its file holds an array of no rows all the same.
 MAY_BE_ZERO = "num_registers"
@@ -17,7 +18,7 @@ class StoredTensor(NamedTuple):
     axes: str
 
 
-def find_prefix(family: Family, names, prefix, hint=""):
+def find_prefix(family: CheckpointFamily, names, prefix, hint=""):
     """What stands in front of the names of the family, with its separator.
 
     `hint` is the way out where none of them is there.
@@ -46,13 +47,13 @@ def find_prefix(family: Family, names, prefix, hint=""):
     )
 
 
-def whole_prefix(family: Family, prefix):
+def whole_prefix(family: CheckpointFamily, prefix):
     """`prefix` with the separator that it may have been given without."""
     whole = prefix == "" or prefix.endswith(family.separator)
     return prefix if whole else prefix + family.separator
 
 
-def find_tensors(family: Family, source, prefix, sizes, hint=""):
+def find_tensors(family: CheckpointFamily, source, prefix, sizes, hint=""):
     """The tensors of the embedding, in the order of the family; fills in `sizes`.
 
     `hint` is the way out where one is missing.
@@ -79,7 +80,7 @@ def find_tensors(family: Family, source, prefix, sizes, hint=""):
         if tensor.role == "head":  # a tied one has the rows of the table
             sizes.setdefault("head_size", sizes["vocab_size"])
     known = {stored.name for stored in layout}
-    _check_nothing_else(family, source, prefix, known)
+    check_no_others(family, source, prefix, known)
     return tuple(layout)
 
 
@@ -120,18 +121,3 @@ def _parts(prefix, separator):
         "".join(part + separator for part in parts[:end])
         for end in range(len(parts), -1, -1)
     ]
-
-
-def _check_nothing_else(family, source, prefix, known):
-    for name in source.names:
-        own = name.removeprefix(prefix)
-        if name in known or not name.startswith(prefix):
-            continue
-        parts = own.split(family.separator)
-        embeds = own.startswith(family.namespaces) or parts[0] in EMBEDDINGS
-        if embeds and parts[-1] not in BUFFERS:
-            shape, _ = source.describe(name)
-            raise ValueError(
-                f"{name!r} of shape {shape} must not be there; the family "
-                f"has {sorted(known)}."
-            )

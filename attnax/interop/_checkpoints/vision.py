@@ -5,11 +5,10 @@ import numpy as np
 import attnax.functional as F
 
 from .arrays import to_jax
+from .family import FRONT_TOKENS
 from .grid import check_grid, find_grid
 from .names import bind, shape_of
 
-# In the order in which they stand in front of the patches.
-TOKENS = ("class", "distillation", "registers")
 KERNELS = {
     "d_model channels patch_height patch_width": "OIHW",
     "patch_height patch_width channels d_model": "HWIO",
@@ -20,7 +19,9 @@ KERNELS = {
 def read_vision(family, source, layout, sizes, grid):
     """Parameters, and the grid that their positions were made for."""
     stored = {s.role: s for s in layout if s.role != "extra"}
-    counts = {role: _count(stored[role], sizes) for role in TOKENS if role in stored}
+    counts = {
+        role: _count(stored[role], sizes) for role in FRONT_TOKENS if role in stored
+    }
     positions, after = None, family.without_position or ()
     if "positions" in stored:
         place = stored["positions"]
@@ -50,7 +51,7 @@ def read_vision(family, source, layout, sizes, grid):
 def write_vision(family, params, layout, patch_size, grid):
     """The tensors of `layout` as NumPy arrays, by name."""
     places = {s.role: s for s in layout if s.role != "extra"}
-    counts = _counted(params, [role for role in TOKENS if role in places])
+    counts = _counted(params, [role for role in FRONT_TOKENS if role in places])
     check_grid(family, params, counts, grid)
     positions = params.positions
     arrays = {
@@ -71,10 +72,6 @@ def write_vision(family, params, layout, patch_size, grid):
         bind(name, array.shape, axes, sizes)
         tensors[name] = array
     return tensors
-
-
-def _count(stored, sizes):
-    return sizes["num_registers"] if stored.role == "registers" else 1
 
 
 def _weight(source, stored, sizes):

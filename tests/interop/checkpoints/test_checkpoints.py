@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 
 import attnax.functional as F
 from attnax import interop
-from attnax.interop._checkpoints.families import FAMILIES
-from attnax.interop._checkpoints.tensors import EMBEDDINGS
+from attnax.interop._checkpoints.families.table import CHECKPOINT_FAMILIES
+from attnax.interop._checkpoints.others import EMBEDDINGS
 
 V, D, P = 11, 6, 9  # tokens, width, positions
 NORM = {"weight": (D,), "bias": (D,)}
@@ -384,7 +384,7 @@ def assert_same_tensors(actual, expected):
 
 
 def test_every_family_has_a_case():
-    assert {family for family, _, _ in CASES.values()} == set(FAMILIES)
+    assert {family for family, _, _ in CASES.values()} == set(CHECKPOINT_FAMILIES)
 
 
 def test_every_family_is_in_the_tables_of_the_page():
@@ -394,9 +394,9 @@ def test_every_family_is_in_the_tables_of_the_page():
     tables = page.partition("## Families of texts")[2]
     rows = re.findall(r"^\| (`.*?) \|", tables, re.M)
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} >= set(
-        FAMILIES
+        CHECKPOINT_FAMILIES
     )
-    for family in FAMILIES.values():
+    for family in CHECKPOINT_FAMILIES.values():
         for tensor in family.tensors:
             stems = [re.sub(r"\.(weight|bias)$", "", name) for name in tensor.names]
             assert any(stem in tables for stem in stems), tensor
@@ -750,7 +750,7 @@ def test_checkpoints_are_pickled_and_copied(case):
 def test_names_of_all_embeddings_are_known():
     names = {
         part
-        for family in FAMILIES.values()
+        for family in CHECKPOINT_FAMILIES.values()
         for tensor in family.tensors
         if not tensor.beside and family.separator == "."
         for name in tensor.names

@@ -11,7 +11,7 @@ from helpers import refused
 
 import attnax.functional as F
 from attnax import interop
-from attnax.interop._checkpoints.families import FAMILIES
+from attnax.interop._checkpoints.families.table import CHECKPOINT_FAMILIES
 
 pytestmark = pytest.mark.errors
 load, write = interop.params_from_checkpoint, interop.checkpoint_from_params
@@ -59,7 +59,9 @@ def fails(message):
 
 
 def test_families_must_be_known():
-    with fails(f"family='bart' must be one of {sorted(FAMILIES)}, or a model type"):
+    with fails(
+        f"family='bart' must be one of {sorted(CHECKPOINT_FAMILIES)}, or a model type"
+    ):
         load({}, "bart")
     made = interop.EmbeddingCheckpoint(
         "bart", F.TokenEmbeddingParams(host.ones((2, 3)))

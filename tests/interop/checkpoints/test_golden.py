@@ -5,7 +5,7 @@ import pytest
 from helpers import assert_same_bits
 
 from attnax import interop
-from attnax.interop._checkpoints.families import FAMILIES
+from attnax.interop._checkpoints.families.table import CHECKPOINT_FAMILIES
 from conformance.embeddings import checkpoints
 from conformance.embeddings.records import load
 
@@ -42,4 +42,4 @@ def test_state_dicts_there_and_back(record):
 def test_every_family_is_compared():
     compared = {record.options["family"] for record in RECORDS}
     # Meta's own code is no package; its tables are those of `decoder` by other names.
-    assert set(FAMILIES) - compared == {"meta_llama"}
+    assert set(CHECKPOINT_FAMILIES) - compared == {"meta_llama"}

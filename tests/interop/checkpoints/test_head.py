@@ -7,7 +7,7 @@ import pytest
 from helpers import assert_same_bits
 
 from attnax import interop
-from attnax.interop._checkpoints.families import FAMILIES
+from attnax.interop._checkpoints.families.table import CHECKPOINT_FAMILIES
 
 load, write = interop.params_from_checkpoint, interop.checkpoint_from_params
 
@@ -93,7 +93,7 @@ def test_without_a_word_the_table_may_be_tied(case):
     )
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         load({name: draw(*shape) for name, shape in shapes.items()}, family)
-    wanted = FAMILIES[family].tensors[0].names[0]
+    wanted = CHECKPOINT_FAMILIES[family].tensors[0].names[0]
     assert f"{wanted!r}" in str(caught.value)
     assert "must be there, alone or after a prefix" in str(caught.value)
 

@@ -1,78 +1,4 @@
-"""Which family the checkpoint of a model type has, and why some have none.
-
-Read in the source of transformers 5.23 and compared with it: what enters the first
-layer is what the family's function gives. A model of several parts has the family of
-its language model where the type fixes that; `REASONS` names those whose tensors look
-like those of a family while the embedding is another.
-"""
-
-_FAMILIES = {
-    "bert": """
-        albert align_text_model bert big_bird chinese_clip_text_model convbert dpr
-        electra ernie flava_text_model splinter
-    """,
-    "bloom": "bloom",
-    "clip_text": """
-        aimv2_text_model clip_text_model clipseg_text_model groupvit_text_model
-        metaclip_2_text_model owlv2_text_model owlvit_text_model xclip_text_model
-    """,
-    "clip_vision": """
-        altclip_vision_model chinese_clip_vision_model clip_vision_model
-        clipseg_vision_model git_vision_model kosmos_2_vision_model
-        metaclip_2_vision_model owlv2_vision_model owlvit_vision_model
-        xclip_vision_model
-    """,
-    # The last line are models whose code comes with their files.
-    "decoder": """
-        afmoe apertus arcee aria aria_text axk1 axk2 bailing_hybrid bamba beam bitnet
-        cohere cohere2 cohere2_moe cohere_compass cohere_compass_text cosmos3_edge
-        cosmos3_edge_text cwm deepseek_ocr2_text deepseek_v2 deepseek_v3 deepseek_v32
-        diffllama doge dots1 dots3_note dots3_note_text emu3 emu3_text_model ernie4_5
-        ernie4_5_moe ernie4_5_vl_moe ernie4_5_vl_moe_text esmc eurobert exaone4
-        exaone_moe flex_olmo flint glm glm4 glm4_moe glm4_moe_lite glm4v glm4v_moe
-        glm4v_moe_text glm4v_text glm_image_text glm_moe_dsa glm_ocr glm_ocr_text
-        gpt_oss helium hunyuan_v1_dense hunyuan_v1_moe hunyuan_vl hunyuan_vl_text hy_v3
-        internlm3 iquestcoder jais2 jamba jetmoe kimi_linear kolibri1 laguna lfm2
-        lfm2_moe lfm3 llama llama4 llama4_text longcat_flash mellum mimo_v2_flash
-        minimax minimax_m2 minimax_m3_vl minimax_m3_vl_text ministral ministral3 mistral
-        mistral4 mistral_large4 mistral_large4_text mixtral mllama mllama_text_model
-        molmo2 molmo2_text nemotron olmo olmo2 olmo3 olmo_hybrid olmoe
-        openai_privacy_filter paddleocr_vl paddleocr_vl_text persimmon phi phi3
-        phi4_multimodal phimoe qwen2 qwen2_5_omni_text qwen2_5_omni_thinker qwen2_5_vl
-        qwen2_5_vl_text qwen2_moe qwen2_vl qwen2_vl_text qwen3 qwen3_5 qwen3_5_moe
-        qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_omni_moe_text
-        qwen3_omni_moe_thinker qwen3_vl qwen3_vl_moe qwen3_vl_moe_text qwen3_vl_text
-        seed_oss smollm3 solar_open stablelm starcoder2 step3p5 step3p7 ultrabert
-        unlimited_ocr unlimited_ocr_text voxtral_realtime_text youtu zamba zamba2
-        baichuan deepseek hunyuan internlm mimo nemotron-nas orion qwen3_asr_text xverse
-    """,
-    "deit": "deit",
-    "dinov2": "dinov2",
-    "dinov2_with_registers": "dinov2_with_registers tipsv2_vision_model",
-    "dinov3": "dinov3_vit",
-    "falcon": "falcon RefinedWeb RefinedWebModel",
-    "gpt2": "gpt-sw3 gpt2 gpt_bigcode gpt_neo imagegpt",
-    "gpt_neox": "gpt_neox gpt_neox_japanese",
-    "gptj": "codegen dbrx exaone gptj mpt qwen",
-    "meta_llama": "internlm2",
-    "opt": "opt",
-    "roberta": """
-        altclip_text_model bridgetower_text_model camembert clap_text_model
-        data2vec-text roberta roberta-prelayernorm xlm-roberta xmod
-    """,
-    "siglip2_text": "siglip2_text_model",
-    "siglip2_vision": "siglip2_vision_model",
-    "siglip_text": "siglip_text_model",
-    "siglip_vision": """
-        granite_docling_vision idefics2_vision idefics3_vision janus_vision_model
-        phi4_multimodal_vision siglip_vision_model smolvlm_vision
-    """,
-    "t5": "longt5 mt5 switch_transformers t5 umt5",
-    "vit": """
-        flava_image_model internvl_vision qianfan_ocr_vision vit vit_mae vit_msn
-    """,
-}
-TYPES = {name: family for family, names in _FAMILIES.items() for name in names.split()}
+"""Model types that have no family of checkpoints, and the reason why."""
 
 
 def _scaled(factor, rounded="; scale_dtype says how the factor is rounded"):
@@ -94,8 +20,8 @@ def _joined(names, text):
     )
 
 
-def _towers(name, *towers):
-    return {name: f"has two towers: pass {' or '.join(map(repr, towers))}"}
+def _towers(model_type, *towers):
+    return {model_type: f"has two towers: pass {' or '.join(map(repr, towers))}"}
 
 
 _PER_LAYER = (
@@ -119,7 +45,7 @@ _SUMMED = (
 _CODES = "adds tables of several codes at each position, for which there is no family"
 _BESIDE = "has more in its embedding than the tensors of family='bert'"
 
-REASONS = {
+REASONS: dict[str, str] = {
     **_for(
         "embedding_gemma2 embedding_gemma2_text gemma gemma2 gemma3 gemma3_text "
         "shieldgemma2 vaultgemma t5gemma2_text",
@@ -223,4 +149,3 @@ REASONS = {
     **_towers("siglip2", "siglip2_text_model", "siglip2_vision_model"),
     **_towers("xclip", "xclip_text_model", "xclip_vision_model"),
 }
-HINT = "; models whose embedding is one table, `embed_tokens.weight`, are 'decoder'"

@@ -1,0 +1,21 @@
+"""Every family of checkpoints by its name, and the family of each model type.
+
+The model types were read in the source of transformers 5.23 and compared with it: what
+enters the first layer of a model is what the function of its family returns. A model of
+several parts has the family of its language model where its type fixes that.
+"""
+
+from ..._model_types import unique
+from ..family import CheckpointFamily
+from .images import IMAGES
+from .texts import TEXTS
+from .tokens import TOKENS
+
+CHECKPOINT_FAMILIES: dict[str, CheckpointFamily] = unique(
+    (family.name, family) for family in (*TEXTS, *TOKENS, *IMAGES)
+)
+CHECKPOINT_TYPES: dict[str, str] = unique(
+    (model_type, family.name)
+    for family in CHECKPOINT_FAMILIES.values()
+    for model_type in family.types.split()
+)
