@@ -122,7 +122,7 @@ def class_for(config_class):
 
 
 def stored(family, model):
-    """The prefix and the tensors of the embedding; a `ValueError` if not the family's."""
+    """The prefix and the tensors; a `ValueError` if they are not the family's."""
     source = Shapes(model)
     prefix = find_prefix(family, source.names, None)
     return prefix, find_tensors(family, source, prefix, {})

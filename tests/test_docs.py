@@ -11,6 +11,7 @@ from attnax.interop._config.families.remote import REMOTE
 from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED
 from attnax.interop._options.resampling import RESIZE_OPTIONS
 from benchmarks import pages
+from conformance import pages as tables
 
 ROOT = pathlib.Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
@@ -99,6 +100,13 @@ def test_model_types_are_those_of_the_tables():
     refused = [f"| `{name}` | {reason} |\n" for name, reason in sorted(REFUSED.items())]
     assert "|---|---|\n" + "".join(refused) + "\n" in page
     assert f"\n{len(REFUSED)} are known and refused" in page
+
+
+@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.stem)
+def test_tables_of_families_are_those_of_the_code(page):
+    # If not: python -m conformance.pages
+    assert tables.BLOCK.search(page.read_text())
+    assert tables.written(page) == page.read_text()
 
 
 def test_families_that_resize_alike_are_those_of_the_table():

@@ -75,25 +75,6 @@ def test_every_model_type_is_one_and_has_a_family_or_a_reason():
     assert len({name.replace("-", "_").lower() for name in ALL}) == len(ALL)
 
 
-def test_the_page_lists_every_model_type():
-    page = (ROOT / "docs/interop/checkpoints.md").read_text()
-    section = page.partition("\n## Model types\n")[2].partition("\n## ")[0]
-    listed = {}
-    for line in section.splitlines():
-        if line.startswith("| `"):
-            _, family, names, _ = line.split("|")
-            for name in re.findall(r"`([^`]+)`", names):
-                listed[name] = family.strip(" `")
-    same = {
-        name: family
-        for name, family in CHECKPOINT_TYPES.items()
-        if listed.get(name) is None
-    }
-    assert listed == {name: CHECKPOINT_TYPES[name] for name in listed}
-    assert all(name == family for name, family in same.items())
-    assert all(f"`{name}`" in section for name in OWN_CODE & set(CHECKPOINT_TYPES))
-
-
 @errors
 @pytest.mark.parametrize(
     ("family", "reason"),

@@ -19,9 +19,8 @@ KERNELS = {
 def read_vision(family, source, layout, sizes, grid):
     """Parameters, and the grid that their positions were made for."""
     stored = {s.role: s for s in layout if s.role != "extra"}
-    counts = {
-        role: _count(stored[role], sizes) for role in FRONT_TOKENS if role in stored
-    }
+    roles = [role for role in FRONT_TOKENS if role in stored]
+    counts = {r: sizes["num_registers"] if r == "registers" else 1 for r in roles}
     positions, after = None, family.without_position or ()
     if "positions" in stored:
         place = stored["positions"]
