@@ -12,6 +12,7 @@ is written anew from the lines of benchmarks/results/<run>.jsonl:
     ahead: run             the cases in which a rival is faster
     picture: run suite     a link to the picture of a suite, or of `headline`
     accelerators: all      a section per run of `python -m benchmarks.device`, if any
+    device_tables: all     every timing and error of those
 
 and the pictures are drawn.
 """
@@ -21,6 +22,7 @@ import os
 import pathlib
 import re
 
+from .report.device_tables import device_tables
 from .report.devices import device_report
 from .report.headline import headline, headline_tables
 from .report.rows import by_suite, origin
@@ -38,7 +40,8 @@ KINDS = {
     "misses": misses,
     "ahead": rivals_ahead,
 }
-NAMES = ["picture", "accelerators", *KINDS]
+OF_DEVICES = {"accelerators": device_report, "device_tables": device_tables}
+NAMES = ["picture", *OF_DEVICES, *KINDS]
 BLOCK = re.compile(
     r"^(<!-- (\w+): (\S+)(?: (\w+))? -->\n).*?^<!-- end -->$", re.S | re.M
 )
@@ -130,8 +133,9 @@ def load(run: str) -> list[dict]:
 def _block(page, kind, run, suite):
     if kind == "picture":
         return _link(page, run, suite)
-    if kind == "accelerators":
-        return "\n\n".join(device_report(name, load(name)) for name in DEVICE_RUNS)
+    if kind in OF_DEVICES:
+        section = OF_DEVICES[kind]
+        return "\n\n".join(section(name, load(name)) for name in DEVICE_RUNS)
     if kind not in KINDS:
         raise ValueError(f"pages: {kind=} must be one of {NAMES}.")
     records = load(run)

@@ -23,15 +23,16 @@ class Row(NamedTuple):
 
     @property
     def rivals(self) -> dict[str, dict]:
-        """The programs of others with the same result.
+        """The programs of others with the same result."""
+        return {n: record for n, record in self.programs.items() if is_rival(n)}
 
-        Not `"attnax, ..."`, another of our own, nor `"... alone"`, a part of the work.
-        """
-        return {
-            name: record
-            for name, record in self.programs.items()
-            if not name.startswith("attnax") and " alone" not in name
-        }
+
+def is_rival(name: str) -> bool:
+    """Whether a program is another's with the same result.
+
+    `"attnax, ..."` is another of our own, and `"... alone"` is a part of the work.
+    """
+    return not name.startswith("attnax") and " alone" not in name
 
 
 def rows(records: list[dict]) -> list[Row]:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import pages
+from benchmarks.report.device_tables import device_tables
 from benchmarks.report.devices import device_report
 
 COMMON = {"device": "a GPU", "python": "3.12.0", "jax": "0.11.0", "quick": False}
@@ -47,34 +48,61 @@ MISSED = [
 ]
 
 
-def test_report_has_every_kind_of_line():
-    text = device_report("gpu-jax-0.11.0", LINES)
-    assert text.startswith("## On a GPU\n\na GPU, Python 3.12.0, jax 0.11.0, ")
+SUMMARY = [
+    *LINES,
+    line("rotation", "halves, backward", median_ms=1.0, share_of_copy=0.95, iqr_ms=0.1),
+    line("rotation", "halves, backward", "concatenation", median_ms=0.8, iqr_ms=0.1),
+    line("rotation", "pairs, backward", median_ms=1.0, share_of_copy=0.5, iqr_ms=0.1),
+    line("rotation", "pairs, backward", "concatenation", median_ms=0.95, iqr_ms=0.1),
+]
+
+
+def test_report_says_what_is_reached_and_who_is_ahead():
+    text = device_report("gpu-jax-0.11.0", SUMMARY)
+    assert text.startswith("### a GPU\n\na GPU, Python 3.12.0, jax 0.11.0, ")
     assert "`benchmarks/results/gpu-jax-0.11.0.jsonl`:\n" in text
     assert "A copy moves up to 3,012 GB/s." in text
     assert "A product of 8192 x 8192 in bfloat16: 790 TFLOP/s." in text
-    head = "| case | dtype | attnax, ms | of a copy |"
-    assert f"{head} copy | concatenation |\n" in text
-    assert f"{head}\n" in text  # of the layers, which have no rival here
-    assert "| halves | bfloat16 | 0.55 | 0.91 | 0.91 | 2.00 |\n" in text
-    assert "| 32 layers | bfloat16 | 4 |  |" in text
-    assert "| cos and sin | bfloat16 | attnax | 1.1e-07 | 0.90 |\n" in text
-    assert "| cos and sin | bfloat16 | a float32 product | 0.5 |  |\n" in text
-    assert "| once | bfloat16 | attnax | 0 | 7 of 9,000 differ |\n" in text
+    assert "| rotation | bfloat16 | forward | 1 | 0.91 | 0.91 | 1 |\n" in text
+    assert "| rotation | bfloat16 | backward | 2 | 0.50 | 0.95 | 1 |\n" in text
+    # Of two cases, in one of which both are within their spreads.
+    ahead = "| rotation | bfloat16 | backward | concatenation | 1 | 2 | 0.80 | 0.95 |"
+    assert ahead in text
+    assert "| rotation | bfloat16 | forward | concatenation |" not in text
+    assert "Errors beyond the bounds of the contract, 1 of 2:\n\n- once, bf" in text
     assert "All targets hold, 1 of them." in text
     assert "- 32 layers, bfloat16, torch, compiled: RuntimeError: none" in text
+
+
+def test_report_where_no_rival_is_ahead_and_all_errors_are_within_bounds():
+    text = device_report("gpu-jax-0.11.0", LINES[:-1])
+    assert "\n\nNo rival is ahead.\n\n" in text
+    assert "Errors within the bounds of the contract: all 1." in text
+
+
+def test_tables_have_every_timing_and_error():
+    text = device_tables("gpu-jax-0.11.0", LINES)
+    assert text.startswith("## a GPU\n\na GPU, Python 3.12.0, jax 0.11.0, ")
+    # A table for each set of rivals; a copy is the column before them.
+    assert "| case | attnax, ms | of a copy | concatenation |\n" in text
+    assert "| halves, bfloat16 | 0.55 | 0.91 | 2.00 |\n" in text
+    assert "| case | attnax, ms |\n| --- | ---: |\n| 32 layers, bfloat16 | 4 |" in text
+    assert "| cos and sin, bfloat16 | attnax | 1.1e-07 | 0.90 |\n" in text
+    assert "| cos and sin, bfloat16 | a float32 product | 0.5 |  |\n" in text
+    assert "| once, bfloat16 | attnax | 0 | 7 of 9,000 differ |" in text
 
 
 def test_report_names_the_targets_that_do_not_hold():
     text = device_report("gpu-jax-0.11.0", LINES + MISSED)
     assert "1 of 3 targets hold; these do not:" in text
     assert "| bits | bfloat16 | copy | 3.00 | ≤ 2.5 |\n" in text
-    assert "| bits | bfloat16 | concatenation | 2.0 times as fast | ≥ 5 |" in text
+    assert "| bits | bfloat16 | concatenation | 2.00 times as fast | ≥ 5 |" in text
 
 
 def test_report_of_a_run_that_was_cut_short():
     text = device_report("gpu-jax-0.11.0", LINES[:2])
     assert text.endswith("A copy moves up to 3,012 GB/s.")
+    assert device_tables("gpu-jax-0.11.0", LINES[:2]).endswith(".jsonl`.")
 
 
 @pytest.fixture
@@ -101,7 +129,7 @@ def test_results_come_and_go(page, monkeypatch, tmp_path):
     assert list(devices) == ["gpu-jax-0.11.0", "other-jax-0.12.0"]
     monkeypatch.setattr(pages, "DEVICE_RUNS", devices)
     page.write_text(pages.written(page))
-    assert page.read_text().count("\n## On a GPU\n") == 2
+    assert page.read_text().count("\n### a GPU\n") == 2
     assert pages.written(page) == page.read_text()
     monkeypatch.setattr(pages, "DEVICE_RUNS", {})
     assert pages.written(page) == before
