@@ -27,8 +27,8 @@ def _timings(records):
         return ""
     text = (
         "`of a copy` is the bandwidth of attnax as a share of that of a copy of as "
-        "many bytes, in the same rounds. The columns after it are times as multiples of "
-        "attnax's: a program below 1 is faster."
+        "many bytes, in the same rounds. The columns after it are times as multiples "
+        "of attnax's: a program below 1 is faster."
     )
     return "\n\n".join([text, *tables])
 
