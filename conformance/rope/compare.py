@@ -9,6 +9,7 @@ import attnax.functional as F
 from attnax.functional import Rope
 from attnax.interop import rope_from_hf, ropes_from_hf
 
+from .coordinates import rows_first
 from .recorder import as_numpy, tokens_first
 
 AGREED, DISAGREED, NOT_APPLICABLE = "agreed", "disagreed", "not applicable"
@@ -50,7 +51,7 @@ class Observation:
         config: See `family`.
         layer_type: See `family`.
         raw: The dict that attnax reads.
-        positions: `(seq_len,)` or `(seq_len, axes)`.
+        positions: `(seq_len,)` or `(seq_len, axes)`, in the order of the model.
         made: `(function, before, after)`; none where it does not rotate.
         note: What ran.
         layer: The index of the layer, where it has one.
@@ -88,9 +89,9 @@ def tolerance(positions, attention_factor, size):
 def excess(rope: Rope, positions, before, after):
     """The largest error in units of the tolerance; above 1 is a disagreement.
 
-    `positions` is `(seq_len,)` or `(seq_len, axes)`, in the order that the model's own
-    code takes them; `before` and `after` are `(seq_len, head_dim)`, or have an axis of
-    heads as well.
+    `positions` is `(seq_len,)` or `(seq_len, axes)`, in the order that attnax takes
+    them; `before` and `after` are `(seq_len, head_dim)`, or have an axis of heads as
+    well.
     """
     positions = np.asarray(positions)
     if before.ndim == 2:
@@ -119,9 +120,9 @@ def judge(observed):
         rope = _rope_of(observed, None)
     if rope is None:
         return observed.result(DISAGREED, f"{observed.note}; None")
+    positions = rows_first(observed.raw["model_type"], observed.positions)
     errors = [
-        excess(rope, observed.positions, before, after)
-        for _, before, after in observed.made
+        excess(rope, positions, before, after) for _, before, after in observed.made
     ]
     status = AGREED if max(errors) <= 1 else DISAGREED
     return observed.result(status, f"{observed.note} {max(errors):.2g}")

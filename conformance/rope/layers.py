@@ -28,6 +28,7 @@ from attnax.interop import ropes_from_hf
 from . import configs, patterns
 from .attentions import UNINDEXED
 from .compare import AGREED, DISAGREED, NOT_APPLICABLE, Result, excess
+from .coordinates import rows_first
 from .recorder import record
 from .report import command
 from .rotary import positions_of
@@ -81,7 +82,8 @@ def compare(subject, name, raw):
         ropes = ropes_from_hf(raw, seq_len=length, layout=layout)
     except ValueError as error:
         return result(DISAGREED, f"refused: {error}")
-    return result(*_judged(ropes, by_layer, np.asarray(positions)))
+    positions = rows_first(raw["model_type"], np.asarray(positions))
+    return result(*_judged(ropes, by_layer, positions))
 
 
 def _judged(ropes, by_layer, positions):

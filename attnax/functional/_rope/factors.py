@@ -193,7 +193,9 @@ def times_attention_factor(cos_sin, attention_factor):
     """Cos and sin times a static factor, with no product where it is 1."""
     if attention_factor == 1.0:
         return cos_sin
-    return tuple(np.float32(attention_factor) * t for t in cos_sin)
+    cos, sin = cos_sin
+    factor = np.float32(attention_factor)
+    return factor * cos, factor * sin
 
 
 def _check_weight(name, weight):

@@ -1,7 +1,7 @@
 """Learned frequencies that mix the axes of a position: RoPE-Mixed."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -11,23 +11,25 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from ..._checks import (
     check_params,
+    float_array,
     nan_where_invalid,
+    number,
     positive_integer,
     positive_multiple,
 )
-from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
+from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from .._angles.once import pinned
 from .._angles.product import float32_positions
 from .apply import apply_rope
-from .frequencies import check_positive
 
 
 class MixedRopeParams(NamedTuple):
     """Parameters of a learned rotary embedding of two axes, for one layer.
 
     Attributes:
-        freqs: Radians per unit of x and of y, for every head and pair.
+        freqs: Frequencies of every head and pair: `freqs[0]` in radians per column and
+            `freqs[1]` in radians per row, as in the code of the paper.
     """
 
     freqs: Float[Array, "2 num_heads rotary_pairs"]
@@ -36,24 +38,25 @@ class MixedRopeParams(NamedTuple):
 @public
 def init_mixed_rope(
     key: PRNGKeyArray,
-    num_heads: int,
-    head_dim: int,
+    num_heads: SupportsIndex,
+    head_dim: SupportsIndex,
     *,
-    base: float = 10.0,
+    base: SupportsFloat = 10.0,
     dtype: DTypeLike | None = None,
 ) -> MixedRopeParams:
-    """Draws frequencies of known lengths and, for each head, of a random direction.
+    """Draws frequencies of fixed lengths, in a random direction for each head.
 
-    The lengths are `base ** (-4 k / head_dim)` for `k < head_dim / 4`, twice: once in a
-    direction drawn for the head, and once at a right angle to it.
+    The lengths are `base ** (-4 k / head_dim)` for `k < head_dim / 4`. Each length
+    occurs twice: once in the direction drawn for the head, and once at a right angle to
+    it.
 
     Args:
         key: A JAX random key.
         num_heads: Number of heads. Positive.
         head_dim: Features of a head. Positive and a multiple of 4.
         base: Base of the lengths. Positive and finite.
-        dtype: Of the parameters, drawn in float32 and rounded once. `None` is JAX's
-            default float. Keep float32: angles are formed from them.
+        dtype: Dtype of the parameters, which are drawn in float32 and rounded once.
+            `None` is JAX's default float. Keep float32: angles are formed from them.
 
     Returns:
         Parameters with `freqs` of shape `(2, num_heads, head_dim // 2)`.
@@ -71,15 +74,16 @@ def init_mixed_rope(
     """
     num_heads = positive_integer("num_heads", num_heads)
     head_dim = positive_multiple("head_dim", head_dim, 4)
-    check_positive("base", base)
+    base = number("base", base, positive=True)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     wide = compute_dtype(dtype)
-    length = np.array([float(base) ** (-k / head_dim) for k in range(0, head_dim, 4)])
+    length = np.array([base ** (-k / head_dim) for k in range(0, head_dim, 4)])
     length = length.astype(wide)[None]
     angle = jax.random.uniform(key, (num_heads, 1), wide, 0.0, 2 * np.pi)
-    x = jnp.concatenate([length * jnp.cos(angle), -length * jnp.sin(angle)], axis=-1)
-    y = jnp.concatenate([length * jnp.sin(angle), length * jnp.cos(angle)], axis=-1)
-    return MixedRopeParams(freqs=jnp.stack([x, y]).astype(dtype))
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    per_column = jnp.concatenate([length * cos, -length * sin], axis=-1)
+    per_row = jnp.concatenate([length * sin, length * cos], axis=-1)
+    return MixedRopeParams(freqs=jnp.stack([per_column, per_row]).astype(dtype))
 
 
 @public
@@ -90,14 +94,17 @@ def apply_mixed_rope(
     *,
     layout: str = "interleaved",
 ) -> Float[Array, "*batch seq_len num_heads head_dim"]:
-    """Rotates each head by angles `x fx + y fy` of its own, differentiable in all.
+    """Rotates the pairs of each head by learned angles.
+
+    The angle of a pair is `column * freqs[0] + row * freqs[1]`. The result is
+    differentiable with respect to the frequencies, `x` and the positions.
 
     Args:
         params: Frequencies of one layer.
         x: Queries or keys.
-        positions: `(x, y)` of each patch, column and row, as integers or as floats of
-            32 bits or more; fractions are allowed. Batch axes broadcast. Angles are
-            float32 products: their error grows with the position, to 1e-5 at 100.
+        positions: `(row, column)` of each patch, as integers or as floats of 32 bits or
+            more; fractions are allowed. Batch axes broadcast. Angles are float32
+            products, so their error grows with the position, to 1e-5 at 100.
         layout: Which features form a pair, see `apply_rope`.
 
     Returns:
@@ -106,9 +113,9 @@ def apply_mixed_rope(
 
     Raises:
         ValueError: If `positions` do not hold two coordinates for each patch, are
-            floats of 16 bits or known integers outside int32, `params` are not those of
-            one layer or not of a real float dtype, heads or pairs differ from theirs,
-            or as `apply_rope` does.
+            floats of 16 bits or known integers outside int32; if `params` are not those
+            of one layer or not of a real float dtype; if heads or pairs differ from
+            theirs; or for an error of `apply_rope`.
 
     Example:
         >>> params = init_mixed_rope(jax.random.key(0), 3, 8)
@@ -120,42 +127,45 @@ def apply_mixed_rope(
         https://arxiv.org/abs/2403.13298
     """
     check_params(params, MixedRopeParams)
-    freqs = params.freqs
-    float_dtype("params.freqs.dtype", freqs.dtype)
-    float_dtype("x.dtype", x.dtype)
+    freqs = float_array("params.freqs", params.freqs)
+    x = float_array("x", x)
     positions, valid = float32_positions("positions", positions)
-    if freqs.ndim != 3 or freqs.shape[0] != 2:
-        raise ValueError(
-            f"{freqs.shape=} must be (2, num_heads, rotary_pairs), for one layer."
-        )
-    if x.ndim < 3 or x.shape[-2:] != (freqs.shape[1], 2 * freqs.shape[2]):
-        raise ValueError(
-            f"{x.shape=} must be (..., seq_len, num_heads, head_dim) with the "
-            f"heads and pairs of {freqs.shape=}."
-        )
-    if positions.shape[-2:] != (x.shape[-3], 2):
-        raise ValueError(
-            f"{positions.shape=} must end in ({x.shape[-3]}, 2), a pair (x, y) "
-            f"for each patch of {x.shape=}."
-        )
-    cos, sin = _cos_sin(positions, freqs.astype(jnp.float32))
+    _check_shapes(freqs, x, positions)
+    cos, sin = _cos_sin(positions, jnp.asarray(freqs, jnp.float32))
     if valid is not None:
         valid = valid.all(-1)
         cos, sin = nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
     return apply_rope(x, cos, sin, layout=layout)
 
 
-# Compiled as one program, so that XLA sees that queries and keys share it where the
-# positions are constants of the caller's.
+def _check_shapes(freqs, x, positions):
+    if freqs.ndim != 3 or freqs.shape[0] != 2:
+        raise ValueError(
+            f"params.freqs.shape={freqs.shape} must be (2, num_heads, rotary_pairs), "
+            "for one layer."
+        )
+    if x.ndim < 3 or x.shape[-2:] != (freqs.shape[1], 2 * freqs.shape[2]):
+        raise ValueError(
+            f"{x.shape=} must be (..., seq_len, num_heads, head_dim) with the "
+            f"heads and pairs of params.freqs.shape={freqs.shape}."
+        )
+    if positions.shape[-2:] != (x.shape[-3], 2):
+        raise ValueError(
+            f"{positions.shape=} must end in ({x.shape[-3]}, 2), one (row, column) "
+            f"for each patch of {x.shape=}."
+        )
+
+
+# Compiled as one program, so that XLA sees that queries and keys share it even where
+# the positions are constants in the caller.
 @jax.jit
 def _cos_sin(positions, freqs):
     return pinned(_cos_sin_of_angles, _zeros, positions, freqs)
 
 
 def _cos_sin_of_angles(positions, freqs):
-    angle = _product(positions[..., 0], freqs[0]) + _product(
-        positions[..., 1], freqs[1]
-    )
+    by_column = _product(positions[..., 1], freqs[0])
+    angle = by_column + _product(positions[..., 0], freqs[1])
     return jnp.cos(angle), jnp.sin(angle)
 
 

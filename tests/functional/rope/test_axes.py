@@ -79,12 +79,12 @@ def qwen2_vl():
 
 
 def gemma_4():
-    """Positions are (x, y) here, and padding has -1."""
+    """Columns first, and padding has -1."""
     h, w = np.append(H, -1), np.append(W, -1)
     x, y = angles(w, 32, 100.0), angles(h, 32, 100.0)
     table = np.concatenate([x, x, y, y], axis=-1)
-    positions = np.stack([w, h], axis=-1)
-    rope = F.axial_rope((32, 32), 100.0, num_blocks=2)
+    positions = np.stack([h, w], axis=-1)
+    rope = F.axial_rope((32, 32), 100.0, axis_order=(1, 0), num_blocks=2)
     return rope, positions, table, rotate_half_of_each_half
 
 
@@ -100,8 +100,9 @@ def kimi_k2_5():
 
 
 def sam_2():
-    table = in_place(angles(H, 32), angles(W, 32))
-    rope = F.axial_rope((32, 32), layout="interleaved")
+    """Columns first: the model stacks `wpos_ids` and `hpos_ids`."""
+    table = in_place(angles(W, 32), angles(H, 32))
+    rope = F.axial_rope((32, 32), axis_order=(1, 0), layout="interleaved")
     return rope, IMAGE, table, rotate_neighbors
 
 
@@ -115,8 +116,8 @@ def llama_4_vision():
     """Counts from 1, columns first; the class token comes last and stands still."""
     x, y = np.append(W + 1, 0), np.append(H + 1, 0)
     table = in_place(angles(x, 44), angles(y, 44))
-    positions = np.concatenate([IMAGE[:, ::-1] + 1, [[0, 0]]])
-    rope = F.axial_rope((44, 44), layout="interleaved")
+    positions = np.concatenate([IMAGE + 1, [[0, 0]]])
+    rope = F.axial_rope((44, 44), axis_order=(1, 0), layout="interleaved")
     return rope, positions, table, rotate_neighbors
 
 

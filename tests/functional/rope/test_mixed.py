@@ -18,8 +18,8 @@ import attnax.functional as F
 apply = jitted(F.apply_mixed_rope)
 init = jitted(F.init_mixed_rope)
 HEADS, HEAD_DIM = 3, 8
-# (x, y) of the patches of a grid of 5 rows and 7 columns: columns first.
-GRID = np.array([(n % 7, n // 7) for n in range(35)], np.float32)
+# (row, column) of the patches of a grid of 5 rows and 7 columns.
+GRID = np.array([(n // 7, n % 7) for n in range(35)], np.float32)
 
 
 def normal(shape, seed=0):
@@ -43,17 +43,17 @@ def mixed(freqs, x, positions, layout="interleaved"):
     out, bound = np.empty_like(x), np.empty_like(x)
     pairs = freqs.shape[-1]
     for *patch, head, pair in np.ndindex(*x.shape[:-1], pairs):
-        px, py = positions[tuple(patch)]
-        terms = px * freqs[0, head, pair], py * freqs[1, head, pair]
+        row, column = positions[tuple(patch)]
+        terms = column * freqs[0, head, pair], row * freqs[1, head, pair]
         a, b = (
             (2 * pair, 2 * pair + 1)
             if layout == "interleaved"
             else (pair, pair + pairs)
         )
-        row, bounds = (t[tuple(patch)][head] for t in (out, bound))
+        head_out, bounds = (t[tuple(patch)][head] for t in (out, bound))
         z = complex(*x[tuple(patch)][head][[a, b]])
         turned = z * np.exp(1j * sum(terms))
-        row[a], row[b] = turned.real, turned.imag
+        head_out[a], head_out[b] = turned.real, turned.imag
         units = 2 * (abs(terms[0]) + abs(terms[1])) / 2 + 1 + 1.5
         bounds[a] = bounds[b] = 1.5 * abs(z) * units * 2.0**-23
     return out, bound
@@ -96,7 +96,7 @@ def test_smallest_head_and_one_head():
 
 
 def test_equals_an_axial_rope_with_its_frequencies():
-    """Frequencies of x for half of the pairs and of y for the others: eq. 12."""
+    """Columns drive half of the pairs and rows the others: eq. 12."""
     rope = F.axial_rope((4, 4), 100.0, axis_order=(1, 0), layout="interleaved")
     freqs = np.zeros((2, HEADS, 4))
     freqs[0, :, :2] = freqs[1, :, 2:] = rope.inv_freq[:2]
@@ -170,18 +170,20 @@ def test_gradients_against_float64():
             jnp.asarray(freqs, jnp.float32), jnp.asarray(GRID)
         )
     )
-    angle = np.einsum("na,ahp->nhp", GRID.astype(np.float64), freqs)
+    columns_rows = GRID[:, ::-1].astype(np.float64)
+    angle = np.einsum("na,ahp->nhp", columns_rows, freqs)
     z, w = (t[..., 0::2] + 1j * t[..., 1::2] for t in (x, g))
     of_angle = (1j * z * np.exp(1j * angle) * np.conj(w)).real
     size = np.abs(z) * np.abs(w)  # of each term that is added up
     # A term is off by that of its angle, below 7 * 4 * 2 and rounded twice, 4 units of
     # its own, and those of a sum of 35 (or 12) terms in any order.
     units = (2 * 7 * 4 * 2 / 2 + 4 + 35) * 2.0**-23
-    expected = np.einsum("na,nhp->ahp", GRID, of_angle)
-    bound = units * np.einsum("na,nhp->ahp", GRID, size)
+    expected = np.einsum("na,nhp->ahp", columns_rows, of_angle)
+    bound = units * np.einsum("na,nhp->ahp", columns_rows, size)
     assert (np.abs(of_freqs - expected) <= bound).all()
-    expected = np.einsum("ahp,nhp->na", freqs, of_angle)
-    bound = units * np.einsum("ahp,nhp->na", np.abs(freqs), size)
+    of_rows_columns = freqs[::-1]
+    expected = np.einsum("ahp,nhp->na", of_rows_columns, of_angle)
+    bound = units * np.einsum("ahp,nhp->na", np.abs(of_rows_columns), size)
     assert (np.abs(of_positions - expected) <= bound).all()
 
 
@@ -297,8 +299,8 @@ def test_sharded_batch_and_heads():
         (3, 0, 10.0, "head_dim=0 must be a positive multiple of 4"),
         (3, 6, 10.0, "head_dim=6 must be a positive multiple of 4"),
         (3, -4, 10.0, "head_dim=-4 must be a positive multiple of 4"),
-        (3, 8, 0.0, "base=0.0 must be positive"),
-        (3, 8, float("nan"), "base=nan must be positive"),
+        (3, 8, 0.0, "base=0.0 must be finite and positive"),
+        (3, 8, float("nan"), "base=nan must be finite and positive"),
     ),
 )
 def test_arguments_of_init(num_heads, head_dim, base, message):
@@ -348,7 +350,7 @@ def test_layout_must_be_known():
 @pytest.mark.errors
 @pytest.mark.parametrize("shape", ((1, 3, 4), (3, 3, 4), (5, 2, 3, 4), (3, 4)))
 def test_parameters_are_those_of_one_layer(shape):
-    with refused("apply_mixed_rope: freqs.shape=.* must be \\(2, num_heads"):
+    with refused("apply_mixed_rope: params.freqs.shape=.* must be \\(2, num_heads"):
         params = F.MixedRopeParams(host.ones(shape))
         F.apply_mixed_rope(params, host.ones((6, 3, 8)), host.ones((6, 2)))
 
@@ -356,5 +358,5 @@ def test_parameters_are_those_of_one_layer(shape):
 @pytest.mark.errors
 @pytest.mark.parametrize("base", (0.0, float("inf"), float("nan")))
 def test_base_of_the_lengths_is_finite(base):
-    with pytest.raises(ValueError, match=f"base={base} must be positive and finite"):
+    with pytest.raises(ValueError, match=f"base={base} must be finite and positive"):
         F.init_mixed_rope(jax.random.key(0), 3, 8, base=base)

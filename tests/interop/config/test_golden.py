@@ -17,6 +17,7 @@ import attnax.functional as F
 from attnax.functional._angles.phase import phase_words
 from attnax.interop import rope_from_hf, ropes_from_hf
 from attnax.interop._config.families import table as families
+from conformance.rope.coordinates import rows_first
 
 FOLDER = pathlib.Path(__file__).parents[2] / "golden"
 GOLDEN = json.loads((FOLDER / "hf_ropes.json").read_text())
@@ -34,6 +35,12 @@ def drawn(seq_len, head_dim):
 def queries(record):
     stored = record["queries"]
     return ARRAYS[stored] if isinstance(stored, str) else drawn(*stored)
+
+
+def positions_of(record):
+    """(row, column) of images, in whatever order the model takes them."""
+    positions = ARRAYS[record["positions"]]
+    return rows_first(record["config"]["model_type"], positions)
 
 
 def rope_of(record, positions):
@@ -73,7 +80,7 @@ def compare(record, rotate):
     if record["positions"] is None:
         assert rope_of(record, np.zeros(1)) is None
         return
-    positions, before = ARRAYS[record["positions"]], queries(record)
+    positions, before = positions_of(record), queries(record)
     rotated, first = ARRAYS[record["rotated"]], record["first"]
     expected = before.copy()
     last = first + rotated.shape[1]
@@ -107,7 +114,7 @@ def test_a_record_of_each_form_rotates_in_one_program_as_transformers_does():
     seen = set()
     for record in RECORDS:
         if record["positions"] is not None:
-            rope = rope_of(record, ARRAYS[record["positions"]])
+            rope = rope_of(record, positions_of(record))
             form = alone(rope).settings, rope.attention_factor == 1.0
             if form not in seen:
                 compare(record, rotate)
@@ -122,7 +129,7 @@ def test_a_rope_of_each_form_rotates_as_it_does_alone_in_a_stack(model_type):
     """With factors, trailing, interleaved, of several axes, and in blocks."""
     records = [r for r in RECORDS if r["config"]["model_type"] == model_type]
     record = next(r for r in records if r["positions"] is not None)
-    positions, x = ARRAYS[record["positions"]], queries(record)[:, None]
+    positions, x = positions_of(record), queries(record)[:, None]
     rope = rope_of(record, positions)
     actual = rotate(alone(rope), x, positions)
     assert_same_bits(actual, rotate(rope, x, positions))

@@ -202,7 +202,10 @@ def test_settings_of_yarn_are_read():
             F.axial_rope((40, 40)),
         ),
         ({"model_type": "pixtral"}, F.axial_rope((32, 32), shared=True)),
-        ({"model_type": "gemma4_vision"}, F.axial_rope((32, 32), 100.0, num_blocks=2)),
+        (
+            {"model_type": "gemma4_vision"},
+            F.axial_rope((32, 32), 100.0, axis_order=(1, 0), num_blocks=2),
+        ),
         (
             {"model_type": "qwen2_vl_text", "rope_scaling": {"type": "mrope"}}
             | {"head_dim": 128},

@@ -108,11 +108,16 @@ _GPT_J = Family(
     elsewhere=("rotary",),
 )
 
-# Pictures: half of the head for each of two axes.
+# Pictures: half of the head for each of two axes, for positions (row, column). The
+# first half turns by the row, unless `axis_order` puts the column first.
 _ROWS_COLUMNS = Family(axial=widths.halves())
-_SAM_MEMORY = Family(
+_COLUMNS_ROWS = Family(axial=widths.halves(axis_order=(1, 0)))
+_COLUMNS_ROWS_IN_PLACE = Family(
+    axial=widths.halves(axis_order=(1, 0), layout="interleaved")
+)
+_SAM_MEMORY = replace(
+    _COLUMNS_ROWS_IN_PLACE,
     head_dim=widths.of_memory_attention,
-    axial=widths.halves(layout="interleaved"),
     schema=partial(schemas.flat, theta="memory_attention_rope_theta", fraction=None),
     layer_count=("memory_attention_num_layers", 1),
 )
@@ -558,27 +563,24 @@ _TABLE = (
     (replace(_ROWS_COLUMNS, layer_types=layers.lfm3_vl), "lfm3_vl_vision"),
     (
         replace(
-            _ROWS_COLUMNS,
+            _COLUMNS_ROWS,
             layer_types=layers.last_is_full(layers.every(4, other="window_attention")),
         ),
         "muse_glimmer_vision muse_spark_vision",
     ),
     (replace(_ROWS_COLUMNS, head_dim=widths.of_embed_dim), "qwen2_vl_vision"),
-    (replace(_ROWS_COLUMNS, axial=widths.halves(num_blocks=2)), "gemma4_vision"),
-    (replace(_ROWS_COLUMNS, axial=widths.halves(axis_order=(1, 0))), "step3p5_vision"),
     (
-        replace(_ROWS_COLUMNS, axial=widths.halves(axis_order=(1, 0), alternate=True)),
+        replace(_COLUMNS_ROWS, axial=widths.halves(axis_order=(1, 0), num_blocks=2)),
+        "gemma4_vision",
+    ),
+    (_COLUMNS_ROWS, "step3p5_vision"),
+    (
+        replace(_COLUMNS_ROWS, axial=widths.halves(axis_order=(1, 0), alternate=True)),
         "kimi_k25_vision",
     ),
     (
-        replace(_ROWS_COLUMNS, axial=widths.halves(layout="interleaved")),
-        "sam3_vit_model llama4_vision_model",
-    ),
-    (
-        replace(
-            _ROWS_COLUMNS, axial=widths.halves(axis_order=(1, 0), layout="interleaved")
-        ),
-        "inkling2_vision",
+        _COLUMNS_ROWS_IN_PLACE,
+        "sam3_vit_model llama4_vision_model inkling2_vision",
     ),
     (replace(_ROWS_COLUMNS, axial=widths.halves(shared=True)), "pixtral"),
     (replace(_ROWS_COLUMNS, axial=widths.thirds), "minimax_m3_vl_vision"),
