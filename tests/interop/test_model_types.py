@@ -15,10 +15,10 @@ from attnax.interop._checkpoints.families.table import (
 )
 from attnax.interop._checkpoints.families.without import REASONS
 from attnax.interop._model_types import family_of
+from attnax.interop._options.grid_sinusoids import GRID_SINUSOIDS
 from attnax.interop._options.resampling import _TYPES as RESIZE_TYPES
 from attnax.interop._options.resampling import RESIZE_OPTIONS
-from attnax.interop._options.sinusoids import _GRID_TYPES, GRID_SINUSOIDS, SINUSOIDS
-from attnax.interop._options.sinusoids import _TYPES as SINUSOID_TYPES
+from attnax.interop._options.sinusoids import SINUSOIDS
 
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = json.loads((ROOT / "attnax/interop/model_types.json").read_text())
@@ -64,8 +64,8 @@ def test_every_model_type_is_one_and_has_a_family_or_a_reason():
     assert not set(CHECKPOINT_TYPES) & set(REASONS)
     for types, families in (
         (RESIZE_TYPES, RESIZE_OPTIONS),
-        (SINUSOID_TYPES, SINUSOIDS),
-        (_GRID_TYPES, GRID_SINUSOIDS),
+        (SINUSOIDS.types, SINUSOIDS.by_name),
+        (GRID_SINUSOIDS.types, GRID_SINUSOIDS.by_name),
     ):
         assert set(types.values()) <= set(families)
         assert set(types) <= ALL | set(CHECKPOINT_FAMILIES)

@@ -8,9 +8,12 @@ import pytest
 
 import attnax.functional as F
 from attnax.interop import grid_sinusoid_options, sinusoid_options
-from attnax.interop._options.sinusoids import GRID_SINUSOIDS, SINUSOIDS
+from attnax.interop._options import grid_sinusoids as of_grids
+from attnax.interop._options import sinusoids as of_positions
 from conformance.embeddings import records, sinusoids
 
+SINUSOIDS = of_positions.SINUSOIDS.by_name
+GRID_SINUSOIDS = of_grids.GRID_SINUSOIDS.by_name
 GOLDEN = records.load("sinusoids")
 PAGE = pathlib.Path(__file__).parents[3] / "docs/sinusoids/sinusoids.md"
 FUNCTIONS = (
@@ -188,7 +191,9 @@ PERIODS = (
 @pytest.mark.parametrize("value", (0, 0.5, -3.0, math.inf, math.nan))
 @pytest.mark.parametrize("options_of, family, name", PERIODS)
 def test_periods_are_checked_under_their_own_name(options_of, family, name, value):
-    message = f"{options_of.__name__}: {name}={value} must be at least 1 and finite"
+    message = (
+        f"{options_of.__name__}: {name}={value} must be a finite number of at least 1"
+    )
     with pytest.raises(ValueError, match=message):
         options_of(family, **{name: value})
 
@@ -197,20 +202,28 @@ def test_periods_are_checked_under_their_own_name(options_of, family, name, valu
 @pytest.mark.parametrize(
     "family, settings, message",
     (
-        ("fairseq", {"padding_idx": 1.0}, "padding_idx=1.0 must be an int32, or None"),
-        ("m2m_100", {"padding_idx": 2**31}, "padding_idx=2147483648 must be an int32"),
+        (
+            "fairseq",
+            {"padding_idx": 1.0},
+            r"padding_idx=1.0 must be an integer",
+        ),
+        (
+            "m2m_100",
+            {"padding_idx": 2**31},
+            "padding_idx=2147483648 must be an integer",
+        ),
         ("fairseq", {"padding_idx": -(2**31) - 1}, "padding_idx=-2147483649 must be"),
-        ("diffusers", {"scale": 0}, "scale=0 must be positive and finite"),
+        ("diffusers", {"scale": 0}, "scale=0 must be finite and positive"),
         ("diffusers", {"downscale_freq_shift": math.inf}, "downscale_freq_shift=inf"),
-        ("mlx", {"min_freq": 0.0}, "min_freq=0.0 must be positive and finite"),
-        ("mlx", {"max_freq": math.inf}, "max_freq=inf must be positive and finite"),
+        ("mlx", {"min_freq": 0.0}, "min_freq=0.0 must be finite and positive"),
+        ("mlx", {"max_freq": math.inf}, "max_freq=inf must be finite and positive"),
         ("mlx", {"min_freq": 2.0}, "min_freq=2.0 must be at most max_freq=1.0"),
         (
             "mlx",
             {"min_freq": 1e-300, "max_freq": 1e300},
             r"min_freq=1e-300 must be .* max_freq=1e\+300, and their quotient finite",
         ),
-        ("mlx", {"scale": math.nan}, "scale=nan must be finite, or None"),
+        ("mlx", {"scale": math.nan}, "scale=nan must be a finite number"),
     ),
 )
 def test_settings_are_checked(family, settings, message):
@@ -222,36 +235,44 @@ def test_settings_are_checked(family, settings, message):
 @pytest.mark.parametrize(
     "family, settings, message",
     (
-        ("diffusers", {"grid_size": 0}, "grid_size=0 must be a positive integer or"),
+        ("diffusers", {"grid_size": 0}, "grid_size=0 must be a positive integer"),
         (
             "diffusers",
             {"grid_size": (-3, 5)},
-            r"grid_size=\(-3, 5\) must be a positive",
+            r"grid_size=\(-3, 5\) must be \(rows, columns\), of positive integers",
         ),
-        ("diffusers", {"grid_size": (3, 0)}, r"grid_size=\(3, 0\) must be a positive"),
-        ("diffusers", {"grid_size": (3, 5, 7)}, r"grid_size=\(3, 5, 7\) must be a"),
-        ("diffusers", {"grid_size": (3,)}, r"grid_size=\(3,\) must be a positive"),
-        ("diffusers", {"grid_size": (3.0, 5)}, r"grid_size=\(3.0, 5\) must be a"),
-        ("diffusers", {"grid_size": 3, "base_size": 0}, "base_size=0 must be positive"),
+        ("diffusers", {"grid_size": (3, 0)}, r"grid_size=\(3, 0\) must be \("),
+        (
+            "diffusers",
+            {"grid_size": (3, 5, 7)},
+            r"grid_size=\(3, 5, 7\) must be \(rows",
+        ),
+        ("diffusers", {"grid_size": (3,)}, r"grid_size=\(3,\) must be \("),
+        ("diffusers", {"grid_size": (3.0, 5)}, r"grid_size=\(3.0, 5\) must be \("),
+        (
+            "diffusers",
+            {"grid_size": 3, "base_size": 0},
+            "base_size=0 must be",
+        ),
         (
             "diffusers",
             {"grid_size": 3, "interpolation_scale": -1.0},
-            "interpolation_scale=-1.0 must be positive and finite",
+            "interpolation_scale=-1.0 must be finite and positive",
         ),
         (
             "diffusers",
             {"grid_size": 3, "extra_tokens": -1},
-            "extra_tokens=-1 must be an integer from 0 on",
+            "extra_tokens=-1 must be an integer of at least 0",
         ),
         (
             "cogvideox",
             {"spatial_interpolation_scale": 0},
-            "spatial_interpolation_scale=0 must be positive and finite",
+            "spatial_interpolation_scale=0 must be finite and positive",
         ),
         (
             "cogvideox",
             {"temporal_interpolation_scale": math.inf},
-            "temporal_interpolation_scale=inf must be positive and finite",
+            "temporal_interpolation_scale=inf must be finite and positive",
         ),
     ),
 )
