@@ -27,7 +27,7 @@ from transformers import CONFIG_MAPPING
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-from attnax.interop._checkpoints.families.table import (
+from attnax.interop._checkpoint_families.table import (
     CHECKPOINT_FAMILIES,
     CHECKPOINT_TYPES,
 )

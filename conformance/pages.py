@@ -10,11 +10,11 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from attnax.interop._checkpoints.families.images import IMAGES
-from attnax.interop._checkpoints.families.table import CHECKPOINT_FAMILIES
-from attnax.interop._checkpoints.families.texts import TEXTS
-from attnax.interop._checkpoints.families.tokens import TOKENS
-from attnax.interop._checkpoints.family import FRONT_TOKENS, Tensor
+from attnax.interop._checkpoint_families.family import FRONT_TOKENS, Tensor
+from attnax.interop._checkpoint_families.images import IMAGES
+from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
+from attnax.interop._checkpoint_families.texts import TEXTS
+from attnax.interop._checkpoint_families.tokens import TOKENS
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PAGES = (DOCS / "interop" / "checkpoints.md",)

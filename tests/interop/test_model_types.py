@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from attnax import interop
-from attnax.interop._checkpoints.families.table import (
+from attnax.interop._checkpoint_families.table import (
     CHECKPOINT_FAMILIES,
     CHECKPOINT_TYPES,
 )
-from attnax.interop._checkpoints.families.without import REASONS
+from attnax.interop._checkpoint_families.without import REASONS
 from attnax.interop._model_types import family_of
 from attnax.interop._options.grid_sinusoids import GRID_SINUSOIDS
 from attnax.interop._options.resampling import _TYPES as RESIZE_TYPES

@@ -11,10 +11,10 @@ import attnax.functional as F
 from ..._public import public
 from ...functional._patches.sizes import as_pair
 from ...functional._resizing.grid import grid_pair
+from .._checkpoint_families.table import CHECKPOINT_FAMILIES, CHECKPOINT_TYPES
+from .._checkpoint_families.without import REASONS
 from .._model_types import family_of
 from .arrays import Arrays, check_held
-from .families.table import CHECKPOINT_FAMILIES, CHECKPOINT_TYPES
-from .families.without import REASONS
 from .files.open import open_source
 from .head import hint_of_head, is_head_alone, table_from_head, with_head_as_table
 from .layout import complete_layout

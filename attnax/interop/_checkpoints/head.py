@@ -4,7 +4,7 @@ Writers that keep one of two equal tensors may keep either: `save_model` of safe
 keeps the first in the order of the names, and `lm_head` comes before `model`.
 """
 
-from .family import CheckpointFamily
+from .._checkpoint_families.family import CheckpointFamily
 
 
 def table_from_head(

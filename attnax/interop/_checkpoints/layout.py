@@ -2,7 +2,7 @@
 
 import attnax.functional as F
 
-from .family import FRONT_TOKENS
+from .._checkpoint_families.family import FRONT_TOKENS
 from .names import StoredTensor
 
 

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from .._checkpoint_families.family import CheckpointFamily
 from .arrays import check_float
-from .family import CheckpointFamily
 from .others import check_no_others
 
 # A model may have none of them, and its file holds an array of no rows all the same.

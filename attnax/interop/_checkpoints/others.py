@@ -1,6 +1,6 @@
 """Tensors of a file that are not the family's, and may be a missed part of it."""
 
-from .family import CheckpointFamily
+from .._checkpoint_families.family import CheckpointFamily
 
 # Old versions saved these buffers among the weights. They are computed, not learned.
 BUFFERS = ("position_ids", "token_type_ids", "inv_freq")

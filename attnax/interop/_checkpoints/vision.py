@@ -4,8 +4,8 @@ import numpy as np
 
 import attnax.functional as F
 
+from .._checkpoint_families.family import FRONT_TOKENS
 from .arrays import to_jax
-from .family import FRONT_TOKENS
 from .grid import check_grid, find_grid
 from .names import bind, shape_of
 

@@ -17,7 +17,7 @@ from state_dicts import BERT, CASES, D, P, V, after, state
 
 import attnax.functional as F
 from attnax import interop
-from attnax.interop._checkpoints.families.table import CHECKPOINT_FAMILIES
+from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
 from attnax.interop._checkpoints.others import EMBEDDINGS
 
 DTYPES = (np.float32, ml_dtypes.bfloat16, np.float16)

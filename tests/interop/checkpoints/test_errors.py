@@ -11,7 +11,7 @@ from helpers import refused
 
 import attnax.functional as F
 from attnax import interop
-from attnax.interop._checkpoints.families.table import CHECKPOINT_FAMILIES
+from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
 
 pytestmark = pytest.mark.errors
 load, write = interop.params_from_checkpoint, interop.checkpoint_from_params

@@ -5,7 +5,7 @@ import pytest
 from helpers import assert_same_bits
 
 from attnax import interop
-from attnax.interop._checkpoints.families.table import CHECKPOINT_FAMILIES
+from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
 from conformance.embeddings import checkpoints
 from conformance.embeddings.records import load
 

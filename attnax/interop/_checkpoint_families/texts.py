@@ -1,6 +1,6 @@
 """Families of texts whose embeddings have positions."""
 
-from ..family import CheckpointFamily, Tensor
+from .family import CheckpointFamily, Tensor
 from .tensors import extra, head, norm, positions, token
 
 

@@ -1,6 +1,6 @@
 """Tensors that several families have, by role."""
 
-from ..family import Tensor
+from .family import Tensor
 
 TABLE, PATCH_OIHW = ("vocab_size d_model",), "d_model channels patch_height patch_width"
 ONE_TOKEN, TOKENS = ("1 1 d_model",), ("1 num_registers d_model",)

@@ -1,6 +1,6 @@
 """Families of texts whose embedding is one table."""
 
-from ..family import CheckpointFamily
+from .family import CheckpointFamily
 from .tensors import head, norm, token
 
 

@@ -5,8 +5,8 @@ enters the first layer of a model is what the function of its family returns. A 
 several parts has the family of its language model where its type fixes that.
 """
 
-from ..._model_types import unique
-from ..family import CheckpointFamily
+from .._model_types import unique
+from .family import CheckpointFamily
 from .images import IMAGES
 from .texts import TEXTS
 from .tokens import TOKENS

@@ -1,6 +1,6 @@
 """Families of images."""
 
-from ..family import CheckpointFamily, Tensor
+from .family import CheckpointFamily, Tensor
 from .tensors import (
     PATCH_OIHW,
     mask,
