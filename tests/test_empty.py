@@ -73,7 +73,6 @@ def calls(batch, seq_len):
     yield "apply_positional_encoding", F.apply_positional_encoding, (x,)
     yield "apply_positional_encoding", F.apply_positional_encoding, (x, ids)
     yield "apply_positional_encoding", start_at, (x, np.int32(3))
-    yield "positional_encoding", lambda p: F.positional_encoding(p, 5), (ids,)
     for layout in ("interleaved", "sin_cos"):
         of = {"layout": layout}
         yield "sinusoids", lambda p, o=of: F.sinusoids(p, 4, **o), (ids,)

@@ -81,7 +81,6 @@ EXPORTED = {
     "apply_learned_positional_embedding at positions": (learned, (TABLE, X, IDS)),
     "apply_text_embedding": (text, (IDS,)),
     "apply_text_embedding at positions": (text, (IDS, IDS)),
-    "positional_encoding": (lambda ids: F.positional_encoding(ids, WIDTH), (IDS,)),
     "apply_positional_encoding": (F.apply_positional_encoding, (X,)),
     "apply_positional_encoding below a bound": (
         lambda x: F.apply_positional_encoding(x, start=7, max_len=ROWS),

@@ -21,7 +21,11 @@ from .out_of_range import (
     row_indices as row_indices,
 )
 from .params import check_params as check_params
-from .positions import NUMERICS as NUMERICS, positions_array as positions_array
+from .positions import (
+    FRACTIONAL as FRACTIONAL,
+    NUMERICS as NUMERICS,
+    positions_array as positions_array,
+)
 from .settings import (
     FLOAT32_MAX as FLOAT32_MAX,
     FLOAT32_TINY as FLOAT32_TINY,

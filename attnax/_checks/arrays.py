@@ -41,11 +41,11 @@ def array_of_several(name: str, values, hint: str = ""):
     return array_of(name, values)
 
 
-def integer_array(name: str, values):
-    """`values` as an array of integers."""
+def integer_array(name: str, values, hint: str = ""):
+    """`values` as an array of integers; `hint` is the way out for another dtype."""
     values = array_of(name, values)
     if not jnp.issubdtype(values.dtype, jnp.integer):
-        raise ValueError(f"{name}.dtype={values.dtype} must be integer.")
+        raise ValueError(f"{name}.dtype={values.dtype} must be integer{hint}.")
     return values
 
 

@@ -97,8 +97,8 @@ def grid_sizes(name: str, grid, *, most_axes: int = 2) -> tuple[int, ...]:
 def number(
     name: str,
     value,
-    low: float | None = None,
-    high: float | None = None,
+    low: float | int | None = None,
+    high: float | int | None = None,
     *,
     positive: bool = False,
 ) -> float:
@@ -171,7 +171,9 @@ def _kind(noun, low, high):
         return f"{article} {noun} of at most {high}"
     if low is None:
         return f"{article} {noun}"
-    return f"a positive {noun}" if low == 1 else f"{article} {noun} of at least {low}"
+    if noun == "integer" and low == 1:
+        return "a positive integer"
+    return f"{article} {noun} of at least {low}"
 
 
 def plain_number(value):

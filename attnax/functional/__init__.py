@@ -49,7 +49,6 @@ from ._resizing.matrix import (
 # Sinusoids
 from ._sinusoids.positional_encoding import (
     apply_positional_encoding as apply_positional_encoding,
-    positional_encoding as positional_encoding,
 )
 from ._sinusoids.sinusoids import sinusoids as sinusoids
 from ._sinusoids.grid import grid_sinusoids as grid_sinusoids

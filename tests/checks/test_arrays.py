@@ -67,7 +67,6 @@ INTEGERS = (
     ("token_ids", text, [4, 0, 2]),
     ("token_type_ids", lambda v: text(types=v), [4, 0, 2]),
     ("positions", lambda v: text(positions=v), [4, 0, 2]),
-    ("positions", lambda v: F.positional_encoding(v, 4), [[3, 0], [-4, 1]]),
     ("positions", lambda v: F.apply_positional_encoding(X, v), [4, 0, 2]),
     ("position_ids", lambda v: F.rope_cos_sin_from_positions(v, 4), [4, 0, 2]),
     ("positions", lambda v: F.rope_cos_sin(v, INV_FREQ), [4, 0, 2]),

@@ -65,7 +65,6 @@ SIZES = (
     *of(F.rope_cos_sin, GRID, INV_FREQ, axis_of_pair=(0, 1))("num_axes"),
     *of(F.default_inv_freq)("head_dim"),
     *of(F.rope_inv_freq)("head_dim"),
-    *of(F.positional_encoding, IDS)("d_model"),
     *of(F.apply_positional_encoding, X)("max_len", "start"),
     *of(F.sinusoids, IDS, d_model=4)("d_model", "position_offset", "padding_position"),
     *of(F.grid_sinusoids, GRID, d_model=8)("d_model", "num_prefix_tokens"),

@@ -125,7 +125,7 @@ def test_ropes_selected_by_layer_are_made_outside_the_scan():
 
 
 def test_sinusoids_are_made_once_for_the_batch():
-    alone = phase_multiplications(lambda p: F.positional_encoding(p, 64), np.arange(32))
+    alone = phase_multiplications(lambda p: F.sinusoids(p, 64), np.arange(32))
     batched = phase_multiplications(F.apply_positional_encoding, np.ones((8, 32, 64)))
     assert batched == alone
 
@@ -327,9 +327,7 @@ def test_modules_of_two_stacks_share_their_sinusoids():
         return jnp.sum(x**2) + jnp.sum(y**2)
 
     for seq_len in (32, 1):
-        alone = phase_multiplications(
-            lambda p: F.positional_encoding(p, 64), np.arange(seq_len)
-        )
+        alone = phase_multiplications(lambda p: F.sinusoids(p, 64), np.arange(seq_len))
         args = *(np.ones((b, seq_len, 64)) for b in (8, 2)), WEIGHT, np.asarray(3)
         assert phase_multiplications(function, *args) == alone
         assert phase_multiplications(gradient(function), *args) == alone

@@ -4,9 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._checks import (
+    FRACTIONAL,
+    NUMERICS,
     array_of_several,
     choice,
     int32_in_range,
+    integer_array,
     nan_where_invalid,
 )
 from .axes import check_coordinates, checked_axes
@@ -26,21 +29,21 @@ def cos_sin(
     num_axes=None,
     numerics="exact",
     argument="positions",
-    hint="; pass numerics='float32' for fractional positions",
+    hint=FRACTIONAL,
 ):
     """Cos and sin of `positions * inv_freq`, each made once however many read them.
 
     Errors call the positions `argument`, and `hint` is the way out for positions that
     are not integers. `rope_cos_sin` documents the rest.
     """
-    choice("numerics", numerics, ("exact", "float32"))
+    choice("numerics", numerics, NUMERICS)
     positions = array_of_several(argument, positions)
     vector = frequencies(inv_freq)
     axis_of_pair, num_axes = checked_axes(axis_of_pair, num_axes, vector.size)
     if axis_of_pair is not None:
         check_coordinates(argument, positions.shape, num_axes)
     if numerics == "exact":
-        _check_integers(argument, positions, hint)
+        positions = integer_array(argument, positions, hint)
         words = phase_words(exact_frequencies(inv_freq, _LEARNED))
         return cos_sin_of_words(positions, words, axis_of_pair, argument=argument)
     check_finite_in_float32(vector)
@@ -55,14 +58,6 @@ def cos_sin_of_words(positions, words, axis_of_pair, *, argument="positions"):
     positions, valid = int32_in_range(argument, positions)
     cos, sin = cos_sin_by_axis(exact_cos_sin, positions, words, axis_of_pair)
     return _nan_where_invalid(valid, cos, sin, axis_of_pair)
-
-
-def _check_integers(argument, positions, hint):
-    if not jnp.issubdtype(positions.dtype, jnp.integer):
-        raise ValueError(
-            f"{argument}.dtype={positions.dtype} must be integer for exact "
-            f"numerics{hint}."
-        )
 
 
 def _nan_where_invalid(valid, cos, sin, axis_of_pair):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._checks import number_array
+from ..._checks import float_array, number_array
 from ..._dtypes import compute_dtype, float_dtype
 from ..._public import public
 
@@ -21,24 +21,26 @@ def gaussian_fourier_features(
     """Sines, then cosines, of `2 pi * coordinates @ matrix`.
 
     The sum over the axes is taken in turns, one product after another, and reduced to
-    half a turn before `2 pi` enters. In float32 the error is at most `3.8e-7 * num_axes
-    * turns + 5e-7`, where `turns` is the sum of the magnitudes of the products: 5e-6
-    for 6 turns, as SAM has them, and 5e-3 for 6000.
+    at most half a turn before it is multiplied by `2 pi`. In float32 the error is at
+    most `3.8e-7 * num_axes * turns + 5e-7`, where `turns` is the sum of the magnitudes
+    of the products. That is 5e-6 for 6 turns of two axes, as in SAM, and 5e-3 for 6000.
 
     Args:
-        coordinates: Points, as floats of 32 bits or more, from -1 to 1 in SAM:
-            `2 * point / size - 1`, of x and then y.
-            `normalized_coordinates((rows, columns))[:, ::-1]` are those of a grid.
-        matrix: Turns per unit of each axis, drawn once from a normal distribution and
-            stored with the model; SAM's `positional_embedding`. It may be trained.
+        coordinates: Points, as floats of 32 bits or more. SAM has points `(x, y)` from
+            -1 to 1, `2 * point / size - 1`; for a grid these are
+            `normalized_coordinates((rows, columns))[:, ::-1]`.
+        matrix: Turns per unit of each axis. Models draw it once from a normal
+            distribution and store it; SAM's is `positional_embedding`. It may be
+            trained.
 
     Returns:
-        float32, or float64 if an argument is (in 64-bit mode). The same bits in and
-        outside `jit`.
+        float32, or float64 if an argument is float64 in 64-bit mode. The bits are the
+        same inside and outside `jit`.
 
     Raises:
-        ValueError: If `coordinates` do not end in an axis as long as the first of
-            `matrix`, a dtype is not a real float, or that of `coordinates` has 16 bits.
+        ValueError: If the last axis of `coordinates` is not as long as the first of
+            `matrix`, a dtype is not a real float, or `coordinates` are floats of 16
+            bits.
 
     Example:
         >>> gaussian_fourier_features(jnp.array([1.0, 0.0]), jnp.array([[2.0], [9.0]]))
@@ -50,24 +52,23 @@ def gaussian_fourier_features(
         `SamPositionalEmbedding` in modeling_sam.py of transformers 5.23.0.
     """
     coordinates = number_array("coordinates", coordinates)
+    float_dtype("coordinates.dtype", coordinates.dtype)
+    float_array("matrix", matrix)
     if matrix.ndim != 2 or coordinates.shape[-1:] != matrix.shape[:1]:
         raise ValueError(
             f"{coordinates.shape=} must end in the axes of {matrix.shape=}."
         )
-    # First, as NumPy's float64 is JAX's float32 unless in 64-bit mode.
+    # JAX makes float32 of NumPy's float64, unless in 64-bit mode.
     coordinates, matrix = jnp.asarray(coordinates), jnp.asarray(matrix)
-    dtype = compute_dtype(
-        float_dtype("coordinates.dtype", coordinates.dtype),
-        float_dtype("matrix.dtype", matrix.dtype),
-    )
+    dtype = compute_dtype(coordinates.dtype, matrix.dtype)
     return _fourier_features(coordinates.astype(dtype), matrix.astype(dtype))
 
 
-# One program, so that a product and a sum that XLA fuses into one rounding are fused
-# outside `jit` too; the difference is in the angle, which entries multiply.
+# One program, so that XLA fuses the same products and sums into one rounding outside
+# `jit` as inside it. Otherwise the angles would differ.
 @jax.jit
 def _fourier_features(coordinates, matrix):
-    # Not a dot product: its precision is a setting on accelerators.
+    # Not a dot product: on accelerators its precision is a setting.
     batched = matrix.reshape((1,) * (coordinates.ndim - 1) + matrix.shape)
     turns = jnp.sum(coordinates[..., None] * batched, axis=-2)
     angle = (turns - jnp.round(turns)) * jnp.asarray(2 * math.pi, turns.dtype)

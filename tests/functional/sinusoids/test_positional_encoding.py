@@ -20,7 +20,7 @@ add = jitted(F.apply_positional_encoding)
 
 
 def error(positions, d_model):
-    actual = F.positional_encoding(positions, d_model)
+    actual = F.sinusoids(positions, d_model)
     assert actual.dtype == jnp.float32
     expected = oracles.sinusoids(positions, d_model)
     return np.abs(np.asarray(actual, np.float64) - expected).max()
@@ -49,8 +49,8 @@ def test_exact_at_the_hard_positions_of_real_sizes(d_model):
 )
 def test_a_shift_is_one_fixed_rotation(data, d_model, shift):
     positions = data.draw(ax.positions((5,))) // 2
-    before = np.asarray(F.positional_encoding(positions, d_model), np.float64)
-    after = F.positional_encoding(positions + np.int32(shift), d_model)
+    before = np.asarray(F.sinusoids(positions, d_model), np.float64)
+    after = F.sinusoids(positions + np.int32(shift), d_model)
     turn = oracles.sinusoids(np.array(shift), d_model)
     sin, cos = turn[0::2], turn[1::2]
     expected = np.stack(
@@ -66,7 +66,7 @@ def test_a_shift_is_one_fixed_rotation(data, d_model, shift):
 
 @given(data=st.data())
 def test_sine_and_cosine_lie_on_the_circle(data):
-    encoding = F.positional_encoding(data.draw(ax.positions((5,))), 64)
+    encoding = F.sinusoids(data.draw(ax.positions((5,))), 64)
     squares = np.asarray(encoding, np.float64) ** 2
     np.testing.assert_allclose(
         squares[:, 0::2] + squares[:, 1::2], 1.0, rtol=0, atol=4 * NEAR
@@ -88,7 +88,7 @@ def test_adds_the_sinusoids_and_rounds_once(data, dtype, sizes):
         (consecutive, np.arange(5, dtype=np.int32)),
         (explicit, some),
     ):
-        rows = np.asarray(F.positional_encoding(where, d_model))
+        rows = np.asarray(F.sinusoids(where, d_model))
         expected = (np.asarray(x, np.float32) + rows).astype(dtype)
         assert_same_bits(actual, expected)
 
@@ -167,7 +167,7 @@ def test_sharded_batch(axis_type):
 
 
 def test_no_tokens_are_no_rows():
-    assert F.positional_encoding(np.zeros((2, 0), np.int32), 8).shape == (2, 0, 8)
+    assert F.sinusoids(np.zeros((2, 0), np.int32), 8).shape == (2, 0, 8)
     for shape in ((2, 0, 8), (0, 3, 8)):
         assert F.apply_positional_encoding(host.zeros(shape)).shape == shape
 
@@ -187,7 +187,7 @@ def test_width_must_be_positive(d_model):
     with pytest.raises(
         ValueError, match=f"d_model={d_model} must be a positive integer"
     ):
-        F.positional_encoding(np.arange(3), d_model)
+        F.sinusoids(np.arange(3), d_model)
 
 
 @pytest.mark.errors

@@ -1,5 +1,4 @@
 import math
-import os
 
 import host
 import jax
@@ -136,13 +135,10 @@ def test_a_whole_time_may_be_scaled_exactly():
 @given(data=st.data(), d_model=st.sampled_from((1, 2, 5, 64)))
 def test_the_defaults_are_the_paper_bit_for_bit(data, d_model):
     positions = data.draw(ax.positions((5,), far=data.draw(st.booleans())))
-    expected = F.positional_encoding(positions, d_model)
-    assert_same_bits(F.sinusoids(positions, d_model), expected)
-    # In the form that it had before it was one of many.
     inv_freq = np.array([10_000.0 ** (-i / d_model) for i in range(0, d_model, 2)])
     cos, sin = F.rope_cos_sin(positions, inv_freq)
     pairs = np.stack([sin, cos], -1).reshape(5, -1)[:, :d_model]
-    assert_same_bits(expected, pairs)
+    assert_same_bits(F.sinusoids(positions, d_model), pairs)
 
 
 @given(data=st.data(), d_model=st.sampled_from((2, 5, 6, 9)), odd_width=odd_widths)
@@ -355,10 +351,6 @@ def test_float32_traced_integers_that_leave_int32_are_nan():
 
 
 @pytest.mark.errors
-@pytest.mark.skipif(
-    os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "1",
-    reason="annotations are of Python's numbers",
-)
 @pytest.mark.parametrize("option", ("base", "frequency_shift", "position_scale"))
 @pytest.mark.parametrize("number", (np.float32, np.int64, np.asarray, int))
 def test_numbers_of_numpy_are_numbers(option, number):
@@ -426,36 +418,60 @@ def test_traced_positions_that_leave_int32_are_nan(offset):
         (7, {"odd_width": "refuse"}, "d_model=7 must be even for odd_width='refuse'"),
         (6, {"odd_width": "cos"}, "odd_width='cos' must be 'sine', 'zero', 'drop' or"),
         (6, {"layout": "half"}, "layout='half' must be 'interleaved', 'sin_cos' or"),
-        (6, {"base": 0.5}, "base=0.5 must be at least 1 and finite"),
-        (6, {"base": math.inf}, "base=inf must be at least 1 and finite"),
-        (6, {"base": math.nan}, "base=nan must be at least 1 and finite"),
+        (6, {"base": 0.5}, "base=0.5 must be a finite number of at least 1"),
+        (6, {"base": math.inf}, "base=inf must be a finite number of at least 1"),
+        (6, {"base": math.nan}, "base=nan must be a finite number of at least 1"),
         (6, {"frequency_shift": 3.0}, "frequency_shift=3.0 must be below 3"),
         (7, {"frequency_shift": 3.5}, "frequency_shift=3.5 must be below 3.5"),
-        (2, {"frequency_shift": math.nan}, "frequency_shift=nan must be finite"),
-        (6, {"position_scale": 0.0}, "position_scale=0.0 must be positive and finite"),
-        (6, {"position_scale": -1.0}, "position_scale=-1.0 must be positive"),
+        (
+            2,
+            {"frequency_shift": math.nan},
+            "frequency_shift=nan must be a finite",
+        ),
+        (6, {"position_scale": 0.0}, "position_scale=0.0 must be finite and positive"),
+        (
+            6,
+            {"position_scale": -1.0},
+            "position_scale=-1.0 must be finite and",
+        ),
         (
             6,
             {"position_offset": 2**31},
-            "position_offset=2147483648 must be an integer in int32",
+            "position_offset=2147483648 must be an integer in ",
         ),
         (6, {"padding_position": -(2**31) - 1}, "padding_position=-2147483649 must be"),
         (6, {"position_scale": 2.0**64}, "position_scale=1.8.*e.19 must be below 2"),
         (
             6,
             {"position_scale": 1e39, "numerics": "float32"},
-            r"position_scale=1e\+39 must lie in the range of float32",
+            r"position_scale=1e\+39 must be a finite number in",
         ),
         (
             6,
             {"position_scale": 1e-39, "numerics": "float32"},
-            "position_scale=1e-39 must lie in the range of float32",
+            "position_scale=1e-39 must be a finite number in",
         ),
-        (6, {"scale": math.inf}, "scale=inf must be 0, from 1.2e-38 to 3.4e38"),
-        (6, {"scale": math.nan}, "scale=nan must be 0, from 1.2e-38 to 3.4e38"),
-        (6, {"scale": 1e39}, r"scale=1e\+39 must be 0, from 1.2e-38 to 3.4e38"),
-        (6, {"scale": 1e-50}, "scale=1e-50 must be 0, from 1.2e-38 to 3.4e38"),
-        (6, {"scale": "norm"}, "scale='norm' must be 0, from .* or 'unit'"),
+        (
+            6,
+            {"scale": math.inf},
+            "scale=inf must be 0, 'unit', or a number from 1.2e-38",
+        ),
+        (
+            6,
+            {"scale": math.nan},
+            "scale=nan must be 0, 'unit', or a number from 1.2e-38",
+        ),
+        (
+            6,
+            {"scale": 1e39},
+            r"scale=1e\+39 must be 0, 'unit', or a number from 1.2e-38",
+        ),
+        (
+            6,
+            {"scale": 1e-50},
+            "scale=1e-50 must be 0, 'unit', or a number from 1.2e-38",
+        ),
+        (6, {"scale": "norm"}, "scale='norm' must be 0, 'unit', or a number"),
         (6, {"numerics": "float64"}, "numerics='float64' must be 'exact' or 'float32'"),
     ),
 )
@@ -485,8 +501,8 @@ def test_positions_are_checked():
         )
         with pytest.raises(ValueError, match=message):
             F.sinusoids(np.array([position]), 4, position_offset=offset)
-    with refused("positions.dtype=float32 must be integer; fractions of a position"):
-        F.positional_encoding(jnp.array([0.5], jnp.float32), 4)
+    with refused("apply_positional_encoding: positions.dtype=float32 must be integer"):
+        F.apply_positional_encoding(host.ones((1, 4)), jnp.array([0.5], jnp.float32))
     with pytest.raises(ValueError, match=r"positions\[1\]=1099511627776 must lie in"):
         F.sinusoids(np.array([0, 2**40]), 4, numerics="float32")
     message = rf"positions\[0\]={2**31 - 1} must lie in .* for position_offset=1"
