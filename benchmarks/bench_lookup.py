@@ -9,7 +9,6 @@ many rows is where rounding at every step shows.
 from functools import partial
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -26,6 +25,7 @@ from .rivals.lookup import (
 )
 from .timing.harness import Group
 from .timing.programs import Program, TorchProgram
+from .timing.pullback import pullback
 
 
 class Size(NamedTuple):
@@ -52,13 +52,6 @@ SIZES = (
     Size("Gemma-3-270M, 262k x 640", 262_144, 640, gradients=("Zipf",)),
 )
 QUICK = (Size("100 x 16", 100, 16, gradients=("uniform", "Zipf"), narrow_rows=True),)
-
-
-def pullback(function):
-    def backward(weight, ids, cotangent):
-        return jax.vjp(lambda w: function(w, ids), weight)[1](cotangent)[0]
-
-    return backward
 
 
 def draw_ids(kind, count, vocab_size):

@@ -22,6 +22,7 @@ from .rivals.patch import (
 )
 from .timing.harness import Group
 from .timing.programs import Program, TorchProgram
+from .timing.pullback import pullback
 
 CASES = (
     Case("ViT-B/16, 8 images of 224", 8, (224, 224), (16, 16), 768),
@@ -40,25 +41,17 @@ def product(patches, weight):
     return wide.astype(patches.dtype)
 
 
-def embed(case, weight, image):
+def embed(case, weight, image, precision=None):
     params = F.PatchEmbeddingParams(weight=weight, bias=None)
-    return F.apply_patch_embedding(params, image, patch_size=case.patch)
+    return F.apply_patch_embedding(
+        params, image, patch_size=case.patch, precision=precision
+    )
 
 
 def project(weight, patches):
+    """The patch embedding, of patches that are cut already."""
     params = F.PatchEmbeddingParams(weight=weight, bias=None)
     return F.apply_patch_projection(params, patches)
-
-
-def gradient(function, argument):
-    """The pullback with respect to the weight (0) or the image (1) alone."""
-
-    def backward(weight, image, cotangent):
-        args = [weight, image]
-        partial = lambda t: function(*args[:argument], t, *args[argument + 1 :])
-        return jax.vjp(partial, args[argument])[1](cotangent)
-
-    return backward
 
 
 def parts(rivals, weight, inputs, out, patches):
@@ -78,9 +71,9 @@ def parts(rivals, weight, inputs, out, patches):
             if part == "forward":
                 programs[name] = Program(function, (weight, inputs))
             elif part == "weight gradient" or name not in skipped:
-                wrt = 0 if part == "weight gradient" else 1
+                argument = 0 if part == "weight gradient" else 1
                 args = (weight, inputs, out)
-                programs[name] = Program(gradient(function, wrt), args)
+                programs[name] = Program(pullback(function, argument), args)
         yield part, programs
 
 

@@ -9,27 +9,14 @@ import numpy as np
 import attnax.functional as F
 
 from . import cases
+from .bench_patch import project
 from .timing.harness import Group
 from .timing.programs import Program
+from .timing.pullback import pullback
 
 WIDTH, ROWS = 768, 16 * 16 * 3  # ViT-B/16 and SigLIP-2 B/16
 # Images of at most 256 patches, as SigLIP-2's processor sizes them.
 GRIDS = ((16, 16), (12, 20), (8, 31), (13, 19), (16, 15), (11, 23), (9, 28), (14, 18))
-
-
-def project(patches, weight):
-    """The patch embedding, of patches that are cut already."""
-    params = F.PatchEmbeddingParams(weight=weight, bias=None)
-    return F.apply_patch_projection(params, patches)
-
-
-def gradient(function):
-    """The pullback with respect to the table alone."""
-
-    def backward(cotangent, table, *args):
-        return jax.vjp(lambda t: function(t, *args), table)[1](cotangent)
-
-    return backward
 
 
 def static(quick):
@@ -43,7 +30,7 @@ def static(quick):
         cases.normal(seed, shape)
         for seed, shape in ((2, (new[0] * new[1], ROWS)), (3, (ROWS, width)))
     )
-    limit = Program(project, (patches, weight))
+    limit = Program(project, (weight, patches))
     for antialias in (False, True):
         options = {"method": "bicubic", "antialias": antialias}
 
@@ -82,7 +69,7 @@ def ragged(quick):
     table = cases.normal(0, (256, width))
     cotangent = cases.normal(1, (len(grids), length, width))
     patches = cases.normal(2, (len(grids), length, ROWS))
-    limit = Program(project, (patches, cases.normal(3, (ROWS, width))))
+    limit = Program(project, (cases.normal(3, (ROWS, width)), patches))
 
     def translated(t, grids, where, mask):
         """big_vision's way: each image on a canvas of a static side, then picked."""
@@ -152,7 +139,7 @@ def large(quick):
     table = cases.normal(0, (side * side, width))
     cotangent = cases.normal(1, (len(grids), most, width))
     patches = cases.normal(2, (len(grids), most, rows))
-    limit = Program(project, (patches, cases.normal(3, (rows, width))))
+    limit = Program(project, (cases.normal(3, (rows, width)), patches))
     options = {"method": "bicubic", "antialias": True}
 
     def at(t, g, w, m):
@@ -178,7 +165,7 @@ def large(quick):
 def _group(name, limit, functions, table, cotangent):
     forward = {n: Program(f, (table, *a)) for n, (f, a) in functions.items()}
     backward = {
-        n: Program(gradient(f), (cotangent, table, *a))
+        n: Program(pullback(f), (table, *a, cotangent))
         for n, (f, a) in functions.items()
     }
     return name, limit, forward, backward

@@ -15,6 +15,7 @@ from .rivals.plain_rope import concatenation
 from .rivals.rope import equinox_rotation, transformers_rotation
 from .timing.harness import Group
 from .timing.programs import Program, TorchProgram
+from .timing.pullback import pullback
 
 TARGETS = {
     ("half", "float32"): 1.5,
@@ -67,15 +68,6 @@ def rotations(case):
 def of_all(rotate):
     """Queries, and keys where there are, in one program."""
     return lambda xs, cos, sin: [rotate(x, cos, sin) for x in xs]
-
-
-def pullback(function):
-    """The backward pass alone: linear in `x`, so nothing of the forward remains."""
-
-    def backward(xs, cos, sin, cotangents):
-        return jax.vjp(lambda xs: function(xs, cos, sin), xs)[1](cotangents)
-
-    return backward
 
 
 def torch_rivals(case, xs, cos, sin, cotangent=None):

@@ -46,16 +46,6 @@ def wide(arrays, above=0):
     return [shape for shape in floats if math.prod(shape) > above]
 
 
-def pullback(function):
-    """The gradient with respect to the first argument; the last is the cotangent."""
-
-    def backward(x, *args):
-        *others, cotangent = args
-        return jax.vjp(lambda x: function(x, *others), x)[1](cotangent)[0]
-
-    return backward
-
-
 def phase_multiplications(function, *args):
     return phases(compiled(function, *args).as_text())
 

@@ -8,12 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from .. import cases
-from ..bench_lookup import draw_ids, pullback
+from ..bench_lookup import draw_ids
 from ..rivals.gradient_error import sums_in_float64
 from ..rivals.installed import available
 from ..rivals.lookup import gather, lookup, sum_of_rows, torch_lookup
 from ..timing.harness import Group
 from ..timing.programs import Program, TorchProgram
+from ..timing.pullback import pullback
 from .lines import difference, error
 from .sizes import Sizes
 

@@ -10,8 +10,9 @@ from jax import lax
 import attnax.functional as F
 
 from .. import cases
-from ..bench_patch import embed, gradient, group, parts
+from ..bench_patch import embed, group, parts
 from ..rivals.patch import Case, convolve
+from ..timing.pullback import pullback
 from .lines import error
 from .sizes import Sizes
 
@@ -50,7 +51,7 @@ def _errors(case, weight, image, patches, out):
 
 def _errors_of(precision, bounded, case, weight, image, patches, out):
     sampled = np.random.default_rng(0).choice(len(patches), min(SAMPLED, len(patches)))
-    function = partial(_embed, case, precision)
+    function = partial(embed, case, precision=precision)
     name = f"patches {case.name}" + ", highest precision" * (precision is not None)
     made = jax.jit(function)(weight, image).reshape(-1, case.width)[sampled]
     rows = np.asarray(patches[sampled], np.float64)
@@ -58,25 +59,18 @@ def _errors_of(precision, bounded, case, weight, image, patches, out):
     yield _against(f"{name}, forward", made, rows, wide, bounded)
 
     flat = out.reshape(-1, case.width)
-    (made,) = jax.jit(gradient(function, 1))(weight, image, out)
+    made = jax.jit(pullback(function, 1))(weight, image, out)
     made = F.patchify(made, case.patch).reshape(-1, case.rows)[sampled]
     rows = np.asarray(flat[sampled], np.float64)
     yield _against(f"{name}, input gradient", made, rows, wide.T, bounded)
 
-    (made,) = jax.jit(gradient(function, 0))(weight, image, out)
+    made = jax.jit(pullback(function))(weight, image, out)
     # All patches of eight features: the first and the last ones.
     features = np.r_[:4, case.rows - 4 : case.rows]
     columns = np.asarray(patches[:, features], np.float64)
     flat = np.asarray(flat, np.float64)
     made = made[features]
     yield _against(f"{name}, weight gradient", made, columns.T, flat, bounded)
-
-
-def _embed(case, precision, weight, image):
-    params = F.PatchEmbeddingParams(weight=weight, bias=None)
-    return F.apply_patch_embedding(
-        params, image, patch_size=case.patch, precision=precision
-    )
 
 
 def _against(case, made, left, right, bounded):

@@ -4,11 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.bench_lookup import draw_ids, pullback
+from benchmarks.bench_lookup import draw_ids
 from benchmarks.rivals.gradient_error import largest_error, sums_in_float64
 from benchmarks.rivals.installed import available
 from benchmarks.rivals.lookup import lookup, sum_of_rows, torch_lookup
 from benchmarks.timing.programs import Program, TorchProgram
+from benchmarks.timing.pullback import pullback
 
 # Row 2 gets 301 = 300 + 1, which bfloat16 rounds to 300; row 0 gets nothing.
 IDS = jnp.asarray([2] * 301 + [1, 1], jnp.int32)

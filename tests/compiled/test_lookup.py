@@ -5,9 +5,10 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
-from programs import compiled, pullback, put_out, wide
+from programs import compiled, put_out, wide
 
 import attnax.functional as F
+from benchmarks.timing.pullback import pullback
 
 VOCAB, WIDTH, TOKENS = 5_000, 64, 7
 IDS = jax.ShapeDtypeStruct((TOKENS,), jnp.int32)

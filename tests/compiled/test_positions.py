@@ -6,9 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 from helpers import slow
-from programs import compiled, pullback, put_out, wide
+from programs import compiled, put_out, wide
 
 import attnax.functional as F
+from benchmarks.timing.pullback import pullback
 
 BATCH, SEQ_LEN, D_MODEL, ROWS = 4, 32, 64, 500
 X = BATCH, SEQ_LEN, D_MODEL

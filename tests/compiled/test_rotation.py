@@ -7,9 +7,10 @@ from collections import Counter
 import jax
 import jax.numpy as jnp
 import pytest
-from programs import compiled, pullback, put_out, wide
+from programs import compiled, put_out, wide
 
 import attnax.functional as F
+from benchmarks.timing.pullback import pullback
 
 SEQ_LEN, PAIRS = 16, 32
 NAMES = {jnp.float32: "f32", jnp.bfloat16: "bf16"}
