@@ -26,9 +26,9 @@ import transformers
 from transformers import PreTrainedConfig
 
 from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED
-from attnax.interop._config.names import misspelt
+from attnax.interop._config.misspelt import misspelt
 from attnax.interop._config.parts import LANGUAGE
-from attnax.interop._config.vocabulary import STRUCTURE, TOP_LEVEL
+from attnax.interop._config.vocabulary import ROTARY, STRUCTURE
 
 PATH = (
     pathlib.Path(__file__).parents[1]
@@ -50,7 +50,7 @@ EXTRA_ALIASES = {
     },
 }
 _SENTINEL = 12_345.0
-_WANTED = STRUCTURE | TOP_LEVEL
+_WANTED = STRUCTURE | ROTARY
 
 
 def config_classes():

@@ -7,8 +7,7 @@ import re
 import jax
 import pytest
 
-from attnax.interop._config.families.remote import REMOTE
-from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED
+from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED, REMOTE
 from attnax.interop._options.resampling import RESIZE_OPTIONS
 from benchmarks import pages
 from conformance import pages as tables

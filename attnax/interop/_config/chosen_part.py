@@ -3,9 +3,9 @@
 from functools import partial
 
 from .families.table import REFUSED
-from .names import instead, misspelt
+from .misspelt import instead, misspelt
 from .parts import all_parts, model_type_of, part_error, tables
-from .vocabulary import FOREIGN, STRUCTURE, TOP_LEVEL
+from .vocabulary import FOREIGN, ROTARY, STRUCTURE
 
 
 def part_names(config):
@@ -91,15 +91,15 @@ def _check_above(config, parts):
         if outer in own or str(level.get("model_type")) in REFUSED:
             continue
         error = partial(part_error, outer)
-        for key in (*sorted(TOP_LEVEL), *FOREIGN):
+        for key in (*sorted(ROTARY), *FOREIGN):
             value = level.get(key)
             if value is not None and all(p.values.get(key) != value for p in inner):
                 raise error(_unread(key, level, dict.fromkeys(inner)))
-        known = {*TOP_LEVEL, *STRUCTURE, *FOREIGN, *tables()["similar_keys"]}
+        known = {*ROTARY, *STRUCTURE, *FOREIGN, *tables()["similar_keys"]}
         for key, value in level.items():
             if isinstance(key, str) and value is not None and key not in known:
                 meant = misspelt(key)
-                if TOP_LEVEL.intersection(meant):
+                if ROTARY.intersection(meant):
                     raise error(f"the config holds {key}={value!r}; {instead(meant)}")
 
 

@@ -3,41 +3,44 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from . import layers, schemas, widths
+from . import layers, widths
+from .schemas.flat import flat
 
 
 @dataclass(frozen=True)
-class Family:
+class RopeFamily:
     """The rules of one or several model types.
 
     Attributes:
-        layout: How channels are paired, see `attnax.functional.Rope`, or a rule.
+        layout: How channels are paired, see `attnax.functional.Rope`, or a rule that
+            reads it from the config.
         rotary_start: Where the rotating channels of a head stand.
-        head_dim: From the config to the width that the frequencies are made for.
-        reads_fraction: Whether the plain rope reads `partial_rotary_factor` too; all
-            scaled ones do.
-        reverse: Whether it turns the other way.
-        axes: For text with pictures: from the sections and the number of pairs to the
-            axis of each pair, and the sections where the config has none.
-        axial: For pictures: from the width and the base to a rope.
-        types: The types of rope that the code takes; `None` is all.
-        renames: Types under names that only this family uses.
-        schema: From the config to the parameters of each layer type.
-        label: From the type of a layer to the label of its parameters.
-        layer_count: The key that counts layers, and how many each stands for.
-        layer_types: The types of layers where the config does not list them.
-        rotates: Which of the layers rotate.
-        per_layer: From the config and the parameters of a label to those that single
-            layers have themselves, by index.
-        overrides: Keys of the config that single layers change.
-        method: Makes frequencies and attention factor where the common methods do not.
-        padded: Lists with one entry per layer may go on for layers that guess further
-            tokens, `num_nextn_predict_layers`.
-        elsewhere: Keys of these names are left to other parts of the model.
-        variant: From the keys of a config to the rules of another code that the model
-            type stands for too, or `None`.
-        says: Names of other engines that its configs hold, each with the one value that
-            its code stands for.
+        head_dim: Rule from the config to the width that the frequencies are made for.
+        reads_fraction: Whether the plain rope reads `partial_rotary_factor`; every
+            scaled one does.
+        reverse: Whether the model rotates in the opposite direction.
+        axes: For text with pictures: a rule from the sections and the number of pairs
+            to the axis of each pair, and the sections of a config that has none.
+        axial: For pictures: a rule from the width and the base to a rope.
+        types: Rope types that the code takes; `None` for all the common ones.
+        renames: Rope types under names that only this family uses.
+        schema: Rule from the config to the parameters of each layer type.
+        label: Rule from the type of a layer to the label of its parameters.
+        layer_count: The key that counts layers, and how many attentions each layer has.
+        layer_types: Rule for the types of layers of a config that does not list them.
+        rotates: Rule that says which of the layers rotate.
+        per_layer: Rule from the config and the parameters of a label to the parameters
+            of single layers, by index.
+        overrides: Rule that gives the keys of the config that single layers change.
+        method: Rule for frequencies and attention factor; where it gives `None`, the
+            common methods apply.
+        padded: Whether lists with one entry per layer may have further entries, for
+            layers that predict more tokens (`num_nextn_predict_layers`).
+        elsewhere: Keys that other parts of the model read.
+        variant: Rule from the keys of a config to the rules of another code that the
+            model type also stands for, or `None`.
+        says: Keys of other engines that the configs hold, each with the one value that
+            agrees with the code.
     """
 
     layout: str | Callable[..., str] = "half"
@@ -49,7 +52,7 @@ class Family:
     axial: Callable | None = None
     types: tuple[str, ...] | None = None
     renames: dict = field(default_factory=dict)
-    schema: Callable = schemas.flat
+    schema: Callable = flat
     label: Callable = lambda layer_type: layer_type
     layer_count: tuple[str, int] = ("num_hidden_layers", 1)
     layer_types: Callable = layers.uniform

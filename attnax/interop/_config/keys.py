@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
-from .values import KINDS, is_number, shown
+from .values import is_number, shown
+from .vocabulary import kind_of
 
 
 class Keys:
-    """Reads keys under any of their names, then from the defaults of the model's code.
+    """The values of a part of a config, and the defaults of the model's code for them.
 
-    A key that holds `None` is not there, as in Hugging Face's own code. `error` makes
-    the exception for a value of a wrong kind.
+    A key may have several names. A key that holds `None` counts as missing, as in
+    Hugging Face's own code. `error` makes the exception for a value of a wrong kind.
     """
 
     def __init__(
@@ -31,78 +32,80 @@ class Keys:
         self.read = set()
         self.checked = set()
         self.error = error
-        # Of values that stand elsewhere under another name: where, and which.
+        # The place and the name of values that were found elsewhere under another one.
         self.spelled = {}
 
-    def given(self, name, default=None):
-        """What the config itself says."""
-        for key in (name, *self.aliases.get(name, ())):
-            if key in self.values:
-                self.read.add(key)
-                if name not in self.checked:
-                    words, test = KINDS.get(name, ("", lambda value: True))
-                    if not test(self.values[key]):
-                        raise self.error(
-                            f"{key}={shown(self.values[key])} must be {words}"
-                        )
-                    self.checked.add(name)
-                return self.values[key]
+    def given(self, key, default=None):
+        """The value in the config itself; `default` if it holds none."""
+        for name in (key, *self.aliases.get(key, ())):
+            if name in self.values:
+                self.read.add(name)
+                self._check(key, name)
+                return self.values[name]
         return default
 
-    def get(self, name, default=None):
-        """What the config says, else the default of the model's code."""
-        value = self.given(name)
+    def get(self, key, default=None):
+        """The value in the config, or else the default of the model's code."""
+        value = self.given(key)
         if value is not None:
             return value
-        for key in (name, *self.aliases.get(name, ())):
-            if self.defaults.get(key) is not None:
-                return self.defaults[key]
+        for name in (key, *self.aliases.get(key, ())):
+            if self.defaults.get(name) is not None:
+                return self.defaults[name]
         return default
 
-    def require(self, context, name, default=None):
-        """`get`, and a `ValueError` where nobody says anything."""
-        value = self.get(name, default)
+    def require(self, key, default=None):
+        """What `get` finds; raises if that is nothing."""
+        value = self.get(key, default)
         if value is None:
-            raise context.error(
-                f"{self.where} must hold {name!r}: no default of this model type is "
+            raise self.error(
+                f"{self.where} must hold {key!r}: no default of this model type is "
                 "known"
             )
         return value
 
-    def said(self, name):
-        """What stands where, for errors."""
-        where, key = self.spelled.get(name, (self.where, name))
-        return f"{where} holds {key}={shown(self.get(name))}"
+    def said(self, key):
+        """The key with its value and its place, for errors."""
+        where, spelled = self.spelled.get(key, (self.where, key))
+        return f"{where} holds {spelled}={shown(self.get(key))}"
 
-    def number(self, context, name, default=None):
-        """`require` of a number, as a float."""
-        value = self.require(context, name, default)
+    def number(self, key, default=None):
+        """A required number, as a float."""
+        value = self.require(key, default)
         if not is_number(value):
-            raise context.error(f"{self.said(name)}, which must be a finite number")
+            raise self.error(f"{self.said(key)}, which must be a finite number")
         return float(value)
 
-    def integer(self, context, name):
-        """`require` of a whole number, as an int."""
-        value = self.number(context, name)
+    def integer(self, key):
+        """A required whole number, as an int."""
+        value = self.number(key)
         if not value.is_integer():
-            raise context.error(f"{self.said(name)}, which must be a whole number")
+            raise self.error(f"{self.said(key)}, which must be a whole number")
         return int(value)
 
-    def null(self, name):
-        """Whether the config itself says that there is none, whatever the default."""
-        return name in self.nulls
+    def null(self, key):
+        """Whether the config itself holds `None` under the key."""
+        return key in self.nulls
 
-    def ignore(self, *names):
+    def ignore(self, *keys):
         """Marks keys as read that belong to another part of the model."""
-        self.read.update(names)
+        self.read.update(keys)
 
     def changed(self, **values):
-        """The same keys with other values, and the same memory."""
+        """The same part with other values, which shares the memory of keys read."""
         out = Keys({**self.values, **values}, self.where, self.defaults, (), self.error)
         out.aliases, out.read, out.nulls = self.aliases, self.read, self.nulls
         out.spelled = self.spelled
         return out
 
     def unread(self):
-        """Keys of the config that nobody has asked for."""
+        """The keys of the config that no rule has read."""
         return [key for key in self.values if key not in self.read]
+
+    def _check(self, key, name):
+        """Raises if the value under `name`, one name of `key`, is of a wrong kind."""
+        if key not in self.checked:
+            kind = kind_of(key)
+            if not kind.test(self.values[name]):
+                raise self.error(f"{name}={shown(self.values[name])} must be {kind}")
+            self.checked.add(key)

@@ -7,8 +7,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from .families.table import FAMILIES, REFUSED, SAME_CODE
-from .vocabulary import FOREIGN, STRUCTURE, TOP_LEVEL
+from .families.table import REFUSED, ROPE_FAMILIES, SAME_CODE
+from .vocabulary import FOREIGN, ROTARY, STRUCTURE
 
 # Any of these at its own level says that a part has rotary positions.
 _OWN = ("rope_parameters", "rope_scaling", "rope_theta")
@@ -50,7 +50,7 @@ class Part:
     @property
     def known(self):
         """Whether the model type is in the tables of rotary models."""
-        return self.model_type in FAMILIES or self.model_type in REFUSED
+        return self.model_type in ROPE_FAMILIES or self.model_type in REFUSED
 
     @property
     def says(self):
@@ -208,7 +208,7 @@ def _text_without_a_part(part, language, specs, filled):
     """
     known = [tables()["models"].get(s.get("model_type"), {}) for s in specs.values()]
     names = {name for values in known for name in values.get("aliases", {}).values()}
-    names |= STRUCTURE | TOP_LEVEL | FOREIGN.keys()
+    names |= STRUCTURE | ROTARY | FOREIGN.keys()
     here, code = part.values, f"the code of model_type={part.model_type!r}"
     said = [key for key in here if key in names and here[key] is not None]
     flat = part.inner(language, specs[language].get("model_type"), here)
@@ -223,7 +223,7 @@ def _text_without_a_part(part, language, specs, filled):
             "rename it, or remove it"
         )
         return replace(flat, problem=problem)
-    rope = any(here.get(key) is not None for key in TOP_LEVEL)
+    rope = any(here.get(key) is not None for key in ROTARY)
     if "vocab_size" in here or (rope and "patch_size" not in here):
         return flat
     others = [key for key in specs if key != language]

@@ -1,11 +1,17 @@
-"""What the value of a key must be, so that an error names a wrong one."""
+"""The kinds of values that keys hold, and how errors show values."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+# The most layers, or channels of a head. No model has more, and each takes memory.
+MOST = 2**16
+# The most frequencies of all layers together.
+MOST_FREQUENCIES = 2**20
 
 
 def is_number(value):
-    """A finite number, and no truth value, which Python takes for one."""
+    """Whether the value is a finite number and no bool, which Python counts as one."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -15,7 +21,7 @@ def is_number(value):
 
 
 def shown(value):
-    """A value in an error, which a config may hold at any length."""
+    """The text of a value for an error, at most 200 characters long."""
     try:
         return shortened(repr(value), 200)
     except ValueError:  # an int of more digits than Python writes
@@ -23,7 +29,7 @@ def shown(value):
 
 
 def shortened(text, most=1000):
-    """The text, without its middle if it is long."""
+    """The text, with its middle left out if it is longer than `most`."""
     return text if len(text) <= most else f"{text[: most - 100]} ... {text[-90:]}"
 
 
@@ -41,7 +47,7 @@ def _listed(test):
 
 
 def _by_layer(value):
-    """Numbers of layers, which JSON writes as strings, to dicts."""
+    """Whether the keys are numbers of layers, in JSON strings, and the values dicts."""
     return isinstance(value, Mapping) and all(
         shown(index).strip("'").isdecimal() and isinstance(changes, Mapping)
         for index, changes in value.items()
@@ -49,7 +55,7 @@ def _by_layer(value):
 
 
 def _blocks(value):
-    """One dict per layer, which may hold a dict about its attention."""
+    """Whether each layer has a dict, which may hold a dict about its attention."""
     return isinstance(value, list | tuple) and all(
         isinstance(block, Mapping)
         and isinstance(block.get("attention"), Mapping | None)
@@ -58,79 +64,32 @@ def _blocks(value):
 
 
 def _base(value):
-    """One base, or one per layer; whether the code takes a list, it says itself."""
+    """Whether the value is one base or a list of them; not every code takes a list."""
     return is_number(value) or _listed(is_number)(value)
 
 
-# More layers, or channels of a head, than any model has; each takes time and memory.
-MOST = 2**16
-# More frequencies than all layers of any model have.
-MOST_FREQUENCIES = 2**20
+@dataclass(frozen=True)
+class Kind:
+    """A kind of values: what it must be, in words, and the test of it."""
 
-_KINDS = (
-    (
-        "a positive whole number",
-        _whole(1),
-        """
-        hidden_size num_attention_heads qk_nope_head_dim swa_qk_nope_head_dim
-        embed_dim projection_dim attention_projection_size
-        speech_encoder_attention_heads memory_attention_hidden_size
-        memory_attention_downsample_rate memory_attention_num_attention_heads
-        max_position_embeddings original_max_position_embeddings seq_length
-        sliding_window_pattern
-        prefix_dense_sliding_window_pattern global_attn_every_n_layers
-        full_attention_interval layer_group_size no_rope_layer_interval
-    """,
-    ),
-    (
-        f"a positive whole number, at most {MOST}",
-        _whole(1, MOST),
-        """
-        num_hidden_layers num_layers num_attention_layers memory_attention_num_layers
-        head_dim global_head_dim swa_head_dim qk_rope_head_dim swa_qk_rope_head_dim
-        rotary_dim kv_channels
-    """,
-    ),
-    ("a whole number", _whole(0), "first_k_dense_replace num_nextn_predict_layers"),
-    (
-        "a list of whole numbers",
-        _listed(_whole(0)),
-        """
-        no_rope_layers full_attn_idxs attn_layer_indices cross_attention_layers
-        rope_scaling_layers compress_ratios mrope_section hybrid_layer_pattern
-    """,
-    ),
-    (
-        "a list of numbers",
-        _listed(is_number),
-        "layer_rope_theta partial_rotary_factors short_factor long_factor",
-    ),
-    ("a number, or a list of numbers", _base, "rope_theta"),
-    (
-        "a list of names",
-        _listed(lambda value: isinstance(value, str)),
-        "layer_types layers_block_type mlp_layer_types block_types",
-    ),
-    (
-        "a dict",
-        lambda value: isinstance(value, Mapping),
-        "rope_parameters rope_scaling attn_config",
-    ),
-    ("a dict from layers to dicts", _by_layer, "per_layer_config"),
-    ("a list of dicts, whose attention is a dict", _blocks, "block_configs"),
-    (
-        "true or false",
-        lambda value: isinstance(value, bool),
-        """
-        rope_interleave rope_interleaved mrope_interleaved interleaved truncate alibi
-        use_sliding_window use_dsa use_mem_rope use_rotary_embedding use_long_context
-        use_mla use_dynamic_ntk
-    """,
-    ),
-    (
-        "a name",
-        lambda value: isinstance(value, str),
-        "rope_type type position_embedding_type position_embeddings_type",
-    ),
-)
-KINDS = {key: (words, test) for words, test, keys in _KINDS for key in keys.split()}
+    words: str
+    test: Callable[[object], bool]
+
+    def __str__(self):
+        return self.words
+
+
+ANY = Kind("anything", lambda value: True)
+SIZE = Kind("a positive whole number", _whole(1))
+# Each layer, and each channel of a head, takes memory.
+BOUNDED = Kind(f"a positive whole number, at most {MOST}", _whole(1, MOST))
+COUNT = Kind("a whole number", _whole(0))
+COUNTS = Kind("a list of whole numbers", _listed(_whole(0)))
+NUMBERS = Kind("a list of numbers", _listed(is_number))
+BASE = Kind("a number, or a list of numbers", _base)
+NAME = Kind("a name", lambda value: isinstance(value, str))
+NAMES = Kind("a list of names", _listed(NAME.test))
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+MAPPING = Kind("a dict", lambda value: isinstance(value, Mapping))
+BY_LAYER = Kind("a dict from layers to dicts", _by_layer)
+BLOCKS = Kind("a list of dicts, whose attention is a dict", _blocks)

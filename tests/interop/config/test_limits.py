@@ -70,7 +70,7 @@ def test_parameters_that_are_nested_without_a_layer_type_are_an_error():
 
 @pytest.mark.errors
 def test_frequencies_are_bounded_over_all_distinct_ropes(monkeypatch):
-    monkeypatch.setattr("attnax.interop._config.rope.MOST_FREQUENCIES", 4 * 32)
+    monkeypatch.setattr("attnax.interop._config.layer_ropes.MOST_FREQUENCIES", 4 * 32)
     config = {"model_type": "granite_swa", "head_dim": 64, "num_hidden_layers": 10}
     four = {"layer_rope_theta": [1e4, 1e5, 1e6, 1e7, 1e4] * 2}
     assert len(ropes_from_hf(config | four)) == 10
@@ -81,7 +81,9 @@ def test_frequencies_are_bounded_over_all_distinct_ropes(monkeypatch):
 
 @pytest.mark.errors
 def test_lengths_are_bounded():
-    for seq_len in (0, 2**53 + 1, 10**400):
+    with pytest.raises(ValueError, match="seq_len=0 must be a positive integer"):
+        rope_from_hf(LLAMA, seq_len=0)
+    for seq_len in (2**53 + 1, 10**400):
         with pytest.raises(ValueError, match=r"seq_len=.* at most 2\*\*53"):
             rope_from_hf(LLAMA, seq_len=seq_len)
 

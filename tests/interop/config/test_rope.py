@@ -903,7 +903,9 @@ def test_what_a_model_that_is_not_known_may_say():
     )
     same = rope_from_hf(config | {"rope_interleaved": True}, layout="interleaved")
     assert same == rope_from_hf(config, layout="interleaved")
-    with pytest.raises(ValueError, match="layout='neox' must be one of"):
+    with pytest.raises(
+        ValueError, match="layout='neox' must be 'half', 'interleaved' or"
+    ):
         rope_from_hf(config, layout="neox")
 
 
@@ -970,7 +972,7 @@ def test_no_value_is_tripped_over(value, layers):
     names = ("llama", "gemma3_text", "step3p5", "deepseek_v4", "mimo_v2_flash")
     names += ("dots3_note_text", "cohere2_moe", "recurrent_gemma", "ultrabert")
     for name in names:
-        for key in sorted(vocabulary.TOP_LEVEL | vocabulary.STRUCTURE):
+        for key in sorted(vocabulary.ROTARY | vocabulary.STRUCTURE):
             config = {"model_type": name, **layers, key: value}
             for function in (rope_from_hf, ropes_from_hf):
                 try:
@@ -996,7 +998,7 @@ NOT_FROM_DEFAULTS = {
 def test_every_family_has_defaults_and_every_default_a_family():
     known = parts.tables()["models"]
     assert set(known) == set(families.IN_TRANSFORMERS)
-    assert not set(families.FAMILIES) & set(families.REFUSED)
+    assert not set(families.ROPE_FAMILIES) & set(families.REFUSED)
     for name in sorted(known):
         config = {"model_type": name}
         message = NOT_FROM_DEFAULTS.get(name)
@@ -1010,7 +1012,7 @@ def test_every_family_has_defaults_and_every_default_a_family():
 
 def test_every_default_is_a_key_that_is_read():
     names = {"aliases", "default_rope_theta", "default_partial_rotary_factor"}
-    known = vocabulary.STRUCTURE | vocabulary.TOP_LEVEL | names
+    known = vocabulary.STRUCTURE | vocabulary.ROTARY | names
     for name, values in parts.tables()["models"].items():
         spelled = set(values.get("aliases", {})) | set(
             values.get("aliases", {}).values()
@@ -1019,8 +1021,8 @@ def test_every_default_is_a_key_that_is_read():
 
 
 def test_vocabularies_do_not_overlap():
-    assert not set(vocabulary.FOREIGN) & vocabulary.TOP_LEVEL
-    assert not vocabulary.STRUCTURE & vocabulary.TOP_LEVEL
+    assert not set(vocabulary.FOREIGN) & vocabulary.ROTARY
+    assert not vocabulary.STRUCTURE & vocabulary.ROTARY
 
 
 def test_rotating_by_a_config_from_end_to_end():

@@ -1,0 +1,1 @@
+"""Models whose code lies beside their weights and not in transformers."""

@@ -1,0 +1,119 @@
+"""The rope of one layer, from its part of the config and its parameters."""
+
+from dataclasses import replace
+
+from ... import functional as F
+from ...functional import Rope
+from .methods import TYPES, Wanted
+from .misspelt import check_inner_spelling
+from .rope_types import rope_type
+from .unread import check_all_read
+from .values import MOST
+
+
+def rope_of_layer(context, params, seq_len, layout):
+    """The rope of one layer; `None` for null parameters."""
+    if params is None:
+        return None
+    check_inner_spelling(context, params)
+    try:
+        rope = _made(context, params, seq_len, layout)
+    except (ValueError, ArithmeticError) as error:
+        if hasattr(error, "path"):  # it says already where in the config
+            raise
+        raise context.error(f"{params.where}: {str(error).rstrip('.')}") from error
+    check_all_read(context, params, rope)
+    return rope
+
+
+def _made(context, params, seq_len, layout):
+    family = context.family
+    kind = rope_type(context, params)
+    head_dim = family.head_dim(context)
+    rotary_dim = _rotary_dim(context, params, kind, head_dim)
+    if family.axial is not None:
+        rope = family.axial(context, rotary_dim, params.number("rope_theta"))
+        return _with_layout(rope, layout) if layout else rope
+    inv_freq, attention_factor = _frequencies(
+        context, params, kind, head_dim, rotary_dim, seq_len
+    )
+    own = family.layout if isinstance(family.layout, str) else family.layout(context)
+    return Rope(
+        -inv_freq if family.reverse else inv_freq,
+        own if layout is None else layout,
+        rotary_start=family.rotary_start,
+        attention_factor=attention_factor,
+        **_axes(context, params, inv_freq.size),
+    )
+
+
+def _frequencies(context, params, kind, head_dim, rotary_dim, seq_len):
+    """`(inv_freq, attention_factor)` by the family's method, or else a common one."""
+    if context.family.method is not None:
+        made = context.family.method(context, params, kind, rotary_dim, seq_len)
+        if made is not None:
+            return made
+    base = params.number("rope_theta")
+    if base <= 0.0:
+        raise context.error(f"{params.said('rope_theta')}, which must be positive")
+    wanted = Wanted(context.keys, params, head_dim, rotary_dim, base, seq_len)
+    return TYPES[kind](wanted)
+
+
+def _rotary_dim(context, params, kind, head_dim):
+    """The number of channels that rotate."""
+    rotary_dim = head_dim
+    # Code that always rotates the whole head reads no fraction.
+    if context.family.reads_fraction or kind != "default":
+        fraction = params.number("partial_rotary_factor", 1.0)
+        if fraction > 1.0 and context.family.axial is None:
+            raise context.error(
+                f"partial_rotary_factor={fraction} must be at most 1, for it is a part "
+                f"of head_dim={head_dim}"
+            )
+        if kind != "proportional":  # there it says how many of the pairs turn
+            rotary_dim = int(head_dim * fraction)
+    if max(head_dim, rotary_dim) > MOST:
+        raise context.error(
+            f"head_dim={head_dim} (or hidden_size over num_attention_heads) must be at "
+            f"most {MOST}"
+        )
+    if rotary_dim <= 0 or rotary_dim % 2 != 0:
+        raise context.error(
+            f"head_dim={head_dim} (or hidden_size over num_attention_heads) and "
+            f"partial_rotary_factor={params.get('partial_rotary_factor', 1.0)} make "
+            f"{rotary_dim} rotating channels, which must be positive and even"
+        )
+    return rotary_dim
+
+
+def _axes(context, params, pairs):
+    """Settings of a `Rope` of three axes; none for a model with one axis."""
+    if context.family.axes is None:
+        return {}
+    rule, default = context.family.axes
+    sections = params.get("mrope_section", default)
+    strided = rule is F.strided_axes
+    _check_interleaved(context, params, strided)
+    if len(sections) != 3:
+        raise context.error(f"mrope_section={sections} must hold three sections")
+    sections = [int(section) for section in sections]
+    if sum(sections) != pairs and not strided:
+        raise context.error(f"mrope_section={sections} must sum to the {pairs} pairs")
+    return {"axis_of_pair": rule(sections, pairs), "num_axes": 3}
+
+
+def _check_interleaved(context, params, strided):
+    """Raises if the config says another order of the axes than the code has."""
+    said = params.given("mrope_interleaved", params.given("interleaved"))
+    if said is not None and bool(said) != strided:
+        raise context.error(
+            f"{params.where} holds mrope_interleaved={said}, but the code of "
+            f"model_type={context.model_type!r} has its axes "
+            f"{'in turn' if strided else 'in sections'}"
+        )
+
+
+def _with_layout(rope, layout):
+    blocks = rope.num_blocks if layout == rope.layout else 1
+    return replace(rope, layout=layout, num_blocks=blocks)

@@ -1,0 +1,58 @@
+"""Keys about rotary positions that no rule has read: they are errors."""
+
+from .vocabulary import ELSEWHERE, ROTARY
+
+
+def check_all_read(context, params, rope):
+    """Raises if a key about rotary positions was not read, unless `rope` agrees.
+
+    A rope made without the key might not be the one that the config describes.
+    """
+    keys, family = context.keys, context.family
+    known = {*ELSEWHERE, *family.elsewhere}
+    for key in params.unread():
+        value = params.values[key]
+        if str(key).startswith("mrope"):
+            raise context.error(
+                f"{params.said(key)}, but positions of model_type="
+                f"{context.model_type!r} have one axis; of models that are else like "
+                "Llama, 'qwen2_5_vl_text' has several in sections, and 'qwen3_vl_text' "
+                "in turn"
+            )
+        if key not in known and not _agrees(context, params, rope, key, value):
+            raise context.error(
+                f"{params.said(key)}, which the rotary embedding of "
+                f"model_type={context.model_type!r} does not read; remove it, or check "
+                "rope_type"
+                if context.known
+                else f"{params.said(key)}, and how the code of "
+                f"model_type={context.model_type!r} reads it is not known"
+            )
+    for key in keys.unread():
+        if key not in ROTARY or key in known:
+            continue
+        if not _agrees(context, params, rope, key, keys.values[key]):
+            raise context.error(
+                f"the config holds {key}={keys.values[key]!r}, which the rotary "
+                f"embedding of model_type={context.model_type!r} does not read; remove "
+                "it"
+            )
+
+
+def _agrees(context, params, rope, key, value):
+    """Whether an unread key says what the rope is, or what every such config says."""
+    width = 2 * rope.rotary_pairs
+    if value == context.keys.defaults.get(key):
+        return True
+    if key == "rotary_dim":
+        return value == width
+    if key == "qk_rope_head_dim":  # no latent part, where there is none
+        return value == 0
+    if key in ("partial_rotary_factor", "rotary_pct"):
+        whole = context.family.head_dim(context)
+        return value in (width / whole, width / context.keys.get("head_dim", whole))
+    if key in ("rope_theta", "rotary_emb_base"):
+        return value == params.values.get("rope_theta")
+    if key in ("rope_interleave", "rope_interleaved"):
+        return value == (rope.layout in ("interleaved", "interleaved_to_half"))
+    return False
