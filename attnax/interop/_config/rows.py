@@ -3,15 +3,11 @@
 from collections.abc import Iterable
 from typing import TypeVar
 
+from .._model_types import unique
+
 _Value = TypeVar("_Value")
 
 
 def by_name(rows: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
-    """The value of each name; a `ValueError` if a name stands in two rows."""
-    found: dict[str, _Value] = {}
-    for names, value in rows:
-        for name in names.split():
-            if name in found:
-                raise ValueError(f"{name!r} must stand in one row of the tables.")
-            found[name] = value
-    return found
+    """The value of each name; a `ValueError` if a name stands in the rows twice."""
+    return unique((name, value) for names, value in rows for name in names.split())
