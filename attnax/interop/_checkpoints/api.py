@@ -6,30 +6,23 @@ from typing import Any
 
 import numpy as np
 
-import attnax.functional as F
-
+from ..._checks import check_flags, check_params
 from ..._public import public
-from ...functional._patches.sizes import as_pair
-from ...functional._resizing.grid import grid_pair
 from .._checkpoint_families.table import CHECKPOINT_FAMILIES, CHECKPOINT_TYPES
 from .._checkpoint_families.without import REASONS
 from .._model_types import family_of
+from .arguments import PARAMS, check_checkpoint, check_options, sizes_of
 from .arrays import Arrays, check_held
 from .files.open import open_source
 from .head import hint_of_head, is_head_alone, table_from_head, with_head_as_table
 from .layout import complete_layout
-from .names import find_prefix, find_tensors, whole_prefix
+from .names import find_prefix, find_tensors, pair_of, whole_prefix
 from .record import EmbeddingCheckpoint
 from .text import is_projected, read_text, write_text
 from .vision import read_vision, write_vision
 
 # What a name that nothing knows may be.
 _HINT = "; models whose embedding is one table, `embed_tokens.weight`, are 'decoder'"
-_KINDS = {
-    "token": F.TokenEmbeddingParams,
-    "text": F.TextEmbeddingParams,
-    "vision": F.VisionEmbeddingParams,
-}
 
 
 @public
@@ -91,11 +84,10 @@ def params_from_checkpoint(
         `models/proj/image_text/naflex_vit.py`) have them; the format: safetensors.
         https://github.com/huggingface/safetensors
     """
-    family = _family(family)
-    table = CHECKPOINT_FAMILIES[family]
-    _check_options(family, table, patch_size, grid, tied)
-    patch_size, grid = _as_pairs(patch_size, grid)
-    sizes = _sizes_of(patch_size, grid)
+    table = CHECKPOINT_FAMILIES[_family(family)]
+    check_options(table, prefix, patch_size, grid, tied)
+    check_flags(follow_links=follow_links)
+    sizes = sizes_of(patch_size, grid)
     with open_source(source, follow_links) as tensors:
         hint = hint_of_head(table, tensors.names, tied)
         table = table_from_head(table, tensors.names, tied)
@@ -105,16 +97,16 @@ def params_from_checkpoint(
             check_held(stored.name, tensors.describe(stored.name)[1])
         extra = {s.name: tensors.read_own(s.name) for s in layout if s.role == "extra"}
         if table.kind == "vision":
-            params, grid = read_vision(table, tensors, layout, sizes, grid)
+            given = pair_of(sizes, "grid_rows", "grid_columns")
+            params, grid = read_vision(table, tensors, layout, sizes, given)
             head = None
         else:
             params, head, layout = read_text(table, tensors, layout, tied)
-    sides = "patch_height", "patch_width"
     return EmbeddingCheckpoint(
-        family=family,
+        family=table.name,
         params=params,
         head=head,
-        patch_size=(sizes[sides[0]], sizes[sides[1]]) if sides[0] in sizes else None,
+        patch_size=pair_of(sizes, "patch_height", "patch_width"),
         grid=grid,
         extra_tensors=extra,
         prefix=prefix,
@@ -152,23 +144,21 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     Reference:
         As `params_from_checkpoint`.
     """
-    family = _family(checkpoint.family)
-    table, checkpoint = CHECKPOINT_FAMILIES[family], checkpoint._replace(family=family)
-    params, kind = checkpoint.params, _KINDS[table.kind]
-    if not isinstance(params, kind):
-        raise ValueError(
-            f"params of type {type(params).__name__} must be {kind.__name__} "
-            f"for {family=}."
-        )
-    prefix = whole_prefix(table, checkpoint.prefix)
-    layout = complete_layout(table, checkpoint._replace(prefix=prefix))
+    check_checkpoint(checkpoint)
+    table = CHECKPOINT_FAMILIES[_family(checkpoint.family)]
+    params = checkpoint.params
+    check_params(params, PARAMS[table.kind], "checkpoint.params")
+    checkpoint = checkpoint._replace(
+        family=table.name, prefix=whole_prefix(table, checkpoint.prefix)
+    )
+    layout = complete_layout(table, checkpoint)
     extra = Arrays(checkpoint.extra_tensors)
-    pairs = _as_pairs(checkpoint.patch_size, checkpoint.grid)
-    if table.kind != "vision":
+    sizes = sizes_of(checkpoint.patch_size, checkpoint.grid)
+    if table.kind == "vision":
+        tensors = write_vision(table, params, layout, sizes)
+    else:
         projected = is_projected(extra.names)
         tensors = write_text(params, checkpoint.head, layout, projected=projected)
-    else:
-        tensors = write_vision(table, params, layout, *pairs)
     for twice in tensors.keys() & checkpoint.extra_tensors.keys():
         raise ValueError(
             f"{twice!r} must not be in extra_tensors, since it is in the parameters."
@@ -178,39 +168,12 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     hint = "; put it in params or extra_tensors, or take another family"
     if is_head_alone(table, layout):
         table = with_head_as_table(table)
-    sizes = _sizes_of(*pairs)
-    find_tensors(table, Arrays(tensors), prefix, sizes, hint)
+    find_tensors(table, Arrays(tensors), checkpoint.prefix, sizes, hint)
     return {name: _in_row_order(tensor) for name, tensor in tensors.items()}
 
 
 def _family(family):
     return family_of(family, CHECKPOINT_FAMILIES, CHECKPOINT_TYPES, REASONS, hint=_HINT)
-
-
-def _check_options(family, table, patch_size, grid, tied):
-    if table.kind != "vision" and (patch_size, grid) != (None, None):
-        raise ValueError(f"{patch_size=} and {grid=} must be None for {family=}.")
-    if tied is not None and not table.held("head"):
-        raise ValueError(f"{tied=} must be None for {family=}, which has no head.")
-
-
-def _as_pairs(patch_size, grid):
-    """Both as pairs of ints, or `None`."""
-    if patch_size is not None:
-        patch_size = as_pair("patch_size", patch_size)
-    if grid is not None:
-        grid = grid_pair("grid", grid)
-    return patch_size, grid
-
-
-def _sizes_of(patch_size, grid):
-    """The axes that these tell, by their names."""
-    sizes = {}
-    if patch_size is not None:
-        sizes["patch_height"], sizes["patch_width"] = patch_size
-    if grid is not None:
-        sizes["grid_rows"], sizes["grid_columns"] = grid
-    return sizes
 
 
 def _in_row_order(tensor):

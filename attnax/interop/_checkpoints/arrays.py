@@ -48,6 +48,17 @@ class Arrays(NamedTuple):
         return (array[start : start + step] for start in range(0, len(array), step))
 
 
+def check_names(argument, arrays) -> None:
+    """A `ValueError` unless `arrays` is a mapping whose keys are strings."""
+    if not isinstance(arrays, Mapping):
+        raise ValueError(
+            f"{argument} is a {type(arrays).__name__}, but must be a mapping of arrays."
+        )
+    strange = next((key for key in arrays if not isinstance(key, str)), None)
+    if strange is not None:
+        raise ValueError(f"{argument} has the key {strange!r}, which must be a string.")
+
+
 def dtype_name(dtype):
     """The name, which does not tell a foreign byte order: that has another."""
     return dtype.name if dtype.isnative else dtype.str
@@ -58,20 +69,20 @@ def rows_at_a_time(rows, size):
     return max(1, CHUNK_BYTES * rows // max(1, size))
 
 
-def check_float(name, dtype):
-    """A dtype of the parameters of embeddings."""
+def check_float(tensor, dtype):
+    """A `ValueError` unless a tensor has a dtype of parameters."""
     if dtype not in FLOATS:
         raise ValueError(
-            f"{name!r} of dtype {dtype} must be one of {FLOATS}; "
+            f"{tensor!r} of dtype {dtype} must be one of {FLOATS}; "
             "dequantize or convert it first."
         )
 
 
-def check_held(name, dtype):
-    """A dtype that JAX holds as it is, else an error: nothing is cast."""
+def check_held(tensor, dtype):
+    """A `ValueError` unless JAX holds the dtype of a tensor without a cast."""
     if dtype == "float64" and default_float_dtype() != np.float64:
         raise ValueError(
-            f"{name!r} of dtype {dtype} must come with jax_enable_x64, "
+            f"{tensor!r} of dtype {dtype} must come with jax_enable_x64, "
             "without which JAX would round it to float32; or cast it yourself."
         )
 

@@ -84,22 +84,28 @@ def find_tensors(family: CheckpointFamily, source, prefix, sizes, hint=""):
     return tuple(layout)
 
 
-def bind(name, shape, axes, sizes):
-    """Checks a shape against the sizes known so far, and adds those that are new."""
+def bind(tensor, shape, axes, sizes):
+    """Checks the shape of a tensor against known sizes, and adds those that are new."""
     names = axes.split()
     lengths = [int(n) if n.isdigit() else sizes.get(n) for n in names]
     if len(shape) != len(names) or any(
         length not in (None, size) for length, size in zip(lengths, shape, strict=False)
     ):
+        wanted = shape_of(axes, sizes)
         raise ValueError(
-            f"{name!r} of shape {tuple(shape)} must have shape {shape_of(axes, sizes)}."
+            f"{tensor!r} of shape {tuple(shape)} must have shape {wanted}."
         )
     pairs = list(zip(names, shape, strict=True))
     if any(size == 0 and axis != MAY_BE_ZERO for axis, size in pairs):
         raise ValueError(
-            f"{name!r} of shape {tuple(shape)} must have no axis of length 0."
+            f"{tensor!r} of shape {tuple(shape)} must have no axis of length 0."
         )
     sizes.update((axis, size) for axis, size in pairs if not axis.isdigit())
+
+
+def pair_of(sizes, first, second) -> tuple[int, int] | None:
+    """Two lengths of axes, or `None` where they are not known."""
+    return (sizes[first], sizes[second]) if first in sizes else None
 
 
 def shape_of(axes, sizes):

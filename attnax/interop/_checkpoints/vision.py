@@ -7,7 +7,7 @@ import attnax.functional as F
 from .._checkpoint_families.family import FRONT_TOKENS
 from .arrays import to_jax
 from .grid import check_grid, find_grid
-from .names import bind, shape_of
+from .names import bind, pair_of, shape_of
 
 KERNELS = {
     "d_model channels patch_height patch_width": "OIHW",
@@ -47,11 +47,11 @@ def read_vision(family, source, layout, sizes, grid):
     return params, grid
 
 
-def write_vision(family, params, layout, patch_size, grid):
+def write_vision(family, params, layout, sizes):
     """The tensors of `layout` as NumPy arrays, by name."""
     places = {s.role: s for s in layout if s.role != "extra"}
     counts = _counted(params, [role for role in FRONT_TOKENS if role in places])
-    check_grid(family, params, counts, grid)
+    check_grid(family, params, counts, pair_of(sizes, "grid_rows", "grid_columns"))
     positions = params.positions
     arrays = {
         "patch": params.patch.weight,
@@ -60,12 +60,11 @@ def write_vision(family, params, layout, patch_size, grid):
         "mask": params.mask_token,
         **_split(family, params, counts),
     }
-    sizes = {} if grid is None else {"grid_rows": grid[0], "grid_columns": grid[1]}
-    tensors = {}
+    sizes, tensors = dict(sizes), {}
     for role, name, axes in places.values():
         array = np.asarray(arrays[role])
         if role == "patch":
-            array = _kernel(array, axes, patch_size)
+            array = _kernel(array, axes, pair_of(sizes, "patch_height", "patch_width"))
         else:
             array = array.reshape(_stored_shape(axes, array.shape[-1], sizes))
         bind(name, array.shape, axes, sizes)

@@ -291,7 +291,9 @@ def test_arrays_must_have_no_mask():
 
 
 def test_names_must_be_strings():
-    with refused("params_from_checkpoint: 3 must be a name, a string"):
+    with refused(
+        "params_from_checkpoint: source has the key 3, which must be a string"
+    ):
         load({3: np.ones(2)}, "gptj")
 
 
@@ -311,7 +313,7 @@ def test_sources_must_be_known(tmp_path):
     for name in ("folder", "a.safetensors", "a.npz", "a.json"):
         with fails(f"source='{tmp_path / name}' does not exist."):
             load(str(tmp_path / name), "gpt2")
-    with refused("source=list must be a mapping of arrays or a path"):
+    with refused("source is a list, but must be a mapping of arrays or a path"):
         load([1], "gpt2")
 
 
@@ -430,7 +432,7 @@ def test_grids_must_fill_the_table():
         load(vit(1), "vit")
     with refused("grid=3 must be"):
         load(vit(10), "vit", grid=3)
-    with refused("grid=3.0 must be"):
+    with refused(r"grid=\(3.0, 3\) must be"):
         load(vit(10), "vit", grid=(3.0, 3))
 
 
@@ -454,8 +456,8 @@ def test_tokens_must_have_one_dtype():
 
 def test_parameters_must_be_those_of_the_family():
     table = F.TokenEmbeddingParams(host.ones((3, 2)))
-    message = "params of type TokenEmbeddingParams must be TextEmbeddingParams for "
-    with fails(message + "family='bert'"):
+    message = "checkpoint.params is a TokenEmbeddingParams, but must be an "
+    with fails(f"{message}attnax.functional.TextEmbeddingParams"):
         write(interop.EmbeddingCheckpoint("bert", table))
 
 
@@ -661,8 +663,45 @@ def test_tokens_must_be_there(family, before, side, role):
 def test_sizes_must_be_integers_when_written():
     with refused("patch_size=8.0 must be"):
         write(vision(patch_size=8.0))
-    with refused("grid=2.0 must be"):
+    with refused(r"grid=\(2.0, 3\) must be"):
         write(vision(grid=(2.0, 3)))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    (
+        ({"prefix": 3}, "prefix=3 must be a string, or None"),
+        ({"tied": "no"}, "tied='no' must be True or False"),
+        ({"follow_links": "no"}, "follow_links='no' must be True or False"),
+        ({"patch_size": "4"}, "patch_size='4' must be a positive integer or"),
+        ({"grid": 3}, r"grid=3 must be \(rows, columns\), of positive integers"),
+    ),
+)
+def test_options_are_of_their_kinds(option, message):
+    family = "vit" if option.keys() & {"patch_size", "grid"} else "bert"
+    tensors = vit() if family == "vit" else bert()
+    with refused(f"params_from_checkpoint: {message}"):
+        load(tensors, family, **option)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    (
+        ({"prefix": None}, "checkpoint.prefix=None must be a string"),
+        ({"head": 3}, "checkpoint.head is a int, but must be an attnax.functional.Tok"),
+        ({"extra_tensors": []}, "checkpoint.extra_tensors is a list, but must be a ma"),
+        ({"extra_tensors": {3: 0}}, "checkpoint.extra_tensors has the key 3, which mu"),
+        ({"tensors": "wte"}, "checkpoint.tensors is a str, but must be what params_fr"),
+    ),
+)
+def test_fields_are_of_their_kinds(field, message):
+    made = interop.EmbeddingCheckpoint(
+        "gptj", F.TokenEmbeddingParams(host.ones((3, 2)))
+    )
+    with refused(f"checkpoint_from_params: {message}"):
+        write(made._replace(**field))
+    with refused("checkpoint_from_params: checkpoint is a dict, but must be an attnax"):
+        write(made._asdict())
 
 
 @pytest.mark.errors

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from contextlib import contextmanager
 
-from ..arrays import Arrays
+from ..arrays import Arrays, check_names
 from .index import Shards, path_inside
 from .npz import Npz
 from .regular import RegularFile, shown
@@ -18,9 +18,7 @@ INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 def open_source(source, follow_links):
     """The tensors of `source` by name, none of them read yet."""
     if isinstance(source, Mapping):
-        strange = next((name for name in source if not isinstance(name, str)), None)
-        if strange is not None:
-            raise ValueError(f"{strange!r} must be a name, a string.")
+        check_names("source", source)
         yield Arrays(source)
         return
     path, target = _find(source, follow_links)
@@ -39,7 +37,8 @@ def _find(source, follow_links):
     """The path of a file that can be read, and what it leads to."""
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
-            f"source={type(source).__qualname__} must be a mapping of arrays or a path."
+            f"source is a {type(source).__qualname__}, but must be a mapping of arrays "
+            "or a path."
         )
     path = pathlib.Path(source)
     if not os.path.exists(path):  # nor is what has no text for a name

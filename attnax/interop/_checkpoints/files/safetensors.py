@@ -109,7 +109,7 @@ def places(header: bytes, size: int) -> dict[str, Place]:
     """
     entries = parse(header)
     _check_metadata(entries.pop("__metadata__", None))
-    found = {name: _place(name, entry) for name, entry in entries.items()}
+    found = {tensor: _place(tensor, entry) for tensor, entry in entries.items()}
     first = end = 8 + len(header)
     for name, place in sorted(found.items(), key=lambda item: item[1][2:]):
         if first + place.start != end:
@@ -131,8 +131,8 @@ def _check_metadata(found):
         raise ValueError("its __metadata__ must be strings by name")
 
 
-def _place(name, entry):
-    """One of the header: counted from the end of the header."""
+def _place(tensor, entry):
+    """The place of a tensor by its entry, which counts from the end of the header."""
     try:
         dtype, shape, (start, stop) = (
             entry[key] for key in ("dtype", "shape", "data_offsets")
@@ -143,14 +143,14 @@ def _place(name, entry):
         )
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(
-            f"{name!r} must have a dtype, a shape and two data_offsets"
+            f"{tensor!r} must have a dtype, a shape and two data_offsets"
         ) from error
     if not (whole and isinstance(dtype, str) and start <= stop):
-        raise ValueError(f"{name!r} must have sizes and offsets from 0 on")
+        raise ValueError(f"{tensor!r} must have sizes and offsets from 0 on")
     bits = math.prod(shape) * _BITS.get(dtype, 0)
     if dtype in _BITS and bits != 8 * (stop - start):
         raise ValueError(
-            f"{name!r} of shape {tuple(shape)} and dtype {dtype} must have {bits} "
+            f"{tensor!r} of shape {tuple(shape)} and dtype {dtype} must have {bits} "
             f"bits, and has {8 * (stop - start)}"
         )
     return Place(dtype, tuple(shape), start, stop)
