@@ -16,6 +16,7 @@ from attnax.interop import rope_from_hf
 from . import configs
 from .attentions import rotations
 from .compare import AGREED, DISAGREED, NOT_APPLICABLE, excess
+from .coordinates import rows_first
 from .irregular import result
 from .recorder import as_numpy
 from .skeletons import bounded, skeleton
@@ -87,7 +88,8 @@ def sam3():
     cos_sin = layer.rotary_emb(torch.zeros(1), positions)
     made = rotations(source, layer.attention, cos_sin, None, len(positions))
     rope = rope_from_hf(configs.as_dict(config))
-    cos, sin = F.rotary_cos_sin(rope, as_numpy(positions), numerics="float32")
+    rows = rows_first(config.model_type, as_numpy(positions))
+    cos, sin = F.rotary_cos_sin(rope, rows, numerics="float32")
     status, note = _applied(made, cos, sin, rope.layout)
     note = f"thirds of positions: {note}"
     yield result(source, "Sam3ViTRotaryEmbedding", config, status, note)

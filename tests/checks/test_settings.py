@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
+from frequency_methods import FURTHER, METHODS, WIDTH
 from helpers import refused
 
 import attnax
@@ -29,8 +30,6 @@ TEXT = F.TextEmbeddingParams(TOKENS, LEARNED, None)
 RESIZE = {"method": "bilinear", "antialias": False}
 PATCHES = {"patch_size": 2, "num_channels": 1, "d_model": 4}
 YARN = {"factor": 2.0, "original_max_len": 64}
-LLAMA = {**YARN, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
-DYNAMIC = {**YARN, "seq_len": 128}
 TABLE = np.ones((6, 2), np.float32)
 
 
@@ -111,12 +110,13 @@ NUMBERS = (
     *of(F.default_inv_freq, 4)("base"),
     *of(F.rope_cos_sin_table, 4, 4)("base"),
     *of(F.init_mixed_rope, KEY, 2, 4)("base"),
-    *of(F.linear_inv_freq, 4)("factor"),
-    *of(F.ntk_inv_freq, 4)("factor"),
-    *of(F.dynamic_ntk_inv_freq, 4, **DYNAMIC)(*DYNAMIC),
-    *of(F.proportional_inv_freq, 4)("fraction"),
-    *of(F.yarn_inv_freq, 4, **YARN)(*YARN, "beta_fast", "beta_slow"),
-    *of(F.llama3_inv_freq, 4, **LLAMA)(*LLAMA),
+    *(
+        case
+        for method in (METHODS | FURTHER).values()
+        for case in of(method.function, WIDTH, **method.settings)(
+            *(name for name in method.settings if name != "factors")
+        )
+    ),
     *of(F.longrope_attention_factor, factor=2.0, original_max_len=64)(
         "factor", "original_max_len"
     ),

@@ -1,9 +1,10 @@
+import frequency_methods
 import jax.numpy as jnp
 import numpy as np
 import oracles
 import pytest
-import rope_oracles
 import strategies as ax
+from frequency_methods import BASE, FURTHER, METHODS, WIDTH
 from helpers import assert_frequencies, assert_within_one_ulp
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,7 +38,7 @@ def test_rope_inv_freq_is_rounded_once(head_dim, base, dtype):
 @given(head_dim=ax.rotary_dims, base=ax.bases, factor=factors)
 def test_linear_divides_every_frequency(head_dim, base, factor):
     actual = F.linear_inv_freq(head_dim, base, factor=factor)
-    expected = rope_oracles.linear(head_dim, base, factor)
+    expected = frequency_methods.linear(head_dim, base, factor)
     plain = oracles.inv_freq(head_dim, base)
     assert_frequencies(actual, expected, plain, roundings=PLAIN + 1)
 
@@ -45,7 +46,7 @@ def test_linear_divides_every_frequency(head_dim, base, factor):
 @given(head_dim=st.sampled_from((4, 6, *SIZES)), base=ax.bases, factor=factors)
 def test_ntk_is_the_plain_progression_of_another_base(head_dim, base, factor):
     actual = F.ntk_inv_freq(head_dim, base, factor=factor)
-    expected = rope_oracles.ntk(head_dim, base, factor)
+    expected = frequency_methods.ntk(head_dim, base, factor)
     plain = oracles.inv_freq(head_dim, base)
     # A power with an exponent rounded once, ln(2048) < 8, and a product.
     assert_frequencies(actual, expected, plain, roundings=PLAIN + 8 + 2)
@@ -65,7 +66,7 @@ def test_dynamic_ntk_grows_with_the_length(seq_len, head_dim, base, factor):
     actual = F.dynamic_ntk_inv_freq(
         head_dim, base, factor=factor, original_max_len=4096, seq_len=seq_len
     )
-    expected = rope_oracles.dynamic_ntk(head_dim, base, factor, 4096, seq_len)
+    expected = frequency_methods.dynamic_ntk(head_dim, base, factor, 4096, seq_len)
     plain = oracles.inv_freq(head_dim, base)
     # As `ntk`, of a factor up to 2**16 (ln < 12) that itself is rounded: its three
     # roundings in units of `factor * ratio`, at most `factor` times those of the
@@ -82,7 +83,7 @@ def test_dynamic_ntk_grows_with_the_length(seq_len, head_dim, base, factor):
 def test_proportional_keeps_the_exponents_of_the_whole_head(case, base, factor):
     head_dim, fraction = case
     actual = F.proportional_inv_freq(head_dim, base, fraction=fraction, factor=factor)
-    expected = rope_oracles.proportional(head_dim, base, fraction, factor)
+    expected = frequency_methods.proportional(head_dim, base, fraction, factor)
     plain = oracles.inv_freq(head_dim, base)
     assert_frequencies(actual, expected, plain, roundings=PLAIN + 1)
 
@@ -105,36 +106,34 @@ def test_proportional_counts_as_transformers_does(head_dim, fraction, turning):
     np.testing.assert_array_equal(actual != 0, np.arange(head_dim // 2) < turning)
 
 
-@given(head_dim=st.sampled_from((4, 6, *SIZES)), base=ax.bases, factor=factors)
-def test_what_changes_nothing_changes_no_bit(head_dim, base, factor):
-    plain = F.default_inv_freq(head_dim, base)
-    lengths = {"original_max_len": 4096, "factor": factor}
-    for actual in (
-        F.linear_inv_freq(head_dim, base, factor=1.0),
-        F.ntk_inv_freq(head_dim, base, factor=1.0),
-        F.dynamic_ntk_inv_freq(head_dim, base, **lengths, seq_len=1),
-        F.dynamic_ntk_inv_freq(head_dim, base, **lengths, seq_len=4096),
-        F.proportional_inv_freq(head_dim, base, fraction=1.0),
-    ):
-        assert_within_one_ulp(actual, plain)
+ALL = METHODS | FURTHER
+every = pytest.mark.parametrize("method", ALL.values(), ids=ALL)
 
 
-FUNCTIONS = {
-    F.default_inv_freq: {},
-    F.rope_inv_freq: {},
-    F.linear_inv_freq: {"factor": 2.0},
-    F.ntk_inv_freq: {"factor": 2.0},
-    F.dynamic_ntk_inv_freq: {"factor": 2.0, "original_max_len": 8, "seq_len": 9},
-    F.proportional_inv_freq: {"fraction": 0.5},
-    F.yarn_inv_freq: {"factor": 2.0, "original_max_len": 4096},
-    F.llama3_inv_freq: {
-        "factor": 2.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_len": 4096,
-    },
-    F.longrope_inv_freq: {"factors": [1.0, 2.0]},
-}
+@every
+@given(base=ax.bases)
+def test_every_method_is_its_oracle(method, base):
+    actual = method.function(WIDTH, base, **method.settings)
+    expected = method.oracle(WIDTH, base, *method.settings.values())
+    plain = oracles.inv_freq(WIDTH, base)
+    assert_frequencies(actual, expected, plain, roundings=PLAIN + method.roundings)
+
+
+@every
+def test_laws_of_every_method(method):
+    for settings, expected in method.laws:
+        actual = method.function(WIDTH, BASE, **settings)
+        assert_within_one_ulp(actual, expected)
+
+
+def test_every_method_has_a_row():
+    functions = {method.function.__name__ for method in ALL.values()}
+    names = {name for name in dir(F) if name.endswith("_inv_freq")}
+    assert functions == names - {"rope_inv_freq"} and len(functions) == len(ALL)
+
+
+FUNCTIONS = {method.function: method.settings for method in ALL.values()}
+FUNCTIONS |= {F.rope_inv_freq: {}}
 everywhere = pytest.mark.parametrize("function", FUNCTIONS)
 
 
@@ -153,7 +152,7 @@ def test_head_dim_must_be_positive_and_even(function, head_dim):
 def test_base_must_be_positive_and_finite(function, base):
     message = f"{function.__name__}: base={base} must be positive and finite"
     with pytest.raises(ValueError, match=message):
-        function(4, base, **FUNCTIONS[function])
+        function(WIDTH, base, **FUNCTIONS[function])
 
 
 @pytest.mark.errors
@@ -163,7 +162,7 @@ def test_factor_must_be_at_least_1_and_finite(function, factor):
     kwargs = {**FUNCTIONS[function], "factor": factor}
     message = f"{function.__name__}: factor={factor} must be at least 1 and finite"
     with pytest.raises(ValueError, match=message):
-        function(4, **kwargs)
+        function(WIDTH, **kwargs)
 
 
 @pytest.mark.errors
@@ -174,7 +173,7 @@ def test_lengths_must_be_positive(name, value):
         if name in kwargs:
             message = f"{function.__name__}: {name}={value} must be positive"
             with pytest.raises(ValueError, match=message):
-                function(4, **{**kwargs, name: value})
+                function(WIDTH, **{**kwargs, name: value})
 
 
 @pytest.mark.errors

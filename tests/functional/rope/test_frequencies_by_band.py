@@ -1,8 +1,8 @@
+import frequency_methods
 import mpmath
 import numpy as np
 import oracles
 import pytest
-import rope_oracles
 import strategies as ax
 from helpers import assert_frequencies, assert_within_one_ulp
 from hypothesis import given
@@ -23,7 +23,9 @@ def check_yarn(head_dim, base, factor, original_max_len, **settings):
         original_max_len=original_max_len,
         **{f"beta_{k}" if k != "truncate" else k: v for k, v in settings.items()},
     )
-    expected = rope_oracles.yarn(head_dim, base, factor, original_max_len, **settings)
+    expected = frequency_methods.yarn(
+        head_dim, base, factor, original_max_len, **settings
+    )
     # The plain frequency takes 16 roundings, the ramp and what it does 5. A bound that
     # is not truncated is `width * ln(ratio) / (2 ln(base))`, of a ratio below 2**13:
     # 3 absolute roundings of the logarithm and 3 relative ones, over the distance of
@@ -116,7 +118,9 @@ def check_llama3(head_dim, base, factor, low, high, original_max_len):
         high_freq_factor=high,
         original_max_len=original_max_len,
     )
-    expected = rope_oracles.llama3(head_dim, base, factor, low, high, original_max_len)
+    expected = frequency_methods.llama3(
+        head_dim, base, factor, low, high, original_max_len
+    )
     # The plain frequency, 16. Within the blend the turns, at most `high`, have 19
     # roundings in all; over the distance of the bounds they are the share. Then 5.
     roundings = 16 + 19 * high / (high - low) + 5
@@ -188,7 +192,7 @@ def test_longrope_divides_each_by_its_own(data, head_dim, base):
     element = st.floats(0.5, 64.0)
     pairs = head_dim // 2
     numbers = data.draw(st.lists(element, min_size=pairs, max_size=pairs))
-    expected = rope_oracles.longrope(head_dim, base, numbers)
+    expected = frequency_methods.longrope(head_dim, base, numbers)
     plain = oracles.inv_freq(head_dim, base)
     wanted = [f / n for f, n in zip(plain, numbers, strict=True)]
     for given_ in (numbers, tuple(numbers), np.array(numbers)):
@@ -220,7 +224,7 @@ def test_the_words_hold_the_scaled_frequencies():
     inv_freq = F.yarn_inv_freq(64, 150_000.0, factor=32.0, original_max_len=4096)
     cos, sin = F.rope_cos_sin(positions, inv_freq)
     with mpmath.workdps(60):
-        wanted = rope_oracles.yarn(64, 150_000.0, 32.0, 4096)
+        wanted = frequency_methods.yarn(64, 150_000.0, 32.0, 4096)
         angle = oracles.angles(positions, wanted)
     for actual, expected in ((cos, np.cos(angle)), (sin, np.sin(angle))):
         assert np.abs(np.asarray(actual, np.float64) - expected).max() <= 1.2e-7

@@ -8,72 +8,19 @@ import helpers
 import jax
 import numpy as np
 import pytest
+from frequency_methods import BASE, LLAMA, LONG, METHODS, SHORT, WIDTH
 
 import attnax
 import attnax.functional as F
 from attnax.interop import rope_from_hf, ropes_from_hf
 from attnax.interop._config import parts, vocabulary
 from attnax.interop._config.families import table as families
+from attnax.interop._config.methods import TYPES
 
-LLAMA = {"model_type": "llama", "hidden_size": 256, "num_attention_heads": 4}
 SIX = {"num_hidden_layers": 6}  # enough for every kind of layer
-SHORT, LONG = [1.0 + i / 32 for i in range(32)], [2.0 + i for i in range(32)]
-YARN = {"factor": 4.0, "original_max_position_embeddings": 4096}
-LLAMA3 = {
-    "factor": 8.0,
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}
-LONGROPE = {
-    "short_factor": SHORT,
-    "long_factor": LONG,
-    "original_max_position_embeddings": 4096,
-}
+YARN, LLAMA3 = METHODS["yarn"].parameters, METHODS["llama3"].parameters
+LONGROPE = {k: v for k, v in METHODS["longrope"].parameters.items() if k != "factor"}
 YARN_CALL = dict(factor=4.0, original_max_len=4096)
-METHODS = {
-    "default": ({}, None, F.default_inv_freq(64, 5e5), 1.0),
-    "linear": ({"factor": 8.0}, None, F.linear_inv_freq(64, 5e5, factor=8.0), 1.0),
-    "dynamic": (
-        {"factor": 2.0},
-        9000,
-        F.dynamic_ntk_inv_freq(
-            64, 5e5, factor=2.0, original_max_len=2048, seq_len=9000
-        ),
-        1.0,
-    ),
-    "yarn": (
-        YARN,
-        None,
-        F.yarn_inv_freq(64, 5e5, **YARN_CALL),
-        F.yarn_attention_factor(4.0),
-    ),
-    "llama3": (
-        LLAMA3,
-        None,
-        F.llama3_inv_freq(
-            64,
-            5e5,
-            factor=8.0,
-            low_freq_factor=1.0,
-            high_freq_factor=4.0,
-            original_max_len=8192,
-        ),
-        1.0,
-    ),
-    "longrope": (
-        LONGROPE | {"factor": 32.0},
-        4097,
-        F.longrope_inv_freq(64, 5e5, factors=LONG),
-        F.longrope_attention_factor(32.0, 4096),
-    ),
-    "proportional": (
-        {"partial_rotary_factor": 0.25},
-        None,
-        F.proportional_inv_freq(64, 5e5, fraction=0.25),
-        1.0,
-    ),
-}
 
 
 def scaled(kind, **values):
@@ -87,17 +34,22 @@ def refused(config, message, **kwargs):
 
 @pytest.mark.parametrize("kind", METHODS)
 def test_every_method_in_every_spelling(kind):
-    values, seq_len, inv_freq, factor = METHODS[kind]
-    expected = F.Rope(inv_freq, attention_factor=factor)
-    new = {"rope_theta": 5e5, "rope_type": kind, **values}
-    old = LLAMA | {"rope_theta": 5e5, "rope_scaling": {"type": kind, **values}}
+    method = METHODS[kind]
+    inv_freq = method.function(WIDTH, BASE, **method.settings)
+    expected = F.Rope(inv_freq, attention_factor=method.attention_factor)
+    base, values = {"rope_theta": BASE}, method.parameters
+    old = method.model | base | {"rope_scaling": {"type": kind, **values}}
     for config in (
-        LLAMA | {"rope_parameters": new},
-        scaled(kind, **values),
+        method.model | {"rope_parameters": {"rope_type": kind, **base, **values}},
+        method.model | base | {"rope_scaling": {"rope_type": kind, **values}},
         old,
         json.loads(json.dumps(old)),
     ):
-        assert rope_from_hf(config, seq_len=seq_len) == expected
+        assert rope_from_hf(config, seq_len=9000) == expected
+
+
+def test_every_type_of_the_table_is_compared():
+    assert METHODS.keys() == TYPES.keys()
 
 
 @pytest.mark.parametrize(
