@@ -1,1 +1,1 @@
-"""Embeddings from checkpoints, and back."""
+"""Tensors of checkpoints to parameters, and back."""

@@ -1,4 +1,4 @@
-"""Tensors by name, read one at a time, and what JAX and others make of them."""
+"""Arrays by name, their dtypes, and their way to JAX and back."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,12 +9,12 @@ import numpy as np
 from ..._dtypes import default_float_dtype
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
-# Of a tensor that is compared and not kept, so much is in memory at a time.
+# Bytes of a tensor in memory while it is compared and not kept.
 CHUNK_BYTES = 2**24
 
 
 class Arrays(NamedTuple):
-    """A mapping of arrays."""
+    """The arrays of a mapping, with the methods of an open file."""
 
     arrays: Mapping
 
@@ -38,11 +38,11 @@ class Arrays(NamedTuple):
         return np.asarray(array)
 
     def read_own(self, name):
-        """In memory that is nobody else's: the owner may go on writing to it."""
+        """A copy, since the owner of an array may go on writing to it."""
         return self.read(name).copy()
 
     def parts(self, name):
-        """Some rows at a time, in order."""
+        """The rows in order, some at a time."""
         array = self.read(name)
         step = rows_at_a_time(len(array), array.nbytes)
         return (array[start : start + step] for start in range(0, len(array), step))
@@ -60,12 +60,12 @@ def check_names(argument, arrays) -> None:
 
 
 def dtype_name(dtype):
-    """The name, which does not tell a foreign byte order: that has another."""
+    """The name of a dtype; the one of a foreign byte order is no name of JAX's."""
     return dtype.name if dtype.isnative else dtype.str
 
 
 def rows_at_a_time(rows, size):
-    """How many of the rows of a tensor of `size` bytes are compared at a time."""
+    """The number of rows to compare at a time of a tensor with `size` bytes."""
     return max(1, CHUNK_BYTES * rows // max(1, size))
 
 
@@ -88,18 +88,18 @@ def check_held(tensor, dtype):
 
 
 def to_jax(source, array):
-    """A JAX array of the same bits, in memory that is nobody else's."""
+    """A JAX array of the same bits, which shares no memory with the source."""
     if isinstance(source, Arrays):
-        # JAX may take memory over as it is, and its owner go on writing to it.
+        # JAX may use the memory of an array as it is, while its owner writes to it.
         array = array.copy()
     made = jax.device_put(array).block_until_ready()
-    # JAX holds on to what it copied from until its next transfer.
+    # JAX keeps the memory that it copied from until its next transfer.
     jax.device_put(0)
     return made
 
 
 def same_bits(source, name, array):
-    """Whether a tensor has the dtype, shape and bits of `array`; never read whole."""
+    """Whether a tensor has the dtype, shape and bits of `array`; reads it in parts."""
     if source.describe(name) != (array.shape, array.dtype.name):
         return False
     start = 0

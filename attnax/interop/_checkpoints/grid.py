@@ -1,4 +1,4 @@
-"""The grid that a table of positions was made for."""
+"""The grid of patches that a table of positions was made for."""
 
 import math
 
@@ -6,10 +6,10 @@ from .names import shape_of
 
 
 def find_grid(family, stored, sizes, counts, grid):
-    """The grid, and the roles of the tokens that have no row in the table.
+    """Returns the grid, and the roles of the tokens that have no row in the table.
 
-    `counts` are the tokens in front of the patches by role. A grid that is not given is
-    taken to be square.
+    `counts` maps the roles of the tokens in front of the patches to their numbers. A
+    grid that is not given must be square.
     """
     if "grid_rows" in stored.axes:
         return (sizes["grid_rows"], sizes["grid_columns"]), family.without_position
@@ -37,7 +37,7 @@ def find_grid(family, stored, sizes, counts, grid):
 
 
 def check_grid(family, params, counts, grid):
-    """That a file can tell where the tokens stand, and the rows fit the grid."""
+    """A `ValueError` unless a file can tell where tokens stand, and rows fit."""
     before = (
         0 if params.tokens_with_position is None else len(params.tokens_with_position)
     )
@@ -48,8 +48,8 @@ def check_grid(family, params, counts, grid):
         expected = after
     if after != expected:
         raise ValueError(
-            f"tokens_without_position has {after} rows, and must have {expected}, or "
-            "the file would not tell which tokens have positions."
+            f"tokens_without_position has {after} rows, but must have {expected}: a "
+            "file with other rows would not tell which tokens have positions."
         )
     if params.positions is None:
         return
@@ -57,5 +57,5 @@ def check_grid(family, params, counts, grid):
     if grid is None or shape[0] != before + math.prod(grid):
         raise ValueError(
             f"params.positions.weight.shape={shape} must have {before} + "
-            f"rows * columns rows for {grid=}; set the grid that they are for."
+            f"rows * columns rows for {grid=}; set grid to the grid of the rows."
         )

@@ -1,7 +1,8 @@
-"""Files of tied models that hold the head and not the table, which has its values.
+"""Files of tied models that hold the head in place of the table.
 
-Writers that keep one of two equal tensors may keep either: `save_model` of safetensors
-keeps the first in the order of the names, and `lm_head` comes before `model`.
+A writer that keeps one of two equal tensors may keep either. `save_model` of
+safetensors keeps the first in the order of the names, and `lm_head` comes before
+`model`.
 """
 
 from .._checkpoint_families.family import CheckpointFamily
@@ -10,13 +11,13 @@ from .._checkpoint_families.family import CheckpointFamily
 def table_from_head(
     family: CheckpointFamily, names, tied: bool | None
 ) -> CheckpointFamily:
-    """The family; if `tied`, a table that is missing has the names of the head."""
+    """The family; if `tied`, the table may be missing and the head stands for it."""
     missing = held_head(family, names) is not None
     return with_head_as_table(family) if tied and missing else family
 
 
 def held_head(family: CheckpointFamily, names) -> str | None:
-    """The name of a head in a file without a table, or `None`."""
+    """The name of the head in a file without a table, or `None`."""
     tables = _names(family, "token")
     if any(_stands_in(table, name, family) for name in names for table in tables):
         return None
@@ -26,18 +27,18 @@ def held_head(family: CheckpointFamily, names) -> str | None:
 
 
 def with_head_as_table(family: CheckpointFamily) -> CheckpointFamily:
-    """The family of files that hold the head alone."""
+    """The family with the names of the head as those of the table."""
     table, heads = family.tensors[0], _names(family, "head")
     others = [t for t in family.tensors if t.role not in ("token", "head")]
     table = table._replace(names=heads, beside=True)
-    # The prefix is told by the first, and a head stands outside of it.
+    # The first tensor tells the prefix, and a head stands outside of it.
     first = [t for t in others if t.role == "positions"]
     rest = [t for t in others if t.role != "positions"]
     return family._replace(tensors=(*first, table, *rest))
 
 
 def is_head_alone(family: CheckpointFamily, layout) -> bool:
-    """Whether a layout has the table under a name of the head, and under no other."""
+    """Whether a layout has the table under names of the head only."""
     stored = [s.name for s in layout or () if s.role == "token"]
     heads = _names(family, "head")
     return bool(stored) and all(
@@ -46,7 +47,7 @@ def is_head_alone(family: CheckpointFamily, layout) -> bool:
 
 
 def hint_of_head(family: CheckpointFamily, names, tied: bool | None) -> str:
-    """What to do about a table that is missing, where the head is there."""
+    """What to do if the table is missing and the head is there, for messages."""
     name = held_head(family, names)
     if name is None or tied is False:
         return ""

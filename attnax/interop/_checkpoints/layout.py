@@ -1,4 +1,4 @@
-"""How a file is to hold parameters that came from another, or from none."""
+"""The tensors of the file that parameters are written to."""
 
 import attnax.functional as F
 
@@ -7,7 +7,11 @@ from .names import StoredTensor
 
 
 def complete_layout(family, checkpoint):
-    """`checkpoint.tensors` without what is not held, and with the usual for what is."""
+    """`checkpoint.tensors` for the parameters that a checkpoint holds.
+
+    Tensors of parameters that are `None` are left out; parameters without a tensor get
+    the usual one of the family.
+    """
     _check_names(family, checkpoint)
     held = _roles_held(checkpoint, family)
     kept = tuple(s for s in checkpoint.tensors or () if s.role in held)
@@ -24,14 +28,14 @@ def complete_layout(family, checkpoint):
     unknown = added - {s.role for s in usual}
     if unknown:
         raise ValueError(
-            f"family={checkpoint.family!r} must have a tensor for all that "
-            f"is held, but has none for {sorted(unknown)}."
+            f"family={checkpoint.family!r} must have a tensor for every parameter, "
+            f"but has none for {sorted(unknown)}."
         )
     return kept + usual
 
 
 def _check_names(family, checkpoint):
-    """A layout is that of its family and prefix: neither is replaced alone."""
+    """A `ValueError` for names that are not those of the family and the prefix."""
     prefix = checkpoint.prefix
     for stored in checkpoint.tensors or ():
         known = any(
@@ -49,7 +53,7 @@ def _check_names(family, checkpoint):
 
 
 def _stands_beside(stored, name, prefix):
-    """Whether `name` stands under `prefix` or a part of it."""
+    """Whether a stored name is `name` under `prefix` or a part of it."""
     return stored.endswith(name) and prefix.startswith(stored[: -len(name)])
 
 
@@ -68,13 +72,13 @@ def _roles_held(checkpoint, family):
 
 
 def _token_roles(checkpoint, family):
-    """Roles of the tokens in front of the patches: of the file, else the family's."""
+    """Roles of the tokens in front of the patches, by the file or the family."""
     params = checkpoint.params
     if checkpoint.tensors is not None:
         return [s.role for s in checkpoint.tensors if s.role in FRONT_TOKENS]
     both = params.tokens_with_position, params.tokens_without_position
     left, roles = sum(len(tokens) for tokens in both if tokens is not None), []
-    # Required ones first; a distillation token is never guessed.
+    # Required roles come first. Rows are never taken for a distillation token.
     for tensor in sorted(family.tensors, key=lambda tensor: not tensor.required):
         optional = left > 0 and tensor.role != "distillation"
         if tensor.role in FRONT_TOKENS and (tensor.required or optional):

@@ -1,4 +1,4 @@
-"""Which tensors of a file are those of an embedding: prefix, names and shapes."""
+"""The tensors of a file that belong to an embedding: prefix, names and shapes."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,12 @@ from .._checkpoint_families.family import CheckpointFamily
 from .arrays import check_float
 from .others import check_no_others
 
-# A model may have none of them, and its file holds an array of no rows all the same.
+# The file of a model without registers may hold an array of no rows.
 MAY_BE_ZERO = "num_registers"
 
 
 class StoredTensor(NamedTuple):
-    """A tensor of a file: what it is, its name there, what its axes are called."""
+    """The role of a tensor, its name in the file, and the names of its axes."""
 
     role: str
     name: str
@@ -19,9 +19,9 @@ class StoredTensor(NamedTuple):
 
 
 def find_prefix(family: CheckpointFamily, names, prefix, hint=""):
-    """What stands in front of the names of the family, with its separator.
+    """The prefix of the names of the family, which ends with its separator.
 
-    `hint` is the way out where none of them is there.
+    `hint` ends the message if no name of the family is there.
     """
     separator = family.separator
     if prefix is not None:
@@ -48,15 +48,15 @@ def find_prefix(family: CheckpointFamily, names, prefix, hint=""):
 
 
 def whole_prefix(family: CheckpointFamily, prefix):
-    """`prefix` with the separator that it may have been given without."""
+    """`prefix` with its separator, which the caller may have left out."""
     whole = prefix == "" or prefix.endswith(family.separator)
     return prefix if whole else prefix + family.separator
 
 
 def find_tensors(family: CheckpointFamily, source, prefix, sizes, hint=""):
-    """The tensors of the embedding, in the order of the family; fills in `sizes`.
+    """The tensors of the embedding in the order of the family; adds to `sizes`.
 
-    `hint` is the way out where one is missing.
+    `hint` ends the message if a tensor is missing.
     """
     names, layout = set(source.names), []
     for tensor in family.tensors:
@@ -77,7 +77,7 @@ def find_tensors(family: CheckpointFamily, source, prefix, sizes, hint=""):
             axes = axes_of(tensor.axes, shape)
             bind(name, shape, axes, sizes)
             layout.append(StoredTensor(tensor.role, name, axes))
-        if tensor.role == "head":  # a tied one has the rows of the table
+        if tensor.role == "head":  # a tied head has the rows of the table
             sizes.setdefault("head_size", sizes["vocab_size"])
     known = {stored.name for stored in layout}
     check_no_others(family, source, prefix, known)
@@ -109,19 +109,19 @@ def pair_of(sizes, first, second) -> tuple[int, int] | None:
 
 
 def shape_of(axes, sizes):
-    """A shape in words, with the numbers that are known."""
+    """A shape in words, with numbers for the axes whose length is known."""
     lengths = [str(sizes.get(name, name)) for name in axes.split()]
     return f"({', '.join(lengths)}{',' * (len(lengths) == 1)})"
 
 
 def axes_of(alternatives, shape):
-    """The alternative with as many axes as `shape`, else the first."""
+    """The first alternative with as many axes as `shape`, or the first of all."""
     fits = (axes for axes in alternatives if len(axes.split()) == len(shape))
     return next(fits, alternatives[0])
 
 
 def _parts(prefix, separator):
-    """`a.b.` as `["a.b.", "a.", ""]`."""
+    """The prefix and its beginnings: `["a.b.", "a.", ""]` of `"a.b."`."""
     parts = prefix.split(separator)[:-1]
     return [
         "".join(part + separator for part in parts[:end])

@@ -1,4 +1,4 @@
-"""The embedding of a released model, and what its file said about it."""
+"""The record of an embedding that was read from a checkpoint."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Tables of tokens, positions and token types, from and to the tensors of a file."""
+"""Parameters of text embeddings from the tensors of a file, and back."""
 
 import numpy as np
 
@@ -9,7 +9,10 @@ from .names import bind
 
 
 def read_text(family, source, layout, tied):
-    """Parameters, an untied head or `None`, and the layout with tied tensors marked."""
+    """Returns parameters, a head of its own or `None`, and the layout.
+
+    In that layout a tied head has the role of the token table.
+    """
     shapes = {s.name: source.describe(s.name)[0] for s in layout}
     _check_width(layout, shapes, is_projected(shapes))
     first, *others = (s for s in layout if s.role == "token")
@@ -61,7 +64,7 @@ def _words(source, name):
 
 
 def write_text(params, head, layout, *, projected):
-    """The tensors of `layout` as NumPy arrays, by name."""
+    """The tensors of `layout` by name, as NumPy arrays."""
     if isinstance(params, F.TokenEmbeddingParams):
         params = F.TextEmbeddingParams(params, None, None)
     tables = {**params._asdict(), "head": head}
@@ -76,7 +79,7 @@ def write_text(params, head, layout, *, projected):
 
 
 def is_projected(names):
-    """Whether the tokens are projected before positions are added (a small OPT)."""
+    """Whether tokens are projected before positions are added, as in a small OPT."""
     ends = "project_in.weight", "project_out.weight"
     both = [next((n for n in names if n.endswith(end)), None) for end in ends]
     if both.count(None) == 1:
@@ -86,7 +89,7 @@ def is_projected(names):
 
 
 def _check_width(layout, shapes, projected):
-    """A table of another width than the model must have a projection with it."""
+    """A `ValueError` for tokens and positions of two widths without a projection."""
     token = next(s for s in layout if s.role == "token")
     positions = next((s for s in layout if s.role == "positions"), None)
     if positions is None or projected:

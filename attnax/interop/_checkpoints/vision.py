@@ -1,4 +1,4 @@
-"""Patches, positions and tokens beside them, from and to the tensors of a file."""
+"""Parameters of vision embeddings from the tensors of a file, and back."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ KERNELS = {
 
 
 def read_vision(family, source, layout, sizes, grid):
-    """Parameters, and the grid that their positions were made for."""
+    """Returns parameters, and the grid that their positions were made for."""
     stored = {s.role: s for s in layout if s.role != "extra"}
     roles = [role for role in FRONT_TOKENS if role in stored]
     counts = {r: sizes["num_registers"] if r == "registers" else 1 for r in roles}
@@ -48,7 +48,7 @@ def read_vision(family, source, layout, sizes, grid):
 
 
 def write_vision(family, params, layout, sizes):
-    """The tensors of `layout` as NumPy arrays, by name."""
+    """The tensors of `layout` by name, as NumPy arrays."""
     places = {s.role: s for s in layout if s.role != "extra"}
     counts = _counted(params, [role for role in FRONT_TOKENS if role in places])
     check_grid(family, params, counts, pair_of(sizes, "grid_rows", "grid_columns"))
@@ -82,7 +82,7 @@ def _weight(source, stored, sizes):
     kernel, layout = source.read(stored.name), KERNELS.get(stored.axes)
     if layout is None:  # the kernel of a Flax `Dense` is our weight
         return kernel
-    # A flattened kernel is in the order of our rows, for every size of patch.
+    # A flattened kernel has the order of our rows, whatever the size of a patch.
     size = 1 if "(" in layout else None
     return F.patch_weight_from_kernel(kernel, layout, size)
 
@@ -99,7 +99,7 @@ def _kernel(weight, axes, patch_size):
 
 
 def _joined(source, places):
-    """The tokens of several tensors as rows of one array."""
+    """The tokens of several tensors as the rows of one array."""
     if not places:
         return None
     dtypes = {place.name: source.describe(place.name)[1] for place in places}
@@ -112,21 +112,21 @@ def _joined(source, places):
 
 
 def _counted(params, roles):
-    """How many tokens stand in front of the patches by role; the rest is registers."""
+    """The number of tokens of each role; rows beyond the other roles are registers."""
     both = params.tokens_with_position, params.tokens_without_position
     total = sum(len(tokens) for tokens in both if tokens is not None)
     registers = total - sum(role != "registers" for role in roles)
     counts = {role: registers if role == "registers" else 1 for role in roles}
     if sum(counts.values()) != total or registers < 0:
         raise ValueError(
-            f"tokens_with_position and tokens_without_position have {total} rows, and "
+            f"tokens_with_position and tokens_without_position have {total} rows, but "
             f"must have one for each of {roles}."
         )
     return counts
 
 
 def _split(family, params, counts):
-    """The tokens by role, from where they stand: `check_grid` has seen to that."""
+    """The tokens by role. `check_grid` has checked where they stand."""
     after = family.without_position
     if after is None:
         after = tuple(counts) if params.tokens_with_position is None else ()
@@ -137,7 +137,7 @@ def _split(family, params, counts):
         rows = getattr(params, side)
         if rows is None:
             raise ValueError(
-                f"{side}=None must hold the {role}; an array of 0 rows if "
+                f"{side}=None must hold the {role}; pass an array of 0 rows if "
                 "there are none."
             )
         tokens[role] = np.asarray(rows)[starts[behind] :][:count]
@@ -146,6 +146,6 @@ def _split(family, params, counts):
 
 
 def _stored_shape(axes, width, sizes):
-    """The shape to give an array of rows of `width`."""
+    """The stored shape of an array whose rows have `width` features."""
     lengths = {**sizes, "d_model": width}
     return [int(a) if a.isdigit() else lengths.get(a, -1) for a in axes.split()]

@@ -484,7 +484,7 @@ def test_parameters_must_fit_the_file():
         ),
         (
             vision(before=0, num_positions=6),
-            "have 0 rows, and must have one for each of ['class']",
+            "have 0 rows, but must have one for each of ['class']",
         ),
         (
             vision(before=0, behind=1, num_positions=6),
@@ -652,7 +652,9 @@ def test_tokens_must_be_there(family, before, side, role):
     made = vision(before=before, family=family)
     if family == "dinov3":
         made = made._replace(params=made.params._replace(positions=None))
-    message = f"{side}=None must hold the {role}; an array of 0 rows if there are none"
+    message = (
+        f"{side}=None must hold the {role}; pass an array of 0 rows if there are none"
+    )
     with fails(message):
         write(made)
     none = made.params._replace(tokens_without_position=host.ones((0, 6)))

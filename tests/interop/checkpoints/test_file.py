@@ -85,11 +85,11 @@ def test_a_file_that_is_cut_off_is_refused(tmp_path, monkeypatch):
 def test_only_regular_files_are_opened(tmp_path, suffix):
     pipe = tmp_path / f"pipe{suffix}"
     os.mkfifo(pipe)
-    with pytest.raises(ValueError, match=f"'{pipe}' is a pipe, and must be a regular"):
+    with pytest.raises(ValueError, match=f"'{pipe}' is a pipe, but must be a regular"):
         interop.params_from_checkpoint(pipe, "decoder")
     zero = tmp_path / f"zero{suffix}"
     zero.symlink_to("/dev/zero")
-    with pytest.raises(ValueError, match=f"'{zero}' is a device, and must be a regu"):
+    with pytest.raises(ValueError, match=f"'{zero}' is a device, but must be a regu"):
         interop.params_from_checkpoint(zero, "decoder")
     with socket.socket(socket.AF_UNIX) as server:
         # The path of a socket may be no longer than 100 bytes.
@@ -105,7 +105,7 @@ def test_only_regular_files_are_opened(tmp_path, suffix):
         interop.params_from_checkpoint(folder, "decoder")
     for inside in "model.safetensors", "model.safetensors.index.json":
         (folder / inside).mkdir()
-        with pytest.raises(ValueError, match="is a folder, and must be a regular file"):
+        with pytest.raises(ValueError, match="is a folder, but must be a regular file"):
             interop.params_from_checkpoint(folder, "decoder")
         (folder / inside).rmdir()
 

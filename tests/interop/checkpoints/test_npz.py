@@ -94,7 +94,7 @@ def test_each_array_is_unpacked_once(tmp_path, monkeypatch):
 def test_no_name_may_stand_twice(tmp_path, second):
     content = member(np.ones((3, 2), "f4"))
     path = write(tmp_path / "a.npz", ("wte.weight.npy", content), (second, content))
-    message = "must be a whole .npz file: 'wte.weight' stands in it twice"
+    message = "must be a whole .npz file: it has 'wte.weight' twice"
     with pytest.raises(ValueError, match=message):
         load(path, "gptj")
 

@@ -1,4 +1,4 @@
-"""Checkpoints in shards: an index of names to files, and where these may lie."""
+"""Checkpoints in shards: the index of names, and where the files may lie."""
 
 import os
 import pathlib
@@ -9,8 +9,8 @@ from .regular import RegularFile, shown
 from .safetensors import MAX_HEADER_BYTES, Safetensors
 from .strict_json import parse
 
-# A folder of Hugging Face's cache holds models--owner--name/snapshots/<commit>, whose
-# files are links to models--owner--name/blobs.
+# Hugging Face's cache has folders models--owner--name/snapshots/<commit>, whose files
+# are links to models--owner--name/blobs.
 _REPOSITORY = re.compile(r"(models|datasets|spaces|kernels)--.+")
 
 
@@ -28,7 +28,7 @@ class Shards:
         # A large checkpoint has more shards than a process may have files open.
         self.identities = {}
         for file, (_, target) in self.paths.items():
-            if os.path.exists(target):  # one may have fetched only some
+            if os.path.exists(target):  # a user may have fetched only some shards
                 with self._open(file) as opened:
                     self._check_named(file, Safetensors(opened))
                     self.identities[file] = opened.identity
@@ -62,7 +62,7 @@ class Shards:
             shard.check_unchanged()
 
     def _of(self, name):
-        """The shard of a tensor, which stays open from its first use on."""
+        """The shard of a tensor; it stays open once it has been used."""
         file = self.weight_map[name]
         if file not in self.opened:
             opened = self.stack.enter_context(self._open(file))
@@ -91,12 +91,11 @@ class Shards:
 def path_inside(
     folder: pathlib.Path, file: str, follow_links: bool
 ) -> tuple[pathlib.Path, pathlib.Path]:
-    """The path of a file that a checkpoint names, and what it leads to.
+    """The path of a file that a checkpoint names, and the path that it leads to.
 
-    That may not be outside of the checkpoint's folder.
-
-    Links count as what they lead to, unless the caller follows them anywhere. Those of
-    Hugging Face's cache may lead to the blobs of the same repository.
+    Symbolic links are resolved, and must lead to the folder of the checkpoint or, in
+    Hugging Face's cache, to the blobs of the same repository. With `follow_links` they
+    may lead anywhere.
     """
     parts = re.split(r"[/\\]", file)
     windows = pathlib.PureWindowsPath(file).anchor  # a drive, or the root
@@ -110,9 +109,9 @@ def path_inside(
     try:
         target = pathlib.Path(os.path.realpath(path))
         inside = any(target.is_relative_to(root) for root in _roots(folder))
-    except (OSError, ValueError) as error:  # too long, or no text
+    except (OSError, ValueError) as error:  # the path is too long or no text
         raise ValueError(
-            f"the file {shown(file)} must be one that can be opened: {error}."
+            f"the file {shown(file)} must be a file that can be opened: {error}."
         ) from error
     if not inside:
         raise ValueError(
@@ -123,7 +122,7 @@ def path_inside(
 
 
 def _roots(folder):
-    """Where the files of a checkpoint in `folder` may lie, with all links resolved."""
+    """The resolved folders in which the files of a checkpoint may lie."""
     yield os.path.realpath(folder)
     for given in folder.absolute(), pathlib.Path(os.path.realpath(folder)):
         for commit in given, *given.parents:
@@ -131,7 +130,7 @@ def _roots(folder):
             cached = _REPOSITORY.fullmatch(repository.name)
             if commit.parent.name == "snapshots" and cached:
                 yield os.path.realpath(commit)
-                # The blobs themselves, wherever a link of that name may lead.
+                # Not resolved: a link with the name of the blobs may lead anywhere.
                 yield os.path.join(os.path.realpath(repository), "blobs")
 
 
@@ -146,7 +145,7 @@ def _weight_map(index):
             raise ValueError("it has no `weight_map`")
         strange = [file for file in found.values() if not isinstance(file, str)]
         if strange:
-            raise ValueError(f"{strange[0]!r} is no name of a file")
+            raise ValueError(f"{strange[0]!r} is not the name of a file")
     except ValueError as error:
         raise ValueError(
             f"{shown(index.path)} must hold the index of shards, a "

@@ -1,4 +1,4 @@
-"""`.npz` files: which arrays they hold, each unpacked when it is read."""
+"""`.npz` files, whose arrays are unpacked when they are read."""
 
 import math
 import zipfile
@@ -19,7 +19,7 @@ _PIECE = 2**20  # bytes that are unpacked at a time
 
 
 class Header(NamedTuple):
-    """What stands in front of the numbers of an array."""
+    """The header of an array, which stands in front of its numbers."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -34,7 +34,7 @@ class Npz:
         try:
             self.archive = zipfile.ZipFile(file.raw)
             self.members = _members(self.archive.infolist())
-        except Exception as error:  # of the many that zipfile raises
+        except Exception as error:  # zipfile raises many kinds
             raise ValueError(
                 f"{shown(file.path)} must be a whole .npz file: {error}."
             ) from error
@@ -60,11 +60,11 @@ class Npz:
         return self.read(name)
 
     def parts(self, name) -> Iterator[np.ndarray]:
-        """Some rows at a time, in order."""
+        """The rows in order, some at a time."""
         header = self._header(name)
         rows, row = header.shape[0], math.prod(header.shape[1:])
         step = rows_at_a_time(rows, rows * row * header.dtype.itemsize)
-        if header.fortran:  # its rows are not one after the other
+        if header.fortran:  # the rows are interleaved in the file
             array = self.read(name)
             yield from (array[start : start + step] for start in range(0, rows, step))
             return
@@ -83,13 +83,15 @@ class Npz:
 
     @contextmanager
     def _open(self, name):
-        """The member behind its header, and the header."""
+        """The stream of an array after its header, and the header."""
         try:
             member = self.members[name]
             with self.archive.open(member) as stream:
                 version = np.lib.format.read_magic(stream)
                 if version not in _HEADERS:
-                    raise ValueError(f"version {version} of its header is not known")
+                    raise ValueError(
+                        f"the version {version} of its header is not known"
+                    )
                 header = Header(*_HEADERS[version](stream))
                 if header.dtype.hasobject:
                     raise ValueError("it holds Python objects")
@@ -97,7 +99,7 @@ class Npz:
                 if stream.tell() + size != member.file_size:
                     raise ValueError(f"{size} bytes must follow its header")
                 yield stream, header
-        except Exception as error:  # of the many that zipfile and NumPy raise
+        except Exception as error:  # zipfile and NumPy raise many kinds
             self.file.check_unchanged()
             raise ValueError(
                 f"{name!r} of {shown(self.file.path)} must be an "
@@ -106,9 +108,9 @@ class Npz:
 
 
 def _pieces(stream, header, length):
-    """All numbers in the order of the file, `length` at a time.
+    """The numbers in the order of the file, `length` at a time.
 
-    The checksum of a member is compared where it ends.
+    zipfile compares the checksum at the end of a member.
     """
     left, size = math.prod(header.shape), header.dtype.itemsize
     while left:
@@ -121,11 +123,11 @@ def _pieces(stream, header, length):
 
 
 def _members(found):
-    """Those that are arrays, by the names that `numpy.savez` was given."""
+    """The members by the names that `numpy.savez` was given."""
     members = {}
     for member in found:
         name = member.filename.removesuffix(".npy")
         if name in members:
-            raise ValueError(f"{name!r} stands in it twice")
+            raise ValueError(f"it has {name!r} twice")
         members[name] = member
     return members

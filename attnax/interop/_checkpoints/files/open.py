@@ -1,4 +1,4 @@
-"""What a source of tensors is: a mapping, a file, several files or their folder."""
+"""Sources of tensors: a mapping, a file, several files or their folder."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 
 @contextmanager
 def open_source(source, follow_links):
-    """The tensors of `source` by name, none of them read yet."""
+    """The tensors of `source` by name. They are read later, one at a time."""
     if isinstance(source, Mapping):
         check_names("source", source)
         yield Arrays(source)
@@ -34,14 +34,14 @@ def open_source(source, follow_links):
 
 
 def _find(source, follow_links):
-    """The path of a file that can be read, and what it leads to."""
+    """The path of a file that can be read, and the path that it leads to."""
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
             f"source is a {type(source).__qualname__}, but must be a mapping of arrays "
             "or a path."
         )
     path = pathlib.Path(source)
-    if not os.path.exists(path):  # nor is what has no text for a name
+    if not os.path.exists(path):  # False for a path with a null character too
         raise ValueError(f"source={shown(path)} does not exist.")
     if path.is_dir():
         for name in SINGLE, INDEX:

@@ -1,10 +1,10 @@
-"""A file of tensors: regular, opened once, and the same to its last byte."""
+"""Regular files, opened once and checked for changes while they are read."""
 
 import os
 import pathlib
 import stat
 
-# In a message; a path may be as long as an attacker likes.
+# Characters of a path in a message. An attacker may make paths very long.
 SHOWN_LETTERS = 300
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -18,14 +18,14 @@ _KINDS = {
 class RegularFile:
     """A file that is open for reading until it is closed.
 
-    All is read through one open file, so that one that is put in its place has no part
-    in what is read; `check_unchanged` says so if this one was written to.
+    Everything is read through one open file, so a file that is put in its place has no
+    part in the result. `check_unchanged` raises if the open file was written to.
     """
 
     def __init__(self, path: pathlib.Path, target: pathlib.Path | None = None):
-        """Opens `path`, or the `target` that it has been found to lead to."""
+        """Opens `path`, or the `target` that `path` leads to."""
         self.path = path
-        # Without waiting: a pipe without a writer would hold us up until there is one.
+        # Opening a pipe without a writer would wait for one without O_NONBLOCK.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
             descriptor = os.open(target or path, flags)
@@ -39,7 +39,7 @@ class RegularFile:
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "something else")
-            raise ValueError(f"{shown(path)} is {kind}, and must be a regular file.")
+            raise ValueError(f"{shown(path)} is {kind}, but must be a regular file.")
         self.raw = os.fdopen(descriptor, "rb", buffering=0)
         self.size, self.identity = status.st_size, _identity(status)
 
@@ -50,12 +50,14 @@ class RegularFile:
         self.raw.close()
 
     def read(self, start: int, buffer) -> None:
-        """Fills a writable buffer of bytes from `start` on."""
+        """Fills a writable buffer with the bytes that begin at `start`."""
         view = memoryview(buffer)
         self.raw.seek(start)
         done = 0
         while done < len(view):
-            count = self.raw.readinto(view[done:])  # at most 2 GiB of it on Linux
+            count = self.raw.readinto(
+                view[done:]
+            )  # Linux reads at most 2 GiB at a time
             if not count:
                 raise ValueError(
                     f"{shown(self.path)} became shorter while it was "
@@ -64,7 +66,7 @@ class RegularFile:
             done += count
 
     def check_unchanged(self) -> None:
-        """Raises if the file has been written to since it was opened."""
+        """A `ValueError` if the file was written to since it was opened."""
         if _identity(os.fstat(self.raw.fileno())) != self.identity:
             raise ValueError(
                 f"{shown(self.path)} changed while it was read; read it again."
@@ -72,7 +74,7 @@ class RegularFile:
 
 
 def shown(path) -> str:
-    """A path in quotes, cut where it is long."""
+    """A path in quotes, shortened if it is long."""
     text = repr(str(path))
     rest = len(text) - SHOWN_LETTERS
     if rest <= 0:
@@ -81,10 +83,10 @@ def shown(path) -> str:
 
 
 def reason(error: Exception) -> str:
-    """What went wrong, without the path, which the message names already."""
+    """The reason of an error without the path, which the message names already."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def _identity(status):
-    """Of a file and what is in it; not its names, which may change as they like."""
+    """What identifies a file and its content. Its name does not: it may change."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

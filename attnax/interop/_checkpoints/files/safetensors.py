@@ -1,7 +1,7 @@
-"""Safetensors files: which tensors they hold, and where.
+"""Safetensors files: the tensors that they hold, and where.
 
-The format, which is eight bytes of a length, a header of that length in JSON, and the
-bytes of the tensors: https://github.com/huggingface/safetensors
+A file is eight bytes with the length of the header, the header in JSON, and the bytes
+of the tensors. https://github.com/huggingface/safetensors
 """
 
 import math
@@ -16,7 +16,7 @@ from ..arrays import rows_at_a_time
 from .regular import RegularFile, shown
 from .strict_json import parse
 
-# Larger headers are refused by the format's own code too.
+# The format's own code refuses larger headers too.
 MAX_HEADER_BYTES = 100_000_000
 DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
 _BITS = {
@@ -28,7 +28,7 @@ _BITS = {
 
 
 class Place(NamedTuple):
-    """A tensor as the header has it; its bytes start at `start` of the file."""
+    """A tensor by its header. Its bytes begin at byte `start` of the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -63,7 +63,7 @@ class Safetensors:
         return self.read(name)
 
     def parts(self, name) -> Iterator[np.ndarray]:
-        """Some rows at a time, in order."""
+        """The rows in order, some at a time."""
         place = self.places[name]
         rows, size = place.shape[0], place.stop - place.start
         step = rows_at_a_time(rows, size)
@@ -76,7 +76,7 @@ class Safetensors:
         self.file.check_unchanged()
 
     def _header(self):
-        """Its bytes, read before anything else is made of the file."""
+        """The bytes of the header, whose length is checked before they are read."""
         head = bytearray(8)
         if self.file.size < len(head):
             raise self._broken(f"it has {self.file.size} bytes")
@@ -102,10 +102,11 @@ class Safetensors:
 
 
 def places(header: bytes, size: int) -> dict[str, Place]:
-    """Where each tensor lies in a file of `size` bytes.
+    """The place of each tensor in a file of `size` bytes.
 
     Raises:
-        ValueError: If the header is none, or the tensors are not all that follows it.
+        ValueError: If the header is invalid, or the tensors do not fill the rest of the
+            file exactly.
     """
     entries = parse(header)
     _check_metadata(entries.pop("__metadata__", None))
@@ -128,7 +129,7 @@ def _check_metadata(found):
         isinstance(found, dict) and all(isinstance(v, str) for v in found.values())
     )
     if not texts:
-        raise ValueError("its __metadata__ must be strings by name")
+        raise ValueError("its __metadata__ must map names to strings")
 
 
 def _place(tensor, entry):

@@ -1,13 +1,14 @@
-"""JSON of files that may come from anywhere."""
+"""JSON from files that nobody has checked."""
 
 import json
 
 
 def parse(content: bytes) -> dict:
-    """The object that UTF-8 text holds, in which no key may stand twice.
+    """The object that a UTF-8 text holds.
 
     Raises:
-        ValueError: If it is none, or a string of it is no text.
+        ValueError: If the text is no JSON object, an object in it has a key twice, or a
+            key is not valid Unicode.
     """
     try:
         found = json.loads(
@@ -16,7 +17,7 @@ def parse(content: bytes) -> dict:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(found, dict):
-        raise ValueError(f"it holds a {type(found).__name__} and no object")
+        raise ValueError(f"it holds a {type(found).__name__} in place of an object")
     return found
 
 
@@ -26,12 +27,12 @@ def _once(pairs):
         try:
             key.encode()
         except UnicodeEncodeError as error:  # half of a surrogate pair
-            raise ValueError(f"the key {key!r} is no text") from error
+            raise ValueError(f"the key {key!r} is not valid Unicode") from error
         if key in found:
-            raise ValueError(f"the key {key!r} stands in it twice")
+            raise ValueError(f"it has the key {key!r} twice")
         found[key] = value
     return found
 
 
 def _refuse(constant):
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a number in JSON")
