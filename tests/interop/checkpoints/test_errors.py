@@ -479,7 +479,7 @@ def test_parameters_must_fit_the_file():
     for made, message in (
         (
             vision(before=2, num_positions=8),
-            "tokens_with_position and tokens_without_position have 2 rows, and must "
+            "tokens_with_position and tokens_without_position have 2 rows, but must "
             "have one for each of ['class']",
         ),
         (
@@ -488,16 +488,15 @@ def test_parameters_must_fit_the_file():
         ),
         (
             vision(before=0, behind=1, num_positions=6),
-            "tokens_without_position has 1 rows, and must have 0, or the file would "
-            "not tell",
+            "tokens_without_position has 1 rows, but must have 0: a file with not tell",
         ),
         (
             vision(before=2, family="dinov2_with_registers", num_positions=8),
-            "tokens_without_position has 0 rows, and must have 1",
+            "tokens_without_position has 0 rows, but must have 1",
         ),
         (
             vision(before=1, behind=1, family="timm"),
-            "tokens_without_position has 1 rows, and must have 0",
+            "tokens_without_position has 1 rows, but must have 0",
         ),
         (
             vision(num_positions=8),
