@@ -488,7 +488,7 @@ def test_parameters_must_fit_the_file():
         ),
         (
             vision(before=0, behind=1, num_positions=6),
-            "tokens_without_position has 1 rows, but must have 0: a file with not tell",
+            "tokens_without_position has 1 rows, but must have 0: a file with o",
         ),
         (
             vision(before=2, family="dinov2_with_registers", num_positions=8),
