@@ -508,7 +508,7 @@ def test_parameters_must_fit_the_file():
         (vision(patch_dim=61), "weight.shape=(61, 6) must have a multiple of 5 x 4"),
         (
             vision(family="dinov3"),
-            "family='dinov3' must have a tensor for all that is held, but has none for "
+            "family='dinov3' must have a tensor for every parameter, but has none for "
             "['positions']",
         ),
     ):
