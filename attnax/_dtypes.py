@@ -17,6 +17,8 @@ def float_dtype(name: str, dtype: DTypeLike, *, nan: bool = True) -> np.dtype:
     The dtype must hold 0 and NaN, since rows out of range are NaN: float4 and float6
     would make numbers of them. `nan=False` is for arrays that only enter a product.
     """
+    if isinstance(dtype, jax.Array | np.ndarray):
+        raise ValueError(f"{name} is an array, but must be a real float dtype.")
     try:
         dtype = jnp.dtype(dtype)
     except TypeError:

@@ -8,6 +8,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import functional as F
+from .._checks import float_array, positive_integer
 from .._public import public
 from ..functional._patches.channels_last import check_channels_last
 from ..functional._patches.sizes import as_size, patch_grid
@@ -69,7 +70,7 @@ class PatchEmbedding(eqx.Module):
             use_bias=use_bias,
             dtype=dtype,
         )
-        self.num_channels = num_channels
+        self.num_channels = positive_integer("num_channels", num_channels)
 
     @public
     def __check_init__(self):
@@ -95,6 +96,8 @@ class PatchEmbedding(eqx.Module):
         self,
         image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
         *,
+        dtype: DTypeLike | None = None,
+        precision: jax.lax.PrecisionLike = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch num_patches d_model"]:
@@ -102,6 +105,7 @@ class PatchEmbedding(eqx.Module):
 
         `out_sharding` is that of the result, see `apply_patch_embedding`.
         """
+        image = float_array("image", image)
         size = (*self.image_size, self.num_channels)
         if image.shape[-len(size) :] != size:
             num_axes, channels = len(self.image_size), self.num_channels
@@ -114,5 +118,7 @@ class PatchEmbedding(eqx.Module):
             self.params,
             image,
             patch_size=self.patch_size,
+            dtype=dtype,
+            precision=precision,
             out_sharding=out_sharding,
         )

@@ -10,7 +10,13 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
-from .._checks import exceeds, is_integer, positive_integer
+from .._checks import (
+    choice,
+    exceeds,
+    float_array,
+    positive_integer,
+    positive_multiple,
+)
 from .._dtypes import result_dtype
 from .._public import public
 from ..functional._rope.frequencies import geometric
@@ -20,8 +26,7 @@ from ..functional._rope.rotation_checks import (
     check_rotated,
     sequence_axis,
 )
-
-_NAME = "RotaryEmbedding"
+from ._from_fields import from_fields
 
 
 class RotaryEmbedding(eqx.Module):
@@ -131,20 +136,15 @@ class RotaryEmbedding(eqx.Module):
             )
         if max_positions is not None:
             max_positions = positive_integer("max_positions", max_positions)
-        fields = {
-            "rope": rope,
-            "head_dim": None,
-            "max_positions": max_positions,
-            "base": None,
-            "dtype": np.dtype(np.float32),
-            "head_axis": head_axis,
-        }
-        # Past `__init__`, whose settings a record does not have.
-        module = object.__new__(cls)
-        for field, value in fields.items():
-            object.__setattr__(module, field, value)
-        module.__check_init__()
-        return module
+        return from_fields(
+            cls,
+            rope=rope,
+            head_dim=None,
+            max_positions=max_positions,
+            base=None,
+            dtype=np.dtype(np.float32),
+            head_axis=head_axis,
+        )
 
     @public
     def __check_init__(self):
@@ -186,9 +186,10 @@ class RotaryEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.RotaryEmbedding")
     def __call__(
         self,
-        x: Float[Array, "*batch head_dim"],
+        x: Float[Array | np.ndarray, "*batch head_dim"],
         positions: Integer[Array | np.ndarray, "*positions"] | Sequence | None = None,
         *,
+        inverse: bool = False,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch head_dim"]:
         """Rotates `x` by `positions`, by default `0 ... seq_len - 1`.
@@ -198,6 +199,7 @@ class RotaryEmbedding(eqx.Module):
         broadcast. For a record of several axes they have a last axis of coordinates and
         no default.
         """
+        x = float_array("x", x)
         if self.head_dim is not None and x.shape[-1:] != (self.head_dim,):
             raise ValueError(f"{x.shape=} must end in head_dim={self.head_dim}.")
         check_rotated(self.rope, x, self.head_axis)
@@ -207,7 +209,14 @@ class RotaryEmbedding(eqx.Module):
             if self._within_bound(seq_len):
                 end = None
             positions = jnp.arange(seq_len, dtype=jnp.int32)
-        return rotate_heads(self.rope, x, positions, head_axis=self.head_axis, end=end)
+        return rotate_heads(
+            self.rope,
+            x,
+            positions,
+            inverse=inverse,
+            head_axis=self.head_axis,
+            end=end,
+        )
 
     def _within_bound(self, seq_len) -> bool:
         """Whether default positions are known to be so; errors if they cannot be."""
@@ -225,20 +234,15 @@ class RotaryEmbedding(eqx.Module):
 
 def _plain_rope(head_dim, base, rotary_dim, layout):
     """The record of the settings of a `RotaryEmbedding`; errors name these."""
-    for name, size in (("head_dim", head_dim), ("rotary_dim", rotary_dim)):
-        given = size is not None or name == "head_dim"
-        if given and not is_integer(size):
-            raise ValueError(f"{name}={size!r} must be an integer.")
-    name, size = "head_dim", head_dim
-    if rotary_dim is not None:
-        name, size = "rotary_dim", rotary_dim
-    if size <= 0 or size % 2 != 0:
-        raise ValueError(f"{name}={size} must be positive and even.")
-    if size > head_dim:
-        raise ValueError(f"{rotary_dim=} must be at most {head_dim=}.")
-    if layout not in ("half", "interleaved"):
-        raise ValueError(f"{layout=} must be 'half' or 'interleaved'.")
-    inv_freq = geometric(int(size), base)
+    if rotary_dim is None:
+        rotary_dim = positive_multiple("head_dim", head_dim, 2)
+    else:
+        head_dim = positive_integer("head_dim", head_dim)
+        rotary_dim = positive_multiple("rotary_dim", rotary_dim, 2)
+        if rotary_dim > head_dim:
+            raise ValueError(f"{rotary_dim=} must be at most {head_dim=}.")
+    choice("layout", layout, ("half", "interleaved"))
+    inv_freq = geometric(rotary_dim, base)
     if inv_freq.max() >= 2.0**64:
         raise ValueError(f"{base=} must give frequencies below 2**64.")
     return F.Rope(inv_freq, layout)

@@ -1,12 +1,14 @@
 """The paper's sinusoids as an Equinox module."""
 
+from collections.abc import Sequence
+
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
-from .._checks import positive_integer
+from .._checks import float_array, positive_integer
 from .._public import public
 
 
@@ -33,20 +35,30 @@ class PositionalEncoding(eqx.Module):
     d_model: int = eqx.field(static=True)
 
     @public
-    def __check_init__(self):
-        for name in ("max_len", "d_model"):
-            positive_integer(name, getattr(self, name))
+    def __init__(self, max_len: int, d_model: int):
+        self.max_len = positive_integer("max_len", max_len)
+        self.d_model = positive_integer("d_model", d_model)
 
     @public
     @jax.named_scope("attnax.nn.PositionalEncoding")
     def __call__(
         self,
-        x: Float[Array, "*batch seq_len d_model"],
+        x: Float[Array | np.ndarray, "*batch seq_len d_model"],
         start: int | Integer[Array | np.ndarray, ""] = 0,
         *,
+        positions: Integer[Array | np.ndarray, "*#batch seq_len"]
+        | Sequence
+        | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
-        """Adds the sinusoids of positions `start ... start + seq_len - 1` to `x`."""
+        """Adds the sinusoids of positions `start ... start + seq_len - 1` to `x`.
+
+        `positions` replaces them where tokens do not follow one another; `start` must
+        then be 0.
+        """
+        x = float_array("x", x)
         if x.shape[-1:] != (self.d_model,):
             raise ValueError(f"{x.shape=} must end in d_model={self.d_model}.")
-        return F.apply_positional_encoding(x, start=start, max_len=self.max_len)
+        return F.apply_positional_encoding(
+            x, positions, start=start, max_len=self.max_len
+        )

@@ -12,6 +12,8 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 from .. import functional as F
 from .._checks import plain_number
 from .._public import public
+from ..interop import EmbeddingCheckpoint
+from ._from_fields import from_fields, params_of
 
 
 class TextEmbedding(eqx.Module):
@@ -76,8 +78,54 @@ class TextEmbedding(eqx.Module):
             dtype=dtype,
         )
         self.scale = plain_number(scale)
-        self.padding_id = padding_id
-        self.padding_position = padding_position
+        self.padding_id = plain_number(padding_id)
+        self.padding_position = plain_number(padding_position)
+
+    @classmethod
+    @public
+    def from_checkpoint(
+        cls,
+        checkpoint: EmbeddingCheckpoint,
+        *,
+        scale: float | None = None,
+        padding_id: int | None = None,
+        padding_position: int | None = None,
+    ) -> "TextEmbedding":
+        """Returns a module with the tables of a released model; draws nothing.
+
+        Args:
+            checkpoint: What `attnax.interop.params_from_checkpoint` returned for a
+                family of texts.
+            scale: Factor applied to the rows of tokens; `None` is none.
+            padding_id: Token whose row gets no gradient.
+            padding_position: Position whose row gets no gradient.
+
+        Returns:
+            A `TextEmbedding` that holds the arrays of the checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint is of another kind, or an option breaks its
+                rule.
+
+        Example:
+            >>> from attnax.interop import params_from_checkpoint
+            >>> sizes = {"wte.weight": (9, 4), "wpe.weight": (5, 4)}
+            >>> weights = {name: jnp.ones(size) for name, size in sizes.items()}
+            >>> checkpoint = params_from_checkpoint(weights, "gpt2")
+            >>> TextEmbedding.from_checkpoint(checkpoint)(jnp.arange(3)).shape
+            (3, 4)
+
+        Reference:
+            Radford et al., Language Models are Unsupervised Multitask Learners, 2019,
+            section 2.3.
+        """
+        return from_fields(
+            cls,
+            params=params_of(checkpoint, F.TextEmbeddingParams),
+            scale=plain_number(scale),
+            padding_id=plain_number(padding_id),
+            padding_position=plain_number(padding_position),
+        )
 
     @public
     def __check_init__(self):

@@ -11,7 +11,10 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from .._checks import plain_number
+from .._dtypes import float_dtype
 from .._public import public
+from ..interop import EmbeddingCheckpoint
+from ._from_fields import from_fields, params_of
 
 
 class TokenEmbedding(eqx.Module):
@@ -73,10 +76,57 @@ class TokenEmbedding(eqx.Module):
             padding_id=padding_id,
             out_sharding=out_sharding,
         )
-        self.padding_id = padding_id
+        self.padding_id = plain_number(padding_id)
         self.mask_padding = mask_padding
         self.scale = plain_number(scale)
-        self.scale_dtype = None if scale_dtype is None else np.dtype(scale_dtype)
+        self.scale_dtype = _scale_dtype(scale_dtype)
+
+    @classmethod
+    @public
+    def from_checkpoint(
+        cls,
+        checkpoint: EmbeddingCheckpoint,
+        *,
+        padding_id: int | None = None,
+        mask_padding: bool = False,
+        scale: float | None = None,
+        scale_dtype: DTypeLike | None = None,
+    ) -> "TokenEmbedding":
+        """Returns a module with the table of a released model; draws nothing.
+
+        Args:
+            checkpoint: What `attnax.interop.params_from_checkpoint` returned for a
+                family of token tables.
+            padding_id: Token whose row gets no gradient.
+            mask_padding: Whether `padding_id` gives zeros, whatever its row holds.
+            scale: Factor applied to each row; `None` is none.
+            scale_dtype: Dtype in which `scale` is rounded.
+
+        Returns:
+            A `TokenEmbedding` that holds the arrays of the checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint is of another kind, or an option breaks its
+                rule.
+
+        Example:
+            >>> from attnax.interop import params_from_checkpoint
+            >>> weights = {"model.embed_tokens.weight": jnp.ones((9, 4))}
+            >>> checkpoint = params_from_checkpoint(weights, "llama")
+            >>> TokenEmbedding.from_checkpoint(checkpoint)(jnp.arange(3)).shape
+            (3, 4)
+
+        Reference:
+            Touvron et al., LLaMA, 2023, section 2. https://arxiv.org/abs/2302.13971
+        """
+        return from_fields(
+            cls,
+            params=params_of(checkpoint, F.TokenEmbeddingParams),
+            padding_id=plain_number(padding_id),
+            mask_padding=mask_padding,
+            scale=plain_number(scale),
+            scale_dtype=_scale_dtype(scale_dtype),
+        )
 
     @public
     def __check_init__(self):
@@ -141,3 +191,7 @@ class TokenEmbedding(eqx.Module):
             precision=precision,
             out_sharding=out_sharding,
         )
+
+
+def _scale_dtype(dtype):
+    return None if dtype is None else float_dtype("scale_dtype", dtype)

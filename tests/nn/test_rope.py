@@ -327,8 +327,11 @@ def test_settings_are_checked_when_built():
         with pytest.raises(ValueError, match=f"^RotaryEmbedding: {message}"):
             build()
     for build, message in (
-        (lambda: make(8.0, 16), "head_dim=8.0 must be an integer"),
-        (lambda: make(8, 16, rotary_dim=4.0), "rotary_dim=4.0 must be an integer"),
+        (lambda: make(8.0, 16), "head_dim=8.0 must be positive and even"),
+        (
+            lambda: make(8, 16, rotary_dim=4.0),
+            "rotary_dim=4.0 must be positive and even",
+        ),
         (lambda: make(8, 3.7), "max_positions=3.7 must be a positive integer"),
         (lambda: make(8, float("nan")), "max_positions=nan must be a positive"),
     ):

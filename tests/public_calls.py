@@ -1,0 +1,307 @@
+"""A call of every public callable, as cheap as can be, that tests vary."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+import attnax.functional as F
+from attnax import interop, nn
+
+SURFACE = {"functional": F, "nn": nn, "interop": interop}
+
+KEY = jax.random.key(0)
+IDS = np.array([[0, 1, 2]])
+X = np.ones((1, 3, 4), np.float32)
+HEADS = np.ones((1, 3, 2, 4), np.float32)
+TURNS = np.ones((1, 3, 1, 2), np.float32)  # cos or sin of HEADS
+PIXELS = np.zeros((6, 2), np.float32)
+COORDINATES = np.zeros((6, 2), np.int32)
+MASK = np.array([[True, True, False]])
+IMAGE = np.ones((4, 6, 1), np.float32)
+INV_FREQ = np.array([1.0, 0.01])
+ROPE = F.Rope(INV_FREQ)
+TOKEN = F.TokenEmbeddingParams(np.ones((5, 4), np.float32))
+LEARNED = F.LearnedPositionalEmbeddingParams(np.ones((6, 4), np.float32))
+TEXT = F.TextEmbeddingParams(TOKEN, LEARNED, TOKEN)
+PATCH = F.PatchEmbeddingParams(np.ones((4, 4), np.float32), np.ones(4, np.float32))
+ONE_TOKEN = np.ones((1, 4), np.float32)
+VISION = F.VisionEmbeddingParams(
+    PATCH,
+    F.LearnedPositionalEmbeddingParams(np.ones((7, 4), np.float32)),
+    ONE_TOKEN,
+    ONE_TOKEN,
+    ONE_TOKEN[0],
+)
+PLAIN_VISION = VISION._replace(positions=LEARNED, tokens_with_position=None)
+PACKED = F.PackedPatches(
+    np.ones((1, 3, 4), np.float32),
+    np.zeros((1, 3, 2), np.int32),
+    MASK,
+    np.array([[1, 2]]),
+)
+RESIZE = {"method": "bilinear", "antialias": False}
+SIZES = {"patch_size": 2, "num_channels": 1, "d_model": 4}
+YARN = {"factor": 2.0, "original_max_len": 64}
+CONFIG = {"model_type": "llama", "head_dim": 4, "num_hidden_layers": 1}
+GPT2 = {"wte.weight": TOKEN.weight, "wpe.weight": LEARNED.weight}
+LLAMA = {"embed_tokens.weight": TOKEN.weight}
+
+
+class Call(NamedTuple):
+    """A call that is valid.
+
+    Attributes:
+        function: What is called.
+        arguments: Its arguments by name; those that are missing have a default.
+        name: What its errors begin with.
+    """
+
+    function: Callable[..., Any]
+    arguments: Mapping[str, Any]
+    name: str
+
+    def __call__(self, **changed):
+        return self.function(**{**self.arguments, **changed})
+
+    def names(self):
+        """Names of all arguments, the ones that have a default among them."""
+        return [p for p in inspect.signature(self.function).parameters]
+
+
+FUNCTIONAL = {
+    "LearnedPositionalEmbeddingParams": {"weight": LEARNED.weight},
+    "MixedRopeParams": {"freqs": np.ones((2, 2, 2), np.float32)},
+    "PackedPatches": PACKED._asdict(),
+    "PaddedImage": {"image": IMAGE, "pixel_mask": MASK, "patch_mask": MASK},
+    "PatchEmbeddingParams": PATCH._asdict(),
+    "ResizedPatchWeight": {"weight": PATCH.weight, "residual": PATCH.weight},
+    "Rope": {"inv_freq": INV_FREQ},
+    "StackedRopes": F.stack_ropes([ROPE])._asdict(),
+    "TextEmbeddingParams": TEXT._asdict(),
+    "TokenEmbeddingParams": TOKEN._asdict(),
+    "VisionEmbeddingParams": VISION._asdict(),
+    "alternating_axes": {"sections": (1, 1, 1)},
+    "apply_learned_positional_embedding": {"params": LEARNED, "x": X},
+    "apply_mixed_rope": {
+        "params": F.MixedRopeParams(np.ones((2, 2, 2), np.float32)),
+        "x": HEADS,
+        "positions": np.zeros((1, 3, 2), np.float32),
+    },
+    "apply_packed_vision_embedding": {
+        "params": PLAIN_VISION,
+        **PACKED._asdict(),
+        "grid": (2, 3),
+        "resize": RESIZE,
+    },
+    "apply_patch_embedding": {"params": PATCH, "image": IMAGE, "patch_size": 2},
+    "apply_patch_projection": {"params": PATCH, "patches": PACKED.patches},
+    "apply_positional_encoding": {"x": X},
+    "apply_rope": {"x": HEADS, "cos": TURNS, "sin": TURNS},
+    "apply_rotary": {
+        "rope": ROPE,
+        "x": HEADS,
+        "cos": TURNS[..., 0, :],
+        "sin": TURNS[..., 0, :],
+    },
+    "apply_text_embedding": {
+        "params": TEXT,
+        "token_ids": IDS,
+        "token_type_ids": IDS,
+        "positions": IDS,
+    },
+    "apply_token_embedding": {"params": TOKEN, "token_ids": IDS},
+    "apply_token_unembedding": {"params": TOKEN, "x": X},
+    "apply_vision_embedding": {
+        "params": VISION,
+        "image": IMAGE,
+        "patch_size": 2,
+        "grid": (2, 3),
+        "masked": np.zeros(6, bool),
+    },
+    "axial_rope": {"dims": (4, 4)},
+    "channel_permutation": {"source": ROPE, "target": ROPE, "head_dim": 4},
+    "chunked_axes": {"sections": (1, 1), "num_axes": 2},
+    "default_inv_freq": {"head_dim": 4},
+    "detr_sinusoids": {"mask": np.ones((2, 3), bool), "d_model": 4},
+    "dynamic_ntk_inv_freq": {"head_dim": 4, **YARN, "seq_len": 128},
+    "gaussian_fourier_features": {
+        "coordinates": PIXELS,
+        "matrix": np.ones((2, 3), np.float32),
+    },
+    "grid_sinusoids": {"coordinates": COORDINATES, "d_model": 8},
+    "image_size_for_max_patches": {
+        "image_size": (8, 8),
+        "patch_size": 2,
+        "max_patches": 4,
+    },
+    "init_learned_positional_embedding": {
+        "key": KEY,
+        "num_positions": 6,
+        "d_model": 4,
+    },
+    "init_mixed_rope": {"key": KEY, "num_heads": 2, "head_dim": 4},
+    "init_patch_embedding": {"key": KEY, **SIZES},
+    "init_text_embedding": {
+        "key": KEY,
+        "vocab_size": 5,
+        "d_model": 4,
+        "num_positions": 6,
+    },
+    "init_token_embedding": {"key": KEY, "vocab_size": 5, "d_model": 4},
+    "init_vision_embedding": {"key": KEY, **SIZES, "grid": (2, 3)},
+    "insert_tokens": {"x": X, "tokens": ONE_TOKEN},
+    "linear_inv_freq": {"head_dim": 4, "factor": 2.0},
+    "llama3_inv_freq": {
+        "head_dim": 4,
+        **YARN,
+        "low_freq_factor": 1.0,
+        "high_freq_factor": 4.0,
+    },
+    "longrope_attention_factor": YARN,
+    "longrope_inv_freq": {"head_dim": 4, "factors": [1.0, 2.0]},
+    "normalized_coordinates": {"grid": (2, 3)},
+    "normalized_cos_sin": {"coordinates": PIXELS, "head_dim": 4, "base": 100.0},
+    "ntk_inv_freq": {"head_dim": 4, "factor": 2.0},
+    "pack_patches": {"images": [IMAGE], "patch_size": 2, "max_patches": 8},
+    "pad_image": {"image": IMAGE, "patch_size": 4},
+    "padded_positions": {"mask": MASK, "first_position": 2, "padding_position": 1},
+    "patch_kernel_from_weight": {
+        "weight": PATCH.weight,
+        "layout": "OIHW",
+        "patch_size": 2,
+    },
+    "patch_weight_from_kernel": {
+        "kernel": np.ones((4, 1, 2, 2), np.float32),
+        "layout": "OIHW",
+    },
+    "patchify": {"image": IMAGE, "patch_size": 2},
+    "permute_qk": {
+        "array": np.ones((8, 4), np.float32),
+        "num_heads": 2,
+        "to": "half",
+    },
+    "positions_from_grid": {"grid": (2, 4)},
+    "positions_from_lengths": {"lengths": [1, 2], "total_len": 3},
+    "positions_from_mask": {"mask": MASK},
+    "positions_from_segment_ids": {"segment_ids": IDS},
+    "proportional_inv_freq": {"head_dim": 4, "fraction": 0.5},
+    "query_temperature": {"positions": IDS, "beta": 0.1, "original_max_len": 4},
+    "rerotate": {"rope": ROPE, "keys": HEADS, "delta": IDS},
+    "resize_patch_kernel": {
+        "kernel": np.ones((4, 1, 2, 2), np.float32),
+        "new_patch_size": 4,
+        "layout": "OIHW",
+        **RESIZE,
+    },
+    "resize_patch_weight": {
+        "weight": PATCH.weight,
+        "old_patch_size": 2,
+        "new_patch_size": 4,
+        **RESIZE,
+    },
+    "resize_positions": {
+        "table": LEARNED.weight,
+        "old_grid": (2, 3),
+        "new_grid": (3, 4),
+        **RESIZE,
+    },
+    "resize_positions_at": {
+        "table": LEARNED.weight,
+        "old_grid": (2, 3),
+        "new_grids": [[3, 4]],
+        "coordinates": np.zeros((1, 5, 2), np.int32),
+        **RESIZE,
+    },
+    "rope_cos_sin": {"positions": IDS, "inv_freq": INV_FREQ},
+    "rope_cos_sin_from_positions": {"position_ids": IDS, "head_dim": 4},
+    "rope_cos_sin_table": {"max_seq_len": 3, "head_dim": 4},
+    "rope_inv_freq": {"head_dim": 4},
+    "rotary_cos_sin": {"rope": ROPE, "positions": IDS},
+    "rotate": {"rope": ROPE, "x": HEADS, "positions": IDS},
+    "sinusoids": {"positions": IDS, "d_model": 4},
+    "stack_ropes": {"ropes": [ROPE]},
+    "strided_axes": {"sections": (1, 1), "rotary_pairs": 2},
+    "unpack_patches": {"packed": PACKED, "patch_size": 2},
+    "unpatchify": {
+        "patches": np.ones((6, 4), np.float32),
+        "image_size": (4, 6),
+        "patch_size": 2,
+    },
+    "xpos_cos_sin": {"positions": IDS, "inv_freq": INV_FREQ},
+    "yarn_attention_factor": {"factor": 2.0},
+    "yarn_inv_freq": {"head_dim": 4, **YARN},
+    "yarn_softmax_factor": {"factor": 2.0, "mscale_all_dim": 1.0},
+}
+
+INTEROP = {
+    "EmbeddingCheckpoint": {"family": "gpt2", "params": TEXT},
+    "checkpoint_from_params": {
+        "checkpoint": interop.params_from_checkpoint(GPT2, "gpt2")
+    },
+    "config_parts": {"config": CONFIG},
+    "grid_sinusoid_options": {"family": "vit_mae"},
+    "params_from_checkpoint": {"source": GPT2, "family": "gpt2"},
+    "resize_options": {"family": "dinov2"},
+    "rope_from_hf": {"config": CONFIG},
+    "ropes_from_hf": {"config": CONFIG},
+    "sinusoid_options": {"family": "whisper"},
+}
+
+NN = {
+    "LearnedPositionalEmbedding": {"num_positions": 6, "d_model": 4, "key": KEY},
+    "PatchEmbedding": {"image_size": (4, 6), **SIZES, "key": KEY},
+    "PositionalEncoding": {"max_len": 8, "d_model": 4},
+    "RotaryEmbedding": {"head_dim": 4, "max_positions": 8},
+    "TextEmbedding": {"vocab_size": 5, "d_model": 4, "num_positions": 6, "key": KEY},
+    "TokenEmbedding": {"vocab_size": 5, "d_model": 4, "key": KEY},
+    "VisionEmbedding": {
+        "image_size": (4, 6),
+        **SIZES,
+        "num_tokens_with_position": 0,
+        "mask_token": True,
+        "resize": RESIZE,
+        "key": KEY,
+    },
+}
+METHODS = {
+    "LearnedPositionalEmbedding": {"__call__": {"x": X, "positions": IDS}},
+    "PatchEmbedding": {"__call__": {"image": IMAGE}},
+    "PositionalEncoding": {"__call__": {"x": X}},
+    "RotaryEmbedding": {
+        "__call__": {"x": HEADS, "positions": IDS},
+        "cos_sin_for_positions": {"position_ids": IDS},
+        "from_rope": {"rope": ROPE},
+    },
+    "TextEmbedding": {
+        "__call__": {"token_ids": IDS, "positions": IDS},
+        "from_checkpoint": {"checkpoint": interop.params_from_checkpoint(GPT2, "gpt2")},
+    },
+    "TokenEmbedding": {
+        "__call__": {"token_ids": IDS},
+        "unembed": {"x": X},
+        "from_checkpoint": {
+            "checkpoint": interop.params_from_checkpoint(LLAMA, "llama")
+        },
+    },
+    "VisionEmbedding": {
+        "__call__": {"image": IMAGE, "masked": np.zeros(6, bool)},
+        "packed": PACKED._asdict(),
+    },
+}
+
+
+def _calls():
+    for room, calls in (("functional", FUNCTIONAL), ("interop", INTEROP), ("nn", NN)):
+        for name, arguments in calls.items():
+            yield f"{room}.{name}", Call(getattr(SURFACE[room], name), arguments, name)
+    for name, methods in METHODS.items():
+        module = getattr(nn, name)(**NN[name])
+        for method, arguments in methods.items():
+            full = name if method == "__call__" else f"{name}.{method}"
+            yield f"nn.{name}.{method}", Call(getattr(module, method), arguments, full)
+
+
+CALLS = dict(_calls())

@@ -1,0 +1,99 @@
+"""Every argument of every public callable, given values of the wrong kind.
+
+The outcome is a result, or a `ValueError` or `TypeError` that begins with the name of
+the function and names the argument.
+"""
+
+import inspect
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+import wrong_kinds
+from public_calls import CALLS, SURFACE
+
+HERE = pathlib.Path(__file__).parent
+HOOKED = os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "1"
+# What is known to fall short, by call: arguments. To be empty.
+KNOWN = json.loads((HERE / "wrong_kinds_known.json").read_text())
+
+
+def public_callables():
+    """Names of all that users call: exports, and methods of those that are classes."""
+    for room, module in SURFACE.items():
+        for name, thing in vars(module).items():
+            if name.startswith("_") or not callable(thing):
+                continue
+            yield f"{room}.{name}"
+            own = {} if not inspect.isclass(thing) else vars(thing)
+            for method, function in own.items():
+                is_method = inspect.isroutine(function) or isinstance(
+                    function, classmethod
+                )
+                if is_method and (method == "__call__" or not method.startswith("_")):
+                    yield f"{room}.{name}.{method}"
+
+
+def test_every_public_callable_has_a_call():
+    waiting = {"functional.resize_matrix", "functional.resize_taps"}
+    assert sorted(CALLS) == sorted(set(public_callables()) - waiting)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("name", CALLS)
+def test_valid_calls_are_valid(name):
+    argument = CALLS[name].names()[0]
+    accepted, error = wrong_kinds.tried(name, argument, CALLS[name].arguments[argument])
+    assert accepted or wrong_kinds.is_of_hook(error), error
+
+
+def shortfalls(name, values=wrong_kinds.VALUES):
+    """What calls with values of the wrong kind came to, where that is not good."""
+    outcomes = [
+        wrong_kinds.outcome(name, argument, kind, value)
+        for argument, kind, value in wrong_kinds.cases(CALLS[name], values)
+        if argument not in KNOWN.get(name, ())
+    ]
+    return [outcome for outcome in outcomes if outcome]
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("name", CALLS)
+def test_errors_name_the_function_and_the_argument(name):
+    assert shortfalls(name, {"None": None, "text": "text", "[1.5]": [1.5]}) == []
+
+
+@pytest.mark.errors
+@pytest.mark.slow  # thousands of calls
+@pytest.mark.parametrize("name", CALLS)
+def test_errors_name_the_function_and_the_argument_for_every_kind(name):
+    assert shortfalls(name) == []
+
+
+@pytest.mark.slow  # thousands of calls, twice
+@pytest.mark.skipif(not HOOKED, reason="there is no hook in this run")
+def test_the_hook_accepts_what_functions_accept():
+    run = subprocess.run(
+        [sys.executable, HERE / "wrong_kinds.py"],
+        cwd=HERE.parent,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join((str(HERE.parent), str(HERE))),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    accepted = {tuple(json.loads(line)) for line in run.stdout.splitlines()}
+    assert len(accepted) > len(CALLS)
+    refused = []
+    for name, call in CALLS.items():
+        for argument, kind, value in wrong_kinds.cases(call):
+            if (name, argument, kind) in accepted:
+                _, error = wrong_kinds.tried(name, argument, value)
+                if wrong_kinds.is_of_hook(error):
+                    refused.append((name, argument, kind))
+    assert refused == []
