@@ -1,41 +1,21 @@
 """Timing in turns, on a clock of the tests' own."""
 
-import itertools
 from types import SimpleNamespace
 
 import jax.numpy as jnp
 import pytest
+from fake_clock import Clock
 
 from benchmarks.rivals.installed import available
 from benchmarks.timing import harness
 from benchmarks.timing.harness import Group, measure
-from benchmarks.timing.programs import InTurn, Program, Started, TorchProgram
-
-
-class Clock:
-    """Stands still but for the programs that run; notes which did."""
-
-    def __init__(self):
-        self.now, self.ran = 0.0, []
-
-    def program(self, name, *milliseconds):
-        """One that takes the last of these times in every later call."""
-        last = itertools.repeat(milliseconds[-1])
-        times = itertools.chain(milliseconds, last)
-
-        def run():
-            self.now += next(times) / 1e3
-            self.ran.append(name)
-
-        started = Started(run, lambda result: None, {"fact of": name})
-        return SimpleNamespace(start=lambda: started)
+from benchmarks.timing.programs import InTurn, Program, TorchProgram
 
 
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    time = SimpleNamespace(perf_counter=lambda: clock.now)
-    monkeypatch.setattr(harness, "time", time)
+    clock.read_by_the_harness(monkeypatch)
     return clock
 
 
@@ -130,7 +110,10 @@ def test_accelerators_get_the_calls_of_a_sample_at_once(clock, monkeypatch):
 
 
 def test_records_hold_what_is_known(clock):
-    rivals = {name: clock.program(name, 2) for name in ("limit", "attnax")}
+    rivals = {
+        name: clock.program(name, 2, facts={"fact of": name})
+        for name in ("limit", "attnax")
+    }
     facts = {"attnax": {"largest_error": 0.5}, "not timed": {"largest_error": 7}}
     options = {"facts": facts, "meta": {"dtype": "float32"}, "bytes_moved": 10**6}
     found = records(rivals, rounds=2, **options)

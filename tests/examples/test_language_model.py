@@ -1,9 +1,7 @@
 """The parts of the example that need no training."""
 
-import importlib.util
 import signal
 import sys
-from pathlib import Path
 
 import host
 import jax
@@ -17,15 +15,6 @@ for _package in ("matplotlib", "optax", "tqdm"):
 
 # It mixes float32 data with parameters of the default dtype, under strict promotion.
 pytestmark = pytest.mark.skipif(jax.config.jax_enable_x64, reason="in 64-bit mode")
-_PATH = Path(__file__).parents[2] / "examples" / "language_model.py"
-
-
-@pytest.fixture(scope="module")
-def example():
-    spec = importlib.util.spec_from_file_location("language_model", _PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

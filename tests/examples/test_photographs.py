@@ -1,8 +1,6 @@
 """The parts of the example, and the whole with hardly any training."""
 
-import importlib.util
 import sys
-from pathlib import Path
 
 import host
 import jax
@@ -17,15 +15,6 @@ for _package in ("matplotlib", "optax", "PIL", "sklearn", "tqdm"):
 
 # It mixes float32 data with parameters of the default dtype, under strict promotion.
 pytestmark = pytest.mark.skipif(jax.config.jax_enable_x64, reason="in 64-bit mode")
-_PATH = Path(__file__).parents[2] / "examples" / "photographs.py"
-
-
-@pytest.fixture(scope="module")
-def example():
-    spec = importlib.util.spec_from_file_location("photographs", _PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The pictures of wavelengths, from configs alone."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -11,15 +10,6 @@ import pytest
 import attnax.functional as F
 
 pytest.importorskip("matplotlib")
-_PATH = Path(__file__).parents[2] / "examples" / "rope_wavelengths.py"
-
-
-@pytest.fixture(scope="module")
-def example():
-    spec = importlib.util.spec_from_file_location("rope_wavelengths", _PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_scaled_and_plain_ropes_of_released_models(example):

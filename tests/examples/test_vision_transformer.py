@@ -1,6 +1,5 @@
 """The parts of the example that need no training, and its page."""
 
-import importlib.util
 import json
 import signal
 import sys
@@ -21,15 +20,6 @@ for _package in ("optax", "sklearn", "tqdm"):
 # It mixes float32 data with parameters of the default dtype, under strict promotion.
 pytestmark = pytest.mark.skipif(jax.config.jax_enable_x64, reason="in 64-bit mode")
 _ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def example():
-    path = _ROOT / "examples" / "vision_transformer.py"
-    spec = importlib.util.spec_from_file_location("vision_transformer", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
