@@ -1,4 +1,4 @@
-"""Model types: writes those that there are, and compares what attnax says of them.
+"""Model types of transformers: writes their names, and checks their families.
 
     python -m conformance.model_types          # writes model_types.json
     python -m conformance.model_types --check  # some minutes; 1 if anything disagrees
@@ -6,11 +6,11 @@
 After an update of transformers, run both, and read what changed in
 `attnax/interop/model_types.json`.
 
-The check builds the model of every type that has a family in `attnax.interop`, with
-tables of a few rows and everything else without numbers. Its tensors must be those of
-the family. Where the family is a table alone, what enters the first layer must be its
-rows, bit for bit. Types whose model needs other packages, or settings that defaults do
-not give, are listed at the end.
+The check builds the model of every type that has a family of checkpoints, with tables
+of a few rows and without values for all else. Its tensors must be those of the family.
+Where the family is one table, the input of the first layer must be rows of it, bit for
+bit. Types whose models need other packages, or settings without a default, are listed
+at the end.
 """
 
 import argparse

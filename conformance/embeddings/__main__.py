@@ -1,10 +1,10 @@
 """Compares attnax with the embeddings of transformers, timm, torch and others.
 
-    python -m conformance.embeddings                   # all
-    python -m conformance.embeddings --only resizing   # of the parts below
+    python -m conformance.embeddings                   # every part
+    python -m conformance.embeddings --only resizing   # one part
     python -m conformance.embeddings --golden          # writes tests/golden
 
-Needs `pip install -e ".[conformance]"`. Ends with 1 if anything disagrees.
+Needs `pip install -e ".[conformance]"`. The exit status is 1 if anything disagrees.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from tqdm import tqdm
 
 from .records import save
 
-# Each has `records()`, which runs the other code, `ours(record)`, and
-# `tolerance(record)`, the absolute error that its arithmetic explains.
+# Each part has `records()`, which runs the other code, `ours(record)`, which runs
+# attnax, and `tolerance(record)`, the absolute error that the arithmetic explains.
 PARTS = ("resizing", "sinusoids", "patch_kernels", "checkpoints")
 
 
 def errors(part, records):
-    """`(record, error in units of the tolerance)` of each; above 1 disagrees."""
+    """Pairs of a record and its error in tolerances; more than 1 is a disagreement."""
     for record in records:
         actual = np.asarray(part.ours(record), np.float64)
         expected = np.asarray(record.arrays["expected"], np.float64)

@@ -13,7 +13,7 @@ LAYERS = re.compile(r"(^|[./])(layers?|h|blocks?|encoderblock_)[._]?\d")
 
 
 def record(name, source, family, model, arrays, expected, **options):
-    """The tensors of `model` without its layers, and what they gave."""
+    """A record of the tensors of `model` without its layers, and of its output."""
     state = model if isinstance(model, dict) else model.state_dict()
     state = {n: np.asarray(t) for n, t in state.items() if not LAYERS.search(n)}
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
@@ -29,13 +29,13 @@ def drawn(model):
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
-            # Of width 1/4, so that sums stay small.
+            # A standard deviation of 1/4 keeps sums small.
             parameter.normal_(std=0.25)
     return model.eval()
 
 
 def of_transformers(name, **config):
-    """A tiny model, what to say of it, and its module's names."""
+    """A tiny model, and its source for a record."""
     import transformers
 
     model = getattr(transformers, name)
@@ -47,7 +47,7 @@ def of_transformers(name, **config):
 
 
 def first_input(model, layer, *args, **kwargs):
-    """What enters the first layer of a model: the end of its embedding."""
+    """The input of the first layer of a model, which its embedding returned."""
     seen = []
 
     def hook(module, args, kwargs):

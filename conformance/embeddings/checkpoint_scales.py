@@ -1,9 +1,9 @@
-"""Models that multiply what they look up, or what enters their head."""
+"""Models that multiply their tokens, or the input of their head."""
 
 from .checkpoint_models import VOCAB, WIDTH, first_input, of_transformers, record
 
 HEADS = {"num_key_value_heads": 2}
-# What the config says, and the factors that this means for tokens and for the head.
+# A model, the settings of its config, and the factors of its tokens and of its head.
 SCALES = (
     ("GemmaForCausalLM", HEADS | {"head_dim": 6}, WIDTH**0.5, None),
     ("GraniteForCausalLM", {"embedding_multiplier": 3.0}, 3.0, None),
@@ -32,7 +32,7 @@ def scaled_texts():
             options["head"] = True
         yield record(title, by, "decoder", model, arrays, expected, **options)
 
-    # The root is rounded to the dtype of the table, 3.46875 here, and then the product.
+    # The root is rounded to the dtype of the table, to 3.46875, and the product again.
     name, config, scale, _ = SCALES[0]
     model, by = of_transformers(name, **text, **config)
     model = model.bfloat16()
@@ -61,7 +61,7 @@ def scaled_texts():
 
 
 def _last(model, stack, **inputs):
-    """What leaves the last layer of a model, and its logits."""
+    """The output of the last layer of a model, and its logits."""
     seen = []
     handle = stack.register_forward_hook(lambda _, args, output: seen.append(output[0]))
     logits = model(**inputs).logits

@@ -13,7 +13,7 @@ from .checkpoint_models import (
 def texts():
     import torch
 
-    ids = torch.tensor([[5, 22, 7, 0, 3], [1, 1, 19, 4, 4]])  # the second padded: 1
+    ids = torch.tensor([[5, 22, 7, 0, 3], [1, 1, 19, 4, 4]])  # 1 is padding
     plain = {"token_ids": ids}
     text = {
         "vocab_size": VOCAB,

@@ -70,7 +70,7 @@ def timm():
 
 
 def dinov2_hub():
-    """Names and arrays as DINOv2's own files have them, read and run by timm."""
+    """Names and arrays as in the files of DINOv2's authors, read and run by timm."""
     version, models = models_of_timm()
     module = models("vision_transformer")
     rng = np.random.default_rng(0)
@@ -108,7 +108,7 @@ def _load_dinov2(module, model, state):
 
 
 def big_vision():
-    """Names and arrays as big_vision saves them, read and run by timm."""
+    """Names and arrays as in the files of big_vision, read and run by timm."""
     version, models = models_of_timm()
     rng = np.random.default_rng(0)
     draw = lambda *shape: rng.normal(size=shape).astype(np.float32) / 4
@@ -149,7 +149,7 @@ def big_vision():
 
 
 def _loaded(model, state, draw):
-    """`model` with what a file of big_vision holds."""
+    """`model` with the arrays of a file of big_vision."""
     others = {
         "Transformer/encoder_norm/scale": draw(WIDTH),
         "Transformer/encoder_norm/bias": draw(WIDTH),
@@ -162,9 +162,9 @@ def _loaded(model, state, draw):
 
 
 def models_of_timm():
-    """Its version, and a function that gives a module of its models by name.
+    """The version of timm, and a function that imports a module of its models.
 
-    timm wants torchvision for its data sets, which are not needed here.
+    timm needs torchvision for its data sets, which are not used here.
     """
 
     class Nothing(types.ModuleType):
@@ -192,7 +192,7 @@ def models_of_timm():
 
     version = importlib.metadata.version("timm")
     if "timm.models" not in sys.modules:
-        # `sources` may have left packages that are only a path.
+        # `sources` may have imported packages that are only a path.
         for name in [n for n in sys.modules if n.partition(".")[0] == "timm"]:
             del sys.modules[name]
         finder = Finder()
@@ -204,5 +204,5 @@ def models_of_timm():
             for name in [
                 n for n in sys.modules if n.partition(".")[0] == "torchvision"
             ]:
-                del sys.modules[name]  # lest others take it for the package
+                del sys.modules[name]  # other code must not take it for the package
     return version, module

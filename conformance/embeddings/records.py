@@ -1,4 +1,4 @@
-"""What other people's code made of which inputs, compared live or kept as a file."""
+"""Inputs and outputs of other people's code, to compare now or to keep as a file."""
 
 import json
 import pathlib
@@ -13,10 +13,10 @@ class Record(NamedTuple):
     """One call of someone else's code.
 
     Attributes:
-        name: What it shows, as a test's name.
+        name: The name of the test.
         source: Package, version, and the class or function that was run.
-        options: What the call was told, as JSON holds it.
-        arrays: What it was given, and under `"expected"` what it made.
+        options: The settings of the call, which JSON can hold.
+        arrays: The inputs, and the output under `"expected"`.
     """
 
     name: str
@@ -26,7 +26,7 @@ class Record(NamedTuple):
 
 
 def save(stem, records):
-    """Writes `stem`.json, a record per line, and `stem`.npz; equal arrays once."""
+    """Writes `stem`.json with a record per line, and `stem`.npz; equal arrays once."""
     lines, arrays, known = [], {}, {}
     for record in records:
         named = {}
@@ -44,7 +44,7 @@ def save(stem, records):
 
 
 def load(stem):
-    """The records that `save` wrote."""
+    """Returns the records that `save` wrote."""
     arrays = np.load(FOLDER / f"{stem}.npz")
     return [
         Record(**line | {"arrays": {n: arrays[a] for n, a in line["arrays"].items()}})
