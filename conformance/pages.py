@@ -15,9 +15,11 @@ from attnax.interop._checkpoint_families.images import IMAGES
 from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
 from attnax.interop._checkpoint_families.texts import TEXTS
 from attnax.interop._checkpoint_families.tokens import TOKENS
+from attnax.interop._config.families.table import KINDS, REFUSED, REMOTE
+from attnax.interop._config.rows import by_name
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
-PAGES = (DOCS / "interop" / "checkpoints.md",)
+PAGES = (DOCS / "interop" / "checkpoints.md", DOCS / "interop" / "config.md")
 BLOCK = re.compile(
     r"^(<!-- table of (\w+) -->\n).*?^<!-- end of table -->$", re.S | re.M
 )
@@ -86,7 +88,31 @@ def _types() -> Iterator[tuple[str, ...]]:
             yield f"`{name}`", ", ".join(f"`{one}`" for one in types)
 
 
-TABLES = {"texts": _texts, "images": _images, "types": _types}
+def _kinds() -> Iterator[tuple[str, ...]]:
+    yield "models", "model types"
+    for kind, rows in KINDS.items():
+        names = sorted(by_name(rows), key=str.lower)
+        yield kind, ", ".join(f"`{name}`" for name in names)
+
+
+def _remote() -> Iterator[tuple[str, ...]]:
+    yield "model type", "its code"
+    yield from ((f"`{name}`", row.source) for name, row in sorted(REMOTE.items()))
+
+
+def _refused() -> Iterator[tuple[str, ...]]:
+    yield "model type", "reason"
+    yield from ((f"`{name}`", reason) for name, reason in sorted(REFUSED.items()))
+
+
+TABLES = {
+    "texts": _texts,
+    "images": _images,
+    "types": _types,
+    "kinds": _kinds,
+    "remote": _remote,
+    "refused": _refused,
+}
 
 
 def _words(tensor: Tensor) -> str:

@@ -21,19 +21,18 @@ from .remote import chatglm, own_methods
 from .remote import own_keys as remote_own_keys
 from .remote import plain as remote_plain
 
-_ROWS = (
-    *plain.ROWS,
-    *own_keys.ROWS,
-    *layered.ROWS,
-    *hybrid.ROWS,
-    *latent.ROWS,
-    *dots3_note.ROWS,
-    *deepseek_v4.ROWS,
-    *nested.ROWS,
-    *step3p5.ROWS,
-    *multimodal.ROWS,
-    *vision.ROWS,
-)
+# Rows of model types whose code is in transformers, by what is special about them.
+KINDS = {
+    "plain": plain.ROWS,
+    "keys or rope types of their own": own_keys.ROWS,
+    "layers of several kinds": layered.ROWS,
+    "layers without attention": hybrid.ROWS,
+    "latent attention": (*latent.ROWS, *dots3_note.ROWS, *deepseek_v4.ROWS),
+    "parameters by layer type": (*nested.ROWS, *step3p5.ROWS),
+    "text with pictures": multimodal.ROWS,
+    "pictures and videos": vision.ROWS,
+}
+_ROWS = tuple(row for rows in KINDS.values() for row in rows)
 _REMOTE_ROWS = (
     *remote_plain.ROWS,
     *remote_own_keys.ROWS,
@@ -41,15 +40,15 @@ _REMOTE_ROWS = (
     *own_methods.ROWS,
 )
 
-# By model type, as transformers knows it.
+# The rules of model types whose code is in transformers.
 IN_TRANSFORMERS = by_name(_ROWS)
-# The model types whose code transformers does not have, with their sources.
+# The rules and the sources of model types whose code is not.
 REMOTE = by_name(_REMOTE_ROWS)
-# Both together.
+# The rules of all of them.
 ROPE_FAMILIES = by_name(
     (*_ROWS, *((names, remote.family) for names, remote in _REMOTE_ROWS))
 )
-# Why a model type has no rope.
+# The reason why a model type has no rope, and what to do.
 REFUSED = by_name(refused.REASONS)
 # Model types that stand for the code of another.
 SAME_CODE = {
