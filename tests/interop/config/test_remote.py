@@ -89,6 +89,7 @@ HUNYUAN = {
     "mscale": 1.0,
     "mscale_all_dim": 1.0,
 }
+GTE = {"hidden_size": 768, "num_attention_heads": 12, "num_hidden_layers": 2}
 # The model type, its config, the length; frequencies, layout and attention factor.
 GOLDEN = [
     ("baichuan", SIZES | {"max_position_embeddings": 4096}, None, plain(128)),
@@ -193,6 +194,7 @@ GOLDEN = [
         None,
         llama3(128, 5e5, 8.0, 1.0, 4.0, 8192),
     ),
+    ("new", GTE | {"rope_theta": 5e5}, None, plain(64, 5e5)),
     (
         "orion",
         {"hidden_size": 5120, "num_attention_heads": 40, "num_hidden_layers": 2},
@@ -354,6 +356,8 @@ def test_falcon_with_a_bias_rotates_nowhere():
         ("minicpm", {"rope_scaling": MINICPM4 | {"factor": 1.0}}, "holds factor=1.0"),
         ("molmo", {"rope_scaling": LLAMA3}, "rope_type='llama3', which the code of"),
         ("nemotron-nas", {"position_embedding_type": "yarn"}, "makes it 'rope'"),
+        ("new", {"position_embedding_type": "absolute"}, "makes it 'rope'"),
+        ("new", {"rope_theta": None}, "must hold 'rope_theta'"),
         ("phi3small", {"rope_position_scale": 2.0}, "rope_position_scale=2.0, but"),
         ("phi3_v", {"rope_scaling": SU | {"type": "yarn"}}, "rope_type='yarn', which"),
         ("qwen", {"use_dynamic_ntk": True}, "pass seq_len, up to 2048"),

@@ -58,6 +58,14 @@ def nemotron_nas(context):
     return flat(context)
 
 
+def new(context):
+    """Parameters of GTE 1.5, if it has rotary positions."""
+    keys = context.keys
+    said = keys.get("position_embedding_type", "rope")
+    check_same(context, "position_embedding_type", said, "rope")
+    return flat(context, fraction=None)
+
+
 def xverse(context):
     """Parameters of XVERSE up to 8192 tokens; its code has other bases beyond."""
     keys = context.keys
@@ -142,6 +150,13 @@ ROWS = (
             ),
             f"{HUB}/nvidia/Llama-3_3-Nemotron-Super-49B-v1, modeling_decilm.py",
             BASE | {"max_position_embeddings": 2048},
+        ),
+    ),
+    (
+        "new",
+        Remote(
+            RopeFamily(schema=new, head_dim=widths.of_a_share, types=("default",)),
+            f"{HUB}/Alibaba-NLP/new-impl, modeling.py",
         ),
     ),
     (
