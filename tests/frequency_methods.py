@@ -197,7 +197,7 @@ METHODS = {
 }
 # The functions that no config names, by the same record.
 FURTHER = {
-    "ntk": Method(
+    "ntk-aware": Method(
         F.ntk_inv_freq,
         ntk,
         {"factor": 8.0},

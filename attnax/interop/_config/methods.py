@@ -1,7 +1,6 @@
 """The methods of Hugging Face: from RoPE parameters to frequencies.
 
-A method takes a `Wanted` and returns `(inv_freq, attention_factor)`. `TYPES` has one
-row for each, under its name in `rope_type`.
+A method takes a `Wanted` and returns `(inv_freq, attention_factor)`.
 """
 
 from collections.abc import Callable
@@ -132,7 +131,8 @@ def _llama3(wanted):
     return inv_freq, 1.0
 
 
-TYPES: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
+# By their `rope_type`, for every family that does not restrict its types.
+COMMON: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
     "default": _default,
     "linear": _linear,
     "dynamic": _dynamic,
@@ -141,6 +141,9 @@ TYPES: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
     "llama3": _llama3,
     "proportional": _proportional,
 }
+# Names that say nothing without the code of a model: for families that list them.
+OF_FAMILIES: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {}
+METHODS = COMMON | OF_FAMILIES
 
 
 def _factor(wanted, original):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ... import functional as F
 from ...functional import Rope
-from .methods import TYPES, Wanted
+from .methods import METHODS, Wanted
 from .misspelt import check_inner_spelling
 from .rope_types import rope_type
 from .unread import check_all_read
@@ -57,7 +57,7 @@ def _frequencies(context, params, kind, head_dim, rotary_dim, seq_len):
     if base <= 0.0:
         raise context.error(f"{params.said('rope_theta')}, which must be positive")
     wanted = Wanted(context.keys, params, head_dim, rotary_dim, base, seq_len)
-    return TYPES[kind](wanted)
+    return METHODS[kind](wanted)
 
 
 def _rotary_dim(context, params, kind, head_dim):

@@ -1,6 +1,6 @@
 """The rope type that parameters name, checked against the types that are known."""
 
-from .methods import TYPES
+from .methods import COMMON
 
 # Types of other engines, and types whose name says nothing without their code.
 _FOREIGN = {
@@ -21,7 +21,7 @@ def rope_type(context, params):
     family, kind = context.family, _named(context, params)
     if kind == "axial" and family.axial:
         kind = "default"
-    taken = family.types or tuple(TYPES)
+    taken = family.types or COMMON
     if kind not in taken or (family.axial and kind != "default"):
         raise context.error(
             f"{params.where} has rope_type={kind!r}, which the code of "
@@ -39,8 +39,8 @@ def _named(context, params):
             f"type={params.values['type']!r}, which contradict each other; keep one"
         )
     kind = new if new is not None else "default" if old is None else old
-    if kind in TYPES or kind == "axial":
+    if kind in (*COMMON, *(context.family.types or ()), "axial"):
         return kind
     hint = _FOREIGN.get(kind)
-    hint = f"write {hint}" if hint else f"known are {', '.join(TYPES)}"
+    hint = f"write {hint}" if hint else f"known are {', '.join(COMMON)}"
     raise context.error(f"{params.where} has an unknown rope_type={kind!r}; {hint}")

@@ -13,9 +13,8 @@ from frequency_methods import BASE, LLAMA, LONG, METHODS, SHORT, WIDTH
 import attnax
 import attnax.functional as F
 from attnax.interop import rope_from_hf, ropes_from_hf
-from attnax.interop._config import parts, vocabulary
+from attnax.interop._config import methods, parts, vocabulary
 from attnax.interop._config.families import table as families
-from attnax.interop._config.methods import TYPES
 
 SIX = {"num_hidden_layers": 6}  # enough for every kind of layer
 YARN, LLAMA3 = METHODS["yarn"].parameters, METHODS["llama3"].parameters
@@ -49,7 +48,7 @@ def test_every_method_in_every_spelling(kind):
 
 
 def test_every_type_of_the_table_is_compared():
-    assert METHODS.keys() == TYPES.keys()
+    assert METHODS.keys() == methods.METHODS.keys()
 
 
 @pytest.mark.parametrize(
