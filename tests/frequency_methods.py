@@ -88,6 +88,15 @@ def proportional(width, base, fraction, factor):
     return plain[:turning] + [mpmath.mpf(0)] * (width // 2 - turning)
 
 
+def mixed_ntk(width, base, factor, power):
+    """Su 2023, eq. 10 to 13: an exponential of a power of the pair's number."""
+    with mpmath.workdps(60):
+        a = mpmath.log(factor) / (mpmath.mpf(width) / 2) ** power
+        scale = lambda m: mpmath.exp(a * mpmath.mpf(m) ** power)
+        plain = oracles.inv_freq(width, base)
+        return [frequency / scale(m) for m, frequency in enumerate(plain, 1)]
+
+
 WIDTH, BASE = 64, 500_000.0
 LLAMA = {"model_type": "llama", "hidden_size": 256, "num_attention_heads": 4}
 PLAIN = F.default_inv_freq(WIDTH, BASE)
@@ -193,6 +202,24 @@ METHODS = {
         roundings=1,
         laws=(({"fraction": 1.0}, PLAIN),),
         parameters={"partial_rotary_factor": 0.25},
+    ),
+    "ntk": Method(
+        F.mixed_ntk_inv_freq,
+        mixed_ntk,
+        {"factor": 2.0, "power": 0.625},
+        # Two roundings of the exponent, below ln(2) < 1, one of its power, a quotient.
+        roundings=2 + 2,
+        laws=(
+            ({"factor": 1.0}, PLAIN),
+            ({"factor": 4.0, "power": 0.0}, PLAIN / 4.0),
+            # With `power=1`: another base, and a quotient for all pairs.
+            (
+                {"factor": 2.0},
+                F.default_inv_freq(WIDTH, 2.0 * BASE) / 2.0 ** (2 / WIDTH),
+            ),
+        ),
+        parameters={"factor": 2.0, "mixed_b": 0.625},
+        model=LLAMA | {"model_type": "new"},
     ),
 }
 # The functions that no config names, by the same record.

@@ -64,6 +64,7 @@ from ._rope.frequencies import (
     proportional_inv_freq as proportional_inv_freq,
     rope_inv_freq as rope_inv_freq,
 )
+from ._rope.mixed_ntk import mixed_ntk_inv_freq as mixed_ntk_inv_freq
 from ._rope.frequencies_by_band import (
     llama3_inv_freq as llama3_inv_freq,
     longrope_inv_freq as longrope_inv_freq,

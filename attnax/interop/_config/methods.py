@@ -131,6 +131,16 @@ def _llama3(wanted):
     return inv_freq, 1.0
 
 
+def _mixed_ntk(wanted):
+    inv_freq = F.mixed_ntk_inv_freq(
+        wanted.rotary_dim,
+        wanted.base,
+        factor=wanted.params.number("factor"),
+        power=wanted.params.number("mixed_b", 1.0),
+    )
+    return inv_freq, 1.0
+
+
 # By their `rope_type`, for every family that does not restrict its types.
 COMMON: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
     "default": _default,
@@ -142,7 +152,7 @@ COMMON: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
     "proportional": _proportional,
 }
 # Names that say nothing without the code of a model: for families that list them.
-OF_FAMILIES: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {}
+OF_FAMILIES = {"ntk": _mixed_ntk}
 METHODS = COMMON | OF_FAMILIES
 
 

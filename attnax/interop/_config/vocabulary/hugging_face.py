@@ -110,7 +110,7 @@ _INNER = (
     (
         """
         factor attention_factor beta_fast beta_slow mscale mscale_all_dim short_mscale
-        long_mscale low_freq_factor high_freq_factor alpha
+        long_mscale low_freq_factor high_freq_factor alpha mixed_b
         """,
         Key(inner=True),
     ),

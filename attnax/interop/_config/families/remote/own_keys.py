@@ -155,7 +155,9 @@ ROWS = (
     (
         "new",
         Remote(
-            RopeFamily(schema=new, head_dim=widths.of_a_share, types=("default",)),
+            RopeFamily(
+                schema=new, head_dim=widths.of_a_share, types=("default", "ntk")
+            ),
             f"{HUB}/Alibaba-NLP/new-impl, modeling.py",
         ),
     ),
