@@ -9,7 +9,8 @@ _FOREIGN = {
     "axes: 'qwen2_5_vl_text' has them in sections, 'qwen3_vl_text' in turn",
     "xdrope": "'dynamic' with alpha if the model is Hunyuan's, whose code alone reads "
     "it",
-    "ntk": "what its code makes of it: engines differ, see ntk_inv_freq",
+    "ntk": "what its code makes of it: engines differ, see ntk_inv_freq and "
+    "mixed_ntk_inv_freq",
     "deepseek_yarn": "'yarn'; its attention factor is yarn_attention_factor with "
     "rule='deepseek'",
     "telechat3-yarn": "'yarn' with attention_factor = 0.07 * ln(factor) + 1",

@@ -195,6 +195,13 @@ GOLDEN = [
         llama3(128, 5e5, 8.0, 1.0, 4.0, 8192),
     ),
     ("new", GTE | {"rope_theta": 5e5}, None, plain(64, 5e5)),
+    # gte-large-en-v1.5: fixed NTK, another base and a divisor of all pairs.
+    (
+        "new",
+        GTE | {"rope_theta": 160_000, "rope_scaling": {"factor": 2.0, "type": "ntk"}},
+        None,
+        plain(64, 2 * 160_000, 2.0 ** (2 / 64)),
+    ),
     (
         "orion",
         {"hidden_size": 5120, "num_attention_heads": 40, "num_hidden_layers": 2},
