@@ -114,10 +114,10 @@ def float_array(name: str, values, *axes: str):
 
 
 def check_table(name: str, table) -> None:
-    """A `ValueError` unless a table has two axes and a real float dtype."""
+    """Raises unless a table is of real floats and has rows and columns."""
     float_array(name, table)
-    if table.ndim != 2:
-        raise ValueError(f"{name}.shape={table.shape} must have two axes.")
+    if table.ndim != 2 or 0 in table.shape:
+        raise ValueError(f"{name}.shape={table.shape} must be two axes of one or more.")
 
 
 def is_known(values) -> bool:

@@ -128,12 +128,11 @@ def check_flags(**flags) -> None:
             raise ValueError(f"{name}={flag!r} must be True or False.")
 
 
-def check_out_sharding(out_sharding) -> None:
-    """Raises unless `out_sharding` says how a result is sharded, or is `None`."""
-    if not isinstance(out_sharding, NamedSharding | PartitionSpec | None):
-        raise ValueError(
-            f"{out_sharding=} must be a NamedSharding, a PartitionSpec or None."
-        )
+def check_out_sharding(out_sharding, kinds=(NamedSharding, PartitionSpec)) -> None:
+    """Raises unless `out_sharding` is one of `kinds` or `None`."""
+    if out_sharding is not None and not isinstance(out_sharding, kinds):
+        names = ", ".join(f"a {kind.__name__}" for kind in kinds)
+        raise ValueError(f"{out_sharding=} must be {names} or None.")
 
 
 def check_precision(precision) -> None:

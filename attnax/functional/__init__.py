@@ -20,9 +20,9 @@ to a gradient.
 from ._tables.token import (
     TokenEmbeddingParams as TokenEmbeddingParams,
     apply_token_embedding as apply_token_embedding,
-    apply_token_unembedding as apply_token_unembedding,
     init_token_embedding as init_token_embedding,
 )
+from ._tables.unembedding import apply_token_unembedding as apply_token_unembedding
 
 # Positions, as integers
 from ._positions import (

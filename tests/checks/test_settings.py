@@ -446,5 +446,5 @@ def test_options_that_were_taken_silently():
         F.apply_token_embedding(TOKENS, IDS, scale="2")
     with refused(r"apply_token_embedding: scale=(.|\n)*; multiply the result by an"):
         F.apply_token_embedding(TOKENS, IDS, scale=np.ones((3, 1)))
-    with refused("apply_token_embedding: weight.dtype=int8 must be a real float dtype"):
+    with refused("apply_token_embedding: params.weight.dtype=int8 must be a real f"):
         F.apply_token_embedding(token(np.ones((5, 4), np.int8)), IDS)

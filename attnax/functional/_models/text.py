@@ -9,7 +9,14 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
-from ..._checks import check_params, check_table, integer_array, is_integer
+from ..._checks import (
+    check_params,
+    check_table,
+    integer,
+    integer_array,
+    is_integer,
+    row_indices,
+)
 from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
 from ..._sharding import leading_rows, sharding_beside
@@ -18,10 +25,9 @@ from .._tables.learned import (
     LearnedPositionalEmbeddingParams,
     init_learned_positional_embedding,
 )
-from .._tables.lookup import default_positions, lookup_rows, row_indices
+from .._tables.lookup import default_positions, lookup_rows
 from .._tables.token import (
     TokenEmbeddingParams,
-    check_token_embedding,
     init_token_embedding,
     rounded_scale,
 )
@@ -180,8 +186,8 @@ def apply_text_embedding(
         token_type_ids = integer_array("token_type_ids", token_type_ids)
     if positions is not None:
         positions = integer_array("positions", positions)
-    vocab_size, d_model = token.weight.shape
-    check_token_embedding(vocab_size, d_model, padding_id)
+    if padding_id is not None:
+        padding_id = integer("padding_id", padding_id, 0, token.weight.shape[0] - 1)
     weights = [table.weight for table in (token, learned, types) if table is not None]
     _check_tables(params, token_ids, token_type_ids, positions, padding_position)
     seq_len = token_ids.shape[-1]

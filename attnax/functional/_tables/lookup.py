@@ -7,22 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..._checks import exceeds, int32_in_range
+from ..._checks import exceeds
 from ..._dtypes import compute_dtype
 from ..._sharding import explicit_axes, gathered, per_row, sharding_like
 
 
-def row_indices(name, values, num_rows):
-    """`values` as int32; traced ones out of `[0, num_rows)` are -1, which is no row."""
-    indices, valid = int32_in_range(name, values, 0, num_rows)
-    return indices if valid is None else jnp.where(valid, indices, -1)
-
-
 def default_positions(seq_len, num_positions, tokens):
-    """What stands for `0 ... seq_len - 1`: `None` for the first rows of the table.
+    """`None` where the first `seq_len` rows of a table are read, or else positions.
 
-    Positions where only the program knows whether a symbolic length fits. `tokens` is
-    what errors call that which is too long.
+    A symbolic length needs positions, since only the program knows whether it fits.
+    Errors call the input that is too long `tokens`.
     """
     too_long = exceeds(seq_len, num_positions)
     if too_long:
@@ -34,18 +28,18 @@ def default_positions(seq_len, num_positions, tokens):
 
 
 def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
-    """Rows of `weight` in its compute dtype; where `indices` is -1, NaN.
+    """Rows of `weight` in its compute dtype; where an index is -1, the row is NaN.
 
-    The gradient is added up in that dtype and rounded to the dtype of `weight` once.
-    NaN rows and those of `frozen_row` add nothing to it.
+    The gradient is added up in the compute dtype and rounded once to the dtype of
+    `weight`. Rows of NaN and the row `frozen_row` add nothing to it.
     """
     if out_sharding is None:
         out_sharding = _sharding_of_rows(weight, indices)
     return _rows(jnp.asarray(weight), indices, frozen_row, out_sharding)
 
 
-# The rule says how tangents go: through the wide dtype, so that the transpose adds them
-# up there. Autodiff of the primal would add them up in the dtype of the table.
+# The rule takes tangents through the wide dtype, so that the transpose adds them up
+# there. Automatic differentiation would add them up in the dtype of the table.
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _rows(weight, indices, frozen_row, out_sharding):
     rows = gathered(
@@ -55,9 +49,9 @@ def _rows(weight, indices, frozen_row, out_sharding):
         wrap_negative_indices=False,
         out_sharding=out_sharding,
     )
-    # NaN comes in among integers: XLA's CPU backend would convert each 16-bit float to
-    # select it, and `jax_debug_nans` would find it where no row is lost. Not the table:
-    # its view would be a copy outside of `jit`.
+    # NaN is selected as an integer: XLA's CPU backend would convert each 16-bit float
+    # to select it, and `jax_debug_nans` would find it where no row is lost. The rows
+    # are cast, not the table: outside `jit` its cast would be a copy.
     nan = np.asarray(jnp.nan, weight.dtype)
     nan = nan.view(f"u{nan.itemsize}")
     bits = lax.bitcast_convert_type(rows, nan.dtype)
@@ -85,8 +79,8 @@ def _rows_jvp(frozen_row, out_sharding, primals, tangents):
 
 
 def _sharding_of_rows(weight, indices):
-    """The default: sharded as the indices are, with `d_model` not sharded."""
+    """The default: rows sharded as the indices are, with `d_model` not sharded."""
     axes = explicit_axes(indices)
     if axes is None or not any((*axes, *(explicit_axes(weight) or ()))):
-        return None  # where nothing is sharded, neither is the result
+        return None  # nothing is sharded, and neither is the result
     return sharding_like(indices, (*axes, None))

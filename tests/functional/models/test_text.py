@@ -293,7 +293,7 @@ def test_sizes_must_fit():
 def test_paddings_must_be_rows():
     params = params_of()._replace(token_types=None)
     with pytest.raises(
-        ValueError, match=r"padding_id=11 must be an integer in \[0, 11\)"
+        ValueError, match=r"padding_id=11 must be an integer in \[0, 10\]"
     ):
         F.apply_text_embedding(params, IDS, padding_id=11)
     for position in (-1, 9, 1.5):

@@ -661,7 +661,7 @@ def test_sizes_are_checked_when_drawn():
     with pytest.raises(ValueError, match="d_model=0 must be a positive integer"):
         init(d_model=0)
     with pytest.raises(
-        ValueError, match=r"init_std=-1.0 must be finite and not negative"
+        ValueError, match=r"init_std=-1.0 must be a finite number of at least 0"
     ):
         init(init_std=-1.0)
 

@@ -617,17 +617,17 @@ def test_sizes_must_be_positive(size):
 def test_options_of_init_are_checked():
     key = jax.random.key(0)
     with pytest.raises(
-        ValueError, match=r"init_std=-0.1 must be finite and not negative"
+        ValueError, match=r"init_std=-0.1 must be a finite number of at least 0"
     ):
         F.init_token_embedding(key, 4, 4, init_std=-0.1)
     with pytest.raises(
-        ValueError, match="init_std=nan must be finite and not negative"
+        ValueError, match="init_std=nan must be a finite number of at least 0"
     ):
         F.init_token_embedding(key, 4, 4, init_std=float("nan"))
     with pytest.raises(ValueError, match="dtype=int32 must be a real float"):
         F.init_token_embedding(key, 4, 4, dtype=jnp.int32)
     for padding_id in (-1, 4):
-        message = rf"padding_id={padding_id} must be an integer in \[0, 4\)"
+        message = rf"padding_id={padding_id} must be an integer in \[0, 3\]"
         with pytest.raises(ValueError, match=message):
             F.init_token_embedding(key, 4, 4, padding_id=padding_id)
 
@@ -635,7 +635,7 @@ def test_options_of_init_are_checked():
 @pytest.mark.errors
 def test_options_of_lookup_are_checked():
     params, ids = F.TokenEmbeddingParams(weight=host.ones((4, 2))), np.array([1])
-    message = r"padding_id=4 must be an integer in \[0, 4\)"
+    message = r"padding_id=4 must be an integer in \[0, 3\]"
     with pytest.raises(ValueError, match=message):
         F.apply_token_embedding(params, ids, padding_id=4)
     with pytest.raises(ValueError, match="mask_padding=True must come with a padding"):
@@ -657,7 +657,7 @@ def test_options_of_unembedding_are_checked():
         with refused(f"x.dtype={jnp.dtype(dtype)} must be a real float dtype"):
             F.apply_token_unembedding(params, host.ones((2,), dtype), dtype=jnp.float32)
     for soft_cap in (0.0, -1.0, float("inf"), float("nan")):
-        with pytest.raises(ValueError, match=f"soft_cap={soft_cap} must be positive"):
+        with pytest.raises(ValueError, match=f"soft_cap={soft_cap} must be finite"):
             F.apply_token_unembedding(params, host.ones((2,)), soft_cap=soft_cap)
     for name in ("accumulation_dtype", "compute_dtype"):
         with pytest.raises(ValueError, match=f"{name}=int32 must be a real float"):

@@ -1,4 +1,4 @@
-"""The product of hidden states and a table of tokens, and how gradients pass it."""
+"""The product of hidden states and a table of tokens, with its own gradient."""
 
 from functools import partial
 
@@ -10,12 +10,12 @@ from jax.custom_derivatives import SymbolicZero
 from ..._dtypes import compute_dtype
 
 
-# The rule says how tangents go: not through the rounding of an operand, so that the
-# gradient of a float32 table is added up in float32 and never rounded. Autodiff of the
-# primal would round it to the dtype of the operand first.
+# The rule takes no tangent through the rounding of an operand. So the gradient of a
+# float32 table is added up in float32 and never rounded. Automatic differentiation
+# would round it to the dtype of the operand first.
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4, 5))
 def logits_product(x, weight, operand, accumulation, precision, out_sharding):
-    """`x @ weight.T` of both as `operand`, added up and put out as `accumulation`."""
+    """`x @ weight.T` of operands in dtype `operand`, in dtype `accumulation`."""
     x, weight = x.astype(operand), weight.astype(operand)
     return _product(x, weight, accumulation, precision, out_sharding)
 
@@ -47,7 +47,7 @@ def _widened(tangent, operand):
 
 
 def _product(x, weight, dtype, precision, out_sharding):
-    # Operands of two dtypes are taken as they are, which `jnp.einsum` would promote.
+    # `jnp.einsum` would promote operands of two dtypes.
     contracted = ((x.ndim - 1,), (1,)), ((), ())
     return lax.dot_general(
         x,

@@ -1,0 +1,109 @@
+"""The tied head: logits from the array that the lookup of tokens reads."""
+
+from typing import SupportsFloat
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from ..._checks import (
+    check_out_sharding,
+    check_params,
+    check_precision,
+    check_table,
+    check_width,
+    float_array,
+    number,
+)
+from ..._dtypes import compute_dtype as wide_dtype
+from ..._dtypes import result_dtype
+from ..._public import public
+from .logits import logits_product
+from .token import TokenEmbeddingParams
+
+
+@public
+def apply_token_unembedding(
+    params: TokenEmbeddingParams,
+    x: Float[Array | np.ndarray, "*batch d_model"],
+    *,
+    dtype: DTypeLike | None = None,
+    accumulation_dtype: DTypeLike | None = None,
+    soft_cap: SupportsFloat | None = None,
+    compute_dtype: DTypeLike | None = None,
+    precision: lax.PrecisionLike = None,
+    out_sharding: NamedSharding | PartitionSpec | None = None,
+) -> Float[Array, "*batch vocab_size"]:
+    """Logits of the tied head: `x @ weight.T`, on the array that the lookup reads.
+
+    A float32 table is rounded to the dtype of 16-bit hidden states before the product,
+    which adds up in float32. The logits are then off by at most 2**-8 (bfloat16) or
+    2**-11 (float16, for tables of numbers from 6.2e-5 to 65504) of the sum of
+    magnitudes `|x| @ |weight|.T`. The gradient of the table is added up in float32 and
+    not rounded. Other operands of different dtypes are widened, never narrowed.
+
+    Args:
+        params: A table `(vocab_size, d_model)`.
+        x: Hidden states.
+        dtype: Dtype of the logits, which are rounded once, at the end. `None` is that
+            of `x`; `jnp.float32` leaves the logits of bfloat16 hidden states unrounded.
+        accumulation_dtype: Dtype in which products are added up and the soft-cap is
+            taken. `None` is float32, or float64 for float64 operands.
+        soft_cap: Bound of the logits, `soft_cap * tanh(logits / soft_cap)`. Positive
+            and finite. `None` is no bound.
+        compute_dtype: Dtype in which `x` and the table are multiplied. `None` is that
+            of `x` if it has 16 bits and the table more, or else the wider of the two.
+            `jnp.float32` multiplies a float32 table as it is.
+        precision: Precision of the matrix product, as in `jax.lax.dot_general`.
+        out_sharding: Sharding of the logits, under a mesh with explicit axes.
+
+    Returns:
+        One logit per token of the vocabulary.
+
+    Raises:
+        ValueError: If `soft_cap` is not positive and finite, a dtype (that of `x`
+            included) is not a real float, the widths of `x` and the table differ, or
+            `precision` is unknown.
+
+    Example:
+        >>> params = TokenEmbeddingParams(weight=jnp.eye(3)[:2])
+        >>> apply_token_unembedding(params, jnp.array([1.0, 2.0, 3.0]))
+        Array([1., 2.], dtype=float32)
+
+    Reference:
+        Press and Wolf, Using the Output Embedding, 2016.
+        https://arxiv.org/abs/1608.05859; soft-cap: Gemma 2, 2024, section 2.
+        https://arxiv.org/abs/2408.00118; 16-bit products of a float32 table:
+        Micikevicius et al., Mixed Precision Training, 2017, section 3.1.
+        https://arxiv.org/abs/1710.03740
+    """
+    check_params(params, TokenEmbeddingParams)
+    weight = params.weight
+    check_table("params.weight", weight)
+    x = jnp.asarray(float_array("x", x, "d_model"))
+    check_width("x", x, "params.weight", weight)
+    if soft_cap is not None:
+        soft_cap = number("soft_cap", soft_cap, positive=True)
+    dtype = result_dtype("dtype", dtype, x.dtype)
+    default = _dtype_of_product(x.dtype, weight.dtype)
+    compute_dtype = result_dtype("compute_dtype", compute_dtype, default)
+    accumulation_dtype = result_dtype(
+        "accumulation_dtype", accumulation_dtype, wide_dtype(compute_dtype)
+    )
+    check_precision(precision)
+    check_out_sharding(out_sharding)
+    logits = logits_product(
+        x, weight, compute_dtype, accumulation_dtype, precision, out_sharding
+    )
+    if soft_cap is not None:
+        logits = soft_cap * jnp.tanh(logits / soft_cap)
+    return logits.astype(dtype)
+
+
+def _dtype_of_product(x, weight):
+    """The default dtype in which hidden states and a table are multiplied."""
+    narrow = jnp.finfo(x).bits == 16 and jnp.finfo(weight).bits > 16
+    return x if narrow or x == weight else wide_dtype(x, weight)
