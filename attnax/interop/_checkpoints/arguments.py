@@ -20,10 +20,12 @@ def check_options(family: CheckpointFamily, prefix, patch_size, grid, tied) -> N
     """A `ValueError` for an option of the wrong kind, or one that no file has."""
     if prefix is not None and not isinstance(prefix, str):
         raise ValueError(f"{prefix=} must be a string, or None.")
-    if family.kind != "vision" and (patch_size, grid) != (None, None):
-        raise ValueError(
-            f"{patch_size=} and {grid=} must be None for family={family.name!r}."
-        )
+    for argument, size in (("patch_size", patch_size), ("grid", grid)):
+        if size is not None and family.kind != "vision":
+            raise ValueError(
+                f"{argument}={size!r} must be None for family={family.name!r}, which "
+                "has no patches."
+            )
     if tied is not None:
         check_flags(tied=tied)
         if not family.held("head"):

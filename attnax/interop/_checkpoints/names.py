@@ -38,11 +38,11 @@ def find_prefix(family: CheckpointFamily, names, prefix, hint=""):
     looked_for = " or ".join(repr(anchor) for anchor in anchors)
     if not found:
         raise ValueError(
-            f"{looked_for} must be there, alone or after a prefix; the "
+            f"{looked_for} must be in source, alone or after a prefix; the "
             f"first of {len(names)} names is {next(iter(names), None)!r}{hint}."
         )
     raise ValueError(
-        f"{looked_for} must be there once, but stands after each of "
+        f"{looked_for} must be in source once, but stands after each of "
         f"prefix={sorted(found)}; pass one of them."
     )
 
@@ -67,7 +67,7 @@ def find_tensors(family: CheckpointFamily, source, prefix, sizes, hint=""):
             shape = shape_of(tensor.axes[0], sizes)
             raise ValueError(
                 f"{' or '.join(map(repr, wanted))} must be there, of shape "
-                f"{shape}{hint}."
+                f"{shape}{_after(prefix)}{hint}."
             )
         if len(found) > 1 and not tensor.copies:
             raise ValueError(f"only one of {found} must be there.")
@@ -118,6 +118,10 @@ def axes_of(alternatives, shape):
     """The first alternative with as many axes as `shape`, or the first of all."""
     fits = (axes for axes in alternatives if len(axes.split()) == len(shape))
     return next(fits, alternatives[0])
+
+
+def _after(prefix):
+    return f", with {prefix=}" if prefix else ""
 
 
 def _parts(prefix, separator):

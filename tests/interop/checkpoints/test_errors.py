@@ -72,8 +72,8 @@ def test_families_must_be_known():
 
 def test_names_must_be_those_of_the_family():
     message = (
-        "params_from_checkpoint: 'embeddings.word_embeddings.weight' must be there, "
-        "alone or after a prefix; the first of 2 names is 'wte.weight'."
+        "params_from_checkpoint: 'embeddings.word_embeddings.weight' must be in "
+        "source, alone or after a prefix; the first of 2 names is 'wte.weight'."
     )
     with fails(message):
         load(zeros(**GPT2), "bert")
@@ -82,7 +82,7 @@ def test_names_must_be_those_of_the_family():
     ):
         load({}, "t5")
     # A name must start where a part of a name does.
-    with fails("'wte.weight' must be there, alone or after a prefix"):
+    with fails("'wte.weight' must be in source, alone or after a prefix"):
         load(zeros(("newte.weight", (11, 6)), ("newpe.weight", (9, 6))), "gpt2")
 
 
@@ -93,7 +93,7 @@ def test_prefixes_must_be_clear():
         load(towers, "bert")
     assert load(towers, "bert", prefix="query").prefix == "query."
     message = "'answer.embeddings.word_embeddings.weight' must be there, of shape "
-    with fails(message + "(vocab_size, d_model)."):
+    with fails(message + "(vocab_size, d_model), with prefix='answer.'."):
         load(towers, "bert", prefix="answer.")
 
 
@@ -108,7 +108,7 @@ def test_prefixes_must_be_clear():
 def test_missing_tensors_are_named_with_the_shape_wanted(name, shape):
     tensors = bert("bert.")
     del tensors["bert.embeddings." + name.partition("'")[0]]
-    with fails(f"'bert.embeddings.{name}' must be there, of shape {shape}."):
+    with fails(f"'bert.embeddings.{name}' must be there, of shape {shape}, with"):
         load(tensors, "bert")
 
 
@@ -116,7 +116,8 @@ def test_missing_tensors_are_named_with_the_shape_wanted(name, shape):
 def test_all_of_a_vit_is_required(name):
     tensors = vit()
     del tensors[name]
-    with fails(f"'{name}' must be there"):
+    where = "in source" if "weight" in name else "there"
+    with fails(f"'{name}' must be {where}"):
         load(tensors, "vit")
 
 
@@ -622,8 +623,8 @@ def made_of_nothing(family):
 def test_files_of_texts_are_written_whole(family, name, shape):
     made = interop.EmbeddingCheckpoint(family, made_of_nothing(family), prefix="a")
     message = (
-        f"checkpoint_from_params: {name} must be there, of shape {shape}; put it in "
-        "params or extra_tensors, or take another family."
+        f"checkpoint_from_params: {name} must be there, of shape {shape}, with "
+        "prefix='a.'; put it in params or extra_tensors, or take another family."
     )
     with fails(message):
         write(made)

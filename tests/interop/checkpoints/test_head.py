@@ -95,7 +95,7 @@ def test_without_a_word_the_table_may_be_tied(case):
         load({name: draw(*shape) for name, shape in shapes.items()}, family)
     wanted = CHECKPOINT_FAMILIES[family].tensors[0].names[0]
     assert f"{wanted!r}" in str(caught.value)
-    assert "must be there, alone or after a prefix" in str(caught.value)
+    assert "must be in source, alone or after a prefix" in str(caught.value)
 
 
 @pytest.mark.errors
