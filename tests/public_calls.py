@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from frequency_methods import FURTHER, WIDTH
+from frequency_methods import METHODS as FREQUENCIES
 
 import attnax.functional as F
 from attnax import interop, nn
@@ -72,6 +74,10 @@ class Call(NamedTuple):
 
 
 FUNCTIONAL = {
+    **{
+        method.function.__name__: {"head_dim": WIDTH, **method.settings}
+        for method in (FREQUENCIES | FURTHER).values()
+    },
     "LearnedPositionalEmbeddingParams": {"weight": LEARNED.weight},
     "MixedRopeParams": {"freqs": np.ones((2, 2, 2), np.float32)},
     "PackedPatches": PACKED._asdict(),
@@ -124,9 +130,7 @@ FUNCTIONAL = {
     "axial_rope": {"dims": (4, 4)},
     "channel_permutation": {"source": ROPE, "target": ROPE, "head_dim": 4},
     "chunked_axes": {"sections": (1, 1), "num_axes": 2},
-    "default_inv_freq": {"head_dim": 4},
     "detr_sinusoids": {"mask": np.ones((2, 3), bool), "d_model": 4},
-    "dynamic_ntk_inv_freq": {"head_dim": 4, **YARN, "seq_len": 128},
     "gaussian_fourier_features": {
         "coordinates": PIXELS,
         "matrix": np.ones((2, 3), np.float32),
@@ -153,18 +157,9 @@ FUNCTIONAL = {
     "init_token_embedding": {"key": KEY, "vocab_size": 5, "d_model": 4},
     "init_vision_embedding": {"key": KEY, **SIZES, "grid": (2, 3)},
     "insert_tokens": {"x": X, "tokens": ONE_TOKEN},
-    "linear_inv_freq": {"head_dim": 4, "factor": 2.0},
-    "llama3_inv_freq": {
-        "head_dim": 4,
-        **YARN,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-    },
     "longrope_attention_factor": YARN,
-    "longrope_inv_freq": {"head_dim": 4, "factors": [1.0, 2.0]},
     "normalized_coordinates": {"grid": (2, 3)},
     "normalized_cos_sin": {"coordinates": PIXELS, "head_dim": 4, "base": 100.0},
-    "ntk_inv_freq": {"head_dim": 4, "factor": 2.0},
     "pack_patches": {"images": [IMAGE], "patch_size": 2, "max_patches": 8},
     "pad_image": {"image": IMAGE, "patch_size": 4},
     "padded_positions": {"mask": MASK, "first_position": 2, "padding_position": 1},
@@ -187,7 +182,6 @@ FUNCTIONAL = {
     "positions_from_lengths": {"lengths": [1, 2], "total_len": 3},
     "positions_from_mask": {"mask": MASK},
     "positions_from_segment_ids": {"segment_ids": IDS},
-    "proportional_inv_freq": {"head_dim": 4, "fraction": 0.5},
     "query_temperature": {"positions": IDS, "beta": 0.1, "original_max_len": 4},
     "rerotate": {"rope": ROPE, "keys": HEADS, "delta": IDS},
     "resize_patch_kernel": {
@@ -232,7 +226,6 @@ FUNCTIONAL = {
     },
     "xpos_cos_sin": {"positions": IDS, "inv_freq": INV_FREQ},
     "yarn_attention_factor": {"factor": 2.0},
-    "yarn_inv_freq": {"head_dim": 4, **YARN},
     "yarn_softmax_factor": {"factor": 2.0, "mscale_all_dim": 1.0},
 }
 

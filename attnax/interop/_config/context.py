@@ -87,10 +87,11 @@ def _check_unknown(context, part, layout):
     """Raises unless a model type that is not known can be read as one like Llama."""
     if layout is None:
         raise context.error(
-            f"model_type={context.model_type!r} is not in the table of models with "
-            "rotary positions, and may have none. Read its own code: if it is that of "
-            "a model in the table, write that model_type; if it can differ from Llama "
-            "only in the pairs of channels, pass layout='half' or 'interleaved'"
+            f"the config's model_type={context.model_type!r} is not in the table of "
+            "models with rotary positions, and may have none. Read its own code: if it "
+            "is that of a model in the table, write that model_type; if it can differ "
+            "from Llama only in the pairs of channels, pass layout='half' or "
+            "'interleaved'"
         )
     for key in sorted(ROTARY - COMMON):
         if part.get(key) is not None:
