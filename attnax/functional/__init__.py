@@ -58,11 +58,13 @@ from ._sinusoids.fourier import gaussian_fourier_features as gaussian_fourier_fe
 # Rotary embeddings: frequencies, and the factors that go with them
 from ._rope.frequencies import (
     default_inv_freq as default_inv_freq,
+    rope_inv_freq as rope_inv_freq,
+)
+from ._rope.scaled_frequencies import (
     dynamic_ntk_inv_freq as dynamic_ntk_inv_freq,
     linear_inv_freq as linear_inv_freq,
     ntk_inv_freq as ntk_inv_freq,
     proportional_inv_freq as proportional_inv_freq,
-    rope_inv_freq as rope_inv_freq,
 )
 from ._rope.mixed_ntk import mixed_ntk_inv_freq as mixed_ntk_inv_freq
 from ._rope.frequencies_by_band import (
@@ -87,26 +89,26 @@ from ._rope.apply import apply_rope as apply_rope
 from ._rope.xpos import xpos_cos_sin as xpos_cos_sin
 
 # Rotary embeddings: all settings in one record
-from ._rope.record import (
-    Rope as Rope,
+from ._rope.record import Rope as Rope
+from ._rope.stack import (
     StackedRopes as StackedRopes,
     stack_ropes as stack_ropes,
 )
+from ._rope.rotary_cos_sin import rotary_cos_sin as rotary_cos_sin
 from ._rope.rotation import (
     apply_rotary as apply_rotary,
-    rerotate as rerotate,
-    rotary_cos_sin as rotary_cos_sin,
     rotate as rotate,
 )
+from ._rope.rerotate import rerotate as rerotate
 from ._rope.layout import (
     channel_permutation as channel_permutation,
     permute_qk as permute_qk,
 )
 
 # Rotary embeddings of images and videos
+from ._rope.axial import axial_rope as axial_rope
 from ._rope.axes import (
     alternating_axes as alternating_axes,
-    axial_rope as axial_rope,
     chunked_axes as chunked_axes,
     strided_axes as strided_axes,
 )

@@ -20,7 +20,8 @@ from .._checks import (
 from .._dtypes import result_dtype
 from .._public import public
 from ..functional._rope.frequencies import geometric
-from ..functional._rope.rotation import cos_sin_of_rope, rotate_heads
+from ..functional._rope.rotary_cos_sin import cos_sin_of_rope
+from ..functional._rope.rotation import rotate_heads
 from ..functional._rope.rotation_checks import (
     check_head_axis,
     check_rotated,

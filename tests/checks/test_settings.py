@@ -207,7 +207,7 @@ def test_numbers_in_lists_are_numbers():
     for bad in ("2", math.nan, math.inf):
         with refused(r"longrope_inv_freq: factors"):
             F.longrope_inv_freq(4, factors=[1.0, bad])
-        with refused(r"normalized_cos_sin: .*periods=.* must be positive and finite"):
+        with refused(r"normalized_cos_sin: .*periods=.* must be finite and positive"):
             F.normalized_cos_sin(PIXELS, 4, periods=(1.0, bad))
     with refused("longrope_inv_freq: factors.dtype=complex128 must be"):
         F.longrope_inv_freq(4, factors=np.array([1.0, 2.0 + 1j]))

@@ -4,19 +4,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..._checks import (
-    FRACTIONAL,
-    NUMERICS,
     array_of_several,
-    choice,
     int32_in_range,
-    integer_array,
     nan_where_invalid,
+    positions_array,
 )
 from .axes import check_coordinates, checked_axes
 from .by_axis import cos_sin_by_axis
 from .frequencies import check_finite_in_float32, exact_frequencies, frequencies
 from .phase import exact_cos_sin, phase_words
-from .product import float32_positions, product_cos_sin
+from .product import product_cos_sin
 
 _LEARNED = "; pass numerics='float32' for learned frequencies"
 
@@ -29,27 +26,26 @@ def cos_sin(
     num_axes=None,
     numerics="exact",
     argument="positions",
-    hint=FRACTIONAL,
 ):
-    """Cos and sin of `positions * inv_freq`, each made once however many read them.
+    """Cos and sin of `positions * inv_freq`, made once for however many consumers.
 
-    Errors call the positions `argument`, and `hint` is the way out for positions that
-    are not integers. `rope_cos_sin` documents the rest.
+    Errors call the positions `argument`; `rope_cos_sin` documents the other arguments.
     """
-    choice("numerics", numerics, NUMERICS)
     positions = array_of_several(argument, positions)
     vector = frequencies(inv_freq)
     axis_of_pair, num_axes = checked_axes(axis_of_pair, num_axes, vector.size)
     if axis_of_pair is not None:
         check_coordinates(argument, positions.shape, num_axes)
+    positions, valid = positions_array(argument, positions, numerics)
     if numerics == "exact":
-        positions = integer_array(argument, positions, hint)
-        words = phase_words(exact_frequencies(inv_freq, _LEARNED))
-        return cos_sin_of_words(positions, words, axis_of_pair, argument=argument)
-    check_finite_in_float32(vector)
-    positions, valid = float32_positions(argument, positions)
-    per_pair = jnp.asarray(vector, jnp.float32)[None]
-    cos, sin = cos_sin_by_axis(product_cos_sin, positions, per_pair, axis_of_pair)
+        kernel = exact_cos_sin
+        per_pair = phase_words(exact_frequencies(inv_freq, _LEARNED))
+    else:
+        check_finite_in_float32(vector)
+        positions = jnp.asarray(positions, jnp.float32)
+        kernel = product_cos_sin
+        per_pair = jnp.asarray(vector, jnp.float32)[None]
+    cos, sin = cos_sin_by_axis(kernel, positions, per_pair, axis_of_pair)
     return _nan_where_invalid(valid, cos, sin, axis_of_pair)
 
 

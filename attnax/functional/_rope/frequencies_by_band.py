@@ -2,33 +2,34 @@
 
 import math
 from collections.abc import Sequence
+from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
-from ..._checks import check_flags, is_number, number_array
+from ..._checks import check_flags, number, number_array
 from ..._public import public
-from .frequencies import check_factor, check_positive, geometric
+from .frequencies import extension_factor, geometric
 
 
 @public
 def yarn_inv_freq(
-    head_dim: int,
-    base: float = 10_000.0,
+    head_dim: SupportsIndex,
+    base: SupportsFloat = 10_000.0,
     *,
-    factor: float,
-    original_max_len: int,
-    beta_fast: float = 32.0,
-    beta_slow: float = 1.0,
+    factor: SupportsFloat,
+    original_max_len: SupportsFloat,
+    beta_fast: SupportsFloat = 32.0,
+    beta_slow: SupportsFloat = 1.0,
     truncate: bool = True,
 ) -> Float[np.ndarray, " {head_dim}//2"]:
-    """YaRN: pairs that turn often keep their frequency, slow ones are interpolated.
+    """Frequencies of YaRN: fast pairs keep theirs, and slow pairs are interpolated.
 
     A pair that makes `beta_fast` turns or more over the trained length keeps its
-    frequency, one that makes `beta_slow` or fewer has it divided by `factor`, and
-    between them the index of the pair decides, linearly. The bounds are pairs that
-    exist: the first one always keeps its frequency, and where even the last one makes
-    `beta_fast` turns all do. The method also scales cos and sin: see
+    frequency. For a pair that makes `beta_slow` turns or fewer, it is divided by
+    `factor`. Between these two pairs, the share of the division grows linearly with the
+    index of the pair. The first pair always keeps its frequency, and all pairs do where
+    even the last one makes `beta_fast` turns. The method also scales cos and sin: see
     `yarn_attention_factor`.
 
     Args:
@@ -36,10 +37,11 @@ def yarn_inv_freq(
         base: Base of the geometric progression. Above 1 and finite.
         factor: How many times longer the context becomes. At least 1.
         original_max_len: Trained length in tokens. Positive.
-        beta_fast: Turns from which on a frequency is kept. At least `beta_slow`.
-        beta_slow: Turns up to which it is divided by `factor`. Positive.
+        beta_fast: Number of turns from which a frequency is kept. At least `beta_slow`.
+        beta_slow: Number of turns up to which a frequency is divided by `factor`.
+            Positive.
         truncate: Whether the bounds of the transition are rounded outwards to whole
-            indices, as most models do (gpt-oss does not).
+            indices. Most models do; gpt-oss does not.
 
     Returns:
         `head_dim // 2` frequencies in radians per position.
@@ -56,27 +58,29 @@ def yarn_inv_freq(
         Peng et al., YaRN, 2023, definitions 2 and 3. https://arxiv.org/abs/2309.00071;
         the bounds as in Hugging Face transformers 5.23, `_compute_yarn_parameters`.
     """
-    check_factor(factor)
-    check_positive("original_max_len", original_max_len)
-    check_positive("beta_slow", beta_slow)
-    if not (is_number(beta_fast) and beta_fast >= beta_slow):
+    factor = extension_factor(factor)
+    original_max_len = number("original_max_len", original_max_len, positive=True)
+    beta_slow = number("beta_slow", beta_slow, positive=True)
+    beta_fast = number("beta_fast", beta_fast)
+    if beta_fast < beta_slow:
         raise ValueError(f"{beta_fast=} must be at least {beta_slow=}.")
     check_flags(truncate=truncate)
     inv_freq = geometric(head_dim, base)
+    base, width = float(base), 2 * inv_freq.size
     if base <= 1:
         raise ValueError(f"{base=} must be above 1.")
 
     def index_of(turns):
-        """The index, in halves of features, of the pair that makes so many turns."""
+        """Returns the index, a fraction, of the pair that makes so many turns."""
         ratio = original_max_len / (turns * 2 * math.pi)
-        return head_dim * math.log(ratio) / (2 * math.log(base))
+        return width * math.log(ratio) / (2 * math.log(base))
 
     low, high = index_of(beta_fast), index_of(beta_slow)
     if truncate:
         low, high = math.floor(low), math.ceil(high)
-    # Up to `head_dim - 1`, twice the number of pairs: so it is in every released model.
-    low, high = max(low, 0), min(high, head_dim - 1)
-    if factor == 1:  # wherever the bounds are
+    # The upper limit is about twice the number of pairs, as in every released model.
+    low, high = max(low, 0), min(high, width - 1)
+    if factor == 1:  # which changes nothing, even where the bounds cross
         return inv_freq
     if low > high:
         raise ValueError(
@@ -85,33 +89,34 @@ def yarn_inv_freq(
         )
     if low == high:
         high += 0.001
-    ramp = np.clip((np.arange(head_dim // 2) - low) / (high - low), 0.0, 1.0)
+    ramp = np.clip((np.arange(inv_freq.size) - low) / (high - low), 0.0, 1.0)
     return inv_freq * ((1.0 - ramp) + ramp / factor)
 
 
 @public
 def llama3_inv_freq(
-    head_dim: int,
-    base: float = 10_000.0,
+    head_dim: SupportsIndex,
+    base: SupportsFloat = 10_000.0,
     *,
-    factor: float,
-    low_freq_factor: float,
-    high_freq_factor: float,
-    original_max_len: int,
+    factor: SupportsFloat,
+    low_freq_factor: SupportsFloat,
+    high_freq_factor: SupportsFloat,
+    original_max_len: SupportsFloat,
 ) -> Float[np.ndarray, " {head_dim}//2"]:
-    """Llama 3.1: short waves stay, long ones are interpolated, a blend between them.
+    """Frequencies of Llama 3.1: high ones stay, and low ones are interpolated.
 
-    With `n` turns over the trained length, a frequency stays where
-    `n > high_freq_factor`, is divided by `factor` where `n < low_freq_factor`, and is
-    blended linearly in `n` between.
+    A pair makes `n` turns over the trained length. Its frequency stays the same where
+    `n > high_freq_factor` and is divided by `factor` where `n < low_freq_factor`.
+    Between the two, it is a blend of both, linear in `n`.
 
     Args:
         head_dim: Number of features that rotate. Positive and even.
         base: Base of the geometric progression. Positive and finite.
-        factor: By what low frequencies are divided. At least 1.
-        low_freq_factor: Turns up to which a frequency is low. Positive.
-        high_freq_factor: Turns from which on it is high. At least `low_freq_factor`;
-            where both are the same, as in Llama 4 Scout, nothing is blended.
+        factor: Divisor of the low frequencies. At least 1.
+        low_freq_factor: Number of turns up to which a frequency is low. Positive.
+        high_freq_factor: Number of turns from which a frequency is high. At least
+            `low_freq_factor`. Where both are the same, as in Llama 4 Scout, nothing is
+            blended.
         original_max_len: Trained length in tokens. Positive.
 
     Returns:
@@ -130,13 +135,12 @@ def llama3_inv_freq(
         https://arxiv.org/abs/2407.21783; the rule as in Hugging Face transformers
         5.23, `_compute_llama3_parameters`.
     """
-    check_factor(factor)
-    check_positive("original_max_len", original_max_len)
-    check_positive("low_freq_factor", low_freq_factor)
-    if not (is_number(high_freq_factor) and high_freq_factor >= low_freq_factor):
-        raise ValueError(
-            f"{high_freq_factor=} must be finite and at least {low_freq_factor=}."
-        )
+    factor = extension_factor(factor)
+    original_max_len = number("original_max_len", original_max_len, positive=True)
+    low_freq_factor = number("low_freq_factor", low_freq_factor, positive=True)
+    high_freq_factor = number("high_freq_factor", high_freq_factor)
+    if high_freq_factor < low_freq_factor:
+        raise ValueError(f"{high_freq_factor=} must be at least {low_freq_factor=}.")
     inv_freq = geometric(head_dim, base)
     turns = original_max_len * inv_freq / (2 * math.pi)
     if low_freq_factor == high_freq_factor:
@@ -149,16 +153,17 @@ def llama3_inv_freq(
 
 @public
 def longrope_inv_freq(
-    head_dim: int,
-    base: float = 10_000.0,
+    head_dim: SupportsIndex,
+    base: SupportsFloat = 10_000.0,
     *,
-    factors: Sequence[float] | Float[np.ndarray, " {head_dim}//2"],
+    factors: Sequence | Real[np.ndarray, " {head_dim}//2"],
 ) -> Float[np.ndarray, " {head_dim}//2"]:
-    """LongRoPE: each frequency divided by a factor of its own, found by search.
+    """Frequencies of LongRoPE: each is divided by a factor of its own.
 
-    Models ship two lists, for short and for long sequences; choose one by the length,
-    once, for keys rotated by the other do not fit. The method also scales cos and sin:
-    see `longrope_attention_factor`.
+    The factors were found by search. Models ship two lists of them, for short and for
+    long sequences. Choose one by the length, and only once: keys that were rotated with
+    the other list do not match. The method also scales cos and sin: see
+    `longrope_attention_factor`.
 
     Args:
         head_dim: Number of features that rotate. Positive and even.
@@ -169,7 +174,7 @@ def longrope_inv_freq(
         `head_dim // 2` frequencies in radians per position.
 
     Raises:
-        ValueError: If an argument is out of its range or `factors` of another length.
+        ValueError: If an argument is out of its range, or `factors` has another length.
 
     Example:
         >>> longrope_inv_freq(4, factors=[1.0, 4.0])

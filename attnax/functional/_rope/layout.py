@@ -1,36 +1,49 @@
-"""Orders of channels: from one rope's to another's, for weights and caches."""
+"""Orders of channels, from that of one rope to that of another."""
+
+from typing import SupportsIndex
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from ..._checks import check_flags, is_integer, positive_integer
+from ..._checks import (
+    check_flags,
+    choice,
+    integer,
+    positive_integer,
+    positive_multiple,
+)
 from ..._public import public
-from .record import Rope
+from .record import Rope, check_rope
 
 
 @public
 def channel_permutation(
-    source: Rope, target: Rope, head_dim: int, *, rotated: bool = False
+    source: Rope,
+    target: Rope,
+    head_dim: SupportsIndex,
+    *,
+    rotated: bool = False,
 ) -> Int[np.ndarray, " {head_dim}"]:
-    """The order of channels in which `target` does what `source` does.
+    """The order of channels in which `target` rotates as `source` does.
 
-    With `p` the result, `rotate(target, x[..., p], m)` is
-    `rotate(source, x, m)[..., q]` where `q` is the result for `rotated=True`; the two
-    are the same unless a layout puts channels out in another order than it takes them.
-    Rows of a projection in the order `p` give scores that are unchanged.
+    Let `p` be the result, and `q` the result for `rotated=True`. Then
+    `rotate(target, x[..., p], m)` is `rotate(source, x, m)[..., q]`. `p` and `q` are
+    the same unless a layout returns channels in another order than it takes them. A
+    projection whose rows are in the order `p` gives the same scores as before.
 
-    A pair with the negative frequency is the same pair the other way round, so that a
-    rope of reversed sign has a permutation too. Pairs of frequency 0 stand still like
-    channels that do not rotate.
+    A pair that turns the other way is the same pair with its channels swapped, so a
+    rope with frequencies of the opposite sign has a permutation too. Pairs of frequency
+    0 stand still, as channels that do not rotate.
 
     Args:
         source: The rope of the weights at hand.
-        target: The rope to run them with. It turns as many pairs with the same
+        target: The rope to run the weights with. It turns as many pairs, with the same
             frequencies, axes and attention factor, in any order.
-        head_dim: Channels of a head. Those that do not rotate keep their order.
-        rotated: The permutation of what comes out, for cached keys.
+        head_dim: Number of channels of a head. Channels that do not rotate keep their
+            order.
+        rotated: True returns the permutation of rotated channels, for cached keys.
 
     Returns:
         Indices into the channels of one head.
@@ -50,26 +63,27 @@ def channel_permutation(
     """
     check_flags(rotated=rotated)
     head_dim = positive_integer("head_dim", head_dim)
-    for rope in (source, target):
+    for argument, rope in (("source", source), ("target", target)):
+        check_rope(argument, rope)
         if not 0 <= rope._first_channel(head_dim) <= head_dim - rope.rotary_dim:
             raise ValueError(
                 f"{head_dim=} must hold the {rope.rotary_dim} channels of {rope}."
             )
     if source.attention_factor != target.attention_factor:
         raise ValueError(
-            f"no permutation exists, for {source} and {target} have different "
-            "attention factors."
+            f"no permutation exists: {source} and {target} have different attention "
+            "factors."
         )
     have, want = (_places(rope, head_dim) for rope in (source, target))
     for turn, places in want.items():
         if turn and len(places) > len(have.get(turn, ())):
             raise ValueError(
-                f"no permutation exists, for {target} has a pair of frequency "
-                f"{turn[1]:.6g} on axis {turn[0]} more than {source}."
+                f"no permutation exists: {target} has more pairs of frequency "
+                f"{turn[1]:.6g} on axis {turn[0]} than {source}."
             )
     if len(want[None]) > len(have[None]):
         raise ValueError(
-            f"no permutation exists, for {source} has more pairs than {target}."
+            f"no permutation exists: {source} has more pairs than {target}."
         )
     out = np.empty(head_dim, int)
     for turn, places in want.items():
@@ -82,34 +96,39 @@ def channel_permutation(
 def permute_qk(
     array: Shaped[jax.Array | np.ndarray, "..."],
     *,
-    num_heads: int,
+    num_heads: SupportsIndex,
     to: str,
-    rotary_dim: int | None = None,
-    rotary_start: str | int = "leading",
-    axis: int = 0,
+    rotary_dim: SupportsIndex | None = None,
+    rotary_start: str | SupportsIndex = "leading",
+    axis: SupportsIndex = 0,
 ) -> Shaped[jax.Array | np.ndarray, "..."]:
-    """Queries' or keys' weights from interleaved to half storage, or back.
+    """Weights of queries or keys, moved from interleaved to half storage, or back.
 
-    Meta stores Llama interleaved, Hugging Face in halves. Permute the projections of
-    queries and of keys, their biases, and the weights of query and key norms; leave
-    values and outputs alone.
+    Meta stores Llama interleaved, and Hugging Face stores it in halves. Permute the
+    projections of queries and of keys, their biases, and the weights of query and key
+    norms. Do not permute values and outputs.
 
     Args:
         array: A weight, bias or norm. One axis runs over `num_heads * head_dim`
             channels, head by head.
-        num_heads: Heads on that axis: the number of key heads for keys, and 1 for a
+        num_heads: Number of heads on that axis: the key heads for keys, and 1 for a
             norm over `head_dim` or the shared rotary key of latent attention.
-        to: `"half"` from interleaved storage, or `"interleaved"` from halves.
-        rotary_dim: Channels of a head that rotate. Positive and even; `None` is all.
-        rotary_start: Where they stand, as in `Rope`: `"trailing"` for latent attention.
+        to: The storage of the result: `"half"`, from interleaved storage, or
+            `"interleaved"`, from halves.
+        rotary_dim: Number of channels of a head that rotate. Positive and even. `None`
+            stands for all.
+        rotary_start: The place of these channels, as in `Rope`: `"trailing"` for latent
+            attention.
         axis: The axis of the channels: 0 for weights as PyTorch stores them, -1 for
-            kernels as JAX libraries do.
+            kernels as JAX libraries store them.
 
     Returns:
-        `array` in the other order, of the same kind.
+        `array` in the other order: a NumPy array for a NumPy array, a JAX array for a
+        JAX array.
 
     Raises:
-        ValueError: If `to` is unknown, or the sizes do not fit.
+        ValueError: If `array` is not an array, `to` is unknown, or the sizes do not
+            fit.
 
     Example:
         >>> permute_qk(jnp.arange(8), num_heads=2, to="half").tolist()
@@ -119,24 +138,25 @@ def permute_qk(
         The conversion of Meta's Llama weights in Hugging Face transformers 5.23,
         `convert_llama_weights_to_hf.py`.
     """
-    layouts = {"half": "interleaved", "interleaved": "half"}
-    if to not in layouts:
-        raise ValueError(f"{to=} must be 'half' or 'interleaved'.")
-    if not is_integer(axis) or not -array.ndim <= axis < array.ndim:
+    choice("to", to, ("half", "interleaved"))
+    if not isinstance(array, jax.Array | np.ndarray):
+        raise ValueError(f"array is a {type(array).__name__}, but must be an array.")
+    axis = integer("axis", axis)
+    if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"{axis=} must be an axis of {array.shape=}.")
     axis %= array.ndim
+    num_heads = positive_integer("num_heads", num_heads)
     channels = int(array.shape[axis])
-    if not is_integer(num_heads) or num_heads <= 0 or channels % num_heads != 0:
+    if channels % num_heads != 0:
         raise ValueError(f"{num_heads=} must divide {array.shape=} on {axis=}.")
     head_dim = channels // num_heads
     rotary_dim = head_dim if rotary_dim is None else rotary_dim
-    fits = is_integer(rotary_dim) and 0 < rotary_dim <= head_dim
-    if not fits or rotary_dim % 2 != 0:
-        raise ValueError(
-            f"{rotary_dim=} must be positive, even and at most {head_dim=}."
-        )
+    rotary_dim = positive_multiple("rotary_dim", rotary_dim, 2)
+    if rotary_dim > head_dim:
+        raise ValueError(f"{rotary_dim=} must be at most {head_dim=}.")
     pairs = np.arange(1.0, rotary_dim // 2 + 1)  # any that tell pairs apart
-    source = Rope(pairs, layouts[to], rotary_start=rotary_start)
+    other = "interleaved" if to == "half" else "half"
+    source = Rope(pairs, other, rotary_start=rotary_start)
     target = Rope(pairs, to, rotary_start=rotary_start)
     if source._first_channel(head_dim) + rotary_dim > head_dim:
         raise ValueError(
@@ -150,9 +170,10 @@ def permute_qk(
 
 
 def _places(rope, head_dim):
-    """The channels `(read, written)` of each turn, `(axis, frequency)`; `None`: still.
+    """The channels `(read, written)` of each turn, which is `(axis, frequency)`.
 
-    A pair is two of them, in the order of turning.
+    The channels of a pair stand in the order of turning. `None` has those that stand
+    still.
     """
     order_in, order_out = (
         _pairs(rope, order, head_dim) for order in (rope._order_in, rope._order_out)
@@ -164,11 +185,12 @@ def _places(rope, head_dim):
     ):
         pair = list(zip(read, written, strict=True))
         if frequency == 0 and rope.attention_factor == 1:
-            still.update(pair)  # a layout may still put it elsewhere
+            still.update(pair)  # a layout may move it all the same
             continue
         for channel in read:
             del still[channel]
-        # What stands still has no axis. Turning (a, b) back is turning (b, a) forth.
+        # A pair that stands still has no axis. Turning (a, b) one way is turning (b, a)
+        # the other way.
         turn = (axis if frequency else 0, abs(frequency))
         turning.setdefault(turn, []).extend(pair[::-1] if frequency < 0 else pair)
     return {**turning, None: sorted(still.items())}

@@ -14,13 +14,13 @@ from ..._checks import (
     float_array,
     nan_where_invalid,
     number,
+    positions_array,
     positive_integer,
     positive_multiple,
 )
 from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from .._angles.once import pinned
-from .._angles.product import float32_positions
 from .apply import apply_rope
 
 
@@ -129,8 +129,9 @@ def apply_mixed_rope(
     check_params(params, MixedRopeParams)
     freqs = float_array("params.freqs", params.freqs)
     x = float_array("x", x)
-    positions, valid = float32_positions("positions", positions)
+    positions, valid = positions_array("positions", positions, "float32")
     _check_shapes(freqs, x, positions)
+    positions = jnp.asarray(positions, jnp.float32)
     cos, sin = _cos_sin(positions, jnp.asarray(freqs, jnp.float32))
     if valid is not None:
         valid = valid.all(-1)

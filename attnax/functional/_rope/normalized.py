@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import SupportsIndex
+from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
-from ..._checks import choice, grid_sizes, is_number, number_array, positive_multiple
+from ..._checks import choice, grid_sizes, number, number_array, positive_multiple
 from ..._public import public
 from .._angles.cos_sin import cos_sin
 
@@ -19,16 +19,18 @@ def normalized_coordinates(
     """Centers of the patches of an image, from -1 to 1, row by row.
 
     Args:
-        grid: `(rows, columns)` of patches. Positive.
-        normalize: What -1 and 1 are: the borders of each axis (`"separate"`), or those
-            of the longer (`"max"`) or the shorter one (`"min"`).
+        grid: Number of patches along each axis, `(rows, columns)`. Positive.
+        normalize: The borders that -1 and 1 stand for: those of each axis for
+            `"separate"`, those of the longer axis for `"max"`, or those of the shorter
+            axis for `"min"`.
 
     Returns:
-        `(y, x)` of each patch, float32, on the host. In training, DINOv3 shifts,
-        stretches and scales them at random before `normalized_cos_sin`.
+        `(row, column)` of the center of each patch, in float32, on the host. In
+        training, DINOv3 shifts, stretches and scales them at random before
+        `normalized_cos_sin`.
 
     Raises:
-        ValueError: If a size is no positive integer or `normalize` is unknown.
+        ValueError: If a size is not a positive integer or `normalize` is unknown.
 
     Example:
         >>> normalized_coordinates((1, 2))
@@ -53,37 +55,38 @@ def normalized_coordinates(
 
 @public
 def normalized_cos_sin(
-    coordinates: Float[Array | np.ndarray, "*batch num_patches 2"] | Sequence,
-    head_dim: int,
+    coordinates: Real[Array | np.ndarray, "*batch num_patches 2"] | Sequence,
+    head_dim: SupportsIndex,
     *,
-    base: float | None = None,
-    periods: tuple[float, float] | None = None,
+    base: SupportsFloat | None = None,
+    periods: Sequence[SupportsFloat] | Real[np.ndarray, "2"] | None = None,
 ) -> tuple[
     Float[Array, "*batch num_patches {head_dim}//2"],
     Float[Array, "*batch num_patches {head_dim}//2"],
 ]:
     """Cos and sin of `2 pi u / period`, for `apply_rope` in the `"half"` layout.
 
-    The first half of the pairs turns by y, the second by x, each through the periods
-    `base ** (4 k / head_dim)`. Class and register tokens do not rotate: leave them out
-    and put them back.
+    The row drives the first half of the pairs and the column the second half, each with
+    the periods `base ** (4 k / head_dim)`. Class and register tokens do not rotate:
+    rotate the patches without them.
 
     Args:
-        coordinates: `(y, x)` of each patch, as `normalized_coordinates` gives them:
-            numbers of 32 bits or more.
+        coordinates: `(row, column)` of each patch, as `normalized_coordinates` returns
+            them, in 32 bits or more.
         head_dim: Features of a head. Positive and a multiple of 4.
-        base: Base of the periods. Positive. Without it and `periods`, DINOv3's 100.
-        periods: Shortest and longest period, with equal ratios between; instead of
-            `base`.
+        base: Base of the periods. Positive. `None` stands for the 100 of DINOv3 where
+            `periods` are not given either.
+        periods: Shortest and longest period, in place of `base`. Those between have
+            equal ratios.
 
     Returns:
-        `(cos, sin)` in float32, within 1e-6 for coordinates in [-1, 1] and periods of
-        at least 1.
+        `(cos, sin)` in float32, with errors of at most 1e-6 for coordinates in [-1, 1]
+        and periods of at least 1.
 
     Raises:
         ValueError: If `coordinates` are not pairs or are floats of 16 bits, `head_dim`
-            is not a positive multiple of 4, or `base` and `periods` are both given, or
-            not positive.
+            is not a positive multiple of 4, `base` and `periods` are both given, or one
+            of them is not positive.
 
     Example:
         >>> cos, sin = normalized_cos_sin(normalized_coordinates((2, 3)), 8)
@@ -96,24 +99,11 @@ def normalized_cos_sin(
     """
     coordinates = number_array("coordinates", coordinates)
     if coordinates.shape[-1:] != (2,):
-        raise ValueError(f"{coordinates.shape=} must end in the pair (y, x).")
+        raise ValueError(f"{coordinates.shape=} must end in the pair (row, column).")
     head_dim = positive_multiple("head_dim", head_dim, 4)
-    if base is not None and periods is not None:
-        raise ValueError(f"give {base=} or {periods=}, not both.")
-    if base is None and periods is None:
-        base = 100.0
-    if periods is not None and len(periods) != 2:
-        raise ValueError(f"{periods=} must be the shortest and the longest.")
-    given = [value for value in (base, *(periods or ())) if value is not None]
-    if not all(is_number(value) and value > 0 for value in given):
-        raise ValueError(f"{base=}, {periods=} must be positive and finite.")
-    count = head_dim // 4
-    if periods is None:
-        period = np.array([float(given[0]) ** (k / count) for k in range(count)])
-    else:
-        period = np.geomspace(*periods, count)
+    period = _periods(base, periods, head_dim // 4)
     inv_freq = np.tile(2 * math.pi / period, 2)
-    axes = (0,) * count + (1,) * count
+    axes = (0,) * period.size + (1,) * period.size
     return cos_sin(
         coordinates,
         inv_freq,
@@ -121,3 +111,16 @@ def normalized_cos_sin(
         numerics="float32",
         argument="coordinates",
     )
+
+
+def _periods(base, periods, count):
+    """So many periods, from the base of a progression or from its ends."""
+    if periods is None:
+        base = number("base", 100.0 if base is None else base, positive=True)
+        return np.array([base ** (k / count) for k in range(count)])
+    if base is not None:
+        raise ValueError(f"{base=} must be None where {periods=} is given.")
+    if not isinstance(periods, Sequence | np.ndarray) or len(periods) != 2:
+        raise ValueError(f"{periods=} must be the shortest and the longest.")
+    shortest, longest = (number("periods", end, positive=True) for end in periods)
+    return np.geomspace(shortest, longest, count)

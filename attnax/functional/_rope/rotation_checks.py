@@ -1,14 +1,11 @@
 """What a rope, the array that it rotates and the positions must agree on."""
 
-import numpy as np
+import jax
+import jax.numpy as jnp
 
-from ..._checks import COUNT_FROM
-from ..._dtypes import float_dtype
+from ..._checks import COUNT_FROM, broadcasts_to, float_array, is_integer
 from .._angles.axes import check_coordinates
-from .apply import check_broadcast, check_features
-from .record import Rope, StackedRopes
 
-HEAD_AXES = (-2, -3, None)
 _AXES = {
     -2: "seq_len, num_heads, head_dim",
     -3: "num_heads, seq_len, head_dim",
@@ -16,60 +13,59 @@ _AXES = {
 }
 
 
-def rope_settings(rope) -> Rope:
-    """The record itself, or what an element of a stack has in common with the others.
-
-    Anything else is a `ValueError`.
-    """
-    if isinstance(rope, Rope):
-        return rope
-    if not isinstance(rope, StackedRopes):
-        way_out = (
-            "; a layer without a rope is not to be rotated" if rope is None else ""
-        )
-        raise ValueError(
-            f"rope is a {type(rope).__name__}, but must be a Rope, or an "
-            f"element of stack_ropes{way_out}."
-        )
-    # Restored or cast, they may be of another dtype, and would turn by other angles.
-    for name, dtype in (("words", np.uint32), ("attention_factor", np.float32)):
-        found = getattr(rope, name).dtype
-        if found != dtype:
-            raise ValueError(
-                f"rope.{name}.dtype={found} must be {np.dtype(dtype)}, as "
-                "stack_ropes makes it; keep it from casts, and restore it as it was."
-            )
-    if rope.words.ndim != 2:
-        raise ValueError(
-            f"{rope.words.shape=} must be that of one rope, (2, pairs); "
-            "scan over the stack, or select with jax.tree.map(lambda t: t[i], stack)."
-        )
-    return rope.settings
+def check_head_axis(head_axis) -> None:
+    """A `ValueError` unless `head_axis` is -2, -3 or `None`."""
+    known = head_axis is None or (is_integer(head_axis) and head_axis in (-2, -3))
+    if not known:
+        raise ValueError(f"{head_axis=} must be -2, -3 or None.")
 
 
-def check_head_axis(head_axis):
-    """A `ValueError` unless the place of the head axis is known."""
-    if head_axis not in HEAD_AXES:
-        raise ValueError(f"{head_axis=} must be one of {HEAD_AXES}.")
-
-
-def check_rotated(settings, x, head_axis, *, name="x"):
+def check_rotated(settings, x, head_axis, *, argument="x") -> None:
     """`x` is of real floats and has the axes and the channels that rotate."""
-    float_dtype(f"{name}.dtype", x.dtype)
     check_head_axis(head_axis)
+    float_array(argument, x)
     if x.ndim < (2 if head_axis is None else 3):
         raise ValueError(
-            f"{name}.shape={x.shape} must be (*batch, {_AXES[head_axis]}) for "
+            f"{argument}.shape={x.shape} must be (*batch, {_AXES[head_axis]}) for "
             f"{head_axis=}."
         )
     start = settings._first_channel(x.shape[-1])
     if start < 0 or start + settings.rotary_dim > x.shape[-1]:
         raise ValueError(
-            f"{name}.shape={x.shape} must end in a head that holds the "
+            f"{argument}.shape={x.shape} must end in a head that holds the "
             f"{settings.rotary_dim} channels that rotate, with "
             f"rotary_start={settings.rotary_start!r}."
         )
-    check_features(x, name)
+    check_features(argument, x)
+
+
+def check_cos_sin(cos, sin) -> None:
+    """`cos` and `sin` are of real floats, of one shape, and have features."""
+    float_array("cos", cos)
+    float_array("sin", sin)
+    if cos.shape != sin.shape:
+        raise ValueError(f"{cos.shape=} must equal {sin.shape=}.")
+    if cos.ndim == 0 or cos.shape[-1] == 0:
+        raise ValueError(f"{cos.shape=} must have features.")
+
+
+def check_features(argument, x) -> None:
+    """The features of a head are not sharded."""
+    spec = jax.typeof(x).sharding.spec
+    if spec[-1] is not None:
+        raise ValueError(
+            f"the features of {argument} have {spec=}, but must not be "
+            "sharded; shard the heads, or gather them with jax.reshard."
+        )
+
+
+def check_integer(argument, positions) -> None:
+    """The positions of a rotation are integers."""
+    if not jnp.issubdtype(positions.dtype, jnp.integer):
+        raise ValueError(
+            f"{argument}.dtype={positions.dtype} must be integer; for fractional "
+            "positions use rotary_cos_sin with numerics='float32' and apply_rotary."
+        )
 
 
 def sequence_axis(head_axis) -> int:
@@ -85,14 +81,16 @@ def shape_of_positions(settings, positions, argument="positions"):
     return positions.shape[:-1]
 
 
-def check_sequence(given, shape, x, head_axis, *, name="x", one_for_all=False):
+def check_sequence(
+    given, shape, x, head_axis, *, argument="x", one_for_all=False
+) -> None:
     """`shape`, `(*batch, seq_len)`, fits `x`; only its batch axes may broadcast.
 
-    `given` is how errors call the array of that shape. `one_for_all` also admits one
-    position for the whole sequence, which is no position to count from.
+    Errors call the array of that shape `given`, and `x` `argument`. `one_for_all` also
+    admits one number for the whole sequence.
     """
     seq_len = x.shape[sequence_axis(head_axis)]
-    of_x = f"{name}.shape={x.shape}"
+    of_x = f"{argument}.shape={x.shape}"
     if not shape:
         raise ValueError(
             f"{given} must have a sequence axis of {seq_len}, that of "
@@ -106,11 +104,11 @@ def check_sequence(given, shape, x, head_axis, *, name="x", one_for_all=False):
             f"for {head_axis=}{_way_out(count, x, head_axis)}."
         )
     batch = x.shape[: -2 if head_axis is None else -3]
-    check_broadcast(
-        f"{given} must broadcast to the batch axes {batch} of {of_x} for {head_axis=}.",
-        shape[:-1],
-        batch,
-    )
+    if not broadcasts_to(shape[:-1], batch):
+        raise ValueError(
+            f"{given} must broadcast to the batch axes {batch} of {of_x} for "
+            f"{head_axis=}."
+        )
 
 
 def _way_out(count, x, head_axis):

@@ -383,7 +383,7 @@ def test_numbers_of_axes_and_pairs_must_be_positive(number):
 @pytest.mark.errors
 @pytest.mark.parametrize("sections", ((2, 2), (2, 3, 2), (2, 2, 2, 2)))
 def test_alternation_needs_height_and_width_alike(sections):
-    message = re.escape(f"sections={sections} must be those of height, width and time")
+    message = re.escape(f"sections={sections} must be those of row, column and time")
     with pytest.raises(ValueError, match=message):
         F.alternating_axes(sections)
 
@@ -425,5 +425,5 @@ def test_blocks_of_images_are_their_axes():
         with pytest.raises(ValueError, match=r"^axial_rope: .*num_blocks=2"):
             F.axial_rope(**options, num_blocks=2)
     for base in (0.0, -1.0, float("nan")):
-        with pytest.raises(ValueError, match=f"^axial_rope: base={base} must be posi"):
+        with pytest.raises(ValueError, match=f"^axial_rope: base={base} must be fini"):
             F.axial_rope((4, 4), base)

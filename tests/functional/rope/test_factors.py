@@ -165,7 +165,7 @@ def test_factor_must_be_at_least_1(factor):
         ),
         "longrope_attention_factor": lambda: F.longrope_attention_factor(factor, 4096),
     }.items():
-        with pytest.raises(ValueError, match=f"{name}: factor={factor} must be at lea"):
+        with pytest.raises(ValueError, match=f"{name}: factor={factor} must be a fin"):
             call()
 
 
@@ -178,19 +178,19 @@ def test_rule_must_be_known():
 @pytest.mark.errors
 @pytest.mark.parametrize("original_max_len", (1, 0, -4096))
 def test_longrope_wants_a_length_of_2(original_max_len):
-    with pytest.raises(ValueError, match=f"={original_max_len} must be at least 2"):
+    with pytest.raises(ValueError, match=f"={original_max_len} must be .* at least 2"):
         F.longrope_attention_factor(32.0, original_max_len)
 
 
 @pytest.mark.errors
 def test_temperature_is_checked():
     kwargs = {"beta": 0.1, "original_max_len": 4}
-    with pytest.raises(ValueError, match="offset=2 must be 0 or 1"):
+    with pytest.raises(ValueError, match="offset=2 must be an integer"):
         F.query_temperature(host.arange(3), **kwargs, offset=2)
     for length in (0, -3, 0.5, 2.9):
         with refused(f"original_max_len={length} must be a positive integer"):
             F.query_temperature(host.arange(3), beta=0.1, original_max_len=length)
-    with pytest.raises(ValueError, match="beta=nan must be finite"):
+    with pytest.raises(ValueError, match="beta=nan must be a finite"):
         F.query_temperature(host.arange(3), beta=float("nan"), original_max_len=9)
     with pytest.raises(ValueError, match=r"positions\[1\]=-3 must lie in \[0, "):
         F.query_temperature(jnp.array([0, -3, -1]), **kwargs)
@@ -210,5 +210,5 @@ def test_weights_are_not_negative(weight):
             with pytest.raises(ValueError, match=f"{name}={weight} must be a finite"):
                 F.yarn_attention_factor(40.0, **weights, rule=rule)
     for softmax_weight in (weight, None):
-        with refused(f"mscale_all_dim={softmax_weight} must be a finite number from"):
+        with refused(f"mscale_all_dim={softmax_weight} must be a finite number of"):
             F.yarn_softmax_factor(40.0, mscale_all_dim=softmax_weight)

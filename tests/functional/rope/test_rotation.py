@@ -553,9 +553,7 @@ ROPE = F.Rope(F.default_inv_freq(8))
 
 @pytest.mark.errors
 def test_heads_must_be_known():
-    with pytest.raises(
-        ValueError, match=r"head_axis=-1 must be one of \(-2, -3, None\)"
-    ):
+    with pytest.raises(ValueError, match=r"head_axis=-1 must be -2, -3 or None"):
         F.rotate(ROPE, host.ones((5, 3, 8)), host.arange(5), head_axis=-1)
 
 
@@ -670,7 +668,7 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
     x, half = host.ones((5, 3, 8)), host.ones(5)
     for function, message in (
         (lambda: F.rotate(ROPE, x, half), "rotate: positions.dtype=.* use rotation wi"),
-        (lambda: F.rerotate(ROPE, x, half), "rerotate: delta.dtype=.* by integers"),
+        (lambda: F.rerotate(ROPE, x, half), "rerotate: delta.dtype=.* must be integer"),
         (lambda: F.rerotate(ROPE, x, 2**40), "rerotate: delta=1099511627776 must lie"),
         (lambda: F.rerotate(ROPE, x, 1.0), "rerotate: delta.dtype=float64 must be int"),
     ):

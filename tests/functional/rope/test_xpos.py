@@ -217,7 +217,7 @@ def test_scales_are_made_once_for_all_layers_and_heads():
 @pytest.mark.errors
 @pytest.mark.parametrize("scale_base", (0.0, -512.0, float("nan")))
 def test_scale_base_must_be_positive(scale_base):
-    with pytest.raises(ValueError, match=f"scale_base={scale_base} must be positive"):
+    with pytest.raises(ValueError, match=f"scale_base={scale_base} must be finite and"):
         F.xpos_cos_sin(np.arange(3), INV_FREQ, scale_base=scale_base)
 
 
@@ -251,5 +251,5 @@ def test_as_far_as_float32_holds_the_scales(center):
 @pytest.mark.errors
 @pytest.mark.parametrize("center", (1.5, 2**31, True))
 def test_center_is_a_position(center):
-    with refused(f"center={center} must be an integer within int32"):
+    with refused(f"center={center} must be an integer in "):
         F.xpos_cos_sin(np.arange(3), INV_FREQ, center=center)

@@ -1,0 +1,89 @@
+"""Cos and sin of positions by a `Rope`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Array, Float, Real
+
+from ..._checks import array_of_several, int32_in_range, nan_where_invalid
+from ..._public import public
+from .._angles.cos_sin import cos_sin, cos_sin_of_words
+from .factors import times_attention_factor
+from .record import Rope
+from .rotation_checks import check_integer, shape_of_positions
+from .stack import StackedRopes, rope_settings
+
+
+@public
+def rotary_cos_sin(
+    rope: Rope | StackedRopes,
+    positions: Real[Array | np.ndarray, "*positions"] | Sequence,
+    *,
+    numerics: str = "exact",
+) -> tuple[Float[Array, "... rotary_pairs"], Float[Array, "... rotary_pairs"]]:
+    """Takes a `Rope` record: cos and sin of `positions`, times the attention factor.
+
+    Call it once, above all layers, and pass the result to `apply_rotary` in each.
+    `rope_cos_sin` takes frequencies in place of a record.
+
+    Args:
+        rope: A record, or one element of `stack_ropes`.
+        positions: Positions of shape `(*batch, seq_len)`. A rope with `axis_of_pair`
+            takes a last axis of `num_axes` coordinates, in the order that `Rope`
+            describes; on text, all coordinates of a position are the same number.
+        numerics: `"exact"` for integer positions, `"float32"` for fractional ones; see
+            `rope_cos_sin`. Elements of a stack take `"exact"` only.
+
+    Returns:
+        `(cos, sin)` in float32, each `(*batch, seq_len, rotary_pairs)`. Traced integers
+        outside int32 give NaN.
+
+    Raises:
+        ValueError: If `positions` have another number of coordinates, or for an error
+            of `rope_cos_sin`.
+
+    Example:
+        >>> cos, sin = rotary_cos_sin(Rope(default_inv_freq(8)), jnp.arange(5))
+        >>> cos.shape
+        (5, 4)
+
+    Reference:
+        Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
+    """
+    return _cos_sin(rope, positions, "positions", numerics)
+
+
+def cos_sin_of_rope(rope, positions, *, argument="positions", end=None):
+    """`rotary_cos_sin` of integer positions, which must lie in `[0, end)` if given."""
+    settings = rope_settings(rope)
+    positions = array_of_several(argument, positions)
+    shape_of_positions(settings, positions, argument)
+    check_integer(argument, positions)
+    valid = None
+    if end is not None:
+        positions, valid = int32_in_range(argument, positions, 0, end)
+        if valid is not None and settings.axis_of_pair is not None:
+            valid = valid.all(-1)
+    cos, sin = _cos_sin(rope, positions, argument, "exact")
+    return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
+
+
+def _cos_sin(rope, positions, argument, numerics):
+    settings = rope_settings(rope)
+    positions = array_of_several(argument, positions)
+    shape_of_positions(settings, positions, argument)
+    if isinstance(rope, Rope):
+        made = cos_sin(
+            positions,
+            np.array(rope.inv_freq),
+            axis_of_pair=rope.axis_of_pair,
+            num_axes=rope.num_axes,
+            numerics=numerics,
+            argument=argument,
+        )
+        return times_attention_factor(made, rope.attention_factor)
+    if numerics != "exact":
+        raise ValueError(f"{numerics=} must be 'exact' for stacked ropes.")
+    axes = settings.axis_of_pair
+    cos, sin = cos_sin_of_words(positions, rope.words, axes, argument=argument)
+    return cos * rope.attention_factor, sin * rope.attention_factor

@@ -1,0 +1,148 @@
+"""Several ropes as arrays, to scan over."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, UInt32
+
+from ..._public import public
+from .._angles.phase import phase_words
+from .record import Rope
+
+
+class StackedRopes(NamedTuple):
+    """Several ropes as arrays, to scan over: see `stack_ropes`.
+
+    Attributes:
+        words: Frequencies in turns, as two words each.
+        attention_factor: One factor per rope.
+        settings: The settings that all ropes share; its frequencies are 0.
+    """
+
+    words: UInt32[Array, "*ropes 2 rotary_pairs"]
+    attention_factor: Float[Array, "*ropes"]
+    settings: Rope
+
+
+@public
+def stack_ropes(ropes: Iterable[Rope | None]) -> StackedRopes:
+    """Several ropes as arrays with a leading axis, for `scan` or `vmap` over layers.
+
+    `scan` hands one element of the stack to each step, and every function that takes a
+    `Rope` takes that element: `rotary_cos_sin`, `apply_rotary`, `rotate` and
+    `rerotate`. Cos and sin are then made in each step. Where few ropes serve many
+    layers, make cos and sin of each rope once outside the scan and select them by
+    layer.
+
+    `None`, which `ropes_from_hf` returns for a layer without rotation, becomes a rope
+    that stands still: its cos is 1 and its sin is 0 at every position.
+
+    Args:
+        ropes: Records that differ in `inv_freq` and `attention_factor` only, and `None`
+            for layers without rotation. At least one record.
+
+    Returns:
+        A pytree of the words and the factors. They are exact and not meant for
+        training: keep them away from optimizers and casts.
+
+    Raises:
+        ValueError: If there is no record, or two records differ in anything else.
+
+    Example:
+        >>> ropes = [Rope(default_inv_freq(8, base)) for base in (1e4, 1e6)]
+        >>> stack_ropes([*ropes, None]).words.shape
+        (3, 2, 4)
+
+    Reference:
+        Gemma 3, 2025, section 2: local and global layers of different bases.
+        https://arxiv.org/abs/2503.19786
+    """
+    ropes = _checked_ropes(ropes)
+    common = _common_settings(ropes)
+    # With frequencies of 0 and a factor of 1, `common` stands still.
+    ropes = [common if rope is None else rope for rope in ropes]
+    # Made once for each rope: many layers share few ropes, and words take long to make.
+    words = {rope: phase_words(np.array(rope.inv_freq)) for rope in {*ropes}}
+    factors = np.array([rope.attention_factor for rope in ropes], np.float32)
+    return StackedRopes(
+        words=jnp.asarray(np.stack([words[rope] for rope in ropes])),
+        attention_factor=jnp.asarray(factors),
+        settings=common,
+    )
+
+
+def rope_settings(rope) -> Rope:
+    """The record itself, or the settings that an element of a stack shares.
+
+    Anything else is a `ValueError`.
+    """
+    if isinstance(rope, Rope):
+        return rope
+    if not isinstance(rope, StackedRopes):
+        way_out = "; do not rotate a layer without a rope" if rope is None else ""
+        raise ValueError(
+            f"rope is a {type(rope).__name__}, but must be a Rope, or an "
+            f"element of stack_ropes{way_out}."
+        )
+    # A stack that was restored or cast may have other dtypes, and other angles then.
+    for name, dtype in (("words", np.uint32), ("attention_factor", np.float32)):
+        found = getattr(rope, name).dtype
+        if found != dtype:
+            raise ValueError(
+                f"rope.{name}.dtype={found} must be {np.dtype(dtype)}, as "
+                "stack_ropes makes it; keep it from casts, and restore it as it was."
+            )
+    if rope.words.ndim != 2:
+        raise ValueError(
+            f"{rope.words.shape=} must be that of one rope, (2, pairs); "
+            "scan over the stack, or select with jax.tree.map(lambda t: t[i], stack)."
+        )
+    return rope.settings
+
+
+def without_factor(rope):
+    """A record, or an element of a stack, with an attention factor of 1."""
+    if isinstance(rope, Rope):
+        return dataclasses.replace(rope, attention_factor=1.0)
+    return rope._replace(attention_factor=jnp.ones_like(rope.attention_factor))
+
+
+def _checked_ropes(ropes):
+    if not isinstance(ropes, Iterable):
+        raise ValueError(
+            f"ropes is a {type(ropes).__name__}, but must be several Ropes."
+        )
+    ropes = list(ropes)
+    for rope in ropes:
+        if not isinstance(rope, Rope | None):
+            raise ValueError(
+                f"ropes hold a {type(rope).__name__}, but must hold "
+                "nothing but Ropes and None."
+            )
+    return ropes
+
+
+def _common_settings(ropes):
+    """The settings of the records, with frequencies of 0 and a factor of 1."""
+    records = [rope for rope in dict.fromkeys(ropes) if rope is not None]
+    if not records:
+        raise ValueError(
+            f"{ropes=} must hold at least one Rope, which says what "
+            "channels there are to turn."
+        )
+    common = _without_frequencies(records[0])
+    for rope in records:
+        if _without_frequencies(rope) != common:
+            raise ValueError(
+                f"{rope} must differ from {records[0]} in inv_freq and "
+                "attention_factor only; make cos and sin of each outside the scan."
+            )
+    return common
+
+
+def _without_frequencies(rope):
+    zeros = (0.0,) * rope.rotary_pairs
+    return dataclasses.replace(rope, inv_freq=zeros, attention_factor=1.0)
