@@ -5,13 +5,23 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Array, Float, Real
 
-from ..._checks import array_of_several, int32_in_range, nan_where_invalid
+from ..._checks import (
+    array_of_several,
+    int32_in_range,
+    integer_array,
+    nan_where_invalid,
+)
 from ..._public import public
 from .._angles.cos_sin import cos_sin, cos_sin_of_words
 from .factors import times_attention_factor
 from .record import Rope
-from .rotation_checks import check_integer, shape_of_positions
+from .rotation_checks import shape_of_positions
 from .stack import StackedRopes, rope_settings
+
+_FRACTIONAL = (
+    "; for fractional positions use rotary_cos_sin with numerics='float32' and "
+    "apply_rotary"
+)
 
 
 @public
@@ -58,7 +68,7 @@ def cos_sin_of_rope(rope, positions, *, argument="positions", end=None):
     settings = rope_settings(rope)
     positions = array_of_several(argument, positions)
     shape_of_positions(settings, positions, argument)
-    check_integer(argument, positions)
+    positions = integer_array(argument, positions, _FRACTIONAL)
     valid = None
     if end is not None:
         positions, valid = int32_in_range(argument, positions, 0, end)

@@ -1,7 +1,6 @@
 """What a rope, the array that it rotates and the positions must agree on."""
 
 import jax
-import jax.numpy as jnp
 
 from ..._checks import COUNT_FROM, broadcasts_to, float_array, is_integer
 from .._angles.axes import check_coordinates
@@ -56,15 +55,6 @@ def check_features(argument, x) -> None:
         raise ValueError(
             f"the features of {argument} have {spec=}, but must not be "
             "sharded; shard the heads, or gather them with jax.reshard."
-        )
-
-
-def check_integer(argument, positions) -> None:
-    """The positions of a rotation are integers."""
-    if not jnp.issubdtype(positions.dtype, jnp.integer):
-        raise ValueError(
-            f"{argument}.dtype={positions.dtype} must be integer; for fractional "
-            "positions use rotary_cos_sin with numerics='float32' and apply_rotary."
         )
 
 
