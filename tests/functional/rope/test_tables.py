@@ -213,7 +213,7 @@ def test_exact_numerics_wants_frequencies_of_the_host():
 
 @pytest.mark.errors
 def test_exact_numerics_wants_integer_positions():
-    with pytest.raises(ValueError, match=r"float32'?.* must be integer .*fractional"):
+    with pytest.raises(ValueError, match=r"float32'?.* must be integer.*fractional"):
         F.rope_cos_sin(jnp.array([0.5], jnp.float32), F.default_inv_freq(6))
 
 
