@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from ..._checks import number
 from ..._public import public
-from .frequencies import check_factor, geometric
+from .frequencies import extension_factor, geometric
 
 
 @public
@@ -45,8 +45,8 @@ def mixed_ntk_inv_freq(
         Su, The Upgrade Path of the Transformer 11 (in Chinese), 2023, eq. 10 to 13.
         https://kexue.fm/archives/9706
     """
-    check_factor(factor)
+    factor = extension_factor(factor)
     power = number("power", power, 0.0)
     inv_freq = geometric(head_dim, base)
     shares = ((i + 1) / inv_freq.size for i in range(inv_freq.size))
-    return inv_freq / np.array([float(factor) ** share**power for share in shares])
+    return inv_freq / np.array([factor**share**power for share in shares])
