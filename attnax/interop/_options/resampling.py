@@ -92,7 +92,8 @@ _TYPES = {
     **{
         f"{name}_vision": name
         for name in (
-            *("clip", "cohere_compass", "glm4v", "granite_docling", "inkling2"),
+            *("blip", "clip", "cohere_compass", "glm4v", "granite_docling"),
+            "inkling2",
             *("internvl", "kimi_k25", "paddleocr_vl", "qianfan_ocr", "qwen3_5"),
             *("qwen3_5_moe", "qwen3_vl", "qwen3_vl_moe", "qwen4_exp", "siglip"),
             "siglip2",
