@@ -7,6 +7,8 @@ code of a model.
 
 import numpy as np
 
+from attnax import interop
+from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
 from conformance.embeddings.records import load
 
 V, D, P = 11, 6, 9  # tokens, width, positions
@@ -347,18 +349,28 @@ CASES = {
 
 def golden_cases():
     """The tensors of the first golden record of each other family."""
-    found = {}
+    known = {family for family, _, _ in CASES.values()}
+    cases = {}
     for record in load("checkpoints"):
         family = record.options["family"]
-        tensors = {
-            name.removeprefix("state "): array
-            for name, array in record.arrays.items()
-            if name.startswith("state ")
-        }
-        shapes = {name: array.shape for name, array in tensors.items()}
-        found.setdefault(family, (family, shapes, _equal(tensors)))
-    known = {family for family, _, _ in CASES.values()}
-    return {family: case for family, case in found.items() if family not in known}
+        if family not in known and family not in cases:
+            tensors = _embedding(record)
+            shapes = {name: array.shape for name, array in tensors.items()}
+            cases[family] = (family, shapes, _equal(tensors))
+    return cases
+
+
+def _embedding(record):
+    """The tensors of a record that are in the namespaces of its family."""
+    tensors = {
+        name.removeprefix("state "): array
+        for name, array in record.arrays.items()
+        if name.startswith("state ")
+    }
+    family = record.options["family"]
+    prefix = interop.params_from_checkpoint(tensors, family).prefix
+    starts = tuple(prefix + start for start in CHECKPOINT_FAMILIES[family].namespaces)
+    return {n: array for n, array in tensors.items() if n.startswith(starts)}
 
 
 def _equal(tensors):
