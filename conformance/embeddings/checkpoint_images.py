@@ -24,6 +24,7 @@ MODELS = (
 # A family, and a model of two towers whose vision tower has it.
 TOWERS = (
     ("clip_vision", "CLIPModel"),
+    ("blip_vision", "BlipModel"),
     ("siglip_vision", "SiglipModel"),
 )
 

@@ -109,6 +109,20 @@ IMAGES = (
             xclip_vision_model
         """,
     ),
+    _vision(
+        "blip_vision",
+        ("embeddings.",),
+        *patches(
+            "embeddings.patch_embedding.weight", "embeddings.patch_embedding.bias"
+        ),
+        one_token("class", "embeddings.class_embedding"),
+        positions("embeddings.position_embedding", axes="1 num_positions d_model"),
+        models="BLIP, BLIP-2, InstructBLIP",
+        types="""
+            blip_2_vision_model blip_vision_model instructblip_vision_model
+            instructblipvideo_vision_model
+        """,
+    ),
     _siglip(
         "siglip_vision",
         PATCH_OIHW,
