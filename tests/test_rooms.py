@@ -15,6 +15,9 @@ FLOORS = (
     ("functional._patches", "functional._rope", "functional._sinusoids"),
     ("functional._models",),
     ("functional",),
+    ("interop._model_types",),
+    ("interop._checkpoint_families",),
+    ("interop._checkpoints", "interop._config", "interop._options"),
     ("interop",),
     ("nn",),
 )
