@@ -347,3 +347,35 @@ def test_calls_are_checked():
     message = r"image.shape=\(6, 4, 3\) must end in \(4, 6, 3\); .*every divisible size"
     with pytest.raises(ValueError, match=message):
         patch()(host.ones((6, 4, 3)))
+
+
+# Arguments that a module has under another name, or has no use for.
+ELSEWHERE = {
+    "rotate": {"rope"},
+    "apply_vision_embedding": {"grid"},  # of image_size
+    "apply_packed_vision_embedding": {"grid", "patches", "coordinates"},
+}
+
+
+@pytest.mark.parametrize(
+    ("call", "function"),
+    (
+        (attnax.nn.TokenEmbedding.__call__, F.apply_token_embedding),
+        (attnax.nn.TokenEmbedding.unembed, F.apply_token_unembedding),
+        (attnax.nn.TextEmbedding.__call__, F.apply_text_embedding),
+        (
+            attnax.nn.LearnedPositionalEmbedding.__call__,
+            F.apply_learned_positional_embedding,
+        ),
+        (attnax.nn.PositionalEncoding.__call__, F.apply_positional_encoding),
+        (attnax.nn.RotaryEmbedding.__call__, F.rotate),
+        (attnax.nn.PatchEmbedding.__call__, F.apply_patch_embedding),
+        (attnax.nn.VisionEmbedding.__call__, F.apply_vision_embedding),
+        (attnax.nn.VisionEmbedding.packed, F.apply_packed_vision_embedding),
+    ),
+)
+def test_modules_take_what_their_functions_take(call, function):
+    names = lambda thing: set(inspect.signature(thing).parameters)
+    module = getattr(attnax.nn, call.__qualname__.partition(".")[0])
+    given = names(module) | names(call) | {"params"}
+    assert names(function) - given <= ELSEWHERE.get(function.__name__, set())
