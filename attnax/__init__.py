@@ -1,8 +1,8 @@
 """Token, position and patch embeddings for transformers in JAX.
 
-The names of most use stand here; `attnax.functional` holds the stateless functions,
-`attnax.nn` the Equinox modules over them, and `attnax.interop` reads what other
-libraries write.
+The most used names stand here. `attnax.functional` holds stateless functions,
+`attnax.nn` holds Equinox modules that call them, and `attnax.interop` reads the configs
+and checkpoints of other libraries.
 """
 
 from . import functional as functional

@@ -1,4 +1,4 @@
-"""The one place where an error gets the name of the function that the user called."""
+"""The decorator of public functions, which puts their name before an error."""
 
 import functools
 from collections.abc import Callable
@@ -9,13 +9,13 @@ _UNNAMED = ("__init__", "__post_init__", "__check_init__", "__call__")
 
 
 def public(function: _Function) -> _Function:
-    """Marks what users call: argument errors raised inside begin with its name.
+    """Returns `function`, with its name in front of argument errors raised inside.
 
-    The code below speaks of arguments only. `raise ValueError(f"{head_dim=} must be
-    even.")` reads `rope_inv_freq: head_dim=3 must be even.` where a user called
-    `rope_inv_freq`. Where one public function calls another, the outer one is named. A
-    method is named with its class; the making and the call of an object, by the class
-    alone.
+    Code below it speaks of arguments only: `raise ValueError(f"{head_dim=} must be
+    even.")` reads `rope_inv_freq: head_dim=3 must be even.` to a user who called
+    `rope_inv_freq`. Where one public function calls another, the error names the outer
+    one. A method is named with its class. Constructing and calling an object are named
+    by the class alone.
     """
     parts = function.__qualname__.split(".")
     name = ".".join(part for part in parts if part not in _UNNAMED)
@@ -32,9 +32,9 @@ def public(function: _Function) -> _Function:
 
 
 def _begin_with(name, error):
-    """Puts `name` before the text of an error, in place of an inner function's."""
-    # JAX's errors about tracers and Python's about the number of arguments, which has
-    # no frame below, name their function themselves.
+    """Puts `name` before the text of an error, in place of an inner function's name."""
+    # JAX's errors about tracers are subclasses. Python's error about the number of
+    # arguments has no frame below this one. Both name their function themselves.
     if type(error) in (TypeError, ValueError) and error.__traceback__.tb_next:
         error.text = getattr(error, "text", str(error))
         error.args = (f"{name}: {error.text}",)

@@ -1,9 +1,9 @@
 """Thin Equinox modules over `attnax.functional`.
 
-Every module holds its parameters (if it has any) and static settings, nothing else:
-what is fixed is made at the call, so there is no table to train, decay, cast or save.
-Calls take single examples and batches; `key` is accepted and ignored, for
-`eqx.nn.Sequential`.
+A module holds its parameters, if it has any, and static settings. It holds nothing
+else: fixed values are computed in each call, so no table of them is trained, decayed,
+cast or saved. Calls take single examples and batches. They accept and ignore `key`, so
+that `eqx.nn.Sequential` can pass one.
 """
 
 from ._learned import LearnedPositionalEmbedding as LearnedPositionalEmbedding

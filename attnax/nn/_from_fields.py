@@ -1,10 +1,10 @@
-"""Modules from ready fields, without what `__init__` draws."""
+"""Modules made from ready fields, without the random draws of `__init__`."""
 
 from ..interop import EmbeddingCheckpoint
 
 
 def from_fields(module, **fields):
-    """A module of a class with these fields, checked as a constructed one is."""
+    """Returns an instance of `module` with these fields, after its own checks."""
     made = object.__new__(module)
     for name, value in fields.items():
         object.__setattr__(made, name, value)
@@ -13,7 +13,7 @@ def from_fields(module, **fields):
 
 
 def params_of(checkpoint, kind):
-    """The parameters of a loaded checkpoint; raises unless they are a `kind`."""
+    """Returns the parameters of a checkpoint; raises unless they are a `kind`."""
     if not isinstance(checkpoint, EmbeddingCheckpoint):
         raise ValueError(
             f"checkpoint is a {type(checkpoint).__name__}, but must be an "

@@ -14,17 +14,19 @@ from .._public import public
 
 
 class LearnedPositionalEmbedding(eqx.Module):
-    """Learned positions, see `attnax.functional.apply_learned_positional_embedding`.
+    """Adds learned positions, as `apply_learned_positional_embedding` does.
 
     Args:
         num_positions: Number of positions. Positive.
         d_model: Width of the embedding. Positive.
-        init_std: Standard deviation of the normal before it is truncated at two.
-        dtype: Of the table; `None` is JAX's default float.
+        init_std: Standard deviation of the normal distribution, which is truncated at
+            two standard deviations. Not negative.
+        dtype: Dtype of the table. `None` is JAX's default float.
         key: A JAX random key.
 
     Raises:
-        ValueError: As `init_learned_positional_embedding` does.
+        ValueError: If a size is not a positive integer, `init_std` is negative, or
+            `dtype` is not a real float.
 
     Example:
         >>> key = jax.random.key(0)
@@ -72,7 +74,7 @@ class LearnedPositionalEmbedding(eqx.Module):
     ) -> Float[Array, "*batch seq_len d_model"]:
         """Adds the vectors of `positions`, by default `0 ... seq_len - 1`, to `x`.
 
-        `out_sharding` is that of the result, by default that of `x`.
+        The result has the sharding `out_sharding`, by default that of `x`.
         """
         return F.apply_learned_positional_embedding(
             self.params, x, positions, out_sharding=out_sharding

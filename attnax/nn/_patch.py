@@ -15,22 +15,22 @@ from ..functional._patches.sizes import as_size, patch_grid
 
 
 class PatchEmbedding(eqx.Module):
-    """Patch embedding, see `attnax.functional.apply_patch_embedding`.
+    """Embeds the patches of images, as `attnax.functional.apply_patch_embedding` does.
 
     Args:
-        image_size: Side of the images in pixels, `(height, width)`, or for video
-            `(frames, height, width)`.
-        patch_size: Side of a patch in pixels, `(height, width)`, or for video `(frames,
-            height, width)`.
-        num_channels: Channels of the images. Positive.
+        image_size: Size of the images in pixels: one side of a square,
+            `(height, width)`, or for video `(frames, height, width)`.
+        patch_size: Size of a patch in pixels: one side of a square, `(height, width)`,
+            or for video `(frames, height, width)`.
+        num_channels: Number of channels of the images. Positive.
         d_model: Width of the embedding. Positive.
-        use_bias: Whether there is a bias.
-        dtype: Of the parameters; `None` is JAX's default float.
+        use_bias: Whether the projection has a bias.
+        dtype: Dtype of the parameters. `None` is JAX's default float.
         key: A JAX random key.
 
     Raises:
-        ValueError: If `image_size` is not a multiple of `patch_size` or has other axes,
-            or a size is not a positive integer.
+        ValueError: If a size is not a positive integer, or `image_size` is not a
+            multiple of `patch_size` with the same number of axes.
 
     Example:
         >>> sizes = dict(image_size=(8, 12), patch_size=4, num_channels=3, d_model=16)
@@ -75,19 +75,19 @@ class PatchEmbedding(eqx.Module):
     @public
     def __check_init__(self):
         patch_grid(self.image_size, self.patch_size)
-        # The function's own rules, without a computation.
+        # Checks the image by the rules of the function, without a computation.
         shape = (*self.image_size, self.num_channels)
         image = jax.ShapeDtypeStruct(shape, self.params.weight.dtype)
         jax.eval_shape(self.__call__, image)
 
     @property
     def weight(self) -> Float[Array, "patch_dim d_model"]:
-        """One row per feature of a patch, by (frame,) row, column and channel."""
+        """The projection, one row per feature of a patch as `patchify` has it."""
         return self.params.weight
 
     @property
     def bias(self) -> Float[Array, " d_model"] | None:
-        """Added to every patch, or `None`."""
+        """The vector added to every patch, or `None`."""
         return self.params.bias
 
     @public
@@ -101,9 +101,10 @@ class PatchEmbedding(eqx.Module):
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch num_patches d_model"]:
-        """Embeds the patches of images or videos of the module's size.
+        """Embeds the patches of images or videos of the size of the module.
 
-        `out_sharding` is that of the result, see `apply_patch_embedding`.
+        The result has `dtype`, by default that of `image`. `precision` is that of the
+        matrix product. For `out_sharding`, see `apply_patch_embedding`.
         """
         image = float_array("image", image)
         size = (*self.image_size, self.num_channels)

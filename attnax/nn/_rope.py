@@ -31,30 +31,35 @@ from ._from_fields import from_fields
 
 
 class RotaryEmbedding(eqx.Module):
-    """Rotary positions, see `attnax.functional.rotate`. It has no leaves.
+    """Rotates queries and keys by position, as `attnax.functional.rotate` does.
 
-    `RotaryEmbedding.from_rope` holds any `Rope`: scaled frequencies, several axes, what
-    `attnax.interop.rope_from_hf` returns.
+    The module has no leaves. `RotaryEmbedding.from_rope` makes one from any `Rope`:
+    with scaled frequencies, several axes, or as `attnax.interop.rope_from_hf` returns
+    it.
 
     Args:
-        head_dim: Features of a head. Positive and even, unless `rotary_dim` is given.
-        max_positions: Positions must lie in `[0, max_positions)`. No table is made.
+        head_dim: Number of features of a head. Positive, and even unless `rotary_dim`
+            is given.
+        max_positions: End of the range `[0, max_positions)` of positions. Positive. No
+            table is made.
         base: Base of the frequencies. Positive.
-        dtype: Of what `cos_sin_for_positions` returns; calls rotate in float32.
-        rotary_dim: Features of a head that rotate, the leading ones; `None` is all.
-            Positive and even.
+        dtype: Dtype of the results of `cos_sin_for_positions`. Calls rotate in float32.
+        rotary_dim: Number of leading features of a head that rotate. Positive and even.
+            `None` is all features.
         layout: `"half"` or `"interleaved"`, see `attnax.functional.apply_rope`.
-        head_axis: The axis of heads in what is rotated: -2, after the sequence; -3,
-            before it; or `None` for no such axis.
+        head_axis: Axis of heads in `x`: -2 for heads after the sequence, -3 for heads
+            before it, `None` for no such axis.
 
     Attributes:
-        rope: The record by which it rotates.
-        head_dim: Features of a head; `None` is any that hold the channels of `rope`.
-        max_positions: Bound of the positions; `None` is none.
-        base: Base of the frequencies; `None` if it was made of a record.
+        rope: Record of the rotation.
+        head_dim: Number of features of a head. `None` is any number that holds the
+            channels of `rope`.
+        max_positions: End of the range of positions. `None` is no end.
+        base: Base of the frequencies. `None` for a module made by `from_rope`.
 
     Raises:
-        ValueError: If `head_dim` is odd or another setting breaks its rule.
+        ValueError: If a size is not a positive integer, `head_dim` is odd without a
+            `rotary_dim`, or another setting breaks its rule.
 
     Example:
         >>> rope = RotaryEmbedding(head_dim=8, max_positions=16)
@@ -100,24 +105,24 @@ class RotaryEmbedding(eqx.Module):
         max_positions: int | None = None,
         head_axis: int | None = -2,
     ) -> "RotaryEmbedding":
-        """A module that rotates by a record: `attnax.functional.rotate` with these.
+        """Returns a module that rotates by a record.
 
-        It has no leaves either, and takes heads of any width that hold the channels of
+        The module has no leaves. It takes heads of any width that holds the channels of
         the record.
 
         Args:
-            rope: A record, as `attnax.interop.rope_from_hf` returns it. No element of
-                `stack_ropes`: its arrays would be leaves to train.
-            max_positions: Positions, each coordinate of them, must lie in
-                `[0, max_positions)`. `None` is no bound: every int32.
-            head_axis: The axis of heads in what is rotated, see the class.
+            rope: Record, as `attnax.interop.rope_from_hf` returns it. An element of
+                `stack_ropes` is refused, since its arrays would be leaves to train.
+            max_positions: End of the range `[0, max_positions)` of each coordinate of
+                the positions. `None` admits every int32.
+            head_axis: Axis of heads in `x`, as for the class.
 
         Returns:
-            A `RotaryEmbedding`. `cos_sin_for_positions` returns float32, times the
-            attention factor of the record.
+            A `RotaryEmbedding`. Its `cos_sin_for_positions` returns float32, multiplied
+            by the attention factor of the record.
 
         Raises:
-            ValueError: If `rope` is no `Rope` or another argument breaks its rule.
+            ValueError: If `rope` is not a `Rope`, or another argument breaks its rule.
 
         Example:
             >>> rope = Rope(default_inv_freq(8), axis_of_pair=(0, 0, 1, 1))
@@ -153,12 +158,12 @@ class RotaryEmbedding(eqx.Module):
 
     @property
     def rotary_dim(self) -> int:
-        """Features of a head that rotate."""
+        """Number of features of a head that rotate."""
         return self.rope.rotary_dim
 
     @property
     def layout(self) -> str:
-        """Which features form a pair, see `attnax.functional.Rope`."""
+        """Layout of the pairs of features, see `attnax.functional.Rope`."""
         return self.rope.layout
 
     @public
@@ -168,9 +173,10 @@ class RotaryEmbedding(eqx.Module):
         *,
         out_dtype: DTypeLike | None = None,
     ) -> tuple[Float[Array, "... rotary_pairs"], Float[Array, "... rotary_pairs"]]:
-        """`(cos, sin)` of positions, in `out_dtype` or else the module's `dtype`.
+        """Returns `(cos, sin)` in `out_dtype`, by default the `dtype` of the module.
 
-        Of any shape; for a record of several axes with a last axis of coordinates.
+        `position_ids` may have any shape. For a record of several axes, their last axis
+        holds the coordinates.
         """
         dtype = self.dtype
         if out_dtype is not None:
@@ -195,10 +201,10 @@ class RotaryEmbedding(eqx.Module):
     ) -> Float[Array, "*batch head_dim"]:
         """Rotates `x` by `positions`, by default `0 ... seq_len - 1`.
 
-        `x` is `(*batch, seq_len, num_heads, head_dim)`, or as `head_axis` says;
-        `positions` are `(*batch, seq_len)`, one for each token, and batch axes
-        broadcast. For a record of several axes they have a last axis of coordinates and
-        no default.
+        `x` has the shape `(*batch, seq_len, num_heads, head_dim)`, or the one that
+        `head_axis` says. `positions` have the shape `(*batch, seq_len)`, one for each
+        token, and their batch axes broadcast. For a record of several axes, `positions`
+        have a last axis of coordinates and no default. `inverse=True` rotates back.
         """
         x = float_array("x", x)
         if self.head_dim is not None and x.shape[-1:] != (self.head_dim,):
@@ -220,21 +226,22 @@ class RotaryEmbedding(eqx.Module):
         )
 
     def _within_bound(self, seq_len) -> bool:
-        """Whether default positions are known to be so; errors if they cannot be."""
+        """Whether default positions are known to be in range; raises if not."""
         if self.rope.axis_of_pair is not None:
             raise ValueError(
-                f"positions must be given for a rope of axis_of_pair, with "
-                f"{self.rope.num_axes} coordinates each; on text they are equal."
+                "positions must be given for a rope of several axes, with "
+                f"{self.rope.num_axes} coordinates each; on text, the coordinates of a "
+                "token are equal."
             )
         end = self.max_positions
         too_long = end is not None and exceeds(seq_len, end)
         if too_long:
             raise ValueError(f"{seq_len=} must be at most max_positions={end}.")
-        return too_long is not None  # or the length is known in the program
+        return too_long is not None  # None: only the program knows the length
 
 
 def _plain_rope(head_dim, base, rotary_dim, layout):
-    """The record of the settings of a `RotaryEmbedding`; errors name these."""
+    """Returns the record of a `RotaryEmbedding` of these settings."""
     if rotary_dim is None:
         rotary_dim = positive_multiple("head_dim", head_dim, 2)
     else:

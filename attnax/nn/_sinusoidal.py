@@ -13,10 +13,11 @@ from .._public import public
 
 
 class PositionalEncoding(eqx.Module):
-    """Fixed sinusoids, see `attnax.functional.apply_positional_encoding`.
+    """Adds fixed sinusoids, as `attnax.functional.apply_positional_encoding` does.
 
     Args:
-        max_len: Positions must lie in `[0, max_len)`. No table of that length is made.
+        max_len: End of the range `[0, max_len)` of positions. Positive. No table of
+            that length is made.
         d_model: Width of the tokens. Positive.
 
     Raises:
@@ -53,8 +54,7 @@ class PositionalEncoding(eqx.Module):
     ) -> Float[Array, "*batch seq_len d_model"]:
         """Adds the sinusoids of positions `start ... start + seq_len - 1` to `x`.
 
-        `positions` replaces them where tokens do not follow one another; `start` must
-        then be 0.
+        For tokens that do not follow one another, pass `positions` instead of `start`.
         """
         x = float_array("x", x)
         if x.shape[-1:] != (self.d_model,):

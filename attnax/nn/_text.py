@@ -17,23 +17,24 @@ from ._from_fields import from_fields, params_of
 
 
 class TextEmbedding(eqx.Module):
-    """Tokens, positions and token types; see `apply_text_embedding`.
+    """Adds tokens, positions and token types, as `apply_text_embedding` does.
 
     Args:
         vocab_size: Number of tokens. Positive.
         d_model: Width of the embedding. Positive.
-        num_positions: Rows of positions; `None` is no table.
-        num_token_types: Types of tokens; `None` is no table.
-        init_std: Of the normal of every table.
-        scale: The rows of tokens are multiplied by it.
-        padding_id: A token whose row starts as zeros and gets no gradient.
-        padding_position: A position whose row gets none.
-        dtype: Of the tables; `None` is JAX's default float.
+        num_positions: Number of positions. `None` is no table of positions.
+        num_token_types: Number of token types. `None` is no table of types.
+        init_std: Standard deviation of the normal distribution of every table. Not
+            negative.
+        scale: Factor applied to the rows of tokens. `None` is no factor.
+        padding_id: Token whose row starts as zeros and gets no gradient.
+        padding_position: Position whose row gets no gradient.
+        dtype: Dtype of the tables. `None` is JAX's default float.
         key: A JAX random key.
 
     Raises:
-        ValueError: As `init_text_embedding` does, or if `padding_position` is outside
-            the table of positions.
+        ValueError: If a size is not a positive integer, another argument breaks its
+            rule, or a padding token or position is outside its table.
 
     Example:
         >>> sizes = dict(num_positions=8, num_token_types=2)
@@ -94,9 +95,9 @@ class TextEmbedding(eqx.Module):
         """Returns a module with the tables of a released model; draws nothing.
 
         Args:
-            checkpoint: What `attnax.interop.params_from_checkpoint` returned for a
-                family of texts.
-            scale: Factor applied to the rows of tokens; `None` is none.
+            checkpoint: Result of `attnax.interop.params_from_checkpoint` for a family
+                of text embeddings.
+            scale: Factor applied to the rows of tokens. `None` is no factor.
             padding_id: Token whose row gets no gradient.
             padding_position: Position whose row gets no gradient.
 
@@ -104,8 +105,8 @@ class TextEmbedding(eqx.Module):
             A `TextEmbedding` that holds the arrays of the checkpoint.
 
         Raises:
-            ValueError: If the checkpoint is of another kind, or an option breaks its
-                rule.
+            ValueError: If the checkpoint holds other parameters, or an option breaks
+                its rule.
 
         Example:
             >>> from attnax.interop import params_from_checkpoint
@@ -129,7 +130,7 @@ class TextEmbedding(eqx.Module):
 
     @public
     def __check_init__(self):
-        # The options' own rules, without a computation.
+        # Checks the options by the rules of the function, without a computation.
         one = jax.ShapeDtypeStruct((1,), np.int32)
         types = None if self.params.token_types is None else one
         needs_positions = self.padding_position is not None
@@ -154,9 +155,9 @@ class TextEmbedding(eqx.Module):
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
-        """Adds up the rows of `token_ids`, their types and their positions.
+        """Returns the sum of the rows of tokens, of their types and of their positions.
 
-        `out_sharding` is that of the result, by default that of `token_ids`.
+        The result has the sharding `out_sharding`, by default that of `token_ids`.
         """
         return F.apply_text_embedding(
             self.params,

@@ -18,22 +18,23 @@ from ._from_fields import from_fields, params_of
 
 
 class TokenEmbedding(eqx.Module):
-    """Token embedding, see `attnax.functional.apply_token_embedding`.
+    """Looks up tokens, as `attnax.functional.apply_token_embedding` does.
 
     Args:
         vocab_size: Number of tokens. Positive.
         d_model: Width of the embedding. Positive.
-        init_std: Standard deviation of the normal init.
-        dtype: Of the table; `None` is JAX's default float.
-        padding_id: A token whose row starts as zeros and gets no gradient.
-        mask_padding: Also gives zeros for `padding_id`, whatever its row holds.
-        scale: The rows are multiplied by it.
-        scale_dtype: The dtype in which `scale` itself is rounded.
-        out_sharding: Where the table is made, shard by shard.
+        init_std: Standard deviation of the normal distribution. Not negative.
+        dtype: Dtype of the table. `None` is JAX's default float.
+        padding_id: Token whose row starts as zeros and gets no gradient.
+        mask_padding: Whether `padding_id` gives zeros, whatever its row holds.
+        scale: Factor applied to each row. `None` is no factor.
+        scale_dtype: Dtype to which `scale` is rounded before it is applied.
+        out_sharding: Sharding of the table, which is drawn shard by shard.
         key: A JAX random key.
 
     Raises:
-        ValueError: As `init_token_embedding` does, or if an option contradicts another.
+        ValueError: If a size is not a positive integer, another argument breaks its
+            rule, or one option contradicts another.
 
     Example:
         >>> embedding = TokenEmbedding(10, 4, key=jax.random.key(0))
@@ -95,19 +96,19 @@ class TokenEmbedding(eqx.Module):
         """Returns a module with the table of a released model; draws nothing.
 
         Args:
-            checkpoint: What `attnax.interop.params_from_checkpoint` returned for a
-                family of token tables.
+            checkpoint: Result of `attnax.interop.params_from_checkpoint` for a family
+                of token tables.
             padding_id: Token whose row gets no gradient.
             mask_padding: Whether `padding_id` gives zeros, whatever its row holds.
-            scale: Factor applied to each row; `None` is none.
-            scale_dtype: Dtype in which `scale` is rounded.
+            scale: Factor applied to each row. `None` is no factor.
+            scale_dtype: Dtype to which `scale` is rounded before it is applied.
 
         Returns:
             A `TokenEmbedding` that holds the arrays of the checkpoint.
 
         Raises:
-            ValueError: If the checkpoint is of another kind, or an option breaks its
-                rule.
+            ValueError: If the checkpoint holds other parameters, an option breaks its
+                rule, or one option contradicts another.
 
         Example:
             >>> from attnax.interop import params_from_checkpoint
@@ -130,7 +131,7 @@ class TokenEmbedding(eqx.Module):
 
     @public
     def __check_init__(self):
-        # The options' own rules, without a computation.
+        # Checks the options by the rules of the function, without a computation.
         ids = jax.ShapeDtypeStruct((), np.int32)
         jax.eval_shape(self.__call__, ids)
 
@@ -149,9 +150,9 @@ class TokenEmbedding(eqx.Module):
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*ids d_model"]:
-        """Looks up `token_ids`; the result has `dtype`, by default the table's.
+        """Looks up `token_ids`; the result has `dtype`, by default that of the table.
 
-        `out_sharding` is that of the result, by default that of `token_ids`.
+        The result has the sharding `out_sharding`, by default that of `token_ids`.
         """
         return F.apply_token_embedding(
             self.params,
@@ -177,9 +178,10 @@ class TokenEmbedding(eqx.Module):
         precision: jax.lax.PrecisionLike = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
     ) -> Float[Array, "*batch vocab_size"]:
-        """Logits on the same table, see `attnax.functional.apply_token_unembedding`.
+        """Returns logits by the same table, as `apply_token_unembedding` does.
 
-        A float32 table is rounded to the dtype of 16-bit `x` before the product.
+        For 16-bit `x`, a float32 table is rounded to the dtype of `x` before the
+        product.
         """
         return F.apply_token_unembedding(
             self.params,

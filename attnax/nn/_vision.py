@@ -110,6 +110,7 @@ class VisionEmbedding(eqx.Module):
         | Integer[Array | np.ndarray, "*#batch num_patches"]
         | Sequence
         | None = None,
+        precision: jax.lax.PrecisionLike = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
@@ -124,6 +125,7 @@ class VisionEmbedding(eqx.Module):
             grid=self.grid,
             resize=None if self.resize is None else dict(self.resize),
             masked=masked,
+            precision=precision,
             out_sharding=out_sharding,
         )
 
@@ -138,6 +140,7 @@ class VisionEmbedding(eqx.Module):
         | Sequence,
         grids: Integer[Array | np.ndarray, "*batch 2"] | Sequence,
         *,
+        precision: jax.lax.PrecisionLike = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
         """Embeds a packed batch of images, see `apply_packed_vision_embedding`."""
@@ -150,4 +153,5 @@ class VisionEmbedding(eqx.Module):
             grid=self.grid,
             resize=None if self.resize is None else dict(self.resize),
             out_sharding=out_sharding,
+            precision=precision,
         )

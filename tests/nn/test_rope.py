@@ -407,7 +407,7 @@ def test_a_record_of_several_axes_has_no_default_positions():
     """Row and column are no text: equal coordinates would be a guess."""
     rope = F.axial_rope((4, 4))
     module = attnax.RotaryEmbedding.from_rope(rope)
-    message = "positions must be given for a rope of axis_of_pair, with 2 coordinates"
+    message = "positions must be given for a rope of several axes, with 2 coordinates"
     with pytest.raises(ValueError, match=f"^RotaryEmbedding: {message}"):
         module(host.ones((6, 3, 8)))
     with refused(r"^RotaryEmbedding: positions.shape=\(6,\) must end in the 2 coord"):
