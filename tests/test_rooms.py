@@ -16,8 +16,9 @@ FLOORS = (
     ("functional._models",),
     ("functional",),
     ("interop._model_types",),
-    ("interop._checkpoint_families",),
-    ("interop._checkpoints", "interop._config", "interop._options"),
+    ("interop._config", "interop._checkpoint_families"),
+    ("interop._options",),
+    ("interop._checkpoints",),
     ("interop",),
     ("nn",),
 )
