@@ -63,8 +63,8 @@ def family_of(
     raise ValueError(f"{must}{near}{hint}.")
 
 
-def _plain(name):
-    return name.replace("-", "_").lower()
+def _plain(text):
+    return text.replace("-", "_").lower()
 
 
 def _all_types():

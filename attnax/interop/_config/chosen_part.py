@@ -4,7 +4,8 @@ from functools import partial
 
 from .families.table import REFUSED
 from .misspelt import instead, misspelt
-from .parts import all_parts, model_type_of, part_error, tables
+from .part import model_type_of, part_error, tables
+from .parts import all_parts
 from .vocabulary import FOREIGN, ROTARY, STRUCTURE
 
 

@@ -9,7 +9,7 @@ from .family import RopeFamily
 from .keys import Keys
 from .layer_types import layer_types
 from .names import check_names
-from .parts import part_error, tables
+from .part import part_error, tables
 from .schemas.given import without_repetition
 from .values import shortened
 from .vocabulary import COMMON, ROTARY, STANDS_FOR
@@ -86,8 +86,9 @@ def _context(path, model_type, part, layout):
 def _check_unknown(context, part, layout):
     """Raises unless a model type that is not known can be read as one like Llama."""
     if layout is None:
+        whose = "" if context.path else "the config's "  # the path names a part
         raise context.error(
-            f"the config's model_type={context.model_type!r} is not in the table of "
+            f"{whose}model_type={context.model_type!r} is not in the table of "
             "models with rotary positions, and may have none. Read its own code: if it "
             "is that of a model in the table, write that model_type; if it can differ "
             "from Llama only in the pairs of channels, pass layout='half' or "

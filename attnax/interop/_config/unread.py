@@ -8,45 +8,51 @@ def check_all_read(context, params, rope):
 
     A rope made without the key might not be the one that the config describes.
     """
-    keys, family = context.keys, context.family
-    known = {*ELSEWHERE, *family.elsewhere}
+    harmless = {*ELSEWHERE, *context.family.elsewhere}
     for key in params.unread():
+        _check_axes(context, params, key)
         value = params.values[key]
-        if str(key).startswith("mrope"):
-            raise context.error(
-                f"{params.said(key)}, but positions of model_type="
-                f"{context.model_type!r} have one axis; of models that are else like "
-                "Llama, 'qwen2_5_vl_text' has several in sections, and 'qwen3_vl_text' "
-                "in turn"
-            )
-        if key not in known and not _agrees(context, params, rope, key, value):
+        if key not in harmless and not _agrees(context, params, rope, key, value):
+            if not context.known:
+                raise context.error(
+                    f"{params.said(key)}, and how the code of "
+                    f"model_type={context.model_type!r} reads it is not known"
+                )
             raise context.error(
                 f"{params.said(key)}, which the rotary embedding of "
                 f"model_type={context.model_type!r} does not read; remove it, or check "
                 "rope_type"
-                if context.known
-                else f"{params.said(key)}, and how the code of "
-                f"model_type={context.model_type!r} reads it is not known"
             )
-    for key in keys.unread():
-        if key not in ROTARY or key in known:
+    for key in context.keys.unread():
+        if key not in ROTARY or key in harmless:
             continue
-        if not _agrees(context, params, rope, key, keys.values[key]):
+        value = context.keys.values[key]
+        if not _agrees(context, params, rope, key, value):
             raise context.error(
-                f"the config holds {key}={keys.values[key]!r}, which the rotary "
-                f"embedding of model_type={context.model_type!r} does not read; remove "
-                "it"
+                f"the config holds {key}={value!r}, which the rotary embedding of "
+                f"model_type={context.model_type!r} does not read; remove it"
             )
+
+
+def _check_axes(context, params, key):
+    """Raises on sections of axes for a model whose positions have one axis."""
+    if str(key).startswith("mrope"):
+        raise context.error(
+            f"{params.said(key)}, but positions of model_type="
+            f"{context.model_type!r} have one axis; of models that otherwise resemble "
+            "Llama, 'qwen2_5_vl_text' has several in sections, and 'qwen3_vl_text' in "
+            "turn"
+        )
 
 
 def _agrees(context, params, rope, key, value):
-    """Whether an unread key says what the rope is, or what every such config says."""
+    """Whether the value of an unread key is a default, or what `rope` has anyway."""
     width = 2 * rope.rotary_pairs
     if value == context.keys.defaults.get(key):
         return True
     if key == "rotary_dim":
         return value == width
-    if key == "qk_rope_head_dim":  # no latent part, where there is none
+    if key == "qk_rope_head_dim":  # a model without latent attention has no such part
         return value == 0
     if key in ("partial_rotary_factor", "rotary_pct"):
         whole = context.family.head_dim(context)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from attnax.interop import rope_from_hf, ropes_from_hf
-from attnax.interop._config import misspelt, parts, vocabulary
+from attnax.interop._config import misspelt, part, vocabulary
 
 LLAMA = {"model_type": "llama", "hidden_size": 256, "num_attention_heads": 4}
 
@@ -63,7 +63,7 @@ def test_a_misspelt_key_among_the_parameters_too(key, meant):
 
 
 def test_no_key_that_is_read_or_looks_like_one_is_taken_for_misspelt():
-    similar = parts.tables()["similar_keys"]
+    similar = part.tables()["similar_keys"]
     known = vocabulary.ROTARY | vocabulary.STRUCTURE | set(vocabulary.FOREIGN)
     assert not known & set(similar) and all(map(misspelt.misspelt, similar))
     for key in similar:
@@ -107,7 +107,7 @@ def test_types_without_rotary_positions_are_named_whatever_their_config_holds():
             )
     config = {"model_type": "xlm-roberta", "auto_map": {"AutoModel": "x"}}
     refused(config, "auto_map names code of its own, which is not known")
-    assert not set(parts.tables()["without_rotary"]) & set(parts.tables()["models"])
+    assert not set(part.tables()["without_rotary"]) & set(part.tables()["models"])
 
 
 @pytest.mark.errors
@@ -187,5 +187,5 @@ def test_an_old_name_of_the_base_may_repeat_it():
 
 def test_lists_of_transformers_are_sorted_and_say_each_once():
     for name in ("without_rotary", "similar_keys"):
-        listed = parts.tables()[name]
+        listed = part.tables()[name]
         assert listed == sorted(set(listed)) and json.dumps(listed)

@@ -6,7 +6,7 @@ import pytest
 
 import attnax.functional as F
 from attnax.interop import config_parts, rope_from_hf, ropes_from_hf
-from attnax.interop._config.parts import tables
+from attnax.interop._config.part import tables
 
 HEADS = {"hidden_size": 1024, "num_attention_heads": 16}
 LAYERS = {"num_hidden_layers": 3}

@@ -13,7 +13,7 @@ from frequency_methods import BASE, LLAMA, LONG, METHODS, SHORT, WIDTH
 import attnax
 import attnax.functional as F
 from attnax.interop import rope_from_hf, ropes_from_hf
-from attnax.interop._config import methods, parts, vocabulary
+from attnax.interop._config import methods, part, vocabulary
 from attnax.interop._config.families import table as families
 
 SIX = {"num_hidden_layers": 6}  # enough for every kind of layer
@@ -953,7 +953,7 @@ NOT_FROM_DEFAULTS = {
 
 
 def test_every_family_has_defaults_and_every_default_a_family():
-    known = parts.tables()["models"]
+    known = part.tables()["models"]
     assert set(known) == set(families.IN_TRANSFORMERS)
     assert not set(families.ROPE_FAMILIES) & set(families.REFUSED)
     for name in sorted(known):
@@ -970,7 +970,7 @@ def test_every_family_has_defaults_and_every_default_a_family():
 def test_every_default_is_a_key_that_is_read():
     names = {"aliases", "default_rope_theta", "default_partial_rotary_factor"}
     known = vocabulary.STRUCTURE | vocabulary.ROTARY | names
-    for name, values in parts.tables()["models"].items():
+    for name, values in part.tables()["models"].items():
         spelled = set(values.get("aliases", {})) | set(
             values.get("aliases", {}).values()
         )
