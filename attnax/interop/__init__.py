@@ -1,9 +1,9 @@
-"""Foreign configurations and checkpoints.
+"""Configurations, checkpoints and conventions of other libraries.
 
-`rope_from_hf` reads the rotary embedding of a model from its Hugging Face
+`rope_from_hf` makes the rotary embedding of a model from its Hugging Face
 `config.json`, and `config_parts` lists the parts of the model that have one.
-`params_from_checkpoint` reads the embeddings of its checkpoint, and
-`checkpoint_from_params` writes them.
+`params_from_checkpoint` reads the embedding of a model from a checkpoint, and
+`checkpoint_from_params` writes it.
 """
 
 from ._checkpoints.api import checkpoint_from_params as checkpoint_from_params

@@ -1,4 +1,4 @@
-"""Embeddings from the checkpoints of released models, and back."""
+"""Reads embeddings from the checkpoints of released models, and writes them."""
 
 import os
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from .record import EmbeddingCheckpoint
 from .text import is_projected, read_text, write_text
 from .vision import read_vision, write_vision
 
-# What a name that nothing knows may be.
+# The way out for a name that no table knows.
 _HINT = "; models whose embedding is one table, `embed_tokens.weight`, are 'decoder'"
 
 
@@ -36,43 +36,44 @@ def params_from_checkpoint(
     tied: bool | None = None,
     follow_links: bool = False,
 ) -> EmbeddingCheckpoint:
-    """Reads the embedding of a model: tokens, positions, patches and what is beside.
+    """Reads the embedding of a model from its checkpoint.
 
-    Nothing is cast, resized or made up: every array has the bits of the file. Of a file
-    only these tensors are read, one at a time and all through one open file.
+    Nothing is cast, resized or made up: every array has the bits of the file. Only the
+    tensors of the embedding are read, one at a time and all through one open file.
 
     Args:
-        source: A mapping of names to NumPy or JAX arrays; a `.safetensors` file, the
-            index of several, or the folder of either; or an `.npz` file.
-        family: Whose names these are: a family or a model type of transformers, such
-            as `"decoder"` or `"llama"`; see `docs/interop/checkpoints.md`.
-        prefix: What stands in front of the family's names: `"bert"`, `""`. `None` finds
-            it from the names.
-        patch_size: Side of a patch in pixels, or `(height, width)`. A convolution tells
-            it; given, it is checked.
-        grid: `(rows, columns)` of the positions. `None` is what the file tells, else a
-            square.
-        tied: Whether a head in the file must equal the table of the tokens, or is a
-            table of its own. `None` is the family's rule: one or the other, or both,
-            as the values tell. `True` takes the head for the table in a file that
+        source: A mapping of names to NumPy or JAX arrays; or the path of a
+            `.safetensors` file, of the index of a checkpoint in shards, of the folder
+            of either, or of an `.npz` file.
+        family: The name of a family, such as `"decoder"`, or a model type of
+            transformers, such as `"llama"`; `docs/interop/checkpoints.md` lists them.
+        prefix: The part of the names in front of those of the family, such as `"bert"`
+            or `""`. `None` finds it from the names.
+        patch_size: Side of a patch in pixels, or `(height, width)`. The kernel of a
+            convolution tells the size, which must then be the same.
+        grid: `(rows, columns)` that the positions were made for. `None` takes the grid
+            from the file, or a square one.
+        tied: Whether a head in the file must equal the table of the tokens (`True`) or
+            is a table of its own (`False`). `None` is the rule of the family, which may
+            leave that to the values. `True` reads the head as the table if the file
             holds no table.
         follow_links: Whether symbolic links in the folder of a checkpoint may lead out
-            of it. Those of Hugging Face's cache, to the blobs of the same repository,
-            are followed without.
+            of it. Links of Hugging Face's cache to the blobs of the same repository are
+            always followed.
 
     Returns:
-        The parameters and what the file says about them, an `EmbeddingCheckpoint`.
+        The parameters, and what the file says about them.
 
     Raises:
-        ValueError: If the family is not known, or the model type has more in its
-            embedding than its tensors, such as a factor (the error says what to do);
-            the prefix is not found, or is found twice; a tensor is missing, is there
-            beyond those of the family, has another shape than the family or the other
-            tensors ask for (the error names it with both shapes), or a dtype that JAX
-            would not hold as it is (float64 needs `jax_enable_x64`, quantized ones are
-            refused); a copy of the token table differs from it; or a file does not
-            exist, is no regular file, is not whole, names a tensor twice, leads out of
-            the folder of its checkpoint, or changes while it is read.
+        ValueError: If the family is unknown, or the embedding of the model type has
+            more than its tensors, such as a factor (the error says what to do); the
+            prefix is not found, or found twice; a tensor is missing, does not belong to
+            the family, or has a shape that does not fit the family and the other
+            tensors; a dtype is not one that JAX holds (float64 needs `jax_enable_x64`,
+            quantized tensors are refused); a copy of the token table differs from it;
+            or a file does not exist, is not a regular file, is incomplete, has a name
+            twice, leads out of the folder of its checkpoint, or changes while it is
+            read.
 
     Example:
         >>> weights = {"wte.weight": jnp.ones((9, 4)), "wpe.weight": jnp.ones((5, 4))}
@@ -80,9 +81,9 @@ def params_from_checkpoint(
         (9, 4)
 
     Reference:
-        Names as transformers 5.23, timm 1.0 and big_vision (`models/vit.py`,
-        `models/proj/image_text/naflex_vit.py`) have them; the format: safetensors.
-        https://github.com/huggingface/safetensors
+        The names are those of transformers 5.23, timm 1.0 and big_vision
+        (`models/vit.py`, `models/proj/image_text/naflex_vit.py`). The format of
+        safetensors: https://github.com/huggingface/safetensors
     """
     table = CHECKPOINT_FAMILIES[_family(family)]
     check_options(table, prefix, patch_size, grid, tied)
@@ -116,25 +117,27 @@ def params_from_checkpoint(
 
 @public
 def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndarray]:
-    """The tensors of a file from parameters: the inverse of `params_from_checkpoint`.
+    """Returns the tensors of a checkpoint: the inverse of `params_from_checkpoint`.
 
-    What `params_from_checkpoint` read comes out with the same names, shapes, dtypes and
-    bits, tied copies and the tensors of `extra_tensors` included; the buffers that it
-    dropped (`position_ids`) do not. Other parameters are put in with `_replace`; what
-    no file has held gets the family's usual name after `prefix`.
+    A checkpoint that was read is written with the same names, shapes, dtypes and bits,
+    including tied copies and the tensors of `extra_tensors`, but without the buffers
+    that were dropped (`position_ids`). `checkpoint._replace(params=...)` writes other
+    parameters. A parameter that the file did not hold gets the usual name of the
+    family after `prefix`.
 
     Args:
-        checkpoint: What `params_from_checkpoint` returned, or one made by hand.
+        checkpoint: A checkpoint that `params_from_checkpoint` returned, or one that was
+            made by hand.
 
     Returns:
-        NumPy arrays by name, each in row order, as `safetensors.numpy.save_file` needs
-        them.
+        NumPy arrays by name, each in row order, which `safetensors.numpy.save_file`
+        needs.
 
     Raises:
-        ValueError: If the family is not known, has no tensor for what the parameters
-            hold, or needs one that neither they nor `extra_tensors` have; an array,
-            those of `extra_tensors` included, does not fit the others or the grid; a
-            name is in both; or `patch_size` or `grid` is needed and missing.
+        ValueError: If the family is unknown, has no tensor for one of the parameters,
+            or needs a tensor that neither they nor `extra_tensors` have; an array does
+            not fit the others or the grid; a name is both in `extra_tensors` and in the
+            parameters; or `patch_size` or `grid` is needed and missing.
 
     Example:
         >>> weights = {"wte.weight": jnp.ones((9, 4)), "wpe.weight": jnp.ones((5, 4))}
@@ -142,7 +145,7 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
         ['wpe.weight', 'wte.weight']
 
     Reference:
-        As `params_from_checkpoint`.
+        The names are those that `params_from_checkpoint` reads.
     """
     check_checkpoint(checkpoint)
     table = CHECKPOINT_FAMILIES[_family(checkpoint.family)]
@@ -177,5 +180,5 @@ def _family(family):
 
 
 def _in_row_order(tensor):
-    # Writers of files take the bytes as they lie, whatever the strides say.
+    # Writers of files take the bytes in memory and ignore strides.
     return tensor if tensor.flags.c_contiguous else np.ascontiguousarray(tensor)

@@ -12,23 +12,23 @@ from .names import StoredTensor
 
 
 class EmbeddingCheckpoint(NamedTuple):
-    """The embedding of a model as `params_from_checkpoint` finds it.
+    """The embedding of a model, and what its file says about it.
 
-    `checkpoint._replace(params=...)` and `checkpoint_from_params` write other
-    parameters the way the file had them. Transformations take its `params`.
+    `checkpoint_from_params(checkpoint._replace(params=...))` writes other parameters
+    the way the file had them. Transformations of JAX take the `params`.
 
     Attributes:
-        family: Name of the family, from the tables in
-            `docs/interop/checkpoints.md`; not a model type.
-        params: Parameters, as JAX arrays of the dtypes of the file.
-        head: The table of a head that is not tied to that of the tokens, or `None`.
-        patch_size: `(height, width)`, or `None` where the file does not tell.
+        family: Name of the family, from the tables in `docs/interop/checkpoints.md`;
+            not a model type.
+        params: Parameters as JAX arrays, with the dtypes of the file.
+        head: Table of a head that is not tied to the table of the tokens, or `None`.
+        patch_size: `(height, width)`, or `None` if the file does not tell.
         grid: `(rows, columns)` that the positions were made for, or `None`.
-        extra_tensors: The caller's part of what the file holds of the embedding,
-            untouched, by the names of the file: norms, projections, biases of heads.
-        prefix: What stands in front of the family's names.
-        tensors: Every tensor of the file that is in `params` or `head`: its role, name
-            and axes. `None` is the family's usual ones.
+        extra_tensors: Tensors of the embedding that are no parameters of attnax, by
+            their names in the file: norms, projections, biases of heads.
+        prefix: The part of the names in front of those of the family.
+        tensors: Role, name and axes of every tensor of the file that is in `params` or
+            `head`. `None` stands for the usual names of the family.
     """
 
     family: str
