@@ -25,13 +25,15 @@ from ._tables.token import (
 from ._tables.unembedding import apply_token_unembedding as apply_token_unembedding
 
 # Positions, as integers
-from ._positions import (
+from ._positions.masks import (
     padded_positions as padded_positions,
-    positions_from_grid as positions_from_grid,
-    positions_from_lengths as positions_from_lengths,
     positions_from_mask as positions_from_mask,
+)
+from ._positions.documents import (
+    positions_from_lengths as positions_from_lengths,
     positions_from_segment_ids as positions_from_segment_ids,
 )
+from ._positions.grid import positions_from_grid as positions_from_grid
 
 # Learned positions, and their tables resized
 from ._tables.learned import (

@@ -1,0 +1,1 @@
+"""Positions of padded and packed sequences, and of images and videos, in int32."""
