@@ -2,25 +2,24 @@
 
     python -m conformance.defaults
 
-For every model type with rotary positions: the default of each key that attnax reads,
-the other names of these keys, the base and the fraction that the model's code sets, and
-the whole parameters where it sets more. For every model type with parts: what model
-each part is. The model types whose code rotates nothing, and keys that are not those
-that attnax reads, but look like them. Facts of the installed transformers, which the
-file names.
+The file holds facts of the installed transformers, whose version it names:
+
+- `models`: for every model type with rotary positions, the default of each key that
+  attnax reads, the other names of these keys, the base and the fraction that the code
+  sets, and the whole parameters if it sets more.
+- `sub_configs`: for every model type with parts, what model each part is.
+- `without_rotary`: the model types whose code rotates nothing.
+- `similar_keys`: keys of other code that look like misspelt ones of attnax.
 """
 
-import ast
 import contextlib
 import dataclasses
-import functools
 import importlib
 import inspect
 import json
 import logging
 import pathlib
 import pkgutil
-import re
 
 import transformers
 from transformers import PreTrainedConfig
@@ -30,6 +29,8 @@ from attnax.interop._config.misspelt import misspelt
 from attnax.interop._config.parts import LANGUAGE
 from attnax.interop._config.vocabulary import ROTARY, STRUCTURE
 
+from .without_rotary import without_rotary
+
 PATH = (
     pathlib.Path(__file__).parents[1]
     / "attnax"
@@ -37,7 +38,7 @@ PATH = (
     / "_config"
     / "defaults.json"
 )
-# Names that constructors take and no table of the class lists.
+# Names that constructors take, and that no table of the class lists.
 EXTRA_ALIASES = {
     "dots3_note_vision_encoder": {
         "hidden_size": "embed_dim",
@@ -69,7 +70,7 @@ def config_classes():
 
 
 def type_names(classes):
-    """The model type of each class, or the place where a class without one is used."""
+    """The model type of each class; for a class without one, the place that uses it."""
     names = {name: cls.model_type for name, cls in classes.items() if cls.model_type}
     for owner in classes.values():
         for key, spec in owner.sub_configs_defaults.items():
@@ -103,7 +104,7 @@ def _default(field):
 
 
 def _parameters(cls):
-    """The base and the fraction for what gives none, and what the code sets itself."""
+    """The default base, the default fraction, and the parameters that the code sets."""
     theta = cls.default_theta if not isinstance(cls.default_theta, dict) else None
     plain, marked = cls().rope_parameters, None
     with contextlib.suppress(Exception):  # some take no base at this level
@@ -130,7 +131,7 @@ def _sorted(values):
 
 
 def sub_configs(classes, names):
-    """For each model type with parts of which one may rotate: the parts."""
+    """The parts of each model type of which some part may rotate."""
     rotating, out = {*IN_TRANSFORMERS, *REFUSED}, {}
     for _ in range(3):  # parts of parts
         for class_name, cls in classes.items():
@@ -150,12 +151,15 @@ def _part_type(spec, names):
 
 
 def _parts(cls, types):
-    """What the code of a model with parts knows of each, by key.
+    """What the code of a model knows about each of its parts, by key.
 
-    Which model it is; whether it is that one whatever it calls itself (`fixed`);
-    whether it is the language model (`language`), which may stand under another key
-    (`also`); whether a model may go without it (`optional`); and the values that the
-    code sets where the part is missing (`init`), or where single keys are (`merged`).
+    - `model_type`: the model type of the part.
+    - `fixed`: whether the part has it whatever its own `model_type` says.
+    - `language`: whether the part is the language model.
+    - `also`: another key under which the language model may stand.
+    - `optional`: whether a model may go without the part.
+    - `init`: the values that the code sets if the part is missing.
+    - `merged`: whether the code sets them for single missing keys too.
     """
     language, out = _language(cls), {}
     for key, spec in cls.sub_configs_defaults.items():
@@ -180,7 +184,7 @@ def _parts(cls, types):
 
 
 def _language(cls):
-    """The key of the part that is, or has, the language model; `None` without one."""
+    """The key of the part that is or holds the language model; `None` without one."""
     config = _made(cls)
     if config is None:  # an assistant, whose defaults fit no text
         return "text_config" if "text_config" in cls.sub_configs_defaults else None
@@ -193,7 +197,7 @@ def _language(cls):
 
 
 def _also(cls, key):
-    """The other key under which the code finds the part, as in first releases."""
+    """Another key under which the code finds the part, as in first releases."""
     for other in LANGUAGE:
         config = _made(cls, **{other: {"rope_theta": _SENTINEL}})
         if config is not None and other not in cls.sub_configs_defaults:
@@ -204,7 +208,7 @@ def _also(cls, key):
 
 
 def _is_merged(cls, key, init):
-    """Whether the code fills up a part that is there."""
+    """Whether the code fills in single keys of a part that is there."""
     missing, empty = _made(cls), _made(cls, **{key: {}})
     if not init or missing is None or empty is None:
         return False
@@ -214,14 +218,14 @@ def _is_merged(cls, key, init):
 
 
 def _made(cls, **values):
-    """A configuration, or `None` where these values make none."""
+    """A configuration of these values, or `None` if they make none."""
     with contextlib.suppress(Exception):
         return cls(**values)
     return None
 
 
 def _read(values):
-    """Those of the values that attnax reads, with nulls."""
+    """The values that attnax reads, nulls included."""
     wanted = _WANTED | {"model_type"}
     out = {key: value for key, value in values.items() if key in wanted}
     inner = {k: _read(v) for k, v in values.items() if isinstance(v, dict)}
@@ -229,76 +233,12 @@ def _read(values):
 
 
 def similar_keys(classes):
-    """Keys of any config that look like one that attnax reads, and are another."""
+    """Keys of any config that look like misspelt ones of attnax, but are not."""
     names = {
         field.name for cls in classes.values() for field in dataclasses.fields(cls)
     }
     names |= {name for cls in classes.values() for name in cls.attribute_map}
     return sorted(name for name in names - _WANTED if misspelt(name))
-
-
-# Names that code of rotary positions has, and those of anything with sine and cosine.
-_ROTARY = re.compile(r"rotar|(?<!p)rope(?!r)|rotate_half|freqs_cis", re.IGNORECASE)
-_ANGLES = re.compile(r"inv_freq|polar$|^cos$|^sin$|^cosine$|^sine$", re.IGNORECASE)
-# Folders whose sines and cosines are added to something or are relative, and one that
-# keeps the width of a rotary part without rotating it. Each was read.
-_READ = frozenset(
-    """
-    autoformer bros canary detr funnel kimi_linear nemotron_asr_streaming parakeet
-    patchtst xlnet
-    """.split()
-)
-# They run whatever model their config names.
-_WRAPPERS = frozenset(("timm_backbone", "timm_wrapper", "rag"))
-
-
-def without_rotary(classes, names):
-    """The model types whose code, and that of all their parts, rotates nothing."""
-    folders = {f for f in _folders() if _rotates_nothing(f)} - _WRAPPERS
-    found = {}
-    for _ in range(3):  # parts of parts
-        for name, cls in classes.items():
-            parts = {spec.config_class for spec in cls.sub_configs_defaults.values()}
-            if _folder(cls) in folders and parts <= set(found.values()):
-                found[name] = cls
-    types = {names[name] for name, cls in found.items() if cls.model_type}
-    return sorted(types - {*IN_TRANSFORMERS, *REFUSED})
-
-
-def _folder(cls):
-    return cls.__module__.split(".")[2]
-
-
-def _folders():
-    return [found.name for found in pkgutil.iter_modules(transformers.models.__path__)]
-
-
-@functools.cache
-def _rotates_nothing(folder):
-    """Whether no class of a folder names a rotation, or a class that does."""
-    paths = sorted(
-        (pathlib.Path(transformers.models.__path__[0]) / folder).glob("modeling_*.py")
-    )
-    words, others = set(), set()
-    for path in paths:
-        for node in ast.parse(path.read_text()).body:
-            if isinstance(node, ast.ClassDef):
-                words |= set(_words(node))
-            if isinstance(node, ast.ImportFrom) and node.level == 2 and node.module:
-                others |= {m[0] for m in [node.module.split(".")] if len(m) > 1}
-    rotates = any(_ROTARY.search(w) for w in words if w != "qk_rope_head_dim")
-    angles = any(_ANGLES.search(w) for w in words) or "qk_rope_head_dim" in words
-    if not paths or rotates or (angles and folder not in _READ):
-        return False
-    return all(_rotates_nothing(other) for other in others - {folder, "auto"})
-
-
-def _words(class_node):
-    """Names and attributes in the body of a class; its decorators do not call."""
-    for node in class_node.body:
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Name | ast.Attribute):
-                yield inner.id if isinstance(inner, ast.Name) else inner.attr
 
 
 def main():

@@ -22,7 +22,7 @@ from .walk import observe
 
 
 def tasks():
-    """`(names, function)` of each piece of work; a function gives lines."""
+    """Yields `(names, function)` for each piece of work; the function yields lines."""
     found = list(subjects())
     for subject in found:
         yield names_of(subject), lambda subject=subject: observe(subject)
@@ -34,7 +34,7 @@ def tasks():
 
 
 def run(only):
-    """The lines of the table; of the names in `only`, unless there are none."""
+    """Yields the lines of the table, or those of the names in `only`."""
     chosen = [
         (names, function)
         for names, function in tasks()
@@ -56,7 +56,7 @@ def _words(line):
 
 
 def left_out(lines):
-    """Lines for attentions with RoPE in their name, and for what nobody walked."""
+    """Yields lines for attentions with RoPE in their name, and for what is left."""
     names = {line.name for line in lines}
     for source in sources():
         makers = ", ".join(source.rotary_classes())

@@ -9,11 +9,11 @@ from torch import nn
 from .recorder import record
 from .skeletons import bounded, running
 
-# The width of what goes in is elsewhere that of the first linear map.
+# Input widths, for modules whose first linear map has another one.
 WIDTHS = {"ZayaAttention": "hidden_size"}
-# They take an image, not a line of tokens.
+# Modules that take an image in place of a line of tokens.
 GRIDS = ("Sam3ViTRoPEAttention",)
-# Their index counts something else than layers.
+# Modules whose `layer_idx` counts something else than layers.
 UNINDEXED = ("Zamba2Attention",)
 _COS_SIN = (
     "position_embeddings",
@@ -27,7 +27,7 @@ _QKV = ("query", "key", "value")
 
 
 def attentions(source, model, config):
-    """`(layer_type, module)` for each type of layer, by the first of them."""
+    """`(layer_type, module)` for the first layer of each type."""
     types = getattr(config, "layer_types", None) or ()
     out = {}
     for module in model.modules():
@@ -44,12 +44,20 @@ def attentions(source, model, config):
 def rotations(
     source, module, cos_sin, positions, seq_len, *, count=None, head_dim=None, **more
 ):
-    """`(function, before, after)` of drawn heads, as `module` rotates its queries.
+    """`(function, before, after)` for drawn heads in place of queries and of keys.
 
-    And its keys, in the same way. What fails after them, or rotates anything else, as
-    the index of a sparse attention does, is of no interest here. `count` is the number
-    of positions where these are not those of tokens, `head_dim` that of the module, and
-    `more` are arguments that it alone takes.
+    What fails after the rotation is ignored, and so is what else rotates, such as the
+    index of a sparse attention.
+
+    Args:
+        source: The file of the module.
+        module: An attention.
+        cos_sin: Cos and sin of the rotary class.
+        positions: Positions as the module takes them.
+        seq_len: Number of tokens.
+        count: Number of positions, if it is not the number of tokens.
+        head_dim: Width of a head, if the module does not say it.
+        **more: Arguments that this module alone takes.
     """
     arguments = _arguments(module, cos_sin, positions, seq_len) | more
     with record(source) as recorder, running():
@@ -78,7 +86,7 @@ def _configured(module, name):
 
 
 def drawn(seq_len, width):
-    """Queries between -1 and 1 that are the same everywhere, float32."""
+    """Float32 queries between -1 and 1, the same on every machine."""
     bits = np.random.PCG64(0).random_raw(seq_len * width) >> 40
     return (bits / 2.0**23 - 1).astype(np.float32).reshape(seq_len, width)
 

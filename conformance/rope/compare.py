@@ -23,7 +23,7 @@ class Result:
         family: Folder of the model in transformers.
         name: Class that makes cos and sin.
         config: Class of configs, with what is special about this one.
-        layer_type: As passed to `rope_from_hf`.
+        layer_type: Layer type that `rope_from_hf` is given.
         status: `"agreed"`, `"disagreed"` or `"not applicable"`.
         note: The function that rotates and the largest error in units of the
             tolerance, or why there is none.
@@ -37,7 +37,7 @@ class Result:
     note: str = ""
 
     def as_dict(self):
-        """For a JSON file."""
+        """The line as a dict, for a JSON file."""
         return asdict(self)
 
 
@@ -46,16 +46,17 @@ class Observation:
     """What an attention does to its queries and keys.
 
     Attributes:
-        family: As in `Result`, like the next three.
-        name: See `family`.
-        config: See `family`.
-        layer_type: See `family`.
-        raw: The dict that attnax reads.
-        positions: `(seq_len,)` or `(seq_len, axes)`, in the order of the model.
-        made: `(function, before, after)`; none where it does not rotate.
-        note: What ran.
-        layer: The index of the layer, where it has one.
-        withheld: Whether the model gives such layers no cos and sin.
+        family: Folder of the model in transformers.
+        name: Class that makes cos and sin.
+        config: Class of configs, with what is special about this one.
+        layer_type: Layer type that `rope_from_hf` is given.
+        raw: Dict that attnax reads.
+        positions: Positions `(seq_len,)` or `(seq_len, axes)`, in the model's order.
+        made: Triples `(function, before, after)`; empty if the attention does not
+            rotate.
+        note: Names of the attention and of the functions that rotate.
+        layer: Index of the layer, if it has one.
+        withheld: Whether the model gives layers of this type no cos and sin.
     """
 
     family: str
@@ -78,9 +79,9 @@ class Observation:
 def tolerance(positions, attention_factor, size):
     """The largest error that float32 angles explain, one number per position.
 
-    Their angle is a float32 product of the position and a frequency that is itself a
-    rounded power. With queries of magnitude up to `size` this is an error of 1.5e-7 per
-    unit of the position where it was measured; a wrong convention errs by order 1.
+    The angle in transformers is a float32 product of the position and a frequency,
+    which is a rounded power itself. For queries of magnitude up to `size`, the measured
+    error was 1.5e-7 per unit of the position. A wrong convention errs by order 1.
     """
     farthest = positions if positions.ndim == 1 else positions.max(axis=-1)
     return (4e-7 * farthest + 2e-6) * attention_factor**2 * size
@@ -89,9 +90,8 @@ def tolerance(positions, attention_factor, size):
 def excess(rope: Rope, positions, before, after):
     """The largest error in units of the tolerance; above 1 is a disagreement.
 
-    `positions` is `(seq_len,)` or `(seq_len, axes)`, in the order that attnax takes
-    them; `before` and `after` are `(seq_len, head_dim)`, or have an axis of heads as
-    well.
+    `positions` is `(seq_len,)` or `(seq_len, axes)`, in the order of attnax. `before`
+    and `after` are `(seq_len, head_dim)`, or have an axis of heads as well.
     """
     positions = np.asarray(positions)
     if before.ndim == 2:
@@ -104,7 +104,7 @@ def excess(rope: Rope, positions, before, after):
 
 
 def judge(observed):
-    """The line of the table for an observation; a line passes."""
+    """The line of the table for an observation; a line is returned as it is."""
     if isinstance(observed, Result):
         return observed
     try:

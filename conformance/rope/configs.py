@@ -10,7 +10,7 @@ from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
 from .. import defaults
 
-# Where the annotation of a user does not say which classes it gets.
+# Classes of configs, for users whose annotation does not say them.
 OF_USER = {
     "DiffusionGemmaDecoderModel": ("DiffusionGemmaConfig",),
     "MimiTransformerModel": ("MimiConfig", "MimiEncoderConfig", "MimiDecoderConfig"),
@@ -25,8 +25,8 @@ OF_USER = {
 
 _EXPERTS = {"num_experts": 8, "top_k_experts": 2, "moe_intermediate_size": 64}
 _ATTENDS = {"rope_type": "default", "rope_theta": 50_000.0}
-# What a default configuration leaves open and the model cannot be built without, or
-# with which it has no rotary positions.
+# Keys that a default configuration leaves open, without which the model cannot be built
+# or has no rotary positions.
 COMPLETED = {
     "BambaConfig": {"attn_layer_indices": [9, 18, 27]},
     "ChameleonConfig": {"vocabulary_map": {"<image>": 8711}},
@@ -119,13 +119,13 @@ def default(config_class):
 
 
 def label(config_class, more=None):
-    """Its name, and the keys that complete it."""
+    """The name of a class of configs, with the keys that complete its default."""
     more = COMPLETED.get(config_class.__name__, {}) if more is None else more
     return " + ".join((config_class.__name__, *more))
 
 
 def as_dict(config):
-    """What its `config.json` holds; a part without a model type gets that of its place.
+    """The content of a `config.json`, with the model type of a part that lacks it.
 
     `rope_from_hf` knows such parts by the model around them.
     """

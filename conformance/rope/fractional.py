@@ -24,9 +24,9 @@ from .sources import source_of
 
 
 def refusal(config, *, without=None):
-    """A line of the table for a configuration that must be refused.
+    """Status and note for a configuration that must be refused.
 
-    `without` is the key of a language model, whose rope would be meant.
+    `without` is the key of a language model to leave out, whose rope would be meant.
     """
     raw = configs.as_dict(config)
     raw.pop(without, None)
@@ -38,7 +38,7 @@ def refusal(config, *, without=None):
 
 
 def _close(actual, expected, tolerance, name):
-    """Status and note of two arrays."""
+    """Status and note for two arrays."""
     error = float(np.abs(np.asarray(actual) - np.asarray(expected)).max())
     status = AGREED if error <= tolerance else DISAGREED
     return status, f"{name} {error / tolerance:.2g}"
@@ -137,7 +137,7 @@ def vjepa2():
 
 
 def _no_rotation(made):
-    """That vectors change their length by more than rounding."""
+    """Status and note: vectors must change their length by more than rounding."""
     _, before, after = made[0]
     lengths = [np.linalg.norm(as_numpy(x), axis=-1) for x in (before, after)]
     change = float(np.abs(lengths[1] / lengths[0] - 1).max())

@@ -29,7 +29,7 @@ ROWS = [1, 3, 5, 7, 10, 12]
 
 
 def observations():
-    """What every configuration does."""
+    """Yields what every configuration does."""
     found = list(subjects())
     works = [lambda s=s: observe(s) for s in found]
     works += [lambda c=c: scaling.observe(*c) for c in scaling.cases(found)]
@@ -44,7 +44,7 @@ def observations():
 
 
 def record(seen, arrays):
-    """The line of one observation; adds its arrays to `arrays`."""
+    """The record of an observation, whose arrays are added to `arrays`."""
     out = {
         "name": f"{seen.family}: {seen.name}, {seen.config}",
         "layer_type": seen.layer_type,
@@ -72,14 +72,14 @@ def record(seen, arrays):
 
 
 def _stored(arrays, kind, array):
-    """The name of an array that is stored once, however many records have it."""
+    """The name of an array; equal arrays of several records are stored once."""
     key = kind, array.shape, array.tobytes()
     name, _ = arrays.setdefault(key, (f"{kind}_{len(arrays)}", array))
     return name
 
 
 def _trimmed(raw):
-    """Without the keys that every configuration has, whatever it is of."""
+    """The config without the keys that every configuration has."""
     common = PreTrainedConfig().to_dict().keys() - {"model_type"}
     return {k: v for k, v in raw.items() if k not in common}
 

@@ -20,7 +20,7 @@ LENGTH = 300
 
 
 def observation(source, name, config, positions, made, note, *, more=None):
-    """What was seen of one configuration."""
+    """The observation of one configuration."""
     return Observation(
         family=source.family,
         name=name,

@@ -45,7 +45,7 @@ BY_ID = ("CsmDepthDecoderModel", "Gemma4TextModel")
 
 
 def tasks():
-    """`(subject, what is special, raw config or None for the default)`."""
+    """Yields `(subject, what is special, raw config)`; `None` is the default config."""
     found = list(subjects())
     yield from ((subject, "", None) for subject in found)
     names = configs.type_names()
@@ -107,7 +107,7 @@ def _judged(ropes, by_layer, positions):
 
 
 def _axes(rope, positions):
-    """A single one for a rope that has no axes, if all are equal."""
+    """The coordinate of each position, for a rope without axes, if all are equal."""
     if rope.axis_of_pair is None and positions.ndim == 2:
         first = positions[:, :1]
         return first[:, 0] if (positions == first).all() else positions
@@ -115,13 +115,13 @@ def _axes(rope, positions):
 
 
 def _pattern(flags):
-    """Runs of layers that rotate (+) and that do not (-)."""
+    """The runs of layers that rotate (+) and of layers that do not (-), as text."""
     runs = itertools.groupby(flags)
     return " ".join(f"{'-+'[on]}{len(list(run))}" for on, run in runs)
 
 
 def observe(subject, config):
-    """`(rotations by layer, positions)` of a run of the model."""
+    """Runs the model and returns `(rotations by layer, positions)`."""
     model = skeleton(subject.user, config)
     rotary = _rotary_of(model, subject.name)
     attentions = [
@@ -149,7 +149,7 @@ def observe(subject, config):
 
 
 def _rotary_of(model, name):
-    """The one of the model, or of its first layer that has one."""
+    """The rotary class of the model, or of the first layer that has one."""
     found = {n: m for n, m in model.named_modules() if type(m).__name__ == name}
     return found[min(found, key=lambda path: path.count("."))] if found else None
 
@@ -159,7 +159,7 @@ def _ids(args, kwargs):
 
 
 def _positions(ids):
-    """`(seq_len,)` or `(seq_len, axes)` of what the rotary class was given."""
+    """The positions of a rotary class, `(seq_len,)` or `(seq_len, axes)`."""
     ids = ids.squeeze(0) if ids.shape[0] == 1 else ids
     return ids[:, 0].T if ids.ndim == 3 else ids
 
@@ -194,7 +194,7 @@ def _inputs(model, config, positions):
 
 
 def _picture(model):
-    """Patches of a picture that is smaller than any window, in one line."""
+    """The patches, in one line, of a picture that is smaller than any window."""
     kinds = nn.Linear | nn.Conv2d | nn.Conv3d
     maps = [(name, m) for name, m in model.named_modules() if isinstance(m, kinds)]
     # The embedding of patches, which is not the first that every class makes.
@@ -210,7 +210,7 @@ def _picture(model):
 
 
 def _leave_out_the_rest(model, attentions):
-    """Lets everything in and beside a layer pass its input, but the way to attentions.
+    """Makes everything but attentions, and what leads to them, return its input.
 
     Layers without attention and feed-forward networks are of no interest, and experts
     cannot run without weights.
@@ -232,7 +232,7 @@ def _is_plain(module):
 
 
 def _pass(module):
-    """A forward that returns its input, and `None` for what else it should return."""
+    """A forward that returns its input, with `None` for every other output."""
     source = textwrap.dedent(inspect.getsource(type(module).forward))
     nodes = ast.walk(ast.parse(source))
     values = [node.value for node in nodes if isinstance(node, ast.Return)]
@@ -248,7 +248,7 @@ def _pass(module):
 
 
 def run(only):
-    """The lines of the table; of the names in `only`, unless there are none."""
+    """Yields the lines of the table, or those of the names in `only`."""
     lines = []
     chosen = [task for task in tasks() if not only or names_of(task[0]) & set(only)]
     with tqdm(chosen, unit="model") as bar:

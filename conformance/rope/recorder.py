@@ -22,13 +22,13 @@ class Rotation:
     """One call of a function that rotates.
 
     Attributes:
-        name: Of the function.
-        function: Itself.
-        args: What it was given.
-        kwargs: See `args`.
-        slices: `(index, before, after)` of the queries, the keys, or both: the index
-            among `args`, and a slice of their heads where the function sees no more.
-        caller: The module that called it.
+        name: Name of the function.
+        function: The function itself.
+        args: Positional arguments of the call.
+        kwargs: Keyword arguments of the call.
+        slices: Triples `(index, before, after)` for the queries, the keys, or both: the
+            index among `args`, and the heads, or the slice of them that is passed.
+        caller: Module that called the function.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Rotation:
     caller: object
 
     def again(self, number, x):
-        """What comes of `x` `(seq_len, size)` in place of all heads of a slice."""
+        """The rotated `x` `(seq_len, size)`, in place of all heads of a slice."""
         args = list(self.args)
         for index, before, _ in self.slices:
             args[index] = _laid_out(x, before.shape)
@@ -49,14 +49,14 @@ class Rotation:
 
 
 class Recorder:
-    """The rotations, and the heads that go into the scores after them."""
+    """Holds the rotations that were seen, and the heads that went into scores."""
 
     def __init__(self):
         self.rotations, self.heads = [], []
         self._depth = 0
 
     def rotating(self, function, name):
-        """`function`, recorded unless another one that rotates calls it."""
+        """Wraps a function that rotates; calls from within another are not recorded."""
 
         @functools.wraps(function)
         def call(*args, **kwargs):
@@ -77,7 +77,7 @@ class Recorder:
         return call
 
     def scoring(self, function, name):
-        """The function that makes scores, recorded."""
+        """Wraps a function that makes scores."""
 
         @functools.wraps(function)
         def call(module, query, key, *args, **kwargs):
@@ -87,10 +87,10 @@ class Recorder:
         return call
 
     def place(self, rotation, head_dim):
-        """`(start, width)`: where the slices stand in a head, and its width.
+        """`(start, width)`: the place of the slices in a head, and its width.
 
-        It is seen where they go into the scores; where the scores are not seen, a slice
-        must be a whole head, of `head_dim`.
+        The place is where the slices stand in the heads that go into scores. If no
+        scores were seen, a slice must be a whole head, of `head_dim`.
         """
         size = rotation.slices[0][1].shape[-1]
         width = max((head.shape[-1] for head in self.heads), default=head_dim)
@@ -102,7 +102,7 @@ class Recorder:
 
 
 def _paired(given, outputs):
-    """Each output with the next argument of its shape."""
+    """Pairs each output with the next argument of the same shape."""
     given = list(given)
     for after in outputs:
         same = [i for i, x in enumerate(given) if _shape(x) == _shape(after)]
@@ -116,7 +116,7 @@ def _shape(x):
 
 
 def _start(rotation, heads):
-    """Of the first of its slices that some head holds unchanged."""
+    """The place in a head of the first slice that some head holds unchanged."""
     for (_, _, after), head in itertools.product(rotation.slices, heads):
         # Some put the tokens before the heads while they rotate.
         for rotated in (after, after.transpose(1, 2)) if after.ndim == 4 else (after,):
@@ -128,7 +128,7 @@ def _start(rotation, heads):
 
 
 def _goes_into(part, rotated):
-    """Whether it is the same for most tokens; some scale the far ones afterwards."""
+    """Whether most tokens are equal; some models scale far ones after the rotation."""
     with contextlib.suppress(RuntimeError):  # of shapes that do not broadcast
         return float((part == rotated).float().mean()) > 0.5
     return False
@@ -136,7 +136,7 @@ def _goes_into(part, rotated):
 
 @contextlib.contextmanager
 def record(source):
-    """Within it, the recorder that it gives sees what the module's functions do."""
+    """A context with a recorder of what the functions of a file do."""
     recorder = Recorder()
     owners = [source.module]
     owners += [vars(source.module)[name] for name in source.calls]
@@ -164,7 +164,7 @@ def _tuple(out):
 
 
 def _laid_out(x, shape):
-    """`x` `(seq_len, size)` on the axis of tokens and the last, the same elsewhere."""
+    """`x` `(seq_len, size)`, broadcast over all axes but tokens and channels."""
     axis = [i for i, size in enumerate(shape[:-1]) if size == len(x)][-1]
     sizes = [1] * len(shape)
     sizes[axis], sizes[-1] = x.shape
@@ -172,7 +172,7 @@ def _laid_out(x, shape):
 
 
 def tokens_first(x, seq_len):
-    """`(seq_len, heads, size)`."""
+    """`x` with axes `(seq_len, heads, size)`."""
     x = x.reshape(-1, *x.shape[-2:]) if x.ndim != 3 else x
     axes = [axis for axis in (0, 1) if x.shape[axis] == seq_len]
     if len(axes) != 1:
@@ -181,5 +181,5 @@ def tokens_first(x, seq_len):
 
 
 def as_numpy(x):
-    """A float32 array."""
+    """The tensor as a float32 array."""
     return np.asarray(x.detach().to(torch.float32))

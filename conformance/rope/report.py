@@ -13,7 +13,7 @@ from .compare import DISAGREED
 
 
 def report(lines):
-    """The table and its counts."""
+    """Prints the table and its counts."""
     rows = [
         (n.status, n.family, n.name, n.config, n.layer_type or "", n.note)
         for n in sorted(lines, key=lambda n: (n.status, n.family))
@@ -34,7 +34,7 @@ def report(lines):
 
 
 def command(prog, text, run):
-    """Runs, prints the table and gives the exit status."""
+    """Runs the command, prints the table and returns the exit status."""
     parser = argparse.ArgumentParser(
         prog=prog,
         description=text,

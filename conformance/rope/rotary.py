@@ -9,7 +9,7 @@ BY_HEAD = ("NeuCodecRotaryEmbedding", "Xcodec2RotaryEmbedding")
 
 
 def positions_of(rotary, line):
-    """Positions as the class takes them, and `(seq_len,)` or `(seq_len, axes)`."""
+    """Positions as the class takes them, and as `(seq_len,)` or `(seq_len, axes)`."""
     line = torch.tensor(line)
     if rotary is None:
         return line[None], line
@@ -28,7 +28,7 @@ def positions_of(rotary, line):
 
 
 def cos_sin_of(rotary, positions, layer_type):
-    """Whatever the class returns, or `None` where it has nothing for a layer type."""
+    """The result of the class, or `None` if it has none for the layer type."""
     if rotary is None:
         return None
     call = lambda **kwargs: rotary(torch.zeros(1), positions, **kwargs)

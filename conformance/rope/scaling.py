@@ -1,18 +1,18 @@
-"""The scaling methods, with parameters that are nobody's defaults."""
+"""The scaling methods, with parameters that are no defaults."""
 
 import copy
 
 from attnax.interop import rope_from_hf
 
-from . import configs, scaled, walk
+from . import configs, scaled, scaled_families, walk
 from .compare import AGREED, DISAGREED, Result
 
 
 def cases(subjects):
-    """`(subject, what is special, raw config, length)` of every case."""
+    """Yields `(subject, what is special, raw config, length)` for every case."""
     names = configs.type_names()
     by_type = {names.get(s.config_class.__name__): s for s in subjects}
-    listed = {"llama": scaled.of_llama(), **scaled.SINGLE}
+    listed = {"llama": scaled.of_llama(), **scaled_families.SINGLE}
     for model_type, named in listed.items():
         for name, raw in named:
             for length in scaled.BOTH if by_length(raw) else (scaled.SHORT,):
@@ -25,15 +25,15 @@ def by_length(raw):
 
 
 def observe(subject, name, raw, length, line=walk.TEXT):
-    """What one case does, with the last of `line` at the end of the length."""
+    """Yields what one case does, with the last of `line` at the end of the length."""
     config = subject.config_class.from_dict(copy.deepcopy(raw))
     label = f"{subject.config_class.__name__}, {name}, {length} tokens"
     return walk.observe(subject, config, raw, label, (*line[:-1], length - 1))
 
 
 def refused():
-    """A line for each configuration that must raise a `ValueError`."""
-    for reason, raw in scaled.REFUSED:
+    """Yields a line for each configuration that must raise a `ValueError`."""
+    for reason, raw in scaled_families.REFUSED:
         try:
             status, note = DISAGREED, f"{rope_from_hf(raw, seq_len=1)}"
         except ValueError as error:

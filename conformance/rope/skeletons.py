@@ -14,13 +14,13 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 from transformers.initialization import no_init_weights
 
-_SMALL = 4096  # numbers of a tensor that is made for real
-_ACTIVATION = 1 << 22  # and of one that a missing weight leaves behind
+_SMALL = 4096  # the most numbers of a tensor that is not made on `meta`
+_ACTIVATION = 1 << 22  # the most numbers of a result that is filled at random
 _EMPTY = (torch.empty, torch.zeros, torch.ones, torch.randn, torch.rand, torch.full)
 
 
 class _WithoutWeights(TorchFunctionMode):
-    """Makes large tensors on `meta`, and small ones that nothing fills ones."""
+    """A mode that makes large tensors on `meta`; small empty ones are filled with 1."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -35,7 +35,7 @@ class _WithoutWeights(TorchFunctionMode):
 
 
 class _RandomInstead(TorchFunctionMode):
-    """Runs on `meta` what has an argument there, and fills the result at random."""
+    """A mode that runs on `meta` what has an argument there, with random results."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -66,7 +66,7 @@ def bounded(*shape):
 
 
 def skeleton(module_class, *configs):
-    """A module in evaluation mode, without large weights; of layers, the first."""
+    """A module in evaluation mode without large weights; a layer is the first one."""
     configs[0]._attn_implementation = "eager"
     names = inspect.signature(module_class).parameters
     index = {"layer_idx": 0} if "layer_idx" in names else {}
@@ -76,6 +76,6 @@ def skeleton(module_class, *configs):
 
 @contextlib.contextmanager
 def running():
-    """Within it, skeletons run as if they had weights."""
+    """A context in which skeletons run as if they had weights."""
     with torch.no_grad(), _RandomInstead():
         yield

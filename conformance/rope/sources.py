@@ -14,7 +14,7 @@ from tqdm import tqdm
 ROTARY = re.compile(r"Rotary|Rope|RoPE|ROPE")
 # Functions and methods that rotate queries and keys by given cos and sin.
 APPLIES = re.compile(r"^_?(\w+_)?apply_\w*(rot|rope)\w*$|^rotate_queries_or_keys$")
-# They prepare something else of an attention than its queries and keys.
+# Classes that prepare something else than queries and keys.
 _HELPERS = re.compile(r"Indexer|Compressor")
 
 
@@ -25,7 +25,7 @@ class Source:
     Attributes:
         family: Name of its folder.
         module: The file, imported.
-        calls: For each class the functions and methods that it calls.
+        calls: Functions and methods that each class calls.
     """
 
     family: str
@@ -67,7 +67,7 @@ def sources():
 
 
 def source_of(family):
-    """The file of one family."""
+    """The file of a family."""
     return next(s for s in sources() if s.family == family)
 
 

@@ -34,10 +34,10 @@ class Subject:
     """A rotary class, a class that uses it, and a class of configs that this one gets.
 
     Attributes:
-        source: The file they are in.
-        name: Of the rotary class; `None` where the attention has a table itself.
-        user: The model.
-        config_class: Its configs.
+        source: File of the classes.
+        name: Name of the rotary class; `None` if the attention has a table itself.
+        user: Class of the model.
+        config_class: Class of its configs.
     """
 
     source: Source
@@ -47,7 +47,7 @@ class Subject:
 
 
 def subjects():
-    """All of them, in the order of the files."""
+    """Every subject, in the order of the files."""
     for source in sources():
         pairs = [
             (name, AROUND.get(user, user))
@@ -65,5 +65,5 @@ def subjects():
 
 
 def names_of(subject):
-    """What a command line may call it."""
+    """The names by which a command line may call the subject."""
     return {subject.source.family, subject.name, subject.config_class.__name__}

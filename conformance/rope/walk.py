@@ -13,9 +13,9 @@ from .rotary import cos_sin_of, positions_of
 from .skeletons import skeleton
 
 TEXT = (0, 1, 2, 5, 31, 127, 513, 1000, 3, 7, 64, 999, 40)
-# Where transformers 5.23 has lost what the released model does, and 4.57 still did.
+# Classes that no longer do in transformers 5.23 what the released model and 4.57 do.
 LOST = {"PhimoeRotaryEmbedding": lambda rotary, length: _with_length(rotary, length)}
-# Types of layers to whose attentions the model hands no cos and sin.
+# Layer types whose attentions get no cos and sin from the model.
 WITHHELD = {
     "MuseGlimmerTextConfig": ("full_attention",),
     "MuseSparkTextConfig": ("full_attention",),
@@ -23,10 +23,10 @@ WITHHELD = {
 
 
 def observe(subject, config=None, raw=None, label=None, line=TEXT):
-    """What its attentions do; a line that disagrees for what should run and does not.
+    """Yields what each attention of a subject does to its queries and keys.
 
-    Of a default configuration, unless one is given with the raw dict that attnax reads
-    instead of it.
+    Where something fails, it yields a line that disagrees instead. The configuration is
+    the default one, unless `config` is given with the `raw` dict that attnax reads.
     """
     names = {
         "family": subject.source.family,
@@ -58,7 +58,7 @@ def observe(subject, config=None, raw=None, label=None, line=TEXT):
 
 
 def _with_length(rotary, length):
-    """The length that LongRoPE chooses its factors by, which is no longer passed."""
+    """Passes the length by which LongRoPE chooses its factors."""
     by_length = rotary.rope_init_fn
     rotary.rope_init_fn = lambda config: by_length(config, seq_len=length)
 
@@ -80,6 +80,6 @@ def _seen(subject, rotary, layer_type, module, line):
 
 
 def short(error):
-    """An error in one line."""
+    """The text of an error in one line."""
     text = " ".join(str(error).split())
     return f"fails: {type(error).__name__}: {text[:150]}"

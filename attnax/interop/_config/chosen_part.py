@@ -1,6 +1,4 @@
-"""Which part of a config is meant, and whether what stands around it says the same."""
-
-from functools import partial
+"""The part of a config that is meant, checked against what stands around it."""
 
 from .families.table import REFUSED
 from .misspelt import instead, misspelt
@@ -10,13 +8,13 @@ from .vocabulary import FOREIGN, ROTARY, STRUCTURE
 
 
 def part_names(config):
-    """Names of the parts that have rotary positions, the language model first."""
+    """The names of the parts with rotary positions, the language model first."""
     parts, _ = all_parts(config)
     return _held(parts)
 
 
 def find_part(config, name=None):
-    """`(path, model_type, values)` of the part with that name, or of the main one."""
+    """`(path, model_type, values)` of the named part, or of the language model."""
     parts, main = all_parts(config)
     if name is None:
         part = _main(config, parts, main)
@@ -34,7 +32,7 @@ def _held(parts):
 
 
 def _named(config, parts, name):
-    """The part of that name; the code fills it in where the config lacks it."""
+    """The part of that name, which the model's code may have filled in."""
     if not isinstance(name, str):
         raise ValueError(f"part={name!r} must be a name.")
     for part in parts:
@@ -53,7 +51,7 @@ def _named(config, parts, name):
 
 
 def _main(config, parts, main):
-    """The language model, or the one part; a choice is an error."""
+    """The language model, or the only part; raises if there is a choice."""
     if main is None:
         if len(parts) == 1:
             return parts[0]
@@ -80,31 +78,41 @@ def _main(config, parts, main):
 
 
 def _check_above(config, parts):
-    """What stands above the parts that may be taken must not say something else."""
-    levels, own = {}, {part.path for part in parts}
+    """Raises if a level above the parts contradicts them, or holds a misspelt key."""
+    own = {part.path for part in parts}
+    for path, (level, inner) in _levels_above(config, parts).items():
+        # A part, or code that is known and refused, reads its own level.
+        if path not in own and str(level.get("model_type")) not in REFUSED:
+            _check_level(path, level, inner)
+
+
+def _levels_above(config, parts):
+    """Each level above a part, by its path: its values and the parts inside it."""
+    levels = {}
     for part in parts:
         level = config
         for depth, key in enumerate(part.path):
             levels.setdefault(part.path[:depth], (level, []))[1].append(part)
             level = level.get(key) or {}
-    for outer, (level, inner) in levels.items():
-        # A level that is itself read, or that another part of the model reads.
-        if outer in own or str(level.get("model_type")) in REFUSED:
-            continue
-        error = partial(part_error, outer)
-        for key in (*sorted(ROTARY), *FOREIGN):
-            value = level.get(key)
-            if value is not None and all(p.values.get(key) != value for p in inner):
-                raise error(_unread(key, level, dict.fromkeys(inner)))
-        known = {*ROTARY, *STRUCTURE, *FOREIGN, *tables()["similar_keys"]}
-        for key, value in level.items():
-            if isinstance(key, str) and value is not None and key not in known:
-                meant = misspelt(key)
-                if ROTARY.intersection(meant):
-                    raise error(f"the config holds {key}={value!r}; {instead(meant)}")
+    return levels
+
+
+def _check_level(path, level, parts):
+    for key in (*sorted(ROTARY), *FOREIGN):
+        value = level.get(key)
+        if value is not None and all(p.values.get(key) != value for p in parts):
+            raise part_error(path, _unread(key, level, dict.fromkeys(parts)))
+    known = {*ROTARY, *STRUCTURE, *FOREIGN, *tables()["similar_keys"]}
+    for key, value in level.items():
+        if isinstance(key, str) and value is not None and key not in known:
+            meant = misspelt(key)
+            if ROTARY.intersection(meant):
+                message = f"the config holds {key}={value!r}; {instead(meant)}"
+                raise part_error(path, message)
 
 
 def _unread(key, level, parts):
+    """The message about a key that stands above the parts and not in them."""
     places = dict.fromkeys("".join(f"[{name!r}]" for name in p.path) for p in parts)
     return (
         f"the config holds {key}={level[key]!r}, which the code of "
