@@ -1,4 +1,4 @@
-"""The model types of transformers whose code, and the code of parts, rotates nothing."""
+"""The model types of transformers whose code, and that of parts, rotates nothing."""
 
 import ast
 import functools
