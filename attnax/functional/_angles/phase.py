@@ -1,8 +1,8 @@
-"""Exact phases: positions are integers, frequencies fixed-point fractions of a turn.
+"""Exact phases of integer positions: frequencies are fixed-point fractions of a turn.
 
-A frequency in turns per position is held as a 64-bit binary fraction in two uint32
-words. Multiplied by an integer position with ordinary wrap-around, it gives the phase
-modulo one turn, exactly, at every int32 position: overflow is the reduction.
+A frequency, in turns per position, is a 64-bit binary fraction in two uint32 words. Its
+product with an integer position, with ordinary wrap-around, is the phase modulo one
+turn. This is exact at every int32 position: overflow does the reduction.
 """
 
 import math
@@ -21,11 +21,13 @@ _INV_TWO_PI = int(
 )
 _INV_TWO_PI_BITS = 320
 
-_RADIANS = np.float32(2 * math.pi / 2**32)  # of 2**-32 turns; 2.8e-8 of it too large
+# 2**-32 turns in radians; float32 rounds them up, by a relative error of 2.8e-8.
+_RADIANS = np.float32(2 * math.pi / 2**32)
 
-# Minimax on |angle| <= pi / 4, leading coefficients fixed: sin(a) = a + a t P(t) and
-# cos(a / 1.0000000278) = 1 + t Q(t), with t = a * a, from the constant coefficient up.
-# Cosines, which have the larger error, make good for what `_RADIANS` is off.
+# Minimax polynomials on |angle| <= pi / 4 with fixed leading coefficients: sin(a) =
+# a + a t P(t) and cos(a / 1.0000000278) = 1 + t Q(t), with t = a * a. The constant
+# coefficient stands first. Cosines, which have the larger error, also correct the error
+# of `_RADIANS`.
 _SIN = (-0.166666368016, 0.00833158595401, -0.000194622321755)
 _COS = (-0.499999968326, 0.0416666121013, -0.00138866168916, 2.4379923941e-5)
 
@@ -41,16 +43,16 @@ def phase_words(inv_freq: np.ndarray) -> np.ndarray:
     return words
 
 
-# Compiled as one program even where the caller is not: outside `jit` the steps would
-# be forty dispatches, a fresh `cond` at each call, and differently rounded.
+# Compiled as one program even where the caller is not. Outside `jit`, the steps would
+# be forty dispatches, compile a new `cond` at each call, and be rounded differently.
 @jax.jit
 def exact_cos_sin(positions, words):
     """Cos and sin of int32 `positions` times `words`, broadcast against each other."""
     pairs = words.shape[-1]
     if pairs == 1:
-        # Twice: else LLVM goes along positions instead of pairs, and on jax 0.12 fuses
-        # products and sums in vectors but not in the rest, so that bits depend on the
-        # shape.
+        # Doubled, so that LLVM makes vectors of pairs. Along positions, jax 0.12 fuses
+        # products and sums in whole vectors but not in the remainder, so that bits
+        # depend on the shape.
         words = jnp.concatenate([words, words], axis=-1)
     cos, sin = pinned(_cos_sin_of_phase, zeros_per_pair, positions, words)
     return cos[..., :pairs], sin[..., :pairs]
@@ -81,10 +83,10 @@ def _cos_sin_of_phase(positions, words):
 
 
 def _sin_or_cos(angle, is_sin, is_negative):
-    """Sine or cosine of an angle within pi / 4, by element, with its sign."""
-    # The choice is made among coefficients. Made among results, LLVM may move part of
+    """The sine or cosine of each angle within pi / 4, with its sign."""
+    # The choice is one of coefficients. With a choice of results, LLVM may move part of
     # one behind a branch, where a product and a sum are no longer fused into one
-    # rounding: then bits would depend on the shape.
+    # rounding, and bits would depend on the shape.
     square = angle * angle
     series = np.float32(0.0)
     for of_sin, of_cos in zip((0.0, *_SIN[::-1]), _COS[::-1], strict=True):
@@ -96,7 +98,7 @@ def _sin_or_cos(angle, is_sin, is_negative):
 
 
 def _multiply_high(a, b):
-    """High word of a uint32 product, from 16-bit limbs."""
+    """The high word of a uint32 product, from 16-bit limbs."""
     a_low, a_high = a & 0xFFFF, a >> 16
     b_low, b_high = b & 0xFFFF, b >> 16
     middle = a_high * b_low + (a_low * b_low >> 16)

@@ -1,15 +1,15 @@
-"""The rotation kernel, at the speed of memory, forward and backward: a JAX primitive.
+"""The rotation kernel, forward and backward: a JAX primitive.
 
-Written with `jnp.concatenate`, XLA's CPU backend takes several times as long as a copy
-of `x`, and longer for the transpose that autodiff derives. The transpose of a rotation
-is the rotation by the negative angle, so one fast form serves both ways. A primitive
-can say so, and keeps forward mode and batching, which `custom_vjp` and `linear_call`
-lose.
+A rotation that is written with `jnp.concatenate` takes XLA's CPU backend several times
+as long as a copy of `x`, and the transpose that autodiff derives takes longer still.
+The transpose of a rotation is the rotation by the negative angle, so one fast form
+serves both directions. A primitive can express this and keeps forward mode and
+batching, which `custom_vjp` and `linear_call` lose.
 
-Pairs are read in one order of channels and written in one, `"half"` or `"interleaved"`,
-from the channel `first_channel` on; the others pass. Turning back is a setting too, and
-not a negated `sin`: negated outside the kernel it would be rounded otherwise than
-inside, where a compiler sees both.
+The kernel reads pairs in one order of channels and writes them in one, each `"half"` or
+`"interleaved"`, starting at the channel `first_channel`. The other channels pass.
+Turning back is a setting, not a negated `sin`: a `sin` that is negated outside the
+kernel would be rounded differently from one that the compiler sees inside.
 """
 
 import jax
@@ -22,7 +22,7 @@ from ..._dtypes import compute_dtype
 
 
 def rotate_pairs(x, cos, sin, *, order_in, order_out, first_channel, inverse=False):
-    """Rotates `x` by `cos` and `sin` of its rank, which never enlarge it."""
+    """Rotates `x` by `cos` and `sin`, which have its rank and never enlarge it."""
     settings = {
         "order_in": order_in,
         "order_out": order_out,
@@ -33,7 +33,7 @@ def rotate_pairs(x, cos, sin, *, order_in, order_out, first_channel, inverse=Fal
 
 
 def _equally_varying(*arrays):
-    """Inside `shard_map`, marks every array as varying over the axes that any has."""
+    """Marks all arrays as varying over the axes of `shard_map` that any varies over."""
     axes = frozenset().union(*(jax.typeof(a).manual_axis_type.varying for a in arrays))
     if not axes:
         return arrays
@@ -45,7 +45,7 @@ def _equally_varying(*arrays):
 
 
 def _rotate(x, cos, sin, *, order_in, order_out, first_channel, inverse):
-    """Forms chosen by `python -m benchmarks --only forms`; all give equal bits."""
+    """Rotates by the fastest form in `benchmarks --only forms`; all give equal bits."""
     dtype = compute_dtype(x.dtype)
     y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
     sin = -sin if inverse else sin
@@ -69,7 +69,7 @@ def _half(y, cos, sin, first_channel):
 
 
 def _reordering(y, cos, sin, order_in, first_channel):
-    """From interleaved pairs to halves, or back."""
+    """Rotates and moves interleaved pairs to halves, or back."""
     pairs, width = cos.shape[-1], y.shape[-1]
     a, b = _read(y, pairs, order_in, first_channel)
     first, second = a * cos - b * sin, a * sin + b * cos
@@ -93,7 +93,7 @@ def _interleaved_wide(y, cos, sin, first_channel):
 
 
 def _interleaved_narrow(y, cos, sin, first_channel):
-    # Two straight loops: the form above would branch per element in 16 bits.
+    # Two loops without branches: in 16 bits, the wide form would branch per element.
     z, cos, sin, first, last = _whole_pairs(y, cos, sin, first_channel)
     a, b = z[..., 0], z[..., 1]
     a_rotated = _elsewhere(a * cos - b * sin, a, first, last)
@@ -104,9 +104,10 @@ def _interleaved_narrow(y, cos, sin, first_channel):
 
 
 def _whole_pairs(y, cos, sin, first_channel):
-    """All of `y` as pairs, but for an odd channel at either end.
+    """All of `y` as pairs, without an odd channel at either end.
 
-    With cos and sin padded to all pairs, and where those that turn start and stop.
+    Returns the pairs, cos and sin padded to all of them, and the first and the last of
+    those that turn.
     """
     begin, first = first_channel % 2, first_channel // 2
     count = (y.shape[-1] - begin) // 2
@@ -132,7 +133,7 @@ def _side_by_side(first, second):
 
 
 def _pad(x, before, width):
-    """`x` at offset `before` in `width` features of -0.0, which adds nothing at all."""
+    """`x` at offset `before` in `width` features of -0.0, which changes no sum."""
     after = width - before - x.shape[-1]
     if before == after == 0:
         return x
@@ -141,12 +142,12 @@ def _pad(x, before, width):
 
 
 def _elsewhere(rotated, y, first_channel, stop):
-    """`rotated`, but the features of `y`, as they are, outside `start ... stop`."""
+    """`rotated` in the features from `first_channel` to `stop`, and `y` elsewhere."""
     if first_channel == 0 and stop == y.shape[-1]:
         return rotated
     ones = (1,) * (y.ndim - 1)
     feature = lax.broadcasted_iota(jnp.int32, (*ones, y.shape[-1]), y.ndim - 1)
-    # Zeros like `y`, for under an explicit mesh `where` wants the sharding of `y`.
+    # Zeros like `y`: under an explicit mesh, `where` needs the sharding of `y`.
     feature = feature + jnp.zeros_like(y, jnp.int32)
     inside = feature < stop
     if first_channel:
@@ -155,7 +156,7 @@ def _elsewhere(rotated, y, first_channel, stop):
 
 
 def _turn(x, cos, sin, *, order_in, order_out, first_channel, inverse):
-    """The rotation without what passes, as a function linear in `(cos, sin)`."""
+    """The rotation as a function linear in `(cos, sin)`; channels that pass are 0."""
     dtype, pairs = compute_dtype(x.dtype), cos.shape[-1]
     y, cos, sin = (t.astype(dtype) for t in (x, cos, sin))
     sin = -sin if inverse else sin
@@ -183,7 +184,7 @@ def _jvp(primals, tangents, **settings):
 
 
 def _transpose(cotangent, x, cos, sin, *, order_in, order_out, first_channel, inverse):
-    # Only ever linear in x: the rule above never binds a tangent of cos or sin.
+    # Linear in `x` alone: the rule above never binds a tangent of cos or sin.
     if isinstance(cotangent, ad.Zero):
         return ad.Zero(x.aval), None, None
     settings = {

@@ -1,4 +1,4 @@
-"""What a rope, the array that it rotates and the positions must agree on."""
+"""Checks that a rope, the array that it rotates and the positions fit each other."""
 
 import jax
 
