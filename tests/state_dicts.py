@@ -6,6 +6,7 @@ code of a model.
 """
 
 import numpy as np
+from helpers import assert_same_bits
 
 from attnax import interop
 from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
@@ -397,3 +398,11 @@ def state(shapes, same=(), dtype=np.float32, seed=0):
         for name, shape in shapes.items()
     }
     return arrays | {name: arrays[same[0]] for name in same}
+
+
+def assert_same_tensors(actual, expected):
+    assert actual.keys() == expected.keys()
+    for name, array in expected.items():
+        assert isinstance(actual[name], np.ndarray)
+        assert actual[name].flags.c_contiguous
+        assert_same_bits(actual[name], array)
