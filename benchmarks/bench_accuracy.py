@@ -32,7 +32,7 @@ def records(quick):
 
 
 def cos_and_sin(positions, inv_freq):
-    """Of each library, as its users get them."""
+    """Returns cos and sin of each library, as its users get them."""
     made = {
         "attnax": F.rope_cos_sin(positions, inv_freq),
         "a float32 product": jax.jit(of_a_product)(

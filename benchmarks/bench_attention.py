@@ -32,7 +32,7 @@ from .rivals.rope import equinox_rotation
 from .timing.harness import Group
 from .timing.programs import Program
 
-# From the models' `config.json`; the lengths keep the scores below 32 MiB.
+# Sizes from the models' `config.json`; the lengths keep the scores below 32 MiB.
 CASES = (
     ("Llama-3.2-1B", Sizes(2048, 32, 8, 64), 384),
     ("Qwen3-0.6B", Sizes(1024, 16, 8, 128), 512),

@@ -36,9 +36,9 @@ QUICK = (
 
 
 def of_fixed_point(positions, words):
-    """The same reduction, then `jnp.cos` and `jnp.sin` in place of the polynomials.
+    """The exact reduction, then `jnp.cos` and `jnp.sin` in place of the polynomials.
 
-    For positions that are not negative.
+    Positions must not be negative.
     """
     unsigned = positions.astype(jnp.uint32)[:, None]
     turns = unsigned * words[0] + phase._multiply_high(unsigned, words[1])
@@ -52,7 +52,7 @@ def of_fixed_point(positions, words):
 
 
 def gather(positions, cos, sin):
-    """From tables that are there already."""
+    """Reads cos and sin from tables that were made before."""
     return tuple(jnp.take(t, positions, axis=0, mode="clip") for t in (cos, sin))
 
 
@@ -63,7 +63,7 @@ def largest_error(made, positions, inv_freq):
     """
     angle = np.asarray(positions)[:, None] * inv_freq
     truth = (np.cos(angle), np.sin(angle))
-    # As NumPy has them: JAX would round the truth to float32.
+    # Compared in NumPy, since JAX would round the truth to float32.
     made = (np.asarray(m, np.float64) for m in made)
     errors = (np.abs(m - t).max() for m, t in zip(made, truth, strict=True))
     return float(max(errors))

@@ -43,7 +43,7 @@ class Size(NamedTuple):
     narrow_rows: bool = False
 
 
-# From the models' `config.json`.
+# Sizes from the models' `config.json`.
 SIZES = (
     Size("32k x 128", 32_000, 128, gradients=("uniform", "Zipf"), narrow_rows=True),
     Size("TinyLlama-1.1B, 32k x 2048", 32_000, 2048, tokens=2),

@@ -113,7 +113,7 @@ def decode_group(params, sizes, cache_len):
 def group(name, rivals, table):
     dtype, vocab_size = table.dtype.name, len(table)
     size = f"decoder of {NUM_LAYERS} layers, vocabulary of {vocab_size}"
-    # Of the narrow table the logits are.
+    # The logits are above it even where the table is narrow.
     above = " (above 32 MiB)" * (vocab_size == VOCAB_SIZE)
     return Group(
         f"{size}{above}, {dtype}, {name}",

@@ -78,7 +78,7 @@ def parts(rivals, weight, inputs, out, patches):
 
 
 def transformers_programs(case, weight, image, out):
-    """Those of each part; for ViT it is one convolution of images."""
+    """Returns programs of each part; ViT's is one convolution of images."""
     function = transformers_embed(case)
     kernel = F.patch_kernel_from_weight(weight, "OIHW", case.patch)
     args = (kernel, image.transpose(0, 3, 1, 2))

@@ -71,7 +71,7 @@ def of_all(rotate):
 
 
 def torch_rivals(case, xs, cos, sin, cotangent=None):
-    """By transformers, if it is here and has a function for this case."""
+    """Returns programs of transformers, if it is installed and has the function."""
     if not (case.transformers and available("transformers")):
         return {}
     function, args = transformers_rotation(case, xs, cos, sin)

@@ -1,7 +1,7 @@
 """Are cos and sin made once, however many layers rotate queries and keys by them?
 
-The limit makes them in a program of its own, where no layer can make them again. Of
-transformers, the layers are those of Llama as it runs on PyTorch.
+The limit makes them in a program of its own, where no layer can make them again. The
+layers of transformers are those of Llama under PyTorch.
 """
 
 import jax
@@ -22,7 +22,7 @@ SEQ_LEN, NUM_HEADS, NUM_KV_HEADS, HEAD_DIM = 1024, 32, 8, 128
 
 
 def by_rotation(x, tables):
-    """By the kernel of attnax, with cos and sin as they are given."""
+    """Rotates by the kernel of attnax, with the given cos and sin."""
     cos, sin = (t[:, None, :] for t in tables)
     return F.apply_rope(x, cos, sin)
 
@@ -44,7 +44,7 @@ def from_positions(count, make, turn):
 
 
 def transformers_layers(count):
-    """As Llama does it there: cos and sin before the layers."""
+    """Returns the layers of Llama, which make cos and sin before them."""
     from transformers.models.llama import modeling_llama as llama
 
     embedding = transformers_cos_sin(HEAD_DIM)

@@ -80,7 +80,7 @@ DECODE = replace(LLAMA_KEYS, name="Llama-3-8B decode", shape=(8, 1, 32, 128))
 
 
 def unnamed(case):
-    """What a tiny run says of a case: it has the heads of the model and no more."""
+    """Returns a case for a tiny run, named for its heads and for no model."""
     _, _, num_heads, head_dim = case.shape
     parts = [f"{num_heads} heads of {head_dim}"]
     if case.num_kv_heads:
@@ -119,7 +119,7 @@ def heads(case, dtype, quick):
 
 
 def copy(x):
-    """As fast as memory goes: reads an array and writes one of its size.
+    """Reads an array and writes one of its size, as fast as memory goes.
 
     A copy of the bits alone takes as long, in 16 bits too.
     """

@@ -103,7 +103,7 @@ def pictures(page: pathlib.Path) -> set[tuple[str, str]]:
 
 
 def image(run: str, suite: str) -> pathlib.Path:
-    """Where a picture lies."""
+    """The path of a picture."""
     return IMAGES / f"performance-{run}-{suite}.png"
 
 

@@ -76,7 +76,7 @@ class Shapes:
 
 
 class Entered(BaseException):
-    """What entered the first layer."""
+    """Returns what entered the first layer."""
 
 
 class FirstLayer(nn.Module):

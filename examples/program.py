@@ -1,4 +1,4 @@
-"""What the examples do as programs: check what they are told, stop, and save.
+"""The examples as programs: they check their arguments, stop on signals, and save.
 
 All that can be wrong with the arguments is found before anything is trained, and said
 in a line. A signal ends the training and not the program, which saves what it has.

@@ -149,7 +149,7 @@ def describe(name, scaled, trained):
 
 
 def name_of(path):
-    """That of the file, or of its folder where all files are called the same."""
+    """Returns the name of a file, or of its folder where all files have one name."""
     return path.absolute().parent.name if path.stem == "config" else path.stem
 
 

@@ -172,7 +172,7 @@ def train(images, labels, steps, seed):
 
 
 def positions_resized(embedding, images):
-    """What the module does: patches of the trained size, positions in between."""
+    """Embeds as the module does: patches of the trained size, positions between."""
     return embedding(images)
 
 

@@ -1,4 +1,4 @@
-"""What several test files use."""
+"""Helpers of several test files."""
 
 import functools
 import os
@@ -80,7 +80,7 @@ def jitted(function):
         leaves, structure = jax.tree.flatten((args, kwargs))
         traced = tuple(isinstance(leaf, jax.Array | np.ndarray) for leaf in leaves)
         arrays = [leaf for leaf, array in zip(leaves, traced, strict=True) if array]
-        # With their types, for 1, 1.0 and True are equal and mean different things.
+        # Types are part of the key: 1, 1.0 and True are equal and differ in meaning.
         settings = tuple(
             None if array else (type(leaf), leaf)
             for leaf, array in zip(leaves, traced, strict=True)

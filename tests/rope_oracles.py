@@ -17,7 +17,7 @@ def temperature(position, beta, original_max_len, offset):
 
 
 def channels(rope, head_dim):
-    """Of every pair: the two channels that it is read from, the two it is put in."""
+    """Returns for every pair the two channels it comes from and the two it goes to."""
     pairs = len(rope.inv_freq)
     start = {"leading": 0, "trailing": head_dim - 2 * pairs}.get(
         rope.rotary_start, rope.rotary_start

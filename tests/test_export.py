@@ -65,7 +65,7 @@ def at_the_end(x, tokens):
     return F.insert_tokens(x, tokens, index=x.shape[1])
 
 
-# By the name of a function: what calls it, with symbolic batches and lengths.
+# A call of each function by its name, with symbolic batches and lengths.
 EXPORTED = {
     "apply_token_embedding": (
         lambda w, ids: F.apply_token_embedding(
@@ -328,7 +328,7 @@ NOTHING_SYMBOLIC = {
 
 @pytest.fixture(autouse=True)
 def _without_the_hook():
-    """It cannot compare symbols with sizes that it has bound."""
+    """The hook cannot compare symbols with sizes that it has bound."""
     before = config.jaxtyping_disable
     config.update("jaxtyping_disable", True)
     yield

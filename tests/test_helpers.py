@@ -1,4 +1,4 @@
-"""What the tests stand on: functions under `jit`, once for each shape and setting."""
+"""Helpers of tests: functions under `jit`, once for each shape and setting."""
 
 from typing import NamedTuple
 

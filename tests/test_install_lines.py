@@ -34,7 +34,7 @@ _EXTRA = re.compile(rf"(?<![\w.]){NAME}\[(?:{_EXTRAS})\b[\w,\s-]*\](?!\s*@)")
 
 
 def texts_of(path):
-    """What a reader of the file sees at a time: lines, code in prose, strings."""
+    """Yields what a reader sees at a time: lines, code in prose, strings."""
     text = path.read_text()
     yield from re.sub(r"\\\n", " ", text).splitlines()
     if path.suffix == ".md":

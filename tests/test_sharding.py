@@ -144,7 +144,7 @@ def put(array, spec):
 
 
 def rows_and_gradient(function, weight, arrays, **options):
-    """What `jax.value_and_grad` of a sum of squares gives, with the rows."""
+    """Returns the rows, and the value and gradient of a sum of squares."""
 
     def loss(weight):
         rows = function(weight, *arrays, **options)
@@ -219,7 +219,7 @@ def test_the_sequence_may_be_sharded(name):
 
 @pytest.mark.parametrize("lookup", (learned, text))
 def test_positions_of_one_row_serve_every_sequence(lookup):
-    """They stay whole where the sequences are sharded."""
+    """Learned positions stay whole where the sequences are sharded."""
     tokens, positions = (X, IDS[:1]) if lookup is learned else (IDS, IDS[:1])
     with jax.set_mesh(MESH):
         for of_table in TABLES:
@@ -292,7 +292,7 @@ def test_positions_of_other_axes_than_x():
 @every_lookup
 @pytest.mark.parametrize("of_table", (P("b", None), *slow(P(), P(None, "b"))), ids=str)
 def test_gradients_through_a_mesh_that_is_manual_in_part(name, of_table):
-    """From outside `shard_map`, and inside it."""
+    """Gradients are taken outside `shard_map`, and inside it."""
     function, arrays, _ = LOOKUPS[name]
 
     def loss(weight, *arrays):

@@ -1,4 +1,4 @@
-"""What is worth knowing of an accelerator, measured in a few minutes.
+"""The speed and errors of attnax on an accelerator, measured in a few minutes.
 
 `python -m benchmarks.device` runs it; `steps.py` says in which order.
 """

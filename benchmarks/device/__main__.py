@@ -1,4 +1,4 @@
-"""Measures what is worth knowing of attnax on the device that JAX uses.
+"""Measures the speed and errors of attnax on the device that JAX uses.
 
     python -m benchmarks.device --json FILE           # six minutes at most
     python -m benchmarks.device --json FILE --minutes 3

@@ -1,4 +1,4 @@
-"""From positions to rotated queries and keys of many layers, in one program."""
+"""Rotated queries and keys of many layers from positions, in one program."""
 
 import jax
 import jax.numpy as jnp

@@ -117,7 +117,7 @@ def _rates(group, times, copy):
 
 
 def _targets(group, common, times):
-    """What the design asks for: a ratio to the limit, and a lead over rivals."""
+    """Yields the lines of targets: a ratio to the limit, and a lead over rivals."""
     if "attnax" not in times:
         return
     line = {"kind": "target", **common, "rival": "attnax"}

@@ -1,4 +1,4 @@
-"""What the device can do at most: copies of memory, and matrix products."""
+"""The most that the device can do: copies of memory, and matrix products."""
 
 import jax.numpy as jnp
 from jax import lax

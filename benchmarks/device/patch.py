@@ -39,7 +39,7 @@ def timed(sizes: Sizes, dtype):
 
 
 def _errors(case, weight, image, patches, out):
-    """Of float32 in full, which the contract speaks of, and as JAX multiplies it."""
+    """Yields errors of full float32, which the contract names, and of JAX's default."""
     if weight.dtype != jnp.float32:
         yield from _errors_of(None, True, case, weight, image, patches, out)
         return

@@ -66,7 +66,7 @@ def _groups(sizes, case, dtype):
 
 def _sized(sizes, case):
     batch, _, num_heads, head_dim = case.shape
-    # As many elements as one sequence of 32 heads of 128 has.
+    # The arrays have as many elements as one sequence of 32 heads of 128.
     seq_len = sizes.seq_len * 32 * 128 // (batch * num_heads * head_dim)
     return replace(case, shape=(batch, seq_len, num_heads, head_dim))
 
@@ -120,7 +120,7 @@ def errors(sizes: Sizes, layout: str):
 
 
 def _rotated(x, cos, sin, layout):
-    """In float64, with `|a| + |b|` of each pair at both of its channels."""
+    """Rotates in float64; also returns `|a| + |b|` of each pair at both channels."""
     cos, sin = cos[None, :, None], sin[None, :, None]
     axis = -1 if layout == "interleaved" else -2
     sizes = (-1, 2) if layout == "interleaved" else (2, -1)

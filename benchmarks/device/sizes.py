@@ -49,7 +49,7 @@ FULL = Sizes(
     error_seq_len=2048,
     layers=(1, 4, 32),
     layer_seq_len=8192,
-    # Of their `config.json`.
+    # Sizes from the models' `config.json`.
     tables=(
         ("Llama-3.2-1B", 128_256, 2048),
         ("Gemma-3-1B", 262_144, 1152),

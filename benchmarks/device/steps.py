@@ -1,4 +1,4 @@
-"""What is measured, the most valuable first, for a time limit may cut it short."""
+"""The steps of the measurement, the most valuable first: time may run out."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -69,6 +69,6 @@ def steps(sizes: Sizes) -> list[Step]:
 
 
 def _name(run, args):
-    """Such as "timed Llama-3-8B float32"."""
+    """Returns a name such as "timed Llama-3-8B float32"."""
     words = (getattr(a, "name", None) or getattr(a, "__name__", str(a)) for a in args)
     return " ".join([run.__name__, *words])

@@ -42,8 +42,8 @@ def cos_sin(positions: np.ndarray, frequency: Decimal) -> tuple[np.ndarray, np.n
     """Returns cos and sin of `position * frequency` in float64, to about 1e-15.
 
     Args:
-        positions: Integers of int32's range, of any shape.
-        frequency: In radians per position.
+        positions: Integers in the range of int32, of any shape.
+        frequency: The frequency, in radians per position.
     """
     with localcontext(prec=DIGITS):
         fraction = int(frequency / (2 * PI) * (1 << 32 * WORDS))

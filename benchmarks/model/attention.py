@@ -11,7 +11,7 @@ from .rotations import one_token
 
 
 class Sizes(NamedTuple):
-    """Of an attention block."""
+    """Sizes of an attention block."""
 
     d_model: int
     num_heads: int
@@ -36,7 +36,7 @@ class Cache(NamedTuple):
 
 
 def init_weights(seed, sizes, dtype):
-    """Of a variance that keeps the scale of `x`."""
+    """Draws weights whose variance keeps the scale of `x`."""
     d_model, *heads, head_dim = sizes
     of_heads = [(d_model, count, head_dim) for count in (*heads, heads[1])]
     inputs = [cases.normal(seed + i, s, dtype) for i, s in enumerate(of_heads)]

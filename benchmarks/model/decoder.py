@@ -2,7 +2,7 @@
 
 Token embedding, and in each layer RMSNorm, causal attention, RMSNorm and SwiGLU; the
 head is tied. Rotation and lookup are parameters: `turn(x, where)` as in
-`_model_rotations`, and `embed(table, inputs)`, whose inputs are ids, or rows for a
+`rotations.py`, and `embed(table, inputs)`, whose inputs are ids, or rows for a
 decoder whose embeddings are given.
 """
 
@@ -29,7 +29,7 @@ class Layer(NamedTuple):
 
 
 class Params(NamedTuple):
-    """Of the whole decoder; the table is the embedding and the head."""
+    """Parameters of the decoder; the table is the embedding and the head."""
 
     table: jax.Array
     layers: list[Layer]
@@ -55,7 +55,7 @@ def init_params(sizes: Sizes, num_layers, vocab_size, hidden, dtype):
 
 
 def given(table, rows):
-    """In place of a lookup: the embeddings themselves."""
+    """Returns the rows, in place of a lookup, where embeddings are given."""
     return rows
 
 
@@ -108,7 +108,7 @@ def decode_step(embed, turn):
 
 
 def init_caches(sizes, num_layers, batch, max_len, dtype):
-    """As full as they get."""
+    """Returns caches that are full."""
     shape = (batch, max_len, sizes.num_kv_heads, sizes.head_dim)
     made = lambda seed: Cache(*(cases.normal(seed + i, shape, dtype) for i in (0, 1)))
     return [made(2 * layer) for layer in range(num_layers)]

@@ -24,23 +24,26 @@ class Rotation(NamedTuple):
 
 
 def no_rotation(x, where):
-    """What a limit does in place of a rotation."""
+    """Returns `x` as it is, in place of a rotation."""
     return x
 
 
 def by_tables(x, tables):
-    """By the concatenation, with cos and sin as they are given."""
+    """Rotates by the concatenation, with the given cos and sin."""
     cos, sin = (t[:, None, :] for t in tables)
     return concatenation(x, cos, sin, "half")
 
 
 def by_product(inv_freq, x, positions):
-    """By the concatenation, with cos and sin of a float32 product."""
+    """Rotates by the concatenation, with cos and sin of a float32 product."""
     return by_tables(x, of_a_product(positions, inv_freq))
 
 
 def rotations(head_dim, positions) -> dict[str, Rotation]:
-    """Those that start at any position. The tables of the second are exact."""
+    """Returns the rotations that start at any position.
+
+    The concatenation is given exact cos and sin.
+    """
     inv_freq = F.default_inv_freq(head_dim)
     rope = F.Rope(inv_freq)
     inside = partial(by_product, F.rope_inv_freq(head_dim))
@@ -61,7 +64,7 @@ def alone(turn):
 
 
 def alone_with_gradients(turn):
-    """Those of a forward pass and of its backward pass."""
+    """The rotations of a forward pass and of its backward pass."""
 
     def both(xs, where, cotangents):
         out, pullback = jax.vjp(lambda xs: alone(turn)(xs, where), xs)
@@ -71,7 +74,7 @@ def alone_with_gradients(turn):
 
 
 def alone_in_decode(turn):
-    """Those of one token after the other."""
+    """The rotations of one token after the other."""
 
     def function(xs, where):
         step = lambda xs, where: (alone(turn)(xs, one_token(where)), None)
@@ -81,5 +84,5 @@ def alone_in_decode(turn):
 
 
 def one_token(where):
-    """What a rotation reads for the one token of a decode step."""
+    """Returns what a rotation reads for the one token of a decode step."""
     return jax.tree.map(lambda t: t[None], where)

@@ -7,9 +7,9 @@ from .tables import head, markdown, number
 # The share of a copy's bandwidth that a kernel bound by memory is meant to reach on an
 # accelerator, forward and backward.
 AIM = 0.9
-# These time the same kernels once more, in other company.
+# Cases that time the same kernels once more, beside other programs.
 REPEATED = ("forms of ", ", beside PyTorch")
-# Of what a case computes; a case that names none of them is a forward pass.
+# Words for a part in the name of a case. A case without any is a forward pass.
 PARTS = ("weight gradient", "input gradient", "gradient", "backward")
 
 
@@ -24,7 +24,7 @@ def device_report(run: str, records: list[dict]) -> str:
 
 
 def _abilities(records):
-    """What the device can do at most."""
+    """The most that the device can do."""
     copied = [r["gb_per_s"] for r in chosen(records, "copy") if "gb_per_s" in r]
     lines = [f"- A copy moves up to {number(max(copied))} GB/s." if copied else ""]
     lines += [

@@ -29,7 +29,7 @@ def suite_panels(records: list[dict]) -> list[Panel]:
 def whole_panel(rows: list[Row]) -> Panel:
     """One panel of rows of several suites, with whole names and limits.
 
-    Of attnax and its rivals alone: shares of a whole would need an axis of their own.
+    It has attnax and its rivals only: shares of a whole would need their own axis.
     """
     rows = [row._replace(programs=_without_parts(row)) for row in rows]
     labels = [_label(row.case, row.limit) for row in rows]
@@ -42,7 +42,7 @@ def _without_parts(row):
 
 
 def _suite(suite, rows):
-    """What all names begin with, and the most frequent limit, go into the title."""
+    """Returns a panel whose title has the common start of names and the usual limit."""
     start = _common_start([row.case for row in rows])
     limits = [row.limit["rival"] for row in rows]
     usual = max(limits, key=limits.count)
@@ -66,7 +66,7 @@ def _label(name, limit, usual=None):
 
 
 def _panel(title, rows, labels):
-    """With a little space where the name before the first comma changes."""
+    """Returns a panel with some space where the first words of names change."""
     middles, end, before = [], 0.0, None
     for label in labels:
         group = label[0].partition(",")[0]

@@ -113,7 +113,7 @@ def _legend(figure, entries, columns, top):
 
 
 def _range(panels):
-    """From the smallest to the largest ratio or target of all, and the limit."""
+    """Returns the range of all ratios and targets, which includes the limit."""
     found = [row for panel in panels for row in panel.rows]
     values = [1.0, *(r["ratio"] for row in found for r in row.programs.values())]
     values += [row.target for row in found if row.target]

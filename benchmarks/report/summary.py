@@ -1,4 +1,4 @@
-"""What a reader asks of the records, as Markdown: what falls short, what it costs."""
+"""Misses, rivals ahead and costs of the records, as Markdown."""
 
 from math import comb
 
@@ -17,7 +17,7 @@ COSTS = {  # field and unit by column
 
 
 def misses(records: list[dict]) -> str:
-    """Every case above its target, or too little ahead of a rival."""
+    """Returns every case above its target, or too little ahead of a rival."""
     lines = [
         [row.case, row.limit["rival"], ratio(row.attnax, digits=3), target(row)]
         for row in rows(records)
@@ -34,10 +34,10 @@ def misses(records: list[dict]) -> str:
 
 
 def rivals_ahead(records: list[dict]) -> str:
-    """Every rival that is faster than attnax in nearly all rounds.
+    """Returns every rival that is faster than attnax in nearly all rounds.
 
-    In so many that of two equal programs, one would be so often ahead by luck in one
-    case of a hundred.
+    Of two equal programs, one would be ahead in so many rounds by luck in one case of
+    a hundred.
     """
     lines = [
         [row.case, name, ratio(row.attnax), ratio(rival)]
@@ -51,7 +51,7 @@ def rivals_ahead(records: list[dict]) -> str:
 def costs(rows: list[Row]) -> str:
     """Time, compile time, temporary memory and kernels of every program.
 
-    A column of which no record knows anything is left out.
+    A column without any value is left out.
     """
     programs = [
         (row.case if name is None else "", name or f"{record['rival']} (limit)", record)

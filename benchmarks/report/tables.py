@@ -42,7 +42,7 @@ def ratio(record: dict, digits: int = 2) -> str:
 
 
 def target(row: Row) -> str:
-    """As a bound, or nothing."""
+    """Returns the target as a bound, or nothing if there is none."""
     return f"≤ {row.target:g}" if row.target else ""
 
 

@@ -8,7 +8,7 @@ from ..timing.programs import Program, TorchProgram
 
 
 def sums_in_float64(ids, cotangent):
-    """The ids that occur, and the sum of the rows of each."""
+    """Returns the ids that occur, and the sum of the rows of each."""
     distinct, where = np.unique(np.asarray(ids), return_inverse=True)
     sums = np.zeros((len(distinct), cotangent.shape[1]))
     np.add.at(sums, where, np.asarray(cotangent, np.float64))
@@ -16,7 +16,10 @@ def sums_in_float64(ids, cotangent):
 
 
 def largest_error(program: Program | TorchProgram, truth) -> float:
-    """Of its gradient, over the rows that were read; all others are zero."""
+    """Returns the error of a gradient over the rows that were read.
+
+    All other rows are zero.
+    """
     distinct, sums = truth
     made = _of_torch if isinstance(program, TorchProgram) else _of_jax
     errors = np.abs(made(program, distinct).astype(np.float64) - sums)

@@ -34,7 +34,7 @@ class Case(NamedTuple):
 
     @property
     def num_patches(self):
-        """Of one image or video."""
+        """The number of patches of one image or video."""
         sides = zip(self.size, self.patch, strict=True)
         return math.prod(pixels // side for pixels, side in sides)
 
@@ -50,7 +50,7 @@ def convolve(case, weight, image):
 
 
 def convolve_patches(weight, patches):
-    """As a convolution does it where patches are given: every patch is an image."""
+    """Embeds given patches by a convolution: every patch is an image."""
     batch, num_patches, rows = patches.shape
     side = math.isqrt(rows // CHANNELS)
     images = patches.reshape(-1, side, side, CHANNELS)
@@ -95,7 +95,7 @@ def flax_convolve(case, weight, image):
 
 
 def transformers_embed(case):
-    """That of ViT, on kernels and images as PyTorch has them: channels first."""
+    """Returns ViT's embedding of PyTorch's kernels and images, channels first."""
     import torch
     from transformers import ViTConfig
     from transformers.models.vit.modeling_vit import ViTPatchEmbeddings

@@ -1,4 +1,4 @@
-"""Rotary positions as nearly everyone writes them."""
+"""Rotary positions as most code has them."""
 
 import jax.numpy as jnp
 
@@ -10,7 +10,7 @@ def of_a_product(positions, inv_freq):
 
 
 def concatenation(x, cos, sin, layout, start=0):
-    """As nearly everyone writes it; in the dtype of `x`, whatever cos and sin have."""
+    """Rotates as most code does, in the dtype of `x`, whatever cos and sin have."""
     cos, sin, stop = cos.astype(x.dtype), sin.astype(x.dtype), start + 2 * cos.shape[-1]
     turning = x[..., start:stop]
     if layout == "half":

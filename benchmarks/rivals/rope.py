@@ -11,9 +11,10 @@ from ..timing import pytorch
 
 
 def equinox_rotation(head_dim, heads_first=False):
-    """Of positions 0, 1, ..., which are all that it knows; its cos and sin float32.
+    """Returns the rotation of `equinox.nn` at positions 0, 1, ..., its only ones.
 
-    Nested `vmap` puts it to heads and batch, as its documentation does.
+    Its cos and sin are float32. Nested `vmap` maps it over heads and batch, as in its
+    documentation.
     """
     rope = eqx.nn.RotaryPositionalEmbedding(head_dim)
     heads = 0 if heads_first else 1
@@ -22,7 +23,7 @@ def equinox_rotation(head_dim, heads_first=False):
 
 
 def transformers_rotation(case, xs, cos, sin):
-    """The function of `case.transformers`, and its arguments, `xs[0]` the first.
+    """Returns the function of `case.transformers` and its arguments, `xs[0]` first.
 
     Models call it with queries and keys. If there are no keys, they have no head here,
     or one for Llama 4, which takes no fewer.
@@ -72,9 +73,9 @@ def torch_of_a_product(positions, inv_freq):
 
 
 def transformers_cos_sin(head_dim):
-    """What makes cos and sin for Llama, of a tensor and positions `(1, seq_len)`.
+    """Returns Llama's function of a tensor and positions `(1, seq_len)`.
 
-    For both channels of each pair, and in the dtype of the tensor.
+    It makes cos and sin for both channels of each pair, in the dtype of the tensor.
     """
     from transformers import LlamaConfig
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
@@ -91,7 +92,7 @@ def torch_values(function, args):
 
 
 def _of_channels(table, layout):
-    """Both channels of a pair get its angle."""
+    """Returns a table in which both channels of a pair have its angle."""
     if layout == "half":
         return jnp.concatenate([table, table], axis=-1)
     return jnp.repeat(table, 2, axis=-1)

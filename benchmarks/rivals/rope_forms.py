@@ -29,7 +29,7 @@ def stack(x, cos, sin, layout):
 
 
 def concatenation(x, cos, sin, layout):
-    """Of halves, but in float32; interleaved, it is the stack."""
+    """The halves are concatenated in float32; interleaved pairs have the stack."""
     return jnp.concatenate(_turned(x, cos, sin, layout), axis=-1).astype(x.dtype)
 
 
@@ -64,13 +64,13 @@ def stack_of_words(x, cos, sin, layout):
 
 
 def _to_words(y):
-    """To nearest, ties to even."""
+    """Rounds to nearest, ties to even."""
     bits = lax.bitcast_convert_type(y, jnp.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(jnp.uint16)
 
 
 def _axis(layout):
-    """Where the two channels of a pair stand once the pairs have an axis."""
+    """Returns the axis of the two channels of a pair once the pairs have an axis."""
     return -2 if layout == "half" else -1
 
 

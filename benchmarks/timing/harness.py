@@ -98,12 +98,15 @@ def sampled(
 
 
 def _shortest_sample():
-    """Seconds; a shorter program is called several times per sample."""
+    """Returns seconds; a shorter program is called several times per sample."""
     return 1e-3 if jax.default_backend() == "cpu" else 1e-2
 
 
 def _seconds(started, calls):
-    """Per call. Accelerators get all calls at once, else one would time the launch."""
+    """Returns seconds per call. Accelerators get all calls at once.
+
+    One by one, the launch would be timed.
+    """
     at_once = jax.default_backend() != "cpu"
     start = time.perf_counter()
     for _ in range(calls):
@@ -118,9 +121,9 @@ def _seconds(started, calls):
 def keep_pages():
     """Makes glibc recycle all memory, of large arrays too.
 
-    Else fresh pages come from the system, at every call for arrays from 32 MiB on, and
-    below by luck: a copy then takes five times as long, and rivals with more
-    temporaries pay more.
+    Otherwise fresh pages come from the system: at every call for arrays from 32 MiB on,
+    and now and then for smaller ones. A copy then takes five times as long, and rivals
+    with more temporary arrays pay more.
     """
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""What a compiled program does, read from its text: guards and counts use it alike."""
+"""Kernels of a compiled program, read from its text for tests and benchmarks."""
 
 import re
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Where the figures come from."""
+"""The machine and the versions that figures come from."""
 
 import os
 import platform

@@ -37,7 +37,7 @@ class Program:
     def start(self) -> Started:
         """Compiles by XLA."""
         begin = time.perf_counter()
-        # A function of its own: what was compiled before would come from a cache.
+        # A new function, since a program compiled before would come from a cache.
         lowered = jax.jit(lambda *args: self.function(*args)).lower(*self.args)
         compiled = lowered.compile()
         compile_ms = (time.perf_counter() - begin) * 1e3

@@ -40,7 +40,7 @@ def tensor(array: jax.Array):
 
 
 def device() -> str:
-    """Where JAX runs, as PyTorch calls it."""
+    """Returns PyTorch's name of the device that JAX uses."""
     return "cpu" if jax.default_backend() == "cpu" else "cuda"
 
 
@@ -55,7 +55,7 @@ def settings() -> dict:
 
 
 def compile(function):
-    """By `torch.compile`, for the shapes of its first call."""
+    """Compiles a function by `torch.compile`, for the shapes of its first call."""
     import torch
 
     torch._dynamo.reset()  # what was compiled for other cases counts towards a limit
@@ -65,7 +65,7 @@ def compile(function):
 
 
 def forward(function, args):
-    """What calls `function` without a trace of gradients."""
+    """Returns a call of `function` that records no gradients."""
     import torch
 
     def call():
@@ -76,7 +76,7 @@ def forward(function, args):
 
 
 def backward(function, args, gradient_of, cotangent):
-    """What runs the backward pass alone, of a forward pass that ran before."""
+    """Returns a call of the backward pass alone; the forward pass has run before."""
     import torch
 
     argument = args[gradient_of].requires_grad_()

@@ -10,9 +10,9 @@ import pytest
 from benchmarks.device.sizes import FULL, QUICK
 from benchmarks.device.steps import KINDS, steps
 
-# Whose sizes no tiny run has, but for one token of Llama.
+# No tiny run has the sizes of these models, except for one token of Llama.
 MODELS = r"Llama|DeepSeek|ViT|Gemma|GPT"
-# As on a machine that has JAX and Equinox and little else.
+# The command on a machine that has JAX and Equinox and little else.
 WITHOUT = """
 import runpy, sys
 for name in ("tqdm", "matplotlib", "beartype", "mpmath", "hypothesis", "pytest"):

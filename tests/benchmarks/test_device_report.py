@@ -65,7 +65,7 @@ def test_report_says_what_is_reached_and_who_is_ahead():
     assert "A product of 8192 x 8192 in bfloat16: 790 TFLOP/s." in text
     assert "| rotation | bfloat16 | forward | 1 | 0.91 | 0.91 | 1 |\n" in text
     assert "| rotation | bfloat16 | backward | 2 | 0.50 | 0.95 | 1 |\n" in text
-    # Of two cases, in one of which both are within their spreads.
+    # There are two cases, and in one of them both are within their spreads.
     ahead = "| rotation | bfloat16 | backward | concatenation | 1 | 2 | 0.80 | 0.95 |"
     assert ahead in text
     assert "| rotation | bfloat16 | forward | concatenation |" not in text

@@ -1,4 +1,4 @@
-"""What the errors of accelerators are held against: multi-precision."""
+"""Multi-precision cos and sin, which errors of accelerators are held against."""
 
 import numpy as np
 import oracles

@@ -1,4 +1,4 @@
-"""What is read from the text of compiled programs."""
+"""Kernels and phases, read from the text of compiled programs."""
 
 from types import SimpleNamespace
 

@@ -24,7 +24,7 @@ RIVALS = (
 
 
 def many(suite, models, **options):
-    """As many cases and rivals as a suite has, with names as long as they get."""
+    """Returns as many cases and rivals as a suite has, with the longest names."""
     parts = itertools.product(
         models, ("half", "interleaved"), ("float32", "bfloat16"), ("forward", "grad")
     )

@@ -26,7 +26,7 @@ MODELS = r"Llama|Gemma|GPT|Phi|Qwen|DeepSeek|ViT|VideoMAE|SigLIP|DeBERTa|DINO"
 
 @pytest.fixture(autouse=True)
 def as_users_run_it():
-    """With JAX's own defaults, as the suite runs."""
+    """The suite runs with JAX's own defaults."""
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 

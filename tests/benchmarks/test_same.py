@@ -33,7 +33,7 @@ TWICE = {("cos_sin", "transformers, eager")}
 
 @pytest.fixture(autouse=True)
 def as_users_run_it():
-    """With JAX's own defaults, as the suite runs."""
+    """The suite runs with JAX's own defaults."""
     with (
         jax.numpy_dtype_promotion("standard"),
         jax.numpy_rank_promotion("allow"),
@@ -43,7 +43,7 @@ def as_users_run_it():
 
 
 def outputs(program):
-    """As float64 arrays, in order."""
+    """Returns float64 arrays, in order."""
     if isinstance(program, Program):
         made = jax.tree.leaves(jax.jit(program.function)(*program.args))
         return [np.asarray(leaf.astype(jnp.float32), np.float64) for leaf in made]

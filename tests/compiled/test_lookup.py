@@ -63,7 +63,7 @@ def test_gradient_fills_one_float32_table(of_table, of_rows):
 
 
 def test_nan_comes_among_integers_in_a_bfloat16_lookup():
-    """Of floats, XLA's CPU backend would convert each element to select it."""
+    """XLA's CPU backend would convert each element of floats to select it."""
     text = jax.jit(lookup(None)).lower(table(jnp.bfloat16), IDS).as_text()
     rows = rf"tensor<{TOKENS}x{WIDTH}x(\w+)>"
     assert re.findall(rf"stablehlo\.select.* {rows}", text) == ["ui16"]

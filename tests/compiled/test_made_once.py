@@ -147,7 +147,7 @@ ALONE = phase_multiplications(lambda p: F.rotary_cos_sin(ROPE, p), np.arange(32)
 
 
 def loss(rotate, count, wrap=lambda layer: layer):
-    """Of `count` layers, each wrapped; `rotate(x, *args)` gets what comes last."""
+    """Returns the loss of `count` layers, each wrapped; `rotate` gets the rest."""
 
     def layer(q, k, weight, *args):
         return tuple(jnp.tanh(rotate(x, *args) @ weight) for x in (q, k))
@@ -188,7 +188,7 @@ REMAT = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REMAT)
 def test_layers_made_again_do_not_make_cos_and_sin_again(name):
-    """What is made above `jax.checkpoint` is kept, whatever is made again below."""
+    """Values made above `jax.checkpoint` are kept, whatever is made again below."""
     function = above(loss(by_cos_sin, 2, REMAT[name]))
     args = *ATTENTION, np.arange(32)
     assert phase_multiplications(function, *args) == ALONE

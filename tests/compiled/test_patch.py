@@ -61,7 +61,7 @@ def test_gradient_of_the_image_is_a_product_and_a_transpose(dtype):
 
 @dtypes
 def test_gradient_of_the_weight_widens_patches_while_cutting(dtype):
-    """It is added up in float32: wide patches, but never a wide image before them."""
+    """The gradient adds up in float32: wide patches, but never a wide image first."""
     arrays = put_out(gradient(1), *arguments(dtype))
     # The cotangent, transposed; the product; its rounding to bfloat16.
     assert len(arrays) <= 3 + (dtype == jnp.bfloat16), arrays

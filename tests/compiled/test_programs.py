@@ -1,4 +1,4 @@
-"""What is compiled, how often, and what the program carries along."""
+"""Programs: what is compiled, how often, and what a program carries along."""
 
 import re
 

@@ -196,7 +196,7 @@ def test_each_layer_adds_a_kernel_for_queries_and_one_for_keys(dtype, layout):
 
 @pytest.mark.parametrize("layout", ("half", "interleaved"))
 def test_rotation_takes_no_temporary_memory(layout):
-    """What the kernels of a whole head put out is the result, and nothing beside it."""
+    """The kernels of a whole head put out the result and nothing else."""
     x = array(SHAPES[-2](64), jnp.bfloat16)
     rope = F.Rope(F.default_inv_freq(2 * PAIRS), layout)
     rotate = lambda x, cos, sin: F.apply_rotary(rope, x, cos, sin)

@@ -1,4 +1,4 @@
-"""What is checked before training, and what a signal and a full disk leave."""
+"""Checks before training, and the state after a signal and a full disk."""
 
 import argparse
 import errno
