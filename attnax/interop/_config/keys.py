@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from .values import is_number, shown
+from ..._checks import is_number
+from .values import shown
 from .vocabulary import kind_of
 
 

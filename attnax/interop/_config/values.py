@@ -1,23 +1,14 @@
 """The kinds of values that keys hold, and how errors show values."""
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+
+from ..._checks import is_number
 
 # The most layers, or channels of a head. No model has more, and each takes memory.
 MOST = 2**16
 # The most frequencies of all layers together.
 MOST_FREQUENCIES = 2**20
-
-
-def is_number(value):
-    """Whether the value is a finite number and no bool, which Python counts as one."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        return math.isfinite(float(value))
-    except OverflowError:
-        return False
 
 
 def shown(value):

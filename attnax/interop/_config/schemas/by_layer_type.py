@@ -47,21 +47,16 @@ def by_layer_type(
             continue
         here = f"{_WHERE}[{label!r}]" if label in nested else "rope_scaling"
         own = without_nulls(nested.get(label) or {})
-        values = own | old if label in scaled else own
-        _check_truncate(context, values, here)
+        own |= old if label in scaled else {}
+        _check_truncate(context, own, here)
         theta = _theta(keys, thetas.get(label, (shared, None)), shared)
-        beneath = without_nulls(common | {"rope_theta": theta})
-        values = {**more.get(label, {}), **beneath, **values, **outside}
-        out[label] = with_original_length(context, values, here)
+        beneath = more.get(label, {}) | without_nulls(common | {"rope_theta": theta})
+        out[label] = with_original_length(context, beneath | own | outside, here)
     olds = {key for key, _ in thetas.values() if key} | ({shared} if shared else set())
     check_beside(context, out, beside, sorted(olds), fraction)
     if labels_known:
         _check_labels(context, out, nested)
-    if not out:
-        raise context.error(
-            f"{_WHERE} must hold one dict or null for each layer type of "
-            f"{context.model_type!r}"
-        )
+    _check_any(context, out)
     return out
 
 
@@ -83,6 +78,14 @@ def _check_nested(context, nested, beside):
         raise context.error(
             f"{_WHERE}={context.keys.given(_WHERE)} must hold one dict or null for "
             f"each layer type of {context.model_type!r}"
+        )
+
+
+def _check_any(context, params):
+    if not params:
+        raise context.error(
+            f"{_WHERE} must hold one dict or null for each layer type of "
+            f"{context.model_type!r}"
         )
 
 

@@ -1,0 +1,115 @@
+"""What the code of each model of transformers knows about its parts."""
+
+import contextlib
+
+from transformers import PreTrainedConfig
+
+from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED
+from attnax.interop._config.parts import LANGUAGE
+from attnax.interop._config.vocabulary import ROTARY, STRUCTURE
+
+# Keys that attnax reads, and a value that no config has.
+READ = STRUCTURE | ROTARY
+SENTINEL = 12_345.0
+
+
+def sub_configs(classes, names):
+    """The parts of each model type of which some part may rotate."""
+    rotating, out = {*IN_TRANSFORMERS, *REFUSED}, {}
+    for _ in range(3):  # parts of parts
+        for class_name, cls in classes.items():
+            model_type = names.get(class_name)
+            if model_type is None or model_type in out:
+                continue
+            specs = cls.sub_configs_defaults
+            types = {key: _part_type(spec, names) for key, spec in specs.items()}
+            if rotating & set(types.values()):
+                out[model_type] = _parts(cls, types)
+        rotating |= set(out)
+    return {name: out[name] for name in sorted(out)}
+
+
+def _part_type(spec, names):
+    return names.get(spec.config_class.__name__, spec.model_type)
+
+
+def _parts(cls, types):
+    """What the code of a model knows about each of its parts, by key.
+
+    - `model_type`: the model type of the part.
+    - `fixed`: whether the part has it whatever its own `model_type` says.
+    - `language`: whether the part is the language model.
+    - `also`: another key under which the language model may stand.
+    - `optional`: whether a model may go without the part.
+    - `init`: the values that the code sets if the part is missing.
+    - `merged`: whether the code sets them for single missing keys too.
+    """
+    language, out = _language(cls), {}
+    for key, spec in cls.sub_configs_defaults.items():
+        fixed = issubclass(spec.config_class, PreTrainedConfig)
+        fixed = fixed or _made(cls, **{key: {"model_type": "no such"}}) is not None
+        merged = _is_merged(cls, key, spec.init_kwargs)
+        init = _read(spec.init_kwargs)
+        out[key] = {
+            name: value
+            for name, value in {
+                "model_type": types[key],
+                "fixed": fixed,
+                "language": key == language,
+                "also": key == language and _also(cls, key),
+                "optional": spec.optional,
+                "init": init,
+                "merged": merged and bool(init),
+            }.items()
+            if value
+        }
+    return out
+
+
+def _language(cls):
+    """The key of the part that is or holds the language model; `None` without one."""
+    config = _made(cls)
+    if config is None:  # an assistant, whose defaults fit no text
+        return "text_config" if "text_config" in cls.sub_configs_defaults else None
+    text = config.get_text_config(decoder=True)
+    for key in cls.sub_configs_defaults if text is not config else ():
+        part = getattr(config, key)
+        if part is text or (part and part.get_text_config(decoder=True) is text):
+            return key
+    return None
+
+
+def _also(cls, key):
+    """Another key under which the code finds the part, as in first releases."""
+    for other in LANGUAGE:
+        config = _made(cls, **{other: {"rope_theta": SENTINEL}})
+        if config is not None and other not in cls.sub_configs_defaults:
+            made = getattr(config, key).to_dict().get("rope_parameters")
+            if str(SENTINEL) in str(made):
+                return other
+    return None
+
+
+def _is_merged(cls, key, init):
+    """Whether the code fills in single keys of a part that is there."""
+    missing, empty = _made(cls), _made(cls, **{key: {}})
+    if not init or missing is None or empty is None:
+        return False
+    missing, empty = getattr(missing, key), getattr(empty, key)
+    plain = _made(type(empty))
+    return missing.to_dict() == empty.to_dict() != (plain and plain.to_dict())
+
+
+def _made(cls, **values):
+    """A configuration of these values, or `None` if they make none."""
+    with contextlib.suppress(Exception):
+        return cls(**values)
+    return None
+
+
+def _read(values):
+    """The values that attnax reads, nulls included."""
+    wanted = READ | {"model_type"}
+    out = {key: value for key, value in values.items() if key in wanted}
+    inner = {k: _read(v) for k, v in values.items() if isinstance(v, dict)}
+    return {k: v for k, v in inner.items() if v} | out
