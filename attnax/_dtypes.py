@@ -1,4 +1,4 @@
-"""Dtype policy: JAX's default float for parameters, float32 or wider for arithmetic."""
+"""Dtypes: JAX's default float for parameters, float32 or wider for arithmetic."""
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,9 @@ def default_float_dtype() -> np.dtype:
 
 
 def float_dtype(name: str, dtype: DTypeLike, *, nan: bool = True) -> np.dtype:
-    """`dtype` as a NumPy dtype; a `ValueError` unless it is a real float.
+    """A real float dtype as a NumPy dtype.
 
-    The dtype must hold 0 and NaN, since rows out of range are NaN: float4 and float6
+    The dtype must hold 0 and NaN, because rows out of range are NaN; float4 and float6
     would make numbers of them. `nan=False` is for arrays that only enter a product.
     """
     if isinstance(dtype, jax.Array | np.ndarray):
@@ -34,24 +34,24 @@ def float_dtype(name: str, dtype: DTypeLike, *, nan: bool = True) -> np.dtype:
 
 
 def result_dtype(name: str, dtype: DTypeLike | None, default: DTypeLike) -> np.dtype:
-    """The dtype asked for, or `default` as JAX holds it; both by `float_dtype`.
+    """`dtype` by the rule of `float_dtype`, or `default` as JAX holds it for `None`.
 
-    float64 outside 64-bit mode is a `ValueError`: JAX would make float32 of it.
+    float64 is refused outside 64-bit mode, where JAX would make float32 of it.
     """
     if dtype is None:
         return float_dtype(name, jax.dtypes.canonicalize_dtype(default))
     dtype = float_dtype(name, dtype)
     if jax.dtypes.canonicalize_dtype(dtype) != dtype:
         raise ValueError(
-            f"{name}={dtype.name} must come with jax_enable_x64, or JAX "
-            "would make it float32."
+            f"{name}={dtype.name} must come with jax_enable_x64; without it, JAX "
+            "makes float32 of it."
         )
     return dtype
 
 
 def compute_dtype(*dtypes: DTypeLike) -> np.dtype:
-    """The widest of `dtypes` as JAX holds them, and float32 at least."""
-    # Not `jnp.promote_types`: it raises on bfloat16 and float32 in strict mode.
+    """float64 if JAX holds one of `dtypes` as float64, or else float32."""
+    # `jnp.promote_types` raises on bfloat16 and float32 in strict mode.
     wide = any(jnp.finfo(dtype).bits > 32 for dtype in dtypes)
     return jax.dtypes.canonicalize_dtype(jnp.float64 if wide else jnp.float32)
 

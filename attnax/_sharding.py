@@ -1,11 +1,14 @@
-"""Shardings under meshes with explicit axes, where JAX asks to be told."""
+"""Shardings of results under meshes with explicit axes, which JAX does not infer."""
 
 import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 
 def explicit_axes(x):
-    """What each axis of `x` is sharded over; `None` where no mesh has explicit axes."""
+    """The mesh axes over which each axis of `x` is sharded.
+
+    `None` stands for a mesh without explicit axes.
+    """
     sharding = jax.typeof(x).sharding
     return tuple(sharding.spec) if sharding.mesh.explicit_axes else None
 
@@ -13,7 +16,7 @@ def explicit_axes(x):
 def sharding_like(x, axes):
     """A sharding over `axes` on the mesh of `x`; `None` for `None`.
 
-    An axis of the mesh that is named twice stays with the first that names it.
+    A mesh axis that `axes` names twice is kept at its first place only.
     """
     if axes is None:
         return None
@@ -37,14 +40,27 @@ def sharding_beside(x, batch):
 
 
 def sharding_of_rows(x, table):
-    """The default of rows made of `x` and a table: as `x`, and as the table's columns.
+    """The default sharding of rows that are a product of `x` and a table.
 
-    `None` where nothing is sharded: neither is the result.
+    The leading axes are sharded as those of `x`, and the last one as the columns of the
+    table. `None` where neither is sharded.
     """
     axes, of_table = explicit_axes(x), explicit_axes(table)
     if axes is None or of_table is None or not any((*axes, *of_table)):
         return None
     return sharding_like(x, (*axes[:-1], of_table[1]))
+
+
+def sharding_of_lookup(indices, table):
+    """The default sharding of the rows of a table at `indices`.
+
+    The leading axes are sharded as `indices` are, and the rows are whole. `None` where
+    neither the indices nor the table are sharded.
+    """
+    axes = explicit_axes(indices)
+    if axes is None or not any((*axes, *(explicit_axes(table) or ()))):
+        return None
+    return sharding_like(indices, (*axes, None))
 
 
 def spread(x, out_sharding):
@@ -53,20 +69,20 @@ def spread(x, out_sharding):
 
 
 def gathered(table, indices, *, out_sharding, **options):
-    """`table.at[indices].get`, under meshes that are manual in part as well."""
+    """`table.at[indices].get`, which also works under a partly manual mesh."""
 
     def read(table, indices):
         return table.at[indices].get(out_sharding=out_sharding, **options)
 
     if out_sharding is not None and jax.typeof(table).sharding.mesh.manual_axes:
-        # JAX reads under automatic axes, and cannot hand what it keeps for the backward
-        # pass out of `shard_map`; so let it keep the indices alone.
+        # JAX reads under automatic axes there, and cannot pass the residuals of the
+        # backward pass out of `shard_map`. Rematerialization keeps the indices alone.
         read = jax.checkpoint(read, prevent_cse=False)
     return read(table, indices)
 
 
 def per_row(values, rows):
-    """One value for each of `rows`, to broadcast against them; sharded as they are."""
+    """One value for each row, with an axis to broadcast; sharded as `rows` are."""
     values, sharding = values[..., None], sharding_beside(rows, values.shape)
     if sharding is None:
         return values
@@ -74,7 +90,7 @@ def per_row(values, rows):
 
 
 def whole_rows(table):
-    """A table whose rows every device holds; its columns stay where they are."""
+    """A table whose rows are on every device; its columns stay where they are."""
     axes = explicit_axes(table)
     if axes is None or axes[0] is None:
         return table

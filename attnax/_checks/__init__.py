@@ -1,4 +1,9 @@
-"""Every rule of an argument, once: settings, arrays, ranges and parameters."""
+"""Checks of arguments: every rule stands here once.
+
+A check raises a `ValueError` that names the argument. Checks whose names begin with
+`check_` return nothing. The others are called what they return: `integer` returns an
+int, and `float_array` an array of floats.
+"""
 
 from .arrays import (
     array_of as array_of,
@@ -21,6 +26,10 @@ from .out_of_range import (
     row_indices as row_indices,
 )
 from .params import check_params as check_params
+from .passed_on import (
+    check_out_sharding as check_out_sharding,
+    check_precision as check_precision,
+)
 from .positions import (
     FRACTIONAL as FRACTIONAL,
     NUMERICS as NUMERICS,
@@ -30,8 +39,6 @@ from .settings import (
     FLOAT32_MAX as FLOAT32_MAX,
     FLOAT32_TINY as FLOAT32_TINY,
     check_flags as check_flags,
-    check_out_sharding as check_out_sharding,
-    check_precision as check_precision,
     choice as choice,
     exceeds as exceeds,
     grid_sizes as grid_sizes,
@@ -48,5 +55,6 @@ from .settings import (
 from .shapes import (
     broadcasts_to as broadcasts_to,
     check_axis as check_axis,
+    check_not_sharded as check_not_sharded,
     check_width as check_width,
 )

@@ -1,4 +1,4 @@
-"""Rules of arrays: their kind, dtype and axes, and what is known of their values."""
+"""Checks of arrays: their kind and dtype, and what is known of their values."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from .settings import is_number
 
 
 def array_of(name: str, values):
-    """`values` as they are if an array; lists, tuples and numbers as a NumPy array."""
+    """An array as it is; a list, a tuple or a number as a NumPy array."""
     if isinstance(values, jax.Array | np.ndarray):
         return values
     try:
@@ -24,14 +24,14 @@ def array_of(name: str, values):
             f"{name} is a {type(values).__name__}, but must be an array, "
             "or lists of numbers of equal lengths."
         )
-    # NumPy makes float64 of a list of nothing.
+    # NumPy makes float64 of an empty list.
     return array if array.size else array.astype(np.int32)
 
 
 def array_of_several(name: str, values, hint: str = ""):
-    """As `array_of`, but a single number that is no array is a `ValueError`.
+    """An array as it is; a list or a tuple as a NumPy array.
 
-    `hint` is the way out for such a number.
+    A single number is refused, unlike in `array_of`, and `hint` is its way out.
     """
     if not isinstance(values, jax.Array | np.ndarray | Sequence):
         raise ValueError(
@@ -50,34 +50,35 @@ def integer_array(name: str, values, hint: str = ""):
 
 
 def bool_array(name: str, mask):
-    """A mask as an array of bools; integers of 0 and 1 are bools as well.
+    """A mask of bools, or of integers 0 and 1, as an array of bools.
 
-    Where the values are not known, every integer that is not 0 is True.
+    Every integer but 0 is True where the values are not known.
     """
     mask = array_of(name, mask)
     if mask.dtype == np.bool_:
         return mask
-    # An additive mask, which is of floats, would be read inside out.
+    # An additive mask has floats, with 0 where a bool mask is True.
     if not jnp.issubdtype(mask.dtype, jnp.integer):
         raise ValueError(
-            f"{name}.dtype={mask.dtype} must be bool or integer; compare "
-            f"first: of an additive mask, {name} == 0 is the mask."
+            f"{name}.dtype={mask.dtype} must be bool or integer; compare an additive "
+            f"mask with 0 first: {name} == 0."
         )
     if is_known(mask):
         known = np.asarray(mask)
         other = first_where(name, known, (known != 0) & (known != 1))
         if other is not None:
             raise ValueError(
-                f"{other} must be 0 or 1; compare first: of token ids, "
-                "token_ids != padding_id is the mask."
+                f"{other} must be 0 or 1; compare token ids first: "
+                "token_ids != padding_id."
             )
     return mask.astype(bool)
 
 
 def number_array(name: str, values, *, rule="integer or a real float"):
-    """`values` as an array of integers, or of floats that hold what is measured.
+    """`values` as an array of integers, or of floats of 32 bits or more.
 
-    Floats of 16 bits do not: bfloat16 has no 257, and float16 no 2049.
+    Floats of 16 bits are refused, because they round what is measured: bfloat16 does
+    not hold 257, and float16 does not hold 2049.
     """
     values = array_of(name, values)
     if jnp.issubdtype(values.dtype, jnp.integer):
@@ -86,19 +87,18 @@ def number_array(name: str, values, *, rule="integer or a real float"):
         raise ValueError(f"{name}.dtype={values.dtype} must be {rule}.")
     if jnp.finfo(values.dtype).bits < 32:
         raise ValueError(
-            f"{name}.dtype={values.dtype} must be float32 or wider: fewer "
-            "bits have rounded the values already, and a cast brings nothing back; "
-            "make them in float32."
+            f"{name}.dtype={values.dtype} must be float32 or wider: fewer bits have "
+            "rounded the values already, and a cast does not undo it; make them in "
+            "float32."
         )
     return values
 
 
 def float_array(name: str, values, *axes: str):
-    """`values`, which must be an array of a real float dtype.
+    """`values`, an array of a real float dtype with at least the last `axes`.
 
-    Lists are refused: to read them, a dtype would have to be chosen for what is stored
-    or multiplied. `axes` are names of the last axes, for the error where there are
-    fewer.
+    Lists are refused, because they do not say the dtype in which to store or multiply
+    them. `axes` are the names of the axes in the error.
     """
     if not isinstance(values, jax.Array | np.ndarray):
         raise ValueError(
@@ -121,14 +121,14 @@ def check_table(name: str, table) -> None:
 
 
 def is_known(values) -> bool:
-    """Whether the values can be read now: on this host, outside a transformation."""
+    """Whether the values can be read now, on this host, outside a transformation."""
     if isinstance(values, np.ndarray):
         return True
     return not isinstance(values, Tracer) and values.is_fully_addressable
 
 
 def first_where(name, values, bad):
-    """`name[0, 3]=value` of the first value that is bad, or `None` if none is."""
+    """The first bad value in the form `name[0, 3]=value`; `None` if none is bad."""
     if not bad.any():
         return None
     index = tuple(np.argwhere(bad)[0].tolist())

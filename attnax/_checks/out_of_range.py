@@ -1,4 +1,4 @@
-"""Values out of range: an error where they are known, else a documented NaN."""
+"""Values out of range: an error where they are known, or NaN where they are traced."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +8,7 @@ from .arrays import first_where, integer_array, is_known
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
-# What to do with one position where each token has its own.
+# The way out for one position where each token needs its own.
 COUNT_FROM = "; to count from it on, pass it plus jnp.arange(seq_len)"
 
 
@@ -21,9 +21,9 @@ def int32_in_range(
 ):
     """`values` as int32, and a mask of those in `[lower, upper)` and in int32.
 
-    The mask is `None` where nothing can be out of range: values known on the host were
-    checked there (`ValueError` naming the first bad one, with `hint` as the way out),
-    or the dtype admits no other.
+    The mask is `None` where no value can be out of range: the dtype holds no such
+    value, or the values are known and have been checked on the host. The error names
+    the first bad value, and `hint` is the way out.
     """
     lower, upper = max(lower, INT32_MIN), min(upper, INT32_MAX + 1)
     values = integer_array(name, values)
@@ -34,7 +34,7 @@ def int32_in_range(
         _check_on_host(name, np.asarray(values), lower, upper, hint)
         return jnp.asarray(values, jnp.int32), None
 
-    if info.bits < 32:  # widened first, so that the bounds are representable
+    if info.bits < 32:  # the narrow dtype may not hold the bounds
         values = values.astype(jnp.int32)
     valid = None
     if lower > info.min:
@@ -46,13 +46,16 @@ def int32_in_range(
 
 
 def row_indices(name: str, values, num_rows: int):
-    """`values` as int32; traced ones out of `[0, num_rows)` are -1, which is no row."""
+    """`values` as int32, with -1 for traced values outside `[0, num_rows)`."""
     indices, valid = int32_in_range(name, values, 0, num_rows)
     return indices if valid is None else jnp.where(valid, indices, -1)
 
 
 def nan_where_invalid(valid, x):
-    """`x` with NaN in the rows (all axes past those of `valid`) that are not valid."""
+    """`x` with NaN in place of the rows that are not valid.
+
+    A row has the axes of `x` after those of `valid`.
+    """
     if valid is None:
         return x
     valid = valid.reshape(valid.shape + (1,) * (x.ndim - valid.ndim))
@@ -60,7 +63,11 @@ def nan_where_invalid(valid, x):
 
 
 def nan_unless(valid, dtype):
-    """0 where `valid`, else NaN, which is nowhere before: `jax_debug_nans` looks."""
+    """0 where `valid`, and NaN elsewhere.
+
+    The selection is among bits, so that `jax_debug_nans` finds no NaN where every value
+    is valid.
+    """
     nan = np.asarray(jnp.nan, dtype)
     bits = nan.view(f"u{nan.itemsize}")
     bits = jnp.where(valid, jnp.zeros_like(bits), bits)

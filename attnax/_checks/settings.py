@@ -1,29 +1,25 @@
-"""Rules of static settings: integers, numbers, choices, switches and sizes."""
+"""Checks of static settings: integers, numbers, choices, switches and sizes."""
 
 import math
 import operator
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
 
-# The normal numbers of float32: what lies below is flushed to zero.
+# The range of the normal numbers of float32. Smaller ones are flushed to zero.
 FLOAT32_TINY = float(np.finfo(np.float32).tiny)
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def is_integer(value) -> bool:
-    """Whether a static setting is an integer: no float, however round, and no bool."""
+    """Whether a static setting is an integer; 2.0 and True are not."""
     return _as_integer(value) is not None
 
 
 def is_number(value) -> bool:
-    """Whether a static setting is a finite real number: no bool, no text.
+    """Whether a static setting is a finite real number; True and "2" are not.
 
-    NumPy's arrays without axes are numbers; JAX's may be traced, and are not static.
+    A NumPy array without axes is a number. A JAX array is not, since it may be traced.
     """
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
@@ -38,7 +34,7 @@ def is_number(value) -> bool:
 
 
 def integer(name: str, value, low: int | None = None, high: int | None = None) -> int:
-    """A static integer as an int; a `ValueError` unless it lies in `[low, high]`."""
+    """A static integer in `[low, high]` as an int."""
     number = _as_integer(value)
     if number is None or not _lies_in(number, low, high):
         raise ValueError(f"{name}={value!r} must be {_kind('integer', low, high)}.")
@@ -46,12 +42,12 @@ def integer(name: str, value, low: int | None = None, high: int | None = None) -
 
 
 def positive_integer(name: str, value) -> int:
-    """A static size as an int."""
+    """A static integer of at least 1 as an int."""
     return integer(name, value, 1)
 
 
 def positive_multiple(name: str, value, unit: int) -> int:
-    """A static size as an int; a `ValueError` unless it is a multiple of `unit`."""
+    """A static positive multiple of `unit` as an int."""
     number = _as_integer(value)
     if number is None or number <= 0 or number % unit != 0:
         rule = "positive and even" if unit == 2 else f"a positive multiple of {unit}"
@@ -72,7 +68,7 @@ def integers(name: str, values) -> tuple[int, ...]:
 
 
 def permutation(name: str, order, num_axes: int) -> tuple[int, ...]:
-    """An order of axes as ints; raises unless it names each axis once."""
+    """An order of axes, which names each of them once, as ints."""
     numbers = integers(name, order)
     if sorted(numbers) != list(range(num_axes)):
         raise ValueError(
@@ -83,7 +79,7 @@ def permutation(name: str, order, num_axes: int) -> tuple[int, ...]:
 
 
 def grid_sizes(name: str, grid, *, most_axes: int = 2) -> tuple[int, ...]:
-    """The sizes of a grid of two axes or more as ints."""
+    """The positive sizes of a grid of 2 to `most_axes` axes as ints."""
     sizes = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
     numbers = tuple(n for n in map(_as_integer, sizes) if n is not None and n > 0)
     if not 2 <= len(sizes) <= most_axes or len(numbers) < len(sizes):
@@ -102,7 +98,10 @@ def number(
     *,
     positive: bool = False,
 ) -> float:
-    """A static finite number as a float; a `ValueError` unless in `[low, high]`."""
+    """A static finite number in `[low, high]` as a float.
+
+    `positive=True` stands for an open lower end at 0.
+    """
     if (
         not is_number(value)
         or not _lies_in(value, low, high)
@@ -114,7 +113,7 @@ def number(
 
 
 def choice(name: str, value, choices) -> Any:
-    """`value`; a `ValueError` unless it is one of `choices`."""
+    """`value`, which is one of `choices` and of the same type."""
     if not any(type(value) is type(one) and value == one for one in choices):
         *others, last = map(repr, choices)
         raise ValueError(f"{name}={value!r} must be {', '.join(others)} or {last}.")
@@ -122,29 +121,10 @@ def choice(name: str, value, choices) -> Any:
 
 
 def check_flags(**flags) -> None:
-    """A `ValueError` unless switches are True or False; a text would count as True."""
+    """Raises unless each flag is True or False; Python takes any text for True."""
     for name, flag in flags.items():
         if not isinstance(flag, bool | np.bool_):
             raise ValueError(f"{name}={flag!r} must be True or False.")
-
-
-def check_out_sharding(out_sharding, kinds=(NamedSharding, PartitionSpec)) -> None:
-    """Raises unless `out_sharding` is one of `kinds` or `None`."""
-    if out_sharding is not None and not isinstance(out_sharding, kinds):
-        names = ", ".join(f"a {kind.__name__}" for kind in kinds)
-        raise ValueError(f"{out_sharding=} must be {names} or None.")
-
-
-def check_precision(precision) -> None:
-    """Raises unless JAX knows `precision` as that of a matrix product."""
-    if precision is None:
-        return
-    vector = jax.ShapeDtypeStruct((1,), jnp.float32)
-    try:
-        jax.eval_shape(lambda x: lax.dot(x, x, precision=precision), vector)
-    except (TypeError, ValueError) as error:
-        message = f"{precision=} must be a precision of jax.lax.dot_general."
-        raise ValueError(message) from error
 
 
 def _as_integer(value) -> int | None:
@@ -161,7 +141,7 @@ def _lies_in(number, low, high):
 
 
 def _kind(noun, low, high):
-    """What a number must be, in words: "a positive integer"."""
+    """The rule of a number in words, such as "a positive integer"."""
     article = "an" if noun[0] in "aeiou" else "a"
     low, high = (f"{t:g}" if isinstance(t, float) else t for t in (low, high))
     if low is not None and high is not None:
@@ -176,17 +156,20 @@ def _kind(noun, low, high):
 
 
 def plain_number(value):
-    """A number of NumPy without axes as Python's, which hashes; all else as it is."""
+    """A NumPy array without axes as a Python number, which can be hashed.
+
+    Every other value comes back as it is.
+    """
     is_array = isinstance(value, np.ndarray) and value.ndim == 0
     return value.item() if is_array else value
 
 
 def exceeds(size, limit) -> bool | None:
-    """Whether a size is above a limit; `None` for a symbol that may or may not be."""
+    """Whether a size is above a limit; `None` where a symbol leaves it open."""
     try:
         return bool(size > limit)
     except Exception as error:
-        # By its name, for JAX 0.10.0 has no public one for the class.
+        # JAX 0.10.0 has no public name for this class.
         if type(error).__name__ != "InconclusiveDimensionOperation":
             raise
         return None

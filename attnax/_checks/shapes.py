@@ -1,4 +1,7 @@
-"""Shapes: axes that must be there, widths that must agree, and broadcasting."""
+"""Shapes: axes that must be there or not be sharded, widths, and broadcasting."""
+
+import jax
+import numpy as np
 
 
 def check_axis(name: str, array, axis: str = "seq_len") -> None:
@@ -13,6 +16,23 @@ def check_width(name: str, array, table_name: str, table) -> None:
         raise ValueError(
             f"{name}.shape={array.shape} must end in the width of "
             f"{table_name}.shape={table.shape}."
+        )
+
+
+def check_not_sharded(name: str, array, num_axes: int, hint: str) -> None:
+    """Raises if one of the last `num_axes` of `array` is sharded over an explicit axis.
+
+    `hint` is the way out.
+    """
+    if isinstance(array, np.ndarray):
+        return
+    spec = jax.typeof(array).sharding.spec
+    if any(axis is not None for axis in spec[-num_axes:]):
+        axes = "axis" if num_axes == 1 else f"{num_axes} axes"
+        verb = "has" if num_axes == 1 else "have"
+        raise ValueError(
+            f"the last {axes} of {name} {verb} {spec=}, but must not be sharded; "
+            f"{hint}."
         )
 
 

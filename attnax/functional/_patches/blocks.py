@@ -3,11 +3,10 @@
 import math
 from typing import Any
 
-import jax
 import numpy as np
 from jax import lax
-from jax.sharding import NamedSharding, PartitionSpec
 
+from ..._sharding import explicit_axes, sharding_like
 from .sizes import as_size, channels_first, patch_grid
 
 
@@ -63,8 +62,7 @@ def _reshape(x, num_axes, shape):
     batch = x.shape[:-num_axes]
     if isinstance(x, np.ndarray):
         return x.reshape(*batch, *shape)
-    sharding, out = jax.typeof(x).sharding, None
-    if sharding.mesh.explicit_axes:  # where JAX asks to be told
-        spec = (*sharding.spec[: len(batch)], *(None for _ in shape))
-        out = NamedSharding(sharding.mesh, PartitionSpec(*spec))
-    return lax.reshape(x, (*batch, *shape), out_sharding=out)
+    axes = explicit_axes(x)
+    if axes is not None:
+        axes = (*axes[: len(batch)], *(None for _ in shape))
+    return lax.reshape(x, (*batch, *shape), out_sharding=sharding_like(x, axes))

@@ -2,15 +2,16 @@
 
 import math
 
-import jax
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from ..._checks import is_integer
+from ..._checks import check_not_sharded, is_integer
 from ..._public import public
 from .blocks import cut, join
 from .channels_last import axis_of_channels, check_channels_last
 from .sizes import as_size, image_axes, patch_grid
+
+_UNSHARDED = "shard the batch, or use jax.reshard"
 
 
 @public
@@ -58,7 +59,7 @@ def patches_of(image, patch_size, patch_order=None):
     pixels = image_axes(image, len(size))
     if any(n % side != 0 for n, side in zip(pixels, size, strict=True)):
         check_channels_last("image", image, len(size))
-    _check_sharding("image", image, len(size) + 1)
+    check_not_sharded("image", image, len(size) + 1, _UNSHARDED)
     return cut(image, patch_size, patch_order)
 
 
@@ -128,20 +129,8 @@ def unpatchify(
             f"{patches.shape=} must be {math.prod(grid)} patches of "
             f"{' x '.join(map(str, patch))} pixels for {image_size=}."
         )
-    _check_sharding("patches", patches, 2)
+    check_not_sharded("patches", patches, 2, _UNSHARDED)
     return join(patches, grid, patch, patch_order)
-
-
-def _check_sharding(name, array, num_axes):
-    """A `ValueError` if one of the last `num_axes` is sharded."""
-    if isinstance(array, np.ndarray):
-        return
-    spec = jax.typeof(array).sharding.spec
-    if any(axis is not None for axis in spec[-num_axes:]):
-        raise ValueError(
-            f"the last {num_axes} axes of {name} have {spec=}, but must "
-            "not be sharded; shard the batch, or use jax.reshard."
-        )
 
 
 def _check_whole_shape(shape, num_axes, patch_dim, patch_size):

@@ -1,8 +1,12 @@
 """Checks that a rope, the array that it rotates and the positions fit each other."""
 
-import jax
-
-from ..._checks import COUNT_FROM, broadcasts_to, float_array, is_integer
+from ..._checks import (
+    COUNT_FROM,
+    broadcasts_to,
+    check_not_sharded,
+    float_array,
+    is_integer,
+)
 from .._angles.axes import check_coordinates
 
 _AXES = {
@@ -49,13 +53,9 @@ def check_cos_sin(cos, sin) -> None:
 
 
 def check_features(argument, x) -> None:
-    """The features of a head are not sharded."""
-    spec = jax.typeof(x).sharding.spec
-    if spec[-1] is not None:
-        raise ValueError(
-            f"the features of {argument} have {spec=}, but must not be "
-            "sharded; shard the heads, or gather them with jax.reshard."
-        )
+    """Raises if the features of a head are sharded."""
+    hint = "shard the heads, or gather the features with jax.reshard"
+    check_not_sharded(argument, x, 1, hint)
 
 
 def sequence_axis(head_axis) -> int:

@@ -9,7 +9,7 @@ from jax import lax
 
 from ..._checks import exceeds
 from ..._dtypes import compute_dtype
-from ..._sharding import explicit_axes, gathered, per_row, sharding_like
+from ..._sharding import gathered, per_row, sharding_of_lookup
 
 
 def default_positions(seq_len, num_positions, tokens):
@@ -34,7 +34,7 @@ def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
     `weight`. Rows of NaN and the row `frozen_row` add nothing to it.
     """
     if out_sharding is None:
-        out_sharding = _sharding_of_rows(weight, indices)
+        out_sharding = sharding_of_lookup(indices, weight)
     return _rows(jnp.asarray(weight), indices, frozen_row, out_sharding)
 
 
@@ -76,11 +76,3 @@ def _rows_jvp(frozen_row, out_sharding, primals, tangents):
         is_frozen = per_row(indices == frozen_row, rows)
         rows = jnp.where(is_frozen, jnp.zeros_like(rows), rows)
     return _rows(weight, indices, frozen_row, out_sharding), rows
-
-
-def _sharding_of_rows(weight, indices):
-    """The default: rows sharded as the indices are, with `d_model` not sharded."""
-    axes = explicit_axes(indices)
-    if axes is None or not any((*axes, *(explicit_axes(weight) or ()))):
-        return None  # nothing is sharded, and neither is the result
-    return sharding_like(indices, (*axes, None))
