@@ -2,18 +2,18 @@
 
 from .methods import COMMON
 
-# Types of other engines, and types whose name says nothing without their code.
+# What to do about types of other engines, and about names that several codes share.
 _FOREIGN = {
-    "su": "'longrope', which only the Phi-3 family calls 'su'",
-    "mrope": "'default' with mrope_section, in a model whose positions have several "
-    "axes: 'qwen2_5_vl_text' has them in sections, 'qwen3_vl_text' in turn",
-    "xdrope": "'dynamic' with alpha if the model is Hunyuan's, whose code alone reads "
-    "it",
-    "ntk": "what its code makes of it: engines differ, see ntk_inv_freq and "
+    "su": "write 'longrope', which only the Phi-3 family calls 'su'",
+    "mrope": "write 'default' with mrope_section, in a model whose positions have "
+    "several axes: 'qwen2_5_vl_text' has them in sections, 'qwen3_vl_text' in turn",
+    "xdrope": "write 'dynamic' with alpha if the model is Hunyuan's, whose code alone "
+    "reads it",
+    "ntk": "engines differ in its formula: make a Rope of ntk_inv_freq or of "
     "mixed_ntk_inv_freq",
-    "deepseek_yarn": "'yarn'; its attention factor is yarn_attention_factor with "
+    "deepseek_yarn": "write 'yarn'; its attention factor is yarn_attention_factor with "
     "rule='deepseek'",
-    "telechat3-yarn": "'yarn' with attention_factor = 0.07 * ln(factor) + 1",
+    "telechat3-yarn": "write 'yarn' with attention_factor = 0.07 * ln(factor) + 1",
 }
 
 
@@ -42,6 +42,5 @@ def _named(context, params):
     kind = new if new is not None else "default" if old is None else old
     if kind in (*COMMON, *(context.family.types or ()), "axial"):
         return kind
-    hint = _FOREIGN.get(kind)
-    hint = f"write {hint}" if hint else f"known are {', '.join(COMMON)}"
+    hint = _FOREIGN.get(kind, f"known are {', '.join(COMMON)}")
     raise context.error(f"{params.where} has an unknown rope_type={kind!r}; {hint}")
