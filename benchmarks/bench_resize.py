@@ -10,6 +10,7 @@ import attnax.functional as F
 
 from . import cases
 from .bench_patch import project
+from .rivals.resize import matrices, taps
 from .timing.harness import Group
 from .timing.programs import Program
 from .timing.pullback import pullback
@@ -32,13 +33,13 @@ def static(quick):
     )
     limit = Program(project, (weight, patches))
     for antialias in (False, True):
-        options = {"method": "bicubic", "antialias": antialias}
+        resampling = F.Resampling("bicubic", antialias)
 
-        def resize(t, options=options):
-            return F.resize_positions(t, old, new, **options)
+        def resize(t, resampling=resampling):
+            return F.resize_positions(t, old, new, resampling)
 
-        def at(t, g, w, options=options):
-            return F.resize_positions_at(t, old, g, w, **options)
+        def at(t, g, w, resampling=resampling):
+            return F.resize_positions_at(t, old, g, w, resampling)
 
         def image_resize(t, antialias=antialias):
             out = jax.image.resize(
@@ -91,10 +92,8 @@ def ragged(quick):
 
     def added_up(t, grids, where, mask):
         """Taps whose gradient is what autodiff makes of reading them."""
-        axes = [
-            F.resize_taps(16, grids[:, axis], max_size=side, method="bicubic")
-            for axis in (0, 1)
-        ]
+        bicubic = F.Resampling("bicubic", antialias=False)
+        axes = [taps(16, grids[:, axis], side, bicubic) for axis in (0, 1)]
         image = jnp.arange(len(grids))[:, None]
         (rows, by_row), (columns, by_column) = (
             [part[image, where[..., axis]] for part in parts]
@@ -107,12 +106,10 @@ def ragged(quick):
         return jnp.where(mask[..., None], total, 0)
 
     for method, antialias in (("bilinear", True), ("bicubic", False)):
+        resampling = F.Resampling(method, antialias)
 
-        def at(t, g, w, m, options=(method, antialias)):
-            method, antialias = options
-            return F.resize_positions_at(
-                t, old, g, w, mask=m, method=method, antialias=antialias
-            )
+        def at(t, g, w, m, resampling=resampling):
+            return F.resize_positions_at(t, old, g, w, resampling, mask=m)
 
         data = (grids, where, mask)
         functions = {"attnax": (at, data)}
@@ -140,16 +137,15 @@ def large(quick):
     cotangent = cases.normal(1, (len(grids), most, width))
     patches = cases.normal(2, (len(grids), most, rows))
     limit = Program(project, (cases.normal(3, (rows, width)), patches))
-    options = {"method": "bicubic", "antialias": True}
+    resampling = F.Resampling("bicubic", antialias=True)
 
     def at(t, g, w, m):
-        return F.resize_positions_at(t, (side, side), g, w, mask=m, **options)
+        return F.resize_positions_at(t, (side, side), g, w, resampling, mask=m)
 
     def by_axis(t, g, w, m):
         """Two matrices for each image, and its patches picked from the whole."""
         by_row, by_column = (
-            F.resize_matrix(side, g[:, axis], max_size=longest, **options)
-            for axis in (0, 1)
+            matrices(side, g[:, axis], longest, resampling) for axis in (0, 1)
         )
         grid = t.reshape(side, side, width)
         whole = jnp.einsum("bir,bjc,rcd->bijd", by_row, by_column, grid)

@@ -34,7 +34,7 @@ GRID = (8, 12)  # of the views that positions are trained on
 D_MODEL = 32
 NUM_VIEWS, BATCH_SIZE, LEARNING_RATE = 4000, 32, 2e-2
 HIDDEN = 0.5  # the share of patches
-RESIZE = {"method": "bicubic", "antialias": False}
+RESAMPLING = F.Resampling("bicubic", antialias=False)
 # Positions whose similarity is drawn, as shares of height and width.
 PLACES = ((0.06, 0.04), (0.44, 0.46), (0.81, 0.79), (0.94, 0.21))
 
@@ -152,7 +152,7 @@ def embed(photograph, positions, seed):
     )
     params = params._replace(positions=positions)
     return F.apply_vision_embedding(
-        params, padded, patch_size=PATCH, grid=GRID, resize=RESIZE
+        params, padded, patch_size=PATCH, grid=GRID, resampling=RESAMPLING
     )
 
 
@@ -242,8 +242,8 @@ def main():
 
     seen = jnp.asarray(views(list(photographs.values()), NUM_VIEWS, args.seed))
     positions, stop = train(seen, args.steps, args.seed)
-    table = F.resize_positions(positions.weight, GRID, grid, **RESIZE)
-    swapped = F.resize_positions(positions.weight, GRID, grid[::-1], **RESIZE)
+    table = F.resize_positions(positions.weight, GRID, grid, RESAMPLING)
+    swapped = F.resize_positions(positions.weight, GRID, grid[::-1], RESAMPLING)
     rng = np.random.default_rng(args.seed)
     hidden, filled = rng.random(grid[0] * grid[1]) < HIDDEN, {}
     print("Error of the hidden colors, of 1 between black and white:")

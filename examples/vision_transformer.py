@@ -111,7 +111,7 @@ class VisionTransformer(eqx.Module):
             patch_size=PATCH,
             num_channels=1,
             d_model=D_MODEL,
-            resize={"method": "bicubic", "antialias": False},
+            resampling=F.Resampling("bicubic", antialias=False),
             key=embedding_key,
         )
         self.layers = [Layer(key) for key in layer_keys]
@@ -187,8 +187,7 @@ def patches_resized(embedding, images):
         patch.weight,
         embedding.patch_size,
         patch_size,
-        method="bilinear",
-        antialias=False,
+        F.Resampling("bilinear", antialias=False),
     )
     params = embedding.params._replace(patch=patch._replace(weight=resized.weight))
     return F.apply_vision_embedding(
@@ -203,8 +202,8 @@ def axes_swapped(embedding, images):
         table,
         embedding.grid,
         (columns, rows),
+        embedding.resampling,
         num_prefix_tokens=1,
-        **dict(embedding.resize),
     )
     return with_table(embedding, images, resized)
 

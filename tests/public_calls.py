@@ -44,7 +44,7 @@ PACKED = F.PackedPatches(
     MASK,
     np.array([[1, 2]]),
 )
-RESIZE = {"method": "bilinear", "antialias": False}
+RESAMPLING = F.Resampling("bilinear", antialias=False)
 SIZES = {"patch_size": 2, "num_channels": 1, "d_model": 4}
 YARN = {"factor": 2.0, "original_max_len": 64}
 CONFIG = {"model_type": "llama", "head_dim": 4, "num_hidden_layers": 1}
@@ -84,6 +84,7 @@ FUNCTIONAL = {
     "PaddedImage": {"image": IMAGE, "pixel_mask": MASK, "patch_mask": MASK},
     "PatchEmbeddingParams": PATCH._asdict(),
     "ResizedPatchWeight": {"weight": PATCH.weight, "residual": PATCH.weight},
+    "Resampling": {"method": "bilinear", "antialias": False},
     "Rope": {"inv_freq": INV_FREQ},
     "StackedRopes": F.stack_ropes([ROPE])._asdict(),
     "TextEmbeddingParams": TEXT._asdict(),
@@ -100,7 +101,7 @@ FUNCTIONAL = {
         "params": PLAIN_VISION,
         **PACKED._asdict(),
         "grid": (2, 3),
-        "resize": RESIZE,
+        "resampling": RESAMPLING,
     },
     "apply_patch_embedding": {"params": PATCH, "image": IMAGE, "patch_size": 2},
     "apply_patch_projection": {"params": PATCH, "patches": PACKED.patches},
@@ -188,26 +189,26 @@ FUNCTIONAL = {
         "kernel": np.ones((4, 1, 2, 2), np.float32),
         "new_patch_size": 4,
         "layout": "OIHW",
-        **RESIZE,
+        "resampling": RESAMPLING,
     },
     "resize_patch_weight": {
         "weight": PATCH.weight,
         "old_patch_size": 2,
         "new_patch_size": 4,
-        **RESIZE,
+        "resampling": RESAMPLING,
     },
     "resize_positions": {
         "table": LEARNED.weight,
         "old_grid": (2, 3),
         "new_grid": (3, 4),
-        **RESIZE,
+        "resampling": RESAMPLING,
     },
     "resize_positions_at": {
         "table": LEARNED.weight,
         "old_grid": (2, 3),
         "new_grids": [[3, 4]],
         "coordinates": np.zeros((1, 5, 2), np.int32),
-        **RESIZE,
+        "resampling": RESAMPLING,
     },
     "rope_cos_sin": {"positions": IDS, "inv_freq": INV_FREQ},
     "rope_cos_sin_from_positions": {"position_ids": IDS, "head_dim": 4},
@@ -237,7 +238,7 @@ INTEROP = {
     "config_parts": {"config": CONFIG},
     "grid_sinusoid_options": {"family": "vit_mae"},
     "params_from_checkpoint": {"source": GPT2, "family": "gpt2"},
-    "resize_options": {"family": "dinov2"},
+    "resampling": {"family": "dinov2"},
     "rope_from_hf": {"config": CONFIG},
     "ropes_from_hf": {"config": CONFIG},
     "sinusoid_options": {"family": "whisper"},
@@ -255,7 +256,7 @@ NN = {
         **SIZES,
         "num_tokens_with_position": 0,
         "mask_token": True,
-        "resize": RESIZE,
+        "resampling": RESAMPLING,
         "key": KEY,
     },
 }

@@ -5,16 +5,18 @@ import math
 
 import numpy as np
 
+import attnax.functional as F
+
 CONVENTIONS = (
-    {"method": "bilinear", "antialias": False},
-    {"method": "bilinear", "antialias": True},
-    {"method": "bilinear", "antialias": False, "align_corners": True},
-    {"method": "bicubic", "antialias": False},
-    {"method": "bicubic", "antialias": True},
-    {"method": "bicubic", "antialias": False, "align_corners": True},
-    {"method": "bicubic", "antialias": False, "offset": 0.1},
-    {"method": "bicubic", "antialias": True, "offset": 0.125},
-    {"method": "bilinear", "antialias": False, "offset": 0.1},
+    F.Resampling("bilinear", antialias=False),
+    F.Resampling("bilinear", antialias=True),
+    F.Resampling("bilinear", antialias=False, align_corners=True),
+    F.Resampling("bicubic", antialias=False),
+    F.Resampling("bicubic", antialias=True),
+    F.Resampling("bicubic", antialias=False, align_corners=True),
+    F.Resampling("bicubic", antialias=False, offset=0.1),
+    F.Resampling("bicubic", antialias=True, offset=0.125),
+    F.Resampling("bilinear", antialias=False, offset=0.1),
 )
 BILINEAR = CONVENTIONS[0]
 # The absolute weights of a row sum to at most 1.6 for either cubic kernel, for each
@@ -33,8 +35,10 @@ def keys(distance, a):
 
 
 @functools.cache
-def weights_of_row(i, old, new, method, antialias, align_corners=False, offset=0.0):
+def weights_of_row(i, old, new, resampling):
     """How much row `i` of `new` takes of each of the `old` rows."""
+    method, antialias = resampling.method, resampling.antialias
+    offset = resampling.offset
     out = np.zeros(old)
     if old == new and (antialias or method == "bilinear"):
         out[i] = 1.0  # PyTorch copies such an axis, whatever the scale
@@ -48,7 +52,7 @@ def weights_of_row(i, old, new, method, antialias, align_corners=False, offset=0
             triangle = max(0.0, 1 - abs(distance))
             out[row] = triangle if method == "bilinear" else keys(distance, -0.5)
         return out / out.sum()
-    if align_corners:
+    if resampling.align_corners:
         source = i * (old - 1) / (new - 1) if new > 1 else 0.0
     else:
         source = (i + 0.5) * old / (new + offset) - 0.5
@@ -61,7 +65,7 @@ def weights_of_row(i, old, new, method, antialias, align_corners=False, offset=0
     return out
 
 
-def resized(table, old_grid, new_grid, num_prefix_tokens=0, **options):
+def resized(table, old_grid, new_grid, resampling, num_prefix_tokens=0):
     """`(prefix + new rows * new columns, d_model)`."""
     table = np.asarray(table, np.float64)
     prefix, rows = table[:num_prefix_tokens], table[num_prefix_tokens:]
@@ -70,8 +74,8 @@ def resized(table, old_grid, new_grid, num_prefix_tokens=0, **options):
     grid = rows.reshape(*old_grid, -1)
     out = np.zeros((*new_grid, table.shape[-1]))
     for i in range(new_grid[0]):
-        by_row = weights_of_row(i, old_grid[0], new_grid[0], **options)
+        by_row = weights_of_row(i, old_grid[0], new_grid[0], resampling)
         for j in range(new_grid[1]):
-            by_column = weights_of_row(j, old_grid[1], new_grid[1], **options)
+            by_column = weights_of_row(j, old_grid[1], new_grid[1], resampling)
             out[i, j] = by_column @ np.tensordot(by_row, grid, 1)
     return np.concatenate([prefix, out.reshape(-1, table.shape[-1])])

@@ -41,9 +41,9 @@ def rotary(weight, ids):
 
 
 def resized_at(weight, ids):
-    how = {"method": "bilinear", "antialias": True}
+    smooth = F.Resampling("bilinear", antialias=True)
     where = jnp.asarray(WHERE) + jnp.asarray(ids // 6)[..., None]
-    return F.resize_positions_at(weight, (2, 3), jnp.asarray(GRIDS), where, **how)
+    return F.resize_positions_at(weight, (2, 3), jnp.asarray(GRIDS), where, smooth)
 
 
 LOOKUPS = token, learned, text, sinusoidal, rotary, resized_at
@@ -83,21 +83,3 @@ def test_lookups_of_what_is_not_there(lookup):
     """JAX runs the function again where its values are known, and it says which."""
     with jax.debug_nans(True), pytest.raises(ValueError, match="must lie in"):
         jax.jit(lookup)(TABLE, IDS + 5)
-
-
-@pytest.mark.parametrize("method", ("bilinear", *slow("bicubic")))
-@pytest.mark.parametrize("jit", (True, *slow(False)))
-def test_matrices_of_sizes_that_are_data(method, jit):
-    """Rows past the new size have no weights, whose sum was divided by."""
-
-    def matrices(sizes):
-        how = {"method": method, "max_size": 8}
-        smooth = F.resize_matrix(4, sizes, antialias=True, **how)
-        return smooth, F.resize_matrix(4, sizes, antialias=False, **how)
-
-    expected = jax.jit(matrices)(SIZES)
-    with jax.debug_nans(True), jax.disable_jit(not jit):
-        for actual, same in zip(jax.jit(matrices)(SIZES), expected, strict=True):
-            np.testing.assert_allclose(actual, same, rtol=0, atol=2.0**-22)
-            past = np.arange(8) >= SIZES[:, None]
-            np.testing.assert_array_equal(np.asarray(actual)[past], 0.0)

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED, REMOTE
-from attnax.interop._options.resampling import RESIZE_OPTIONS
+from attnax.interop._options.resampling import RESAMPLINGS
 from benchmarks import pages
 from conformance import pages as tables
 
@@ -105,9 +105,11 @@ def test_tables_of_families_are_those_of_the_code(page):
 def test_families_that_resize_alike_are_those_of_the_table():
     page = (ROOT / "docs/resizing/resizing.md").read_text()
     alike = {}
-    for family, options in RESIZE_OPTIONS.items():
-        alike.setdefault(options, []).append(f"`{family}`")
-    for (method, *flags, offset), families in alike.items():
+    for family, resampling in RESAMPLINGS.items():
+        alike.setdefault(resampling, []).append(f"`{family}`")
+    for resampling, families in alike.items():
+        flags = resampling.antialias, resampling.align_corners
         antialias, corners = ("yes" if flag else "no" for flag in flags)
-        row = f"| {method} | {antialias} | {corners} | {offset:g} |"
+        row = f"| {resampling.method} | {antialias} | {corners} | "
+        row += f"{resampling.offset:g} |"
         assert f"{row} {', '.join(families)} |\n" in page

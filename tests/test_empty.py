@@ -12,7 +12,7 @@ import attnax
 import attnax.functional as F
 
 INV_FREQ = F.default_inv_freq(8)
-RESIZE = {"method": "bicubic", "antialias": False}
+RESAMPLING = F.Resampling("bicubic", antialias=False)
 TOKENS = F.TokenEmbeddingParams(np.ones((5, 4), np.float32))
 LEARNED = F.LearnedPositionalEmbeddingParams(np.ones((6, 4), np.float32))
 TEXT = F.TextEmbeddingParams(TOKENS, LEARNED, TOKENS)
@@ -138,10 +138,6 @@ def calls(batch, seq_len):
     for antialias in (True, False):
         at = lambda t, *a, aa=antialias: resized_at(t, *a, antialias=aa)
         yield "resize_positions_at", at, (VISION.positions.weight[:6], *arrays[1:])
-    options = {**RESIZE, "max_size": 5}
-    yield "resize_matrix", lambda n: F.resize_matrix(3, n, **options), (ids,)
-    taps = {"method": "bicubic", "max_size": 5}
-    yield "resize_taps", lambda n: F.resize_taps(3, n, **taps), (ids,)
 
 
 def scaled_tokens(params, ids):
@@ -180,14 +176,16 @@ def turned(rope, x, cos):
 
 
 def packed(params, patches, coordinates, mask, grids):
-    options = {"grid": (2, 3), "resize": RESIZE}
+    options = {"grid": (2, 3), "resampling": RESAMPLING}
     arrays = patches, coordinates, mask, grids
     return F.apply_packed_vision_embedding(params, *arrays, **options)
 
 
 def resized_at(table, coordinates, mask, grids, antialias):
-    options = {**RESIZE, "antialias": antialias, "mask": mask}
-    return F.resize_positions_at(table, (2, 3), grids, coordinates, **options)
+    resampling = F.Resampling("bicubic", antialias)
+    return F.resize_positions_at(
+        table, (2, 3), grids, coordinates, resampling, mask=mask
+    )
 
 
 def forward_and_back(function, *arrays):

@@ -36,7 +36,7 @@ OF_LENGTH = array(BATCH, 2 * LENGTH, 8, 4)
 INV_FREQ = F.default_inv_freq(WIDTH)
 ROPE = F.Rope(INV_FREQ)
 AXIAL = F.axial_rope((8, 8))
-RESIZE = {"method": "bicubic", "antialias": False}
+RESAMPLING = F.Resampling("bicubic", antialias=False)
 TEXT = F.init_text_embedding(KEY, ROWS, WIDTH, num_positions=ROWS, num_token_types=2)
 VISION = F.init_vision_embedding(
     KEY,
@@ -175,7 +175,7 @@ EXPORTED = {
     ),
     "apply_packed_vision_embedding": (
         lambda *packed: F.apply_packed_vision_embedding(
-            VISION, *packed, grid=GRID, resize=RESIZE
+            VISION, *packed, grid=GRID, resampling=RESAMPLING
         ),
         (
             array(BATCH, LENGTH, 16),
@@ -185,20 +185,12 @@ EXPORTED = {
         ),
     ),
     "resize_positions_at": (
-        lambda table, *where: F.resize_positions_at(table, GRID, *where, **RESIZE),
+        lambda table, *where: F.resize_positions_at(table, GRID, *where, RESAMPLING),
         (TABLE, integers(BATCH, 2), COORDINATES),
     ),
     "resize_positions": (
-        lambda table: F.resize_positions(table, GRID, (4, 5), **RESIZE),
+        lambda table: F.resize_positions(table, GRID, (4, 5), RESAMPLING),
         (array(ROWS, LENGTH),),
-    ),
-    "resize_matrix": (
-        lambda sizes: F.resize_matrix(4, sizes, max_size=8, **RESIZE),
-        (integers(BATCH),),
-    ),
-    "resize_taps": (
-        lambda sizes: F.resize_taps(4, sizes, max_size=8, method="bilinear"),
-        (integers(BATCH),),
     ),
     "positions_from_mask": (F.positions_from_mask, (bools(BATCH, LENGTH),)),
     "positions_from_segment_ids": (F.positions_from_segment_ids, (IDS,)),
@@ -268,21 +260,13 @@ REFUSED = {
         IDS,
     ),
     "rope_cos_sin_table": (lambda ids: F.rope_cos_sin_table(ids.shape[1], 4), IDS),
-    "resize_matrix": (
-        lambda ids: F.resize_matrix(4, 3, max_size=ids.shape[1], **RESIZE),
-        IDS,
-    ),
-    "resize_taps": (
-        lambda ids: F.resize_taps(4, 3, max_size=ids.shape[1], method="bilinear"),
-        IDS,
-    ),
     "resize_positions": (
-        lambda table: F.resize_positions(table, GRID, GRID, **RESIZE),
+        lambda table: F.resize_positions(table, GRID, GRID, RESAMPLING),
         array(LENGTH, WIDTH),
     ),
     "resize_positions_at": (
         lambda table: F.resize_positions_at(
-            table, GRID, np.ones(2, int), np.zeros((1, 2), int), **RESIZE
+            table, GRID, np.ones(2, int), np.zeros((1, 2), int), RESAMPLING
         ),
         array(LENGTH, WIDTH),
     ),

@@ -85,7 +85,7 @@ def test_nothing_private_leaks():
         "config_parts",
         "grid_sinusoid_options",
         "params_from_checkpoint",
-        "resize_options",
+        "resampling",
         "rope_from_hf",
         "ropes_from_hf",
         "sinusoid_options",

@@ -25,7 +25,7 @@ MESH = jax.make_mesh(
 # One table of 12 rows for tokens, types, positions, a grid of 3 x 4 and patches of
 # 2 x 3 pixels of two channels: whatever a lookup holds is then sharded alike.
 GRID, WIDTH = (3, 4), 8
-RESIZE = {"method": "bilinear", "antialias": False}
+RESAMPLING = F.Resampling("bilinear", antialias=False)
 RNG = np.random.default_rng(0)
 WEIGHT = RNG.normal(size=(12, WIDTH)).astype(np.float32)
 IDS = RNG.integers(0, 12, size=(4, 2)).astype(np.int32)
@@ -62,8 +62,8 @@ def text(weight, ids, positions=None, **options):
 
 
 def resized_at(weight, grids, coordinates, *, antialias=False, **options):
-    how = {**RESIZE, "antialias": antialias, **options}
-    return F.resize_positions_at(weight, GRID, grids, coordinates, **how)
+    how = F.Resampling("bilinear", antialias)
+    return F.resize_positions_at(weight, GRID, grids, coordinates, how, **options)
 
 
 def patches_of(weight):
@@ -82,14 +82,14 @@ def vision_params(weight, before):
 
 
 def vision(weight, image, masked=None, **options):
-    how = {"patch_size": (2, 3), "grid": GRID, "resize": RESIZE, **options}
+    how = {"patch_size": (2, 3), "grid": GRID, "resampling": RESAMPLING, **options}
     params = vision_params(weight, before=False)
     return F.apply_vision_embedding(params, image, masked=masked, **how)
 
 
 def packed(weight, *arrays, grid=GRID, **options):
     params = vision_params(weight, before=grid != GRID)
-    how = {"grid": grid, "resize": RESIZE, **options}
+    how = {"grid": grid, "resampling": RESAMPLING, **options}
     return F.apply_packed_vision_embedding(params, *arrays, **how)
 
 
@@ -374,7 +374,7 @@ VISION = attnax.nn.VisionEmbedding(
     patch_size=(2, 3),
     num_channels=2,
     d_model=WIDTH,
-    resize=RESIZE,
+    resampling=RESAMPLING,
     key=KEY,
 )
 MODULES["vision"] = (VISION, (IMAGE,))

@@ -41,12 +41,9 @@ from ._tables.learned import (
     apply_learned_positional_embedding as apply_learned_positional_embedding,
     init_learned_positional_embedding as init_learned_positional_embedding,
 )
+from ._resizing.resampling import Resampling as Resampling
 from ._resizing.grid import resize_positions as resize_positions
 from ._resizing.at import resize_positions_at as resize_positions_at
-from ._resizing.matrix import (
-    resize_matrix as resize_matrix,
-    resize_taps as resize_taps,
-)
 
 # Sinusoids
 from ._sinusoids.positional_encoding import (

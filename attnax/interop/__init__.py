@@ -12,6 +12,6 @@ from ._checkpoints.record import EmbeddingCheckpoint as EmbeddingCheckpoint
 from ._config.rope import config_parts as config_parts
 from ._config.rope import rope_from_hf as rope_from_hf
 from ._config.rope import ropes_from_hf as ropes_from_hf
-from ._options.resampling import resize_options as resize_options
 from ._options.grid_sinusoids import grid_sinusoid_options as grid_sinusoid_options
+from ._options.resampling import resampling as resampling
 from ._options.sinusoids import sinusoid_options as sinusoid_options

@@ -1,7 +1,6 @@
 """The embedding of a vision transformer as an Equinox module."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -12,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from .._public import public
-from ..functional._models.vision_checks import check_resize
 from ..functional._patches.sizes import as_size, patch_grid
+from ..functional._resizing.resampling import check_resampling
 
 
 class VisionEmbedding(eqx.Module):
@@ -34,20 +33,20 @@ class VisionEmbedding(eqx.Module):
         mask_token: Whether there is a token for masked patches.
         use_bias: Whether the projection of the patches has a bias.
         init_std: Standard deviation of the normal before it is truncated at two.
-        resize: How positions are resized for images of another grid: the keyword
-            arguments of `resize_positions`, as `attnax.interop.resize_options` has
-            them. `None` refuses such images.
+        resampling: How positions are resized for images of another grid;
+            `attnax.interop.resampling` has the way of released models. `None` refuses
+            such images.
         dtype: Of the parameters; `None` is JAX's default float.
         key: A JAX random key.
 
     Raises:
         ValueError: As `init_vision_embedding` does, if `image_size` is not a multiple
-            of `patch_size`, or `resize` is not what `resize_positions` takes.
+            of `patch_size`, or `resampling` is not a `Resampling`.
 
     Example:
         >>> sizes = dict(image_size=(8, 12), patch_size=4, num_channels=3, d_model=16)
-        >>> resize = dict(method="bicubic", antialias=True)
-        >>> embedding = VisionEmbedding(**sizes, resize=resize, key=jax.random.key(0))
+        >>> ways = dict(resampling=F.Resampling("bicubic", antialias=True))
+        >>> embedding = VisionEmbedding(**sizes, **ways, key=jax.random.key(0))
         >>> [embedding(jnp.ones((n, 12, 3))).shape for n in (8, 16)]
         [(7, 16), (13, 16)]
 
@@ -59,7 +58,7 @@ class VisionEmbedding(eqx.Module):
     params: F.VisionEmbeddingParams
     patch_size: tuple[int, ...] = eqx.field(static=True)
     grid: tuple[int, ...] = eqx.field(static=True)
-    resize: tuple[tuple[str, Any], ...] | None = eqx.field(static=True)
+    resampling: F.Resampling | None = eqx.field(static=True)
 
     @public
     def __init__(
@@ -75,16 +74,15 @@ class VisionEmbedding(eqx.Module):
         mask_token: bool = False,
         use_bias: bool = True,
         init_std: float = 0.02,
-        resize: Mapping[str, Any] | None = None,
+        resampling: F.Resampling | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ):
         self.grid = patch_grid(image_size, patch_size)
         self.patch_size = as_size("patch_size", patch_size)
-        if resize is not None:
-            check_resize(resize)
-        # Pairs, since settings are hashed.
-        self.resize = None if resize is None else tuple(sorted(resize.items()))
+        if resampling is not None:
+            check_resampling(resampling)
+        self.resampling = resampling
         self.params = F.init_vision_embedding(
             key,
             patch_size=self.patch_size,
@@ -123,7 +121,7 @@ class VisionEmbedding(eqx.Module):
             image,
             patch_size=self.patch_size,
             grid=self.grid,
-            resize=None if self.resize is None else dict(self.resize),
+            resampling=self.resampling,
             masked=masked,
             precision=precision,
             out_sharding=out_sharding,
@@ -151,7 +149,7 @@ class VisionEmbedding(eqx.Module):
             mask,
             grids,
             grid=self.grid,
-            resize=None if self.resize is None else dict(self.resize),
+            resampling=self.resampling,
             out_sharding=out_sharding,
             precision=precision,
         )

@@ -107,9 +107,6 @@ def _logits(checkpoint, x):
 
 def _embed_image(checkpoint, arrays):
     params = checkpoint.params
-    resize = None
-    if params.positions is not None:
-        resize = interop.resize_options(checkpoint.family)
     if "spatial_shapes" in arrays:
         patches, grids = jnp.asarray(arrays["patches"]), arrays["spatial_shapes"]
         index = np.arange(patches.shape[1])
@@ -123,13 +120,13 @@ def _embed_image(checkpoint, arrays):
             mask,
             jnp.asarray(grids, jnp.int32),
             grid=checkpoint.grid,
-            resize=resize,
+            resampling=checkpoint.resampling,
         )
     return F.apply_vision_embedding(
         params,
         jnp.asarray(arrays["image"]).transpose(0, 2, 3, 1),
         patch_size=checkpoint.patch_size or PATCH,
         grid=checkpoint.grid,
-        resize=resize,
+        resampling=checkpoint.resampling,
         masked=arrays.get("masked"),
     )

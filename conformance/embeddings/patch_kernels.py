@@ -115,9 +115,8 @@ def _resize(options, arrays):
     resized = F.resize_patch_kernel(
         arrays["kernel"],
         tuple(options["new"]),
+        F.Resampling(options["method"], options["antialias"]),
         layout=options["layout"],
-        method=options["method"],
-        antialias=options["antialias"],
         old_patch_size=tuple(options["old"]),
     )
     return resized.weight

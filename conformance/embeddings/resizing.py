@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import attnax.functional as F
-from attnax.interop import resize_options
-from attnax.interop._options.resampling import RESIZE_OPTIONS
+from attnax.interop import resampling
+from attnax.interop._options.resampling import RESAMPLINGS
 
 from .records import Record
 
@@ -25,7 +25,7 @@ def records():
     """One for each family and size."""
     table = np.random.default_rng(0).normal(size=(SIDE * SIDE, WIDTH))
     table = table.astype(np.float32)
-    for family in RESIZE_OPTIONS:
+    for family in RESAMPLINGS:
         source, function = _reference(family)
         for grid in GRIDS:
             expected = np.asarray(function(table, grid), np.float32).reshape(-1, WIDTH)
@@ -37,10 +37,10 @@ def records():
 
 def ours(record):
     """From the name of the family alone."""
-    options = resize_options(record.options["family"])
+    way = resampling(record.options["family"])
     table = jnp.asarray(record.arrays["table"])
     new_grid = tuple(record.options["new_grid"])
-    return F.resize_positions(table, (SIDE, SIDE), new_grid, **options)
+    return F.resize_positions(table, (SIDE, SIDE), new_grid, way)
 
 
 def tolerance(record):

@@ -28,7 +28,7 @@ INV_FREQ = F.default_inv_freq(4)
 ROPE = F.Rope(INV_FREQ)
 AXES = F.Rope(INV_FREQ, axis_of_pair=(0, 1))
 MIXED = F.MixedRopeParams(host.ones((2, 2, 2)))
-RESIZE = {"method": "bilinear", "antialias": False}
+RESAMPLING = F.Resampling("bilinear", antialias=False)
 PADDED = {"first_position": 2, "padding_position": 1}
 VISION = F.VisionEmbeddingParams(
     F.PatchEmbeddingParams(np.ones((4, 2), np.float32), None), None, None, None
@@ -44,12 +44,12 @@ def text(ids=(0, 1, 2), types=(0, 0, 0), positions=None):
 
 def packed(coordinates=PACKED[1], grids=((1, 2),)):
     return F.apply_packed_vision_embedding(
-        VISION, PACKED[0], coordinates, PACKED[2], grids, grid=None, resize=None
+        VISION, PACKED[0], coordinates, PACKED[2], grids, grid=None, resampling=None
     )
 
 
 def resized_at(new_grids=((5, 1),), coordinates=(((4, 0), (0, 0)),)):
-    return F.resize_positions_at(TABLE, (5, 1), new_grids, coordinates, **RESIZE)
+    return F.resize_positions_at(TABLE, (5, 1), new_grids, coordinates, RESAMPLING)
 
 
 def fourier(points):
@@ -94,7 +94,6 @@ INTEGERS = (
     ("coordinates", lambda v: resized_at(coordinates=v), [[[3, 0], [2, 0]]]),
     ("coordinates", packed, [[[0, 0], [0, 1]]]),
     ("grids", lambda v: packed(grids=v), [[1, 2]]),
-    ("new_size", lambda v: F.resize_matrix(5, v, max_size=6, **RESIZE), [3, 6]),
     (
         "packed.grids",
         lambda v: F.unpack_patches(F.PackedPatches(*PACKED, v), 2),

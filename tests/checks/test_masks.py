@@ -18,7 +18,7 @@ COORDINATES = np.array([[[0, 0], [1, 0], [0, 0]], [[0, 0], [0, 0], [0, 0]]])
 PATCHES = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 IMAGES = np.arange(24, dtype=np.float32).reshape(2, 2, 6, 1)
 TABLE = np.arange(12, dtype=np.float32).reshape(3, 4)
-RESIZE = {"method": "bilinear", "antialias": False}
+RESAMPLING = F.Resampling("bilinear", antialias=False)
 PADDED = {"first_position": 2, "padding_position": 1}
 
 PARAMS = F.VisionEmbeddingParams(
@@ -35,13 +35,15 @@ MODULE = attnax.nn.VisionEmbedding(
     d_model=4,
     num_tokens_with_position=0,
     mask_token=True,
-    resize=RESIZE,
+    resampling=RESAMPLING,
     key=jax.random.key(0),
 )
 
 
 def resized_at(mask):
-    return F.resize_positions_at(TABLE, (1, 3), GRIDS, COORDINATES, mask=mask, **RESIZE)
+    return F.resize_positions_at(
+        TABLE, (1, 3), GRIDS, COORDINATES, mask=mask, resampling=RESAMPLING
+    )
 
 
 def vision(mask):
@@ -51,7 +53,7 @@ def vision(mask):
 
 def packed(mask):
     arrays = PATCHES, COORDINATES, mask, GRIDS
-    options = {"grid": (1, 3), "resize": RESIZE}
+    options = {"grid": (1, 3), "resampling": RESAMPLING}
     return F.apply_packed_vision_embedding(PARAMS, *arrays, **options)
 
 

@@ -21,7 +21,7 @@ PACKED = (
     np.ones((1, 3), bool),
     np.array([[2, 3]], np.int32),
 )
-GRID = {"grid": (2, 3), "resize": {"method": "bilinear", "antialias": False}}
+GRID = {"grid": (2, 3), "resampling": F.Resampling("bilinear", False)}
 FUNCTIONS = {
     "apply_token_embedding": (TOKEN, lambda p: F.apply_token_embedding(p, IDS)),
     "apply_token_unembedding": (TOKEN, lambda p: F.apply_token_unembedding(p, X)),

@@ -27,7 +27,7 @@ ROPE = F.Rope(INV_FREQ)
 TOKENS = F.TokenEmbeddingParams(np.ones((5, 4), np.float32))
 LEARNED = F.LearnedPositionalEmbeddingParams(np.ones((5, 4), np.float32))
 TEXT = F.TextEmbeddingParams(TOKENS, LEARNED, None)
-RESIZE = {"method": "bilinear", "antialias": False}
+RESAMPLING = F.Resampling("bilinear", antialias=False)
 PATCHES = {"patch_size": 2, "num_channels": 1, "d_model": 4}
 YARN = {"factor": 2.0, "original_max_len": 64}
 TABLE = np.ones((6, 2), np.float32)
@@ -94,8 +94,7 @@ SIZES = (
     *of(F.image_size_for_max_patches, image_size=8, patch_size=2, max_patches=4)(
         "image_size", "patch_size", "max_patches"
     ),
-    *of(F.resize_matrix, old_size=4, new_size=4, **RESIZE)("old_size", "max_size"),
-    *of(F.resize_positions, TABLE, (2, 3), (2, 3), **RESIZE)("num_prefix_tokens"),
+    *of(F.resize_positions, TABLE, (2, 3), (2, 3), RESAMPLING)("num_prefix_tokens"),
     *of(F.apply_token_embedding, TOKENS, IDS)("padding_id"),
     *of(F.apply_text_embedding, TEXT, IDS, positions=IDS)("padding_position"),
     *of(attnax.PositionalEncoding, max_len=4, d_model=4)("max_len", "d_model"),
@@ -134,7 +133,7 @@ NUMBERS = (
     *of(F.Rope, INV_FREQ)("attention_factor"),
     *of(F.init_token_embedding, KEY, 5, 4)("init_std"),
     *of(F.init_learned_positional_embedding, KEY, 5, 4)("init_std"),
-    *of(F.resize_matrix, 4, 2, **RESIZE)("offset"),
+    *of(F.Resampling, "bilinear", False)("offset"),
     *of(attnax.RotaryEmbedding, 4, 8)("base"),
 )
 NO_NUMBERS = math.nan, "2", True, np.ones(3), 1 + 2j, [1.0] * 3, 10**400
@@ -173,7 +172,7 @@ FLAGS = (
     *of(F.channel_permutation, ROPE, ROPE, 4)("rotated"),
     *of(F.rotate, ROPE, HEADS, IDS)("inverse"),
     *of(F.apply_rotary, ROPE, HEADS, *F.rotary_cos_sin(ROPE, IDS))("inverse"),
-    *of(F.resize_matrix, 4, 2, **RESIZE)("antialias", "align_corners"),
+    *of(F.Resampling, method="bilinear", antialias=False)("antialias", "align_corners"),
 )
 
 
@@ -279,7 +278,7 @@ def text(**changed):
 
 
 def resized_at(table):
-    return F.resize_positions_at(table, (2, 3), [1, 1], [[0, 0]], **RESIZE)
+    return F.resize_positions_at(table, (2, 3), [1, 1], [[0, 0]], RESAMPLING)
 
 
 token, learned = F.TokenEmbeddingParams, F.LearnedPositionalEmbeddingParams
@@ -380,7 +379,7 @@ DTYPES = (
         F.PatchEmbeddingParams(np.ones((4, 4), np.float32), None),
         WEIGHT,
     )("dtype"),
-    *of(F.resize_positions_at, TABLE, (2, 3), [1, 1], [[0, 0]], **RESIZE)("dtype"),
+    *of(F.resize_positions_at, TABLE, (2, 3), [1, 1], [[0, 0]], RESAMPLING)("dtype"),
     *of(F.rope_inv_freq, 4)("dtype"),
     *of(F.rope_cos_sin_table, 4, 4)("dtype"),
     *of(F.rope_cos_sin_from_positions, IDS, 4)("out_dtype"),

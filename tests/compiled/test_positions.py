@@ -92,8 +92,7 @@ def test_resizing_is_two_products_and_two_transposes(dtype, method, antialias):
             table,
             OLD,
             NEW,
-            method=method,
-            antialias=antialias,
+            F.Resampling(method, antialias),
             num_prefix_tokens=prefix,
         )
         table, rows = (
@@ -122,9 +121,8 @@ def test_resized_rows_are_read_or_multiplied_once(dtype, method, antialias):
     rows = jax.ShapeDtypeStruct((PATCHES, D_MODEL), dtype)
 
     def resized(table, sizes, coordinates):
-        return F.resize_positions_at(
-            table, OLD, sizes, coordinates, method=method, antialias=antialias
-        )
+        how = F.Resampling(method, antialias)
+        return F.resize_positions_at(table, OLD, sizes, coordinates, how)
 
     arrays = put_out(resized, table, data, data)
     weights = PATCHES, math.prod(OLD)

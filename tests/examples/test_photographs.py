@@ -61,7 +61,9 @@ def test_training_makes_neighbors_similar(example, photographs):
     with jax.numpy_dtype_promotion("standard"):  # other people's code
         positions, stop = example.train(seen, 200, seed=0)
     assert not stop.is_set()
-    resized = F.resize_positions(positions.weight, (8, 12), (27, 40), **example.RESIZE)
+    resized = F.resize_positions(
+        positions.weight, (8, 12), (27, 40), example.RESAMPLING
+    )
     for table, grid in ((positions.weight, (8, 12)), (resized, (27, 40))):
         values, (row, column) = example.similarity(np.asarray(table), grid, (0.5, 0.4))
         np.testing.assert_allclose(values[row, column], 1.0, rtol=1e-5)
@@ -85,7 +87,7 @@ def test_photographs_are_embedded_with_resized_positions(example, photographs):
     without, tokens = (
         example.embed(photographs["flower"], p, 0) for p in (zeros, positions)
     )
-    expected = F.resize_positions(table, (8, 12), (27, 40), **example.RESIZE)
+    expected = F.resize_positions(table, (8, 12), (27, 40), example.RESAMPLING)
     assert tokens.shape == (1080, 32)
     np.testing.assert_allclose(tokens - without, expected, atol=1e-5)
 

@@ -70,7 +70,7 @@ def test_ways_differ_where_they_should(example, embedding):
 
 
 def test_mistakes_are_what_they_say(example, embedding):
-    images, options = images_of(8, 12), dict(embedding.resize)
+    images, resampling = images_of(8, 12), embedding.resampling
     bare = example.with_table(embedding, images, host.zeros((25, 48)))
     table = embedding.params.positions.weight
     rows = np.asarray(example.rows_read_on(embedding, images) - bare)
@@ -78,7 +78,9 @@ def test_mistakes_are_what_they_say(example, embedding):
         expected = table[min(token, 16)]
         np.testing.assert_allclose(rows[0, token], expected, atol=1e-6)
     swapped = example.axes_swapped(embedding, images) - bare
-    expected = F.resize_positions(table, (4, 4), (6, 4), num_prefix_tokens=1, **options)
+    expected = F.resize_positions(
+        table, (4, 4), (6, 4), resampling, num_prefix_tokens=1
+    )
     np.testing.assert_allclose(swapped[1], expected, atol=1e-6)
 
 

@@ -17,7 +17,7 @@ from attnax.interop._checkpoint_families.without import REASONS
 from attnax.interop._model_types import family_of
 from attnax.interop._options.grid_sinusoids import GRID_SINUSOIDS
 from attnax.interop._options.resampling import _TYPES as RESIZE_TYPES
-from attnax.interop._options.resampling import RESIZE_OPTIONS
+from attnax.interop._options.resampling import RESAMPLINGS
 from attnax.interop._options.sinusoids import SINUSOIDS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def test_every_model_type_is_one_and_has_a_family_or_a_reason():
     assert set(CHECKPOINT_TYPES.values()) <= set(CHECKPOINT_FAMILIES)
     assert not set(CHECKPOINT_TYPES) & set(REASONS)
     for types, families in (
-        (RESIZE_TYPES, RESIZE_OPTIONS),
+        (RESIZE_TYPES, RESAMPLINGS),
         (SINUSOIDS.types, SINUSOIDS.by_name),
         (GRID_SINUSOIDS.types, GRID_SINUSOIDS.by_name),
     ):
@@ -131,23 +131,45 @@ def test_near_names_are_named_and_decoder_is():
 )
 def test_resizing_by_model_type(names, expected):
     for name in names:
-        assert interop.resize_options(name) == interop.resize_options(expected)
+        assert interop.resampling(name) == interop.resampling(expected)
 
 
 def test_every_family_of_images_is_resized_in_its_way():
     for family, rules in CHECKPOINT_FAMILIES.items():
         if rules.kind == "vision" and family != "dinov3":  # of rotary positions
-            assert interop.resize_options(family)
+            assert interop.resampling(family)
+
+
+def vit():
+    prefix, draw = "embeddings.", np.ones
+    return {
+        f"{prefix}cls_token": draw((1, 1, 4), np.float32),
+        f"{prefix}mask_token": draw((1, 4), np.float32),
+        f"{prefix}register_tokens": draw((1, 2, 4), np.float32),
+        f"{prefix}position_embeddings": draw((1, 5, 4), np.float32),
+        f"{prefix}patch_embeddings.projection.weight": draw((4, 3, 2, 2), np.float32),
+        f"{prefix}patch_embeddings.projection.bias": draw(4, np.float32),
+    }
+
+
+def test_a_checkpoint_has_the_resampling_of_what_was_asked_for():
+    """Names of tensors do not tell: these two models differ in their resizing alone."""
+    for name in ("dinov2_with_registers", "tipsv2_vision_model"):
+        loaded = load(vit(), name)
+        assert loaded.family == "dinov2_with_registers"
+        assert loaded.resampling == interop.resampling(name)
+    assert load(vit(), name).resampling.method == "bilinear"
+    assert load(table(), "llama").resampling is None
 
 
 @errors
 def test_models_that_do_not_resize_say_so():
-    with fails("resize_options: family='dinov3_vit' has no learned positions"):
-        interop.resize_options("dinov3_vit")
+    with fails("resampling: family='dinov3_vit' has no learned positions"):
+        interop.resampling("dinov3_vit")
     with fails("none of them is known to be that of this model"):
-        interop.resize_options("clip_text_model")
+        interop.resampling("clip_text_model")
     with fails("near it are ['siglip"):
-        interop.resize_options("siglp")
+        interop.resampling("siglp")
 
 
 def test_sinusoids_by_model_type():

@@ -15,7 +15,7 @@ import attnax.functional as F
 from attnax import nn
 
 KEY = jax.random.key(0)
-RESIZE = {"method": "bilinear", "antialias": True}
+RESAMPLING = F.Resampling("bilinear", antialias=True)
 ROPE = F.Rope(F.default_inv_freq(8))
 GRID = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0))
 
@@ -75,9 +75,9 @@ def patches():
 
 def vision(packed=False):
     sizes = {"patch_size": (2, 3), "num_channels": 3, "d_model": 8}
-    options = {"mask_token": True, "resize": RESIZE}
+    options = {"mask_token": True, "resampling": RESAMPLING}
     module = nn.VisionEmbedding(image_size=(4, 9), **sizes, **options, key=KEY)
-    settings = {"grid": (2, 3), "resize": RESIZE}
+    settings = {"grid": (2, 3), "resampling": RESAMPLING}
     if packed:
         function = functools.partial(F.apply_packed_vision_embedding, module.params)
         return module.packed, functools.partial(function, **settings)

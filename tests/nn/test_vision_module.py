@@ -9,7 +9,7 @@ import attnax.functional as F
 from attnax import nn
 
 KEY = jax.random.key(0)
-RESIZE = {"method": "bicubic", "antialias": False}
+RESAMPLING = F.Resampling("bicubic", antialias=False)
 RNG = np.random.default_rng(0)
 IMAGES = jnp.asarray(RNG.normal(size=(2, 4, 9, 3)), jnp.float32)
 WIDER = jnp.asarray(RNG.normal(size=(2, 6, 15, 3)), jnp.float32)
@@ -22,7 +22,7 @@ def call(module, *args, **kwargs):
 
 def make(**options):
     sizes = {"image_size": (4, 9), "patch_size": (2, 3), "num_channels": 3}
-    options = {"d_model": 8, "resize": RESIZE, "dtype": jnp.float32, **options}
+    options = {"d_model": 8, "resampling": RESAMPLING, "dtype": jnp.float32, **options}
     return nn.VisionEmbedding(**sizes, **options, key=KEY)
 
 
@@ -56,17 +56,17 @@ def test_calls_are_the_functions():
     assert_same_bits(call(module, IMAGES, key=KEY), apply(IMAGES))
     assert_same_bits(call(module, IMAGES[0]), apply(IMAGES[0]))
     assert_same_bits(call(module, IMAGES, masked=masked), apply(IMAGES, masked=masked))
-    assert_same_bits(call(module, WIDER), apply(WIDER, resize=RESIZE))
+    assert_same_bits(call(module, WIDER), apply(WIDER, resampling=RESAMPLING))
     packed = F.pack_patches([np.asarray(t)[0] for t in (IMAGES, WIDER)], (2, 3), 17)
     expected = jitted(F.apply_packed_vision_embedding)(
-        module.params, *packed, grid=(2, 3), resize=RESIZE
+        module.params, *packed, grid=(2, 3), resampling=RESAMPLING
     )
     assert_same_bits(eqx.filter_jit(module.packed)(*packed), expected)
 
 
 def video(**options):
     sizes = {"image_size": (4, 6, 5), "patch_size": (2, 3, 1), "num_channels": 2}
-    options = {"d_model": 8, "resize": RESIZE, **options}
+    options = {"d_model": 8, "resampling": RESAMPLING, **options}
     return nn.VisionEmbedding(**sizes, **options, key=KEY)
 
 
@@ -92,17 +92,17 @@ def test_settings_are_hashed_and_compile_once():
         traces.append(module)
         return module(image)
 
-    for module in (make(), make(), make(resize={"antialias": False, **RESIZE})):
+    for module in (make(), make(), make(resampling=F.Resampling("bicubic", False))):
         call(module, IMAGES)
     assert len(traces) == 1
-    call(make(resize={**RESIZE, "antialias": True}), IMAGES)
+    call(make(resampling=F.Resampling("bicubic", True)), IMAGES)
     assert len(traces) == 2
 
 
 def test_modules_of_other_settings_share_nothing():
     bicubic = make()
     first = np.asarray(bicubic(WIDER))
-    other = make(resize={"method": "bilinear", "antialias": False})
+    other = make(resampling=F.Resampling("bilinear", False))
     assert_same_bits(other(IMAGES), bicubic(IMAGES))
     assert not np.array_equal(other(WIDER), first)
     assert_same_bits(bicubic(WIDER), first)
@@ -119,7 +119,6 @@ def test_saved_and_loaded(tmp_path):
 @pytest.mark.errors
 def test_settings_are_checked_when_built():
     for options, message in (
-        ({"resize": {**RESIZE, "method": "nearest"}}, "method='nearest' must be"),
         (
             {"num_tokens_with_position": -1},
             "num_tokens_with_position=-1 must be an integer",
@@ -136,15 +135,16 @@ def test_settings_are_checked_when_built():
 
 @pytest.mark.errors
 @pytest.mark.parametrize("positions", (True, False))
-def test_ways_to_resize_are_checked_when_built(positions):
-    for resize in ({**RESIZE, "bogus": 1}, {"method": "bicubic"}, {}, "vit"):
-        message = r"VisionEmbedding: resize=.* must say how .*resize_options\(\"vit\"\)"
+def test_resamplings_are_checked_when_built(positions):
+    for other in ({"method": "bicubic", "antialias": False}, {}, "vit"):
+        message = (
+            r"VisionEmbedding: resampling=.* must be an attnax.functional.Resampling"
+            r".*interop.resampling\(\"vit\"\)"
+        )
         with refused(message):
-            make(resize=resize, positions=positions)
+            make(resampling=other, positions=positions)
         with refused(message):
-            video(resize=resize, positions=positions)
-    with pytest.raises(ValueError, match="VisionEmbedding: method='cubic' must be"):
-        video(resize={**RESIZE, "method": "cubic"}, positions=positions)
+            video(resampling=other, positions=positions)
 
 
 @pytest.mark.errors
@@ -157,5 +157,5 @@ def test_packed_batches_are_of_images():
 
 @pytest.mark.errors
 def test_images_of_another_grid_are_refused_without_a_way_to_resize():
-    with pytest.raises(ValueError, match=r"resize=None must say how"):
-        make(resize=None)(WIDER)
+    with pytest.raises(ValueError, match=r"resampling=None must be an attnax"):
+        make(resampling=None)(WIDER)

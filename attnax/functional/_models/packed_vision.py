@@ -1,7 +1,6 @@
 """Images of different sizes in one batch, embedded patch by patch."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,9 +14,10 @@ from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread, whole_rows
 from .._patches.embedding import embedded_patches
 from .._resizing.at import resize_positions_at
+from .._resizing.resampling import Resampling, check_resampling
 from .extra_tokens import insert_tokens
 from .vision import VisionEmbeddingParams
-from .vision_checks import HOW_TO_RESIZE, check_resize, check_vision_params
+from .vision_checks import check_vision_params
 
 
 @public
@@ -31,7 +31,7 @@ def apply_packed_vision_embedding(
     grids: Integer[Array | np.ndarray, "*batch 2"] | Sequence,
     *,
     grid: tuple[int, ...] | None,
-    resize: Mapping[str, Any] | None,
+    resampling: Resampling | None,
     precision: lax.PrecisionLike = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
@@ -51,9 +51,8 @@ def apply_packed_vision_embedding(
         grids: Of the images: `(rows, columns)` of patches of each, an array.
         grid: Of the table: `(rows, columns)` that its positions were made for, two
             numbers; not read without one.
-        resize: How positions are resized: the keyword arguments of `resize_positions`,
-            checked whenever they are given; `attnax.interop.resize_options` has those
-            of released models. May be `None` without positions.
+        resampling: How positions are resized; `attnax.interop.resampling` has the way
+            of released models. It may be `None` without positions.
         precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
         out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
             that of the patches, with the columns of their weight.
@@ -66,14 +65,14 @@ def apply_packed_vision_embedding(
     Raises:
         ValueError: If the patches are not of a real float dtype, the parameters do not
             fit each other, the patches or `grid`, `coordinates`, `mask` or `grids` do
-            not fit the patches or have another dtype, `resize` is `None` though there
-            are positions, or as `resize_positions_at` does.
+            not fit the patches or have another dtype, `resampling` is `None` though
+            there are positions, or as `resize_positions_at` does.
 
     Example:
         >>> key, sizes = jax.random.key(0), dict(patch_size=2, num_channels=1)
         >>> params = init_vision_embedding(key, **sizes, d_model=8, grid=(2, 3))
         >>> where, real = jnp.array([[0, 0], [1, 0]]), jnp.array([True, True])
-        >>> options = dict(grid=(2, 3), resize=dict(method="bilinear", antialias=True))
+        >>> options = dict(grid=(2, 3), resampling=Resampling("bilinear", True))
         >>> packed = jnp.ones((2, 4)), where, real, jnp.array([2, 1])
         >>> apply_packed_vision_embedding(params, *packed, **options).shape
         (3, 8)
@@ -91,20 +90,19 @@ def apply_packed_vision_embedding(
     mask = bool_array("mask", mask)
     grids = integer_array("grids", grids)
     _check_arrays(patches, coordinates, mask, grids)
-    if resize is not None:
-        check_resize(resize)
+    if resampling is not None:
+        check_resampling(resampling)
     x = embedded_patches(params.patch, patches, patches.dtype, precision, None).astype(
         wide
     )
     before = params.tokens_with_position
     if params.positions is not None and grid is not None:
-        if resize is None:
-            raise ValueError(f"{resize=} {HOW_TO_RESIZE}")
+        resampling = check_resampling(resampling)
         table = whole_rows(params.positions.weight).astype(wide)
         old_grid, rows = (grid[0], grid[1]), table[num_before:]
         where = {"mask": mask, "out_sharding": sharding_beside(x, x.shape[:-1])}
         x = x + resize_positions_at(
-            rows, old_grid, grids, coordinates, **where, **resize
+            rows, old_grid, grids, coordinates, resampling, **where
         )
         if before is not None:
             rows = table[:num_before]

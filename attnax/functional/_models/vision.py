@@ -1,7 +1,7 @@
 """What stands beside the patches of an image: positions, class tokens, registers."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,13 +28,14 @@ from .._patches.embedding import (
 )
 from .._patches.sizes import as_size, patch_grid
 from .._resizing.grid import resize_positions
+from .._resizing.resampling import Resampling, check_resampling
 from .._tables.add import add_rows
 from .._tables.learned import (
     LearnedPositionalEmbeddingParams,
     init_learned_positional_embedding,
 )
 from .extra_tokens import insert_tokens
-from .vision_checks import HOW_TO_RESIZE, check_resize, check_vision_params, num_patches
+from .vision_checks import check_vision_params, num_patches
 
 
 class VisionEmbeddingParams(NamedTuple):
@@ -167,7 +168,7 @@ def apply_vision_embedding(
     *,
     patch_size: int | tuple[int, ...],
     grid: tuple[int, ...] | None,
-    resize: Mapping[str, Any] | None = None,
+    resampling: Resampling | None = None,
     masked: Bool[Array | np.ndarray, "*#batch num_patches"]
     | Integer[Array | np.ndarray, "*#batch num_patches"]
     | Sequence
@@ -190,10 +191,9 @@ def apply_vision_embedding(
             `(frames, height, width)`.
         grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the table
             of positions was made for; not read without one.
-        resize: How positions are resized if the image has another grid: the keyword
-            arguments of `resize_positions`, checked whenever they are given. There is
-            no default, since released models differ; `attnax.interop.resize_options`
-            has theirs. Videos have the grid of the table.
+        resampling: How positions are resized if the image has another grid. There is no
+            default, since released models differ; `attnax.interop.resampling` has
+            theirs. Videos must have the grid of the table.
         masked: True (or 1) at patches that `mask_token` stands for; batch axes
             broadcast.
         precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
@@ -207,8 +207,8 @@ def apply_vision_embedding(
     Raises:
         ValueError: If the image is not of a real float dtype or not a multiple of the
             patch, the parameters do not fit each other, the patch or `grid`, the image
-            has another grid and `resize` is `None` or the image a video, `resize` is
-            not what `resize_positions` takes, or `masked` is not of bools (or of 0 and
+            has another grid and `resampling` is `None` or the image a video,
+            `resampling` is not a `Resampling`, or `masked` is not of bools (or of 0 and
             1), does not fit or comes without a `mask_token`.
 
     Example:
@@ -228,8 +228,8 @@ def apply_vision_embedding(
     float_dtype("image.dtype", image.dtype)
     check_params(params, VisionEmbeddingParams)
     wide, num_before = check_vision_params(params, grid, patch_size, image.dtype)
-    if resize is not None:
-        check_resize(resize)
+    if resampling is not None:
+        check_resampling(resampling)
     # Patches are not rounded before positions are added.
     x = embedded_image(
         params.patch, image, patch_size, image.dtype, precision, None
@@ -243,14 +243,14 @@ def apply_vision_embedding(
         size = image.shape[-1 - num_axes : -1]
         new_grid = patch_grid(size, patch_size)
         table = params.positions.weight.astype(wide)
-        rows = _resized(table, grid, new_grid, resize, num_before)
+        rows = _resized(table, grid, new_grid, resampling, num_before)
         x = add_rows(x, rows)
     if params.tokens_without_position is not None:
         x = insert_tokens(x, params.tokens_without_position, index=num_before)
     return spread(x.astype(image.dtype), out_sharding)
 
 
-def _resized(table, grid, new_grid, resize, num_before):
+def _resized(table, grid, new_grid, resampling, num_before):
     """The rows of `num_before` tokens and of `new_grid`."""
     if new_grid == tuple(grid):
         return table
@@ -259,13 +259,14 @@ def _resized(table, grid, new_grid, resize, num_before):
             f"the video's {new_grid=} must be {grid=}, that of the positions: "
             "they are not resized over time; resize the video."
         )
-    if resize is None:
+    if resampling is None:
         raise ValueError(
-            f"for an image of {new_grid=} and positions of {grid=}, {resize=} "
-            f"{HOW_TO_RESIZE}"
+            f"{resampling=} must be an attnax.functional.Resampling for an image of "
+            f"{new_grid=} and positions of {grid=}; "
+            'attnax.interop.resampling("vit") is that of ViT.'
         )
     return resize_positions(
-        table, grid, new_grid, num_prefix_tokens=num_before, **resize
+        table, grid, new_grid, resampling, num_prefix_tokens=num_before
     )
 
 

@@ -1,7 +1,6 @@
 """What the parameters and settings of a vision embedding must agree on."""
 
 import math
-from collections.abc import Mapping
 
 import jax
 
@@ -9,21 +8,7 @@ from ..._checks import check_params, is_integer
 from ..._dtypes import compute_dtype, float_dtype
 from .._patches.embedding import PatchEmbeddingParams
 from .._patches.sizes import as_size
-from .._resizing.axis import resizing
 from .._tables.learned import LearnedPositionalEmbeddingParams
-
-HOW_TO_RESIZE = (
-    "must say how positions are resized: method and antialias, and align_corners and "
-    'offset where a model has them; as attnax.interop.resize_options("vit") does.'
-)
-
-
-def check_resize(resize):
-    """A `ValueError` unless `resize_positions` takes `resize`, for any image."""
-    needed, more = {"method", "antialias"}, {"align_corners": False, "offset": 0.0}
-    if not isinstance(resize, Mapping) or not needed <= {*resize} <= {*needed, *more}:
-        raise ValueError(f"{resize=} {HOW_TO_RESIZE}")
-    resizing(**{**more, **resize})
 
 
 def num_patches(grid, patch_size):

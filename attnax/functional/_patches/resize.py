@@ -10,7 +10,8 @@ from jaxtyping import Array, Float
 
 from ..._dtypes import compute_dtype, float_dtype
 from ..._public import public
-from .._resizing.axis import axis_matrix, resizing
+from .._resizing.axis import axis_matrix
+from .._resizing.resampling import Resampling, check_resampling
 from .kernel import (
     kernel_patch_size,
     patch_kernel_from_weight,
@@ -38,9 +39,7 @@ def resize_patch_weight(
     weight: Float[Array | np.ndarray, "old_patch_dim d_model"],
     old_patch_size: int | tuple[int, ...],
     new_patch_size: int | tuple[int, ...],
-    *,
-    method: str,
-    antialias: bool,
+    resampling: Resampling,
 ) -> ResizedPatchWeight:
     """The patch weight that does to resized patches what `weight` does to patches.
 
@@ -58,10 +57,9 @@ def resize_patch_weight(
         old_patch_size: Side of its patches in pixels, `(height, width)`, or for video
             `(frames, height, width)`.
         new_patch_size: Likewise, for the new weight.
-        method: How patches are resized: `"bilinear"` or `"bicubic"`.
-        antialias: Whether the kernel widens where patches shrink, and bicubic has the
-            slope -0.5 instead of -0.75. timm resizes with `method="bicubic",
-            antialias=True`, big_vision with `method="bilinear", antialias=False`.
+        resampling: How patches are resized, without `align_corners` and `offset`:
+            `Resampling("bicubic", antialias=True)` in timm, `Resampling("bilinear",
+            antialias=False)` in big_vision.
 
     Returns:
         The new weight, in float32 arithmetic and rounded once to the dtype of `weight`,
@@ -70,13 +68,13 @@ def resize_patch_weight(
 
     Raises:
         ValueError: If a size is not a positive integer, the sizes have different axes,
-            the weight does not fit the old one or is not of a real float dtype,
-            `method` is unknown, or `antialias` is not a bool.
+            the weight does not fit the old one or is not of a real float dtype, or
+            `resampling` is not a `Resampling`, or has `align_corners` or an `offset`.
 
     Example:
         >>> weight = jnp.ones((4 * 4 * 3, 8))
-        >>> options = dict(method="bicubic", antialias=True)
-        >>> resize_patch_weight(weight, 4, (6, 5), **options).weight.shape
+        >>> resampling = Resampling("bicubic", antialias=True)
+        >>> resize_patch_weight(weight, 4, (6, 5), resampling).weight.shape
         (90, 8)
 
     Reference:
@@ -91,17 +89,16 @@ def resize_patch_weight(
             f"{' x '.join(map(str, old))} rows for {old_patch_size=}."
         )
     float_dtype("weight.dtype", weight.dtype)
-    return _resize(weight, old, new_patch_size, method, antialias)
+    return _resize(weight, old, new_patch_size, resampling)
 
 
 @public
 def resize_patch_kernel(
     kernel: Float[Array | np.ndarray, "*old_kernel"],
     new_patch_size: int | tuple[int, ...],
+    resampling: Resampling,
     *,
     layout: str,
-    method: str,
-    antialias: bool,
     old_patch_size: int | tuple[int, ...] | None = None,
 ) -> ResizedPatchWeight:
     """`resize_patch_weight` for the kernel of a convolution or a linear layer.
@@ -111,21 +108,22 @@ def resize_patch_kernel(
         new_patch_size: Side of the new patches in pixels, `(height, width)`, or for
             video `(frames, height, width)`.
         layout: As for `patch_weight_from_kernel`.
-        method: How patches are resized: `"bilinear"` or `"bicubic"`.
-        antialias: As for `resize_patch_weight`.
+        resampling: How patches are resized, see `resize_patch_weight`.
         old_patch_size: Needed for flattened layouts, for the others checked if given.
 
     Returns:
         The new kernel, in the same layout and dtype, and the residual of each feature.
 
     Raises:
-        ValueError: If `layout` or `method` is unknown, `antialias` is not a bool, a
-            size is not a positive integer, the kernel or a size does not fit the
-            layout, or the kernel is not of a real float dtype.
+        ValueError: If `layout` is unknown, a size is not a positive integer, the kernel
+            or a size does not fit the layout, the kernel is not of a real float dtype,
+            or `resampling` is not a `Resampling`, or has `align_corners` or an
+            `offset`.
 
     Example:
-        >>> options = dict(layout="OIHW", method="bicubic", antialias=True)
-        >>> resize_patch_kernel(jnp.ones((8, 3, 4, 4)), (6, 5), **options).weight.shape
+        >>> kernel, resampling = jnp.ones((8, 3, 4, 4)), Resampling("bicubic", True)
+        >>> resized = resize_patch_kernel(kernel, (6, 5), resampling, layout="OIHW")
+        >>> resized.weight.shape
         (8, 3, 6, 5)
 
     Reference:
@@ -136,20 +134,23 @@ def resize_patch_kernel(
     float_dtype("kernel.dtype", kernel.dtype)
     old = kernel_patch_size("old_patch_size", kernel, layout, old_patch_size)
     weight = patch_weight_from_kernel(kernel, layout, old)
-    resized = _resize(weight, old, new_patch_size, method, antialias)
+    resized = _resize(weight, old, new_patch_size, resampling)
     new = patch_kernel_from_weight(resized.weight, layout, new_patch_size)
     return resized._replace(weight=new)
 
 
-def _resize(weight, old, new_patch_size, method, antialias):
+def _resize(weight, old, new_patch_size, resampling):
     new = as_size("new_patch_size", new_patch_size)
     if len(old) != len(new):
         raise ValueError(f"{new_patch_size=} must have {len(old)} axes.")
-    # Here, or `axis_matrix` would report a mistake under its own name.
-    resizing(method, antialias, align_corners=False, offset=0.0)
+    check_resampling(resampling)
+    if resampling.align_corners or resampling.offset:
+        raise ValueError(
+            f"{resampling=} must have align_corners=False and offset=0.0 for patches."
+        )
     dtype, d_model = compute_dtype(weight.dtype), weight.shape[1]
     matrices = {
-        axis: axis_matrix(*sizes, method=method, antialias=antialias)
+        axis: axis_matrix(*sizes, resampling)
         for axis, sizes in enumerate(zip(old, new, strict=True))
         if sizes[0] != sizes[1]
     }

@@ -1,5 +1,6 @@
 """Resized positions of single patches, for grids whose sizes are data."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -20,8 +21,9 @@ from ..._checks import (
 from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
 from ..._sharding import per_row, sharding_of_rows
-from .axis import largest_size, resizing
+from .axis import largest_size
 from .grid import check_table, grid_pair
+from .resampling import Resampling, check_resampling
 from .rows import resized_rows
 
 
@@ -31,11 +33,8 @@ def resize_positions_at(
     old_grid: tuple[int, int],
     new_grids: Integer[Array | np.ndarray, "*sizes 2"] | Sequence,
     coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"] | Sequence,
+    resampling: Resampling,
     *,
-    method: str,
-    antialias: bool,
-    align_corners: bool = False,
-    offset: float = 0.0,
     mask: Bool[Array | np.ndarray, "*batch num_tokens"]
     | Integer[Array | np.ndarray, "*batch num_tokens"]
     | Sequence
@@ -54,10 +53,7 @@ def resize_positions_at(
         new_grids: `(rows, columns)` of each image, `(*batch, 2)`; or of the image of
             each patch, `(*batch, num_tokens, 2)`, where a sequence holds several.
         coordinates: `(row, column)` of each patch in the grid of its image.
-        method: As in `resize_positions`, like the next three.
-        antialias: See there.
-        align_corners: See there.
-        offset: See there.
+        resampling: The kernel and the sample points, see `resize_positions`.
         mask: False (or 0) at patches that are padding: these get zeros, whatever their
             coordinates. `None` is no padding.
         dtype: Of the result, rounded once; `None` is that of `table`.
@@ -67,7 +63,7 @@ def resize_positions_at(
     Returns:
         One vector per patch. Traced sizes that are not positive and traced coordinates
         outside their grid give rows of NaN, as do sizes above 2**29 divided by the old
-        size and the denominator of `offset`.
+        size and the denominator of `resampling.offset`.
 
     Raises:
         ValueError: As `resize_positions` does; if arrays are not integers or do not fit
@@ -75,9 +71,9 @@ def resize_positions_at(
             range.
 
     Example:
-        >>> table, options = jnp.eye(4), dict(method="bilinear", antialias=False)
+        >>> resampling = Resampling("bilinear", antialias=False)
         >>> where = jnp.array([[1, 2], [0, 0]])
-        >>> resize_positions_at(table, (2, 2), jnp.array([2, 4]), where, **options)
+        >>> resize_positions_at(jnp.eye(4), (2, 2), [2, 4], where, resampling)
         Array([[0.  , 0.  , 0.25, 0.75],
                [1.  , 0.  , 0.  , 0.  ]], dtype=float32)
 
@@ -86,7 +82,7 @@ def resize_positions_at(
         https://arxiv.org/abs/2307.06304; Tschannen et al., SigLIP 2, 2025, section
         2.4.2. https://arxiv.org/abs/2502.14786
     """
-    how = resizing(method, antialias, align_corners, offset)
+    check_resampling(resampling)
     old_grid = grid_pair("old_grid", old_grid)
     table = jnp.asarray(table)
     check_table(table, old_grid)
@@ -96,14 +92,15 @@ def resize_positions_at(
     if mask is not None:
         mask = bool_array("mask", mask)
     _check_shapes(new_grids, coordinates, mask)
-    sizes, index, valid = _in_grids(new_grids, coordinates, mask, old_grid, how)
+    sizes, index, valid = _in_grids(new_grids, coordinates, mask, old_grid, resampling)
     table = table.astype(compute_dtype(table.dtype))
     if out_sharding is None:
         out_sharding = sharding_of_rows(coordinates, table)
-    rows = resized_rows(table, index, sizes, old_grid, how, out_sharding)
-    if offset:  # the old grid itself is not resized
+    rows = resized_rows(table, index, sizes, old_grid, resampling, out_sharding)
+    if resampling.offset:  # the old grid itself is not resized
         same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
-        plain = resized_rows(table, index, sizes, old_grid, how.plain(), out_sharding)
+        plain = dataclasses.replace(resampling, offset=0.0)
+        plain = resized_rows(table, index, sizes, old_grid, plain, out_sharding)
         rows = jnp.where(per_row(same, rows), plain, rows)
     if valid is not None:
         valid = per_row(valid, rows)
@@ -127,7 +124,7 @@ def _check_shapes(new_grids, coordinates, mask):
         raise ValueError(f"{mask.shape=} must be {shape[:-1]}.")
 
 
-def _in_grids(new_grids, coordinates, mask, old_grid, how):
+def _in_grids(new_grids, coordinates, mask, old_grid, resampling):
     """Sizes and coordinates, all in range and alike in axes, and which of them were."""
     per_patch = new_grids.ndim == coordinates.ndim
     arrays = [t for t in (new_grids, coordinates, mask) if t is not None]
@@ -139,7 +136,7 @@ def _in_grids(new_grids, coordinates, mask, old_grid, how):
         real = mask[..., None] if per_patch else mask.any(-1, keepdims=True)
         new_grids = _or(real, new_grids, 1, known)
         coordinates = _or(mask[..., None], coordinates, 0, known)
-    upper = min(largest_size(size, how) for size in old_grid)
+    upper = min(largest_size(size, resampling) for size in old_grid)
     sizes, sizes_valid = int32_in_range("new_grids", new_grids, 1, upper + 1)
     index, index_valid = int32_in_range("coordinates", coordinates, 0, upper)
     if not per_patch:

@@ -11,7 +11,8 @@ from ..._checks import is_integer, positive_integer
 from ..._dtypes import compute_dtype, float_dtype
 from ..._public import public
 from ..._sharding import whole_rows
-from .axis import dense_weights, resizing
+from .axis import axis_matrix
+from .resampling import Resampling, check_resampling
 
 
 @public
@@ -19,32 +20,22 @@ def resize_positions(
     table: Float[Array | np.ndarray, "old_rows d_model"],
     old_grid: tuple[int, int],
     new_grid: tuple[int, int],
+    resampling: Resampling,
     *,
-    method: str,
-    antialias: bool,
-    align_corners: bool = False,
-    offset: float = 0.0,
     num_prefix_tokens: int = 0,
 ) -> Float[Array, "new_rows d_model"]:
     """Resizes a learned grid of positions, as `torch.nn.functional.interpolate` does.
 
-    Row `i` of the new grid samples the old one at `(i + 1/2) old / (new + offset) -
-    1/2`, or with `align_corners` at `i (old - 1) / (new - 1)`; columns alike. One
-    matrix product for each axis that changes, in float32, rounded once.
-
-    `attnax.interop.resize_options` has the conventions of released models by name.
+    Each axis that changes costs one matrix product, in float32. The result is rounded
+    once.
 
     Args:
         table: One vector per position: those of `num_prefix_tokens`, then the grid row
             by row.
         old_grid: `(rows, columns)` of the table.
         new_grid: `(rows, columns)` wanted. The old ones give `table` itself.
-        method: `"bilinear"` or `"bicubic"`. The cubic kernel is that of PyTorch: its
-            slope is -0.75 without antialiasing and -0.5 with it.
-        antialias: Whether the kernel widens where the grid shrinks, with its weights
-            scaled to sum to 1 at the edges. Without, rows beyond an edge repeat it.
-        align_corners: Whether corners fall on corners. Not with `antialias`.
-        offset: Added to the new size where a scale is formed; 0.1 in the first DINOv2.
+        resampling: The kernel and the sample points. There is no default, since
+            released models differ; `attnax.interop.resampling` has theirs by name.
         num_prefix_tokens: Rows at the start that belong to no patch (class,
             distillation). They pass unchanged.
 
@@ -54,31 +45,30 @@ def resize_positions(
 
     Raises:
         ValueError: If the grid and the prefix do not fill `table`, a size is not
-            positive, `table` is not of a real float dtype, `method` is unknown,
-            `offset` is not in [0, 1) with three decimals at most, or `align_corners`
-            comes with `antialias` or an `offset`.
+            positive, `table` is not of a real float dtype, or `resampling` is not a
+            `Resampling`.
 
     Example:
         >>> table = jnp.array([[0.0], [4.0], [8.0], [12.0]])
-        >>> options = dict(method="bilinear", antialias=False)
-        >>> resize_positions(table, (2, 2), (2, 4), **options)[:, 0]
+        >>> resampling = Resampling("bilinear", antialias=False)
+        >>> resize_positions(table, (2, 2), (2, 4), resampling)[:, 0]
         Array([ 0.,  1.,  3.,  4.,  8.,  9., 11., 12.], dtype=float32)
 
     Reference:
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.2.
         https://arxiv.org/abs/2010.11929; Keys, 1981, eq. 8, for the cubic kernel.
     """
-    how = resizing(method, antialias, align_corners, offset)
+    check_resampling(resampling)
     old_grid = grid_pair("old_grid", old_grid)
     new_grid = grid_pair("new_grid", new_grid)
     array = jnp.asarray(table)
     check_table(array, old_grid, num_prefix_tokens)
     if new_grid == old_grid:
         return array
-    return _resized(array, old_grid, new_grid, how, num_prefix_tokens)
+    return _resized(array, old_grid, new_grid, resampling, num_prefix_tokens)
 
 
-def _resized(table, old_grid, new_grid, how, num_prefix_tokens):
+def _resized(table, old_grid, new_grid, resampling, num_prefix_tokens):
     """One product for each axis, beside the prefix."""
     table = whole_rows(table)  # the new ones are those of no device alone
     wide = compute_dtype(table.dtype)
@@ -86,9 +76,8 @@ def _resized(table, old_grid, new_grid, how, num_prefix_tokens):
     for axis, subscripts in enumerate(("ri,icd->rcd", "cj,rjd->rcd")):
         old, new = old_grid[axis], new_grid[axis]
         # With an offset, an axis that keeps its size may be sampled beside its rows.
-        if new != old or how.offset:
-            weights = dense_weights(np, np.float64, np.arange(new), new, old, how)
-            weights = jnp.asarray(weights, wide)
+        if new != old or resampling.offset:
+            weights = jnp.asarray(axis_matrix(old, new, resampling), wide)
             # A position is a sum of a few; an accelerator's default would halve bits.
             grid = jnp.einsum(
                 subscripts, weights, grid, precision=lax.Precision.HIGHEST

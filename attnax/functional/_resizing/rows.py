@@ -15,33 +15,35 @@ from .axis import dense_weights, tap_weights
 # The rule is about speed alone: reading a few rows is fastest, but adding them up, as
 # autodiff would have it, is not; see `_product_is_faster`.
 @partial(jax.custom_jvp, nondiff_argnums=(3, 4, 5))
-def resized_rows(table, index, sizes, old_grid, how, out_sharding):
+def resized_rows(table, index, sizes, old_grid, resampling, out_sharding):
     """A row for each of `index`, `(*rows, 2)`, of grids of `sizes`; all in range."""
-    read = _from_all if how.antialias else _from_taps
-    return read(table, index, sizes, old_grid, how, out_sharding)
+    read = _from_all if resampling.antialias else _from_taps
+    return read(table, index, sizes, old_grid, resampling, out_sharding)
 
 
 @resized_rows.defjvp
-def _rows_jvp(old_grid, how, out_sharding, primals, tangents):
+def _rows_jvp(old_grid, resampling, out_sharding, primals, tangents):
     table, index, sizes = primals
-    read = _from_all if _product_is_faster(old_grid, how) else _from_taps
-    rows = resized_rows(table, index, sizes, old_grid, how, out_sharding)
-    return rows, read(tangents[0], index, sizes, old_grid, how, out_sharding)
+    read = _from_all if _product_is_faster(old_grid, resampling) else _from_taps
+    rows = resized_rows(table, index, sizes, old_grid, resampling, out_sharding)
+    return rows, read(tangents[0], index, sizes, old_grid, resampling, out_sharding)
 
 
-def _product_is_faster(old_grid, how):
+def _product_is_faster(old_grid, resampling):
     """Whether the gradient of the table is a matrix product or adds up taps.
 
     A product costs by the rows of the table, adding up by the taps; on two CPU cores
     one tap costs as much as some 180 rows (`benchmarks/bench_resize.py`).
     """
-    taps = {"bilinear": 4, "bicubic": 16}[how.method]
-    return how.antialias or math.prod(old_grid) <= 180 * taps
+    taps = {"bilinear": 4, "bicubic": 16}[resampling.method]
+    return resampling.antialias or math.prod(old_grid) <= 180 * taps
 
 
-def _from_all(table, index, sizes, old_grid, how, out_sharding):
+def _from_all(table, index, sizes, old_grid, resampling, out_sharding):
     """One matrix product with the whole table: antialiasing may read all of it."""
-    by_row, by_column = _by_axis(dense_weights, table, index, sizes, old_grid, how)
+    by_row, by_column = _by_axis(
+        dense_weights, table, index, sizes, old_grid, resampling
+    )
     weights = by_row[..., :, None] * by_column[..., None, :]
     weights = weights.reshape(*weights.shape[:-2], math.prod(old_grid))
     return jnp.einsum(
@@ -53,9 +55,9 @@ def _from_all(table, index, sizes, old_grid, how, out_sharding):
     )
 
 
-def _from_taps(table, index, sizes, old_grid, how, out_sharding):
+def _from_taps(table, index, sizes, old_grid, resampling, out_sharding):
     """The two or four rows and columns that each patch reads, one at a time."""
-    taps = _by_axis(tap_weights, table, index, sizes, old_grid, how)
+    taps = _by_axis(tap_weights, table, index, sizes, old_grid, resampling)
     (rows, by_row), (columns, by_column) = taps
     total = None
     for i, j in itertools.product(range(rows.shape[-1]), range(columns.shape[-1])):
@@ -66,9 +68,11 @@ def _from_taps(table, index, sizes, old_grid, how, out_sharding):
     return total
 
 
-def _by_axis(weights_of, table, index, sizes, old_grid, how):
+def _by_axis(weights_of, table, index, sizes, old_grid, resampling):
     """What each axis takes of the table, by a function of `_resize_axis`."""
     return [
-        weights_of(jnp, table.dtype, index[..., a], sizes[..., a], old_grid[a], how)
+        weights_of(
+            jnp, table.dtype, index[..., a], sizes[..., a], old_grid[a], resampling
+        )
         for a in (0, 1)
     ]

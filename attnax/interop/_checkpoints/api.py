@@ -11,6 +11,7 @@ from ..._public import public
 from .._checkpoint_families.table import CHECKPOINT_FAMILIES, CHECKPOINT_TYPES
 from .._checkpoint_families.without import REASONS
 from .._model_types import family_of
+from .._options.resampling import known_resampling
 from .arguments import PARAMS, check_checkpoint, check_options, sizes_of
 from .arrays import Arrays, check_held
 from .files.open import open_source
@@ -112,6 +113,7 @@ def params_from_checkpoint(
         extra_tensors=extra,
         prefix=prefix,
         tensors=tuple(stored for stored in layout if stored.role != "extra"),
+        resampling=known_resampling(family) if table.kind == "vision" else None,
     )
 
 

@@ -29,6 +29,8 @@ class EmbeddingCheckpoint(NamedTuple):
         prefix: The part of the names in front of those of the family.
         tensors: Role, name and axes of every tensor of the file that is in `params` or
             `head`. `None` stands for the usual names of the family.
+        resampling: How the model resizes its positions: `attnax.interop.resampling` of
+            the family or model type that was asked for. `None` if that is not known.
     """
 
     family: str
@@ -39,6 +41,7 @@ class EmbeddingCheckpoint(NamedTuple):
     extra_tensors: Mapping[str, np.ndarray] = MappingProxyType({})
     prefix: str = ""
     tensors: tuple[StoredTensor, ...] | None = None
+    resampling: F.Resampling | None = None
 
     def __reduce__(self):
         """For pickle and copy, which take no mapping proxy."""

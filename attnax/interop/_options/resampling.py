@@ -1,20 +1,19 @@
 """How released models resize their learned grids of positions."""
 
-from typing import Any
+import attnax.functional as F
 
 from ..._public import public
 from .._model_types import family_of
 
-# (method, antialias, align_corners, offset)
-_BICUBIC = ("bicubic", False, False, 0.0)
-_BICUBIC_ANTIALIASED = ("bicubic", True, False, 0.0)
-_BILINEAR = ("bilinear", False, False, 0.0)
-_BILINEAR_ANTIALIASED = ("bilinear", True, False, 0.0)
-_BILINEAR_CORNERS = ("bilinear", False, True, 0.0)
+_BICUBIC = F.Resampling("bicubic", antialias=False)
+_BICUBIC_ANTIALIASED = F.Resampling("bicubic", antialias=True)
+_BILINEAR = F.Resampling("bilinear", antialias=False)
+_BILINEAR_ANTIALIASED = F.Resampling("bilinear", antialias=True)
+_BILINEAR_CORNERS = F.Resampling("bilinear", antialias=False, align_corners=True)
 
-# Names are those of transformers' folders, except the last six: `dinov2_hub` is the
-# original repository's default, `big_vision` its `scipy.ndimage.zoom`.
-RESIZE_OPTIONS: dict[str, tuple[str, bool, bool, float]] = {
+# The names are those of transformers' folders, except the last six: `dinov2_hub` is the
+# default of the original repository, `big_vision` its `scipy.ndimage.zoom`.
+RESAMPLINGS: dict[str, F.Resampling] = {
     **dict.fromkeys(
         (
             "altclip",
@@ -72,14 +71,14 @@ RESIZE_OPTIONS: dict[str, tuple[str, bool, bool, float]] = {
     "big_vision": _BILINEAR_CORNERS,
     "big_vision_flexi": _BILINEAR_ANTIALIASED,
     "big_vision_naflex": _BILINEAR_ANTIALIASED,
-    "dinov2_hub": ("bicubic", False, False, 0.1),
+    "dinov2_hub": F.Resampling("bicubic", antialias=False, offset=0.1),
     "timm": _BICUBIC_ANTIALIASED,
     "timm_npz": _BILINEAR,
 }
 
 _VISION = "_vision_model"
-# Other names of the same: the model types of transformers, and of their parts that see,
-# and the families of `params_from_checkpoint`.
+# Other names of these families: the model types of transformers, those of their vision
+# parts, and the families of `params_from_checkpoint`.
 _TYPES = {
     **{
         f"{name}{_VISION}": name
@@ -120,25 +119,24 @@ _REASONS = {
 
 
 @public
-def resize_options(family: str) -> dict[str, Any]:
-    """How models of a family resize learned positions, as keyword arguments.
+def resampling(family: str) -> F.Resampling:
+    """Returns how models of a family resize learned positions.
 
     Args:
-        family: A name of the table in `docs/resizing/resizing.md`, `"timm"`,
-            `"dinov2_hub"`, `"big_vision"` and its kin among them; a model type of
-            transformers, whole or of the part that sees; or a family of
-            `params_from_checkpoint`.
+        family: A name of the table in `docs/resizing/resizing.md`, such as `"timm"`,
+            `"dinov2_hub"` or `"big_vision"`; a model type of transformers, of the whole
+            model or of its vision part; or a family of `params_from_checkpoint`.
 
     Returns:
-        `method`, `antialias`, `align_corners` and `offset`, for `resize_positions`,
-        `resize_positions_at` and `apply_vision_embedding`.
+        The record that `resize_positions`, `resize_positions_at` and the vision
+        embeddings take.
 
     Raises:
         ValueError: If the family is not known. There is no default: the wrong kernel
-            moves every position a little and shows only in the scores of the model.
+            moves every position a little, which shows only in the scores of the model.
 
     Example:
-        >>> resize_options("dinov2")["method"]
+        >>> resampling("dinov2").method
         'bicubic'
 
     Reference:
@@ -147,7 +145,13 @@ def resize_options(family: str) -> dict[str, Any]:
         (`interpolate_pos_encoding`), google-research/big_vision (`models/vit.py`,
         `models/proj/flexi/vit.py`, `models/proj/image_text/naflex_vit.py`).
     """
-    hint = "; or pass method, antialias, align_corners and offset yourself"
-    family = family_of(family, RESIZE_OPTIONS, _TYPES, _REASONS, hint=hint)
-    names = "method", "antialias", "align_corners", "offset"
-    return dict(zip(names, RESIZE_OPTIONS[family], strict=True))
+    hint = "; or make an attnax.functional.Resampling yourself"
+    return RESAMPLINGS[family_of(family, RESAMPLINGS, _TYPES, _REASONS, hint=hint)]
+
+
+def known_resampling(family: str) -> F.Resampling | None:
+    """As `resampling`, but `None` if the family is not known."""
+    try:
+        return resampling(family)
+    except ValueError:
+        return None

@@ -17,8 +17,9 @@ from jax.sharding import PartitionSpec as P
 import attnax.functional as F
 
 D_MODEL = 5
-BICUBIC = {"method": "bicubic", "antialias": False}
-BILINEAR = {"method": "bilinear", "antialias": True}
+BICUBIC = F.Resampling("bicubic", antialias=False)
+BILINEAR = F.Resampling("bilinear", antialias=True)
+WITH_OFFSET = F.Resampling("bicubic", antialias=False, offset=0.1)
 # Tokens before and after the patches, and whether there are positions.
 FAMILIES = {
     "ViT, CLIP": (1, 0, True),
@@ -142,13 +143,13 @@ def test_tokens_are_those_of_the_family(data, dtype, with_mask):
 
 
 @jitted
-def apply_and_resize(params, image, new_grid, resize):
+def apply_and_resize(params, image, new_grid, resampling):
     """The tokens of an image, and the resized positions of its patches."""
-    sizes = {"patch_size": (2, 3), "grid": (4, 3), "resize": resize}
+    sizes = {"patch_size": (2, 3), "grid": (4, 3), "resampling": resampling}
     table = params.positions.weight[len(params.tokens_with_position) :]
     return (
         F.apply_vision_embedding(params, image, **sizes),
-        F.resize_positions(table, (4, 3), new_grid, **resize),
+        F.resize_positions(table, (4, 3), new_grid, resampling),
     )
 
 
@@ -161,12 +162,14 @@ def apply_and_resize(params, image, new_grid, resize):
         ((2, 6), "DINOv2 with registers"),
     ),
 )
-@pytest.mark.parametrize("resize", (BICUBIC, BILINEAR, {**BICUBIC, "offset": 0.1}))
+@pytest.mark.parametrize("resampling", (BICUBIC, BILINEAR, WITH_OFFSET))
 @given(data=st.data())
-def test_images_of_another_grid_have_resized_positions(data, new_grid, family, resize):
+def test_images_of_another_grid_have_resized_positions(
+    data, new_grid, family, resampling
+):
     params = draw_params(data, 2 * 3 * 2, 4 * 3, family)
     image = data.draw(ax.floats((2, 2 * new_grid[0], 3 * new_grid[1], 2)))
-    tokens, rows = apply_and_resize(params, image, new_grid, resize)
+    tokens, rows = apply_and_resize(params, image, new_grid, resampling)
     assert_close(
         tokens,
         sequence(params, oracles.patches(np.asarray(image), 2, 3), rows),
@@ -188,18 +191,18 @@ def test_positions_of_a_larger_image_lie_between_those_trained():
         host.ones((1, 4, 1)),
         patch_size=1,
         grid=(1, 2),
-        resize={"method": "bilinear", "antialias": False},
+        resampling=F.Resampling("bilinear", antialias=False),
     )
     np.testing.assert_array_equal(tokens[:, 0], [150, -3, -4, 0, 2, 6, 8])
 
 
 def test_the_trained_grid_takes_the_table_as_it_is():
-    """Whatever `resize` says: a kernel with an offset would change it."""
+    """Whatever `resampling` says: a kernel with an offset would change it."""
     sizes = {"patch_size": (2, 3), "grid": (4, 5)}
     params = made("ViT, CLIP", 2 * 3 * 3, 4 * 5)
     image = normal((8, 15, 3))
     assert_same_bits(
-        apply(params, image, **sizes, resize={**BICUBIC, "offset": 0.1}),
+        apply(params, image, **sizes, resampling=WITH_OFFSET),
         apply(params, image, **sizes),
     )
 
@@ -265,7 +268,7 @@ def test_there_is_one_rounding():
     np.testing.assert_array_equal(tokens.astype(jnp.float32)[:, 0], [1.0] + 4 * [258.0])
     packed = pack([np.ones((2, 2, 1), np.float32)], 1, 4)
     packed = (jnp.asarray(packed[0], jnp.bfloat16), *packed[1:])
-    options = {"grid": (2, 2), "resize": BILINEAR}
+    options = {"grid": (2, 2), "resampling": BILINEAR}
     tokens = F.apply_packed_vision_embedding(params, *packed, **options)
     expected = [[1.0] + 4 * [258.0]]
     np.testing.assert_array_equal(tokens.astype(jnp.float32)[..., 0], expected)
@@ -302,7 +305,9 @@ def test_gradients_pass_through_resized_positions():
     params = made("ViT, CLIP", 1, 2 * 3)
     image = np.zeros((5, 4, 1), np.float32)
     loss = lambda p: jnp.sum(
-        F.apply_vision_embedding(p, image, patch_size=1, grid=(2, 3), resize=BICUBIC)
+        F.apply_vision_embedding(
+            p, image, patch_size=1, grid=(2, 3), resampling=BICUBIC
+        )
     )
     gradient = jax.jit(jax.grad(loss))(params)
     # Weights of a patch sum to one: 20 patches in all, and the class token.
@@ -334,10 +339,10 @@ def images_of(sizes, channels=2):
     return [rng.normal(size=(*s, channels)).astype(np.float32) for s in sizes]
 
 
-@pytest.mark.parametrize("resize", (BILINEAR, *slow(BICUBIC)))
-def test_packed_images_are_embedded_as_each_alone_is(resize):
+@pytest.mark.parametrize("resampling", (BILINEAR, *slow(BICUBIC)))
+def test_packed_images_are_embedded_as_each_alone_is(resampling):
     params = {family: made(family, 2 * 2 * 2, 3 * 4) for family in FAMILIES}
-    options = {"grid": (3, 4), "resize": resize}
+    options = {"grid": (3, 4), "resampling": resampling}
     compiled = []
 
     @jax.jit
@@ -367,7 +372,7 @@ def test_packed_images_are_embedded_as_each_alone_is(resize):
 
 def test_packed_patches_are_what_it_takes():
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
-    options = {"grid": (3, 4), "resize": BILINEAR}
+    options = {"grid": (3, 4), "resampling": BILINEAR}
     images = images_of(((6, 8), (10, 4)))
     by_hand = pack(images, 2, 13)
     by_hand[1][~by_hand[2]] = 99  # no patch of any image: padding is not looked at
@@ -381,7 +386,7 @@ def test_padding_of_packed_images_has_no_gradient():
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     patches, coordinates, mask, grids = pack(images_of(((6, 8), (2, 4))), 2, 13)
     coordinates[~mask] = 99
-    options = {"grid": (3, 4), "resize": BILINEAR}
+    options = {"grid": (3, 4), "resampling": BILINEAR}
     loss = lambda params, patches, coordinates: jnp.sum(
         F.apply_packed_vision_embedding(
             params, patches, coordinates, mask, grids, **options
@@ -396,7 +401,7 @@ def test_padding_of_packed_images_has_no_gradient():
 def test_packed_batches_agree_with_vmap():
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     packed = pack(images_of(((6, 8), (2, 4))), 2, 13)
-    options = {"grid": (3, 4), "resize": BILINEAR}
+    options = {"grid": (3, 4), "resampling": BILINEAR}
     embed = lambda *packed: F.apply_packed_vision_embedding(params, *packed, **options)
     assert_close(
         jax.jit(jax.vmap(embed))(*packed),
@@ -409,7 +414,7 @@ def test_packed_coordinates_outside_their_grid_are_nan():
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     patches, coordinates, mask, grids = pack(images_of(((6, 8),)), 2, 12)
     coordinates[0, 5] = 3, 0  # the fourth of three rows
-    options = {"grid": (3, 4), "resize": BILINEAR}
+    options = {"grid": (3, 4), "resampling": BILINEAR}
     embed = lambda *packed: F.apply_packed_vision_embedding(params, *packed, **options)
     rows = np.isnan(jax.jit(embed)(patches, coordinates, mask, grids)).all(-1)
     assert np.flatnonzero(rows[0]).tolist() == [6]  # the class token is in front
@@ -423,8 +428,8 @@ def test_sharded_batch(axis_type):
     image = normal((4, 4, 6, 3))
     sizes = {"patch_size": (2, 3), "grid": (3, 2)}
     params = made("DINOv2 with registers", 2 * 3 * 3, 3 * 2)
-    embed = lambda p, x: F.apply_vision_embedding(p, x, **sizes, resize=BICUBIC)
-    plain = np.asarray(apply(params, image, **sizes, resize=BICUBIC))
+    embed = lambda p, x: F.apply_vision_embedding(p, x, **sizes, resampling=BICUBIC)
+    plain = np.asarray(apply(params, image, **sizes, resampling=BICUBIC))
     with jax.set_mesh(mesh):
         image = jax.device_put(image, NamedSharding(mesh, P("a")))
         params = jax.device_put(params, NamedSharding(mesh, P()))
@@ -522,17 +527,17 @@ def one_packed():
 
 
 def packed(params, **options):
-    options = {"grid": (2, 3), "resize": BILINEAR, **options}
+    options = {"grid": (2, 3), "resampling": BILINEAR, **options}
     return F.apply_packed_vision_embedding(params, *one_packed(), **options)
 
 
 @pytest.mark.errors
 def test_another_grid_must_come_with_a_way_to_resize():
-    message = r"image of new_grid=\(3, 2\) and positions of grid=\(2, 3\), resize=None "
-    with pytest.raises(ValueError, match=f"{message}must say how .*resize_options"):
+    message = r"resampling=None must be .* of new_grid=\(3, 2\) and .* grid=\(2, 3\); "
+    with pytest.raises(ValueError, match=f"{message}attnax.interop.resampling"):
         embed(small(), host.ones((6, 4, 3)))
-    with pytest.raises(ValueError, match=r"resize=None must say how .*resize_options"):
-        packed(small(), resize=None)
+    with pytest.raises(ValueError, match=r"resampling=None must be .*interop.resampl"):
+        packed(small(), resampling=None)
     message = r"new_grid=\(2, 2, 3\) must be grid=\(1, 2, 3\).* not resized over time"
     with pytest.raises(ValueError, match=message):
         embed(
@@ -540,7 +545,7 @@ def test_another_grid_must_come_with_a_way_to_resize():
             host.ones((2, 4, 6, 3)),
             patch_size=(1, 2, 2),
             grid=(1, 2, 3),
-            resize=BILINEAR,
+            resampling=BILINEAR,
         )
 
 
@@ -550,19 +555,10 @@ def test_another_grid_must_come_with_a_way_to_resize():
 def test_ways_to_resize_are_checked_before_they_are_needed(apply, positions):
     """The grid of the image is that of the table, or there is no table at all."""
     params = small() if positions else small(positions=None)
-    ways = {**BICUBIC, "foo": 1}, {"method": "bicubic"}, {"antialias": True}, {}, "vit"
-    for resize in ways:
-        message = re.escape(f"{resize=} must say how") + r'.*resize_options\("vit"\)'
-        with refused(message):
-            apply(params, resize=resize)
-    for change, message in (
-        ({"method": "cubic"}, "method='cubic' must be 'bilinear' or 'bicubic'"),
-        ({"antialias": 1}, "antialias=1 must be True or False"),
-        ({"align_corners": None}, "align_corners=None must be True or False"),
-        ({"offset": -0.5}, r"offset=-0.5 must lie in \[0, 1\)"),
-    ):
-        with pytest.raises(ValueError, match=f"vision_embedding: {message}"):
-            apply(params, resize={**BICUBIC, **change})
+    for other in ({"method": "bicubic", "antialias": True}, {}, "vit"):
+        message = re.escape(f"resampling={other} must be an").replace("vit", "'vit'")
+        with refused(message + r'.*interop.resampling\("vit"\)'):
+            apply(params, resampling=other)
 
 
 @pytest.mark.errors
@@ -601,7 +597,9 @@ def test_masks_must_fit():
     patches, coordinates, _, grids = one_packed()
     arrays = patches, coordinates, np.ones((1, 7), bool), grids
     with refused(r"mask.shape=\(1, 7\) must be that of the patches"):
-        F.apply_packed_vision_embedding(small(), *arrays, grid=(2, 3), resize=BILINEAR)
+        F.apply_packed_vision_embedding(
+            small(), *arrays, grid=(2, 3), resampling=BILINEAR
+        )
 
 
 @pytest.mark.errors
@@ -615,10 +613,10 @@ def test_what_comes_with_packed_patches_must_fit(positions):
     def embed(**changes):
         more = {**dict(zip(names, arrays, strict=True)), **changes}
         F.apply_packed_vision_embedding(
-            params, patches, **more, grid=(2, 3), resize=BILINEAR
+            params, patches, **more, grid=(2, 3), resampling=BILINEAR
         )
 
-    apply_packed(params, patches, *arrays, grid=(2, 3), resize=BILINEAR)
+    apply_packed(params, patches, *arrays, grid=(2, 3), resampling=BILINEAR)
     for name, shape, wanted in (
         ("coordinates", (1, 7, 2), (1, 8, 2)),
         ("coordinates", (1, 8, 3), (1, 8, 2)),
@@ -641,7 +639,9 @@ def test_images_must_be_real_floats():
         embed(small(), host.ones((4, 6, 3), jnp.uint8))
     arrays = host.ones((1, 8, 12), jnp.int32), *one_packed()[1:]
     with refused("patches.dtype=int32 must be a real float dtype"):
-        F.apply_packed_vision_embedding(small(), *arrays, grid=(2, 3), resize=BILINEAR)
+        F.apply_packed_vision_embedding(
+            small(), *arrays, grid=(2, 3), resampling=BILINEAR
+        )
 
 
 @pytest.mark.errors

@@ -1,37 +1,24 @@
-import inspect
-
 import pytest
 from helpers import refused
 
 import attnax.functional as F
 from attnax import interop
-from attnax.interop._options.resampling import RESIZE_OPTIONS
+from attnax.interop._options.resampling import RESAMPLINGS
 
 
-def test_options_are_arguments_of_every_function_that_resizes():
-    for function in (F.resize_positions, F.resize_positions_at):
-        known = set(inspect.signature(function).parameters)
-        for family in RESIZE_OPTIONS:
-            assert set(interop.resize_options(family)) <= known
+def test_every_family_has_a_record():
+    for family in RESAMPLINGS:
+        assert isinstance(interop.resampling(family), F.Resampling)
 
 
-def test_options_of_families_whose_ways_differ():
-    assert interop.resize_options("dinov2_hub") == {
-        "method": "bicubic",
-        "antialias": False,
-        "align_corners": False,
-        "offset": 0.1,
-    }
-    assert interop.resize_options("siglip2")["antialias"]
-    assert interop.resize_options("qwen3_vl")["align_corners"]
-
-
-def test_results_share_nothing():
-    interop.resize_options("vit")["method"] = "bilinear"
-    assert interop.resize_options("vit")["method"] == "bicubic"
+def test_records_of_families_whose_ways_differ():
+    expected = F.Resampling("bicubic", antialias=False, offset=0.1)
+    assert interop.resampling("dinov2_hub") == expected
+    assert interop.resampling("siglip2").antialias
+    assert interop.resampling("qwen3_vl").align_corners
 
 
 @pytest.mark.errors
 def test_an_unknown_family_is_refused():
-    with refused("resize_options: family='vitt' must be one of .*'vit'"):
-        interop.resize_options("vitt")
+    with refused("resampling: family='vitt' must be one of .*'vit'"):
+        interop.resampling("vitt")
