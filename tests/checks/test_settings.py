@@ -226,6 +226,39 @@ def test_numbers_of_numpy_are_numbers():
 
 
 @pytest.mark.errors
+def test_sizes_of_numpy_are_sizes():
+    for integer in (np.int64, np.uint8, np.asarray):
+        token = F.init_token_embedding(
+            KEY, integer(5), integer(4), padding_id=integer(1)
+        )
+        assert token.weight.shape == (5, 4)
+        learned = F.init_learned_positional_embedding(KEY, integer(5), integer(4))
+        assert learned.weight.shape == (5, 4)
+        assert F.sinusoids(IDS, integer(4), position_offset=integer(1)).shape == (3, 4)
+        grid = F.grid_sinusoids(GRID, integer(8), num_prefix_tokens=integer(1))
+        assert grid.shape == (3, 8)
+        bounded = F.apply_positional_encoding(X, max_len=integer(4))
+        assert bounded.shape == X.shape
+
+
+# What JAX reads: shardings of results, and precisions of products.
+PASSED_ON = (
+    *of(F.init_token_embedding, KEY, 5, 4)("out_sharding"),
+    *of(F.apply_token_embedding, TOKENS, IDS)("out_sharding"),
+    *of(F.apply_token_unembedding, TOKENS, X)("out_sharding", "precision"),
+    *of(F.apply_learned_positional_embedding, LEARNED, X)("out_sharding"),
+)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("name, call", PASSED_ON)
+def test_settings_for_jax_are_named(name, call):
+    for value in ("x", 3.5, {}, (), np.ones(3)):
+        with refused(rf"\w+: {name}=.* must be a "):
+            call(value)
+
+
+@pytest.mark.errors
 def test_a_scale_is_finite_where_it_is_rounded():
     rounded = {"scale_dtype": jnp.float16}
     with pytest.raises(ValueError, match=r"scale=100000.0 must be a number that is f"):
