@@ -46,12 +46,12 @@ def positive_integer(name: str, value) -> int:
     return integer(name, value, 1)
 
 
-def positive_multiple(name: str, value, unit: int) -> int:
-    """A static positive multiple of `unit` as an int."""
+def positive_multiple(name: str, value, unit: int, reason: str = "") -> int:
+    """A static positive multiple of `unit` as an int; errors end in `reason`."""
     number = _as_integer(value)
     if number is None or number <= 0 or number % unit != 0:
         rule = "positive and even" if unit == 2 else f"a positive multiple of {unit}"
-        raise ValueError(f"{name}={value!r} must be {rule}.")
+        raise ValueError(f"{name}={value!r} must be {rule}{reason}.")
     return number
 
 

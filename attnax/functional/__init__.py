@@ -1,19 +1,20 @@
 """Stateless embeddings over explicit parameters.
 
-The law of every pair:
+Functions come in pairs:
 
 - `init_x(key, sizes..., *, options) -> XParams` draws parameters, a `NamedTuple` of
-  arrays. Nothing else takes a key.
-- `apply_x(params, inputs..., *, options) -> array` is pure. Leading batch axes are free
-  and agree with `vmap`. The result has the dtype of `x` (lookups: `dtype`, by default
-  the table's); arithmetic is in float32 or wider and rounded once.
+  arrays. No other function takes a key.
+- `apply_x(params, inputs..., *, options) -> array` is pure. It takes any leading batch
+  axes and agrees with `vmap`. The result has the dtype of `x`; the result of a lookup
+  has `dtype`, by default that of the table. Arithmetic is in float32 or wider and
+  rounded once.
 
-Sinusoids and rotary embeddings have no parameters, hence no `init_*`.
+Sinusoids and most rotary embeddings have no parameters, and so no `init_*`.
 
-Out of range (ids, positions): what shapes or Python numbers tell is a `ValueError`
-while tracing; an array outside every transformation, wholly on this host's devices, is
-checked and is a `ValueError` too; any other array gives rows of NaN, which add nothing
-to a gradient.
+Ids and positions out of range are a `ValueError` where they are known: while tracing,
+if shapes or Python numbers show them, and in an array outside every transformation that
+is wholly on this host's devices. In any other array they give rows of NaN, which add
+nothing to a gradient.
 """
 
 # Tokens

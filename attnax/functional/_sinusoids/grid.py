@@ -14,10 +14,10 @@ from ..._checks import (
     choice,
     integer,
     integers,
-    is_integer,
     nan_where_invalid,
     permutation,
     positions_array,
+    positive_multiple,
 )
 from ..._public import public
 from .._angles.cos_sin import cos_sin
@@ -149,12 +149,9 @@ def _pairs_of_axes(d_model, axis_shares, num_axes):
         )
     whole = 2 * sum(shares)
     unit = math.lcm(*(whole // math.gcd(whole, share) for share in shares))
-    if not is_integer(d_model) or d_model <= 0 or d_model % unit != 0:
-        raise ValueError(
-            f"{d_model=} must be a positive multiple of {unit}, so that every axis "
-            "gets an even number of features."
-        )
-    return [int(d_model) * share // whole for share in shares]
+    reason = ", so that every axis gets an even number of features"
+    d_model = positive_multiple("d_model", d_model, unit, reason)
+    return [d_model * share // whole for share in shares]
 
 
 def _scales_of_axes(position_scale, num_axes, numerics):

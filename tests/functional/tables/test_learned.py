@@ -149,7 +149,7 @@ def test_init_draws_the_stated_normal(dtype):
     expected = jnp.result_type(float) if dtype is None else dtype
     assert params.weight.dtype == expected
     weight = np.asarray(params.weight, np.float64)
-    assert np.abs(weight).max() <= 1.0  # cut at two deviations
+    assert np.abs(weight).max() <= 1.0  # truncated at two
     # The standard deviation of a normal distribution truncated at two is 0.8796.
     # Six standard errors are allowed.
     assert abs(weight.mean()) < 6 * 0.5 / weight.size**0.5
