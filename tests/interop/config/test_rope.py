@@ -92,7 +92,10 @@ def test_unknown_defaults_are_errors(config, message):
             "rope_type='yarn' and type='linear', which contradict",
         ),
         (scaled("su", factor=2.0), "unknown rope_type='su'; write 'longrope'"),
-        (scaled("ntk", factor=2.0), "unknown rope_type='ntk'; .* a Rope of ntk_inv_freq"),
+        (
+            scaled("ntk", factor=2.0),
+            "unknown rope_type='ntk'; .* a Rope of ntk_inv_freq",
+        ),
         (scaled("huge"), "unknown rope_type='huge'; known are default, linear"),
         (scaled("linear"), "rope_scaling must hold 'factor'"),
         (
