@@ -30,7 +30,7 @@ def axial_rope(
     layout: str = "half",
     num_blocks: SupportsIndex = 1,
 ) -> Rope:
-    """A rope of several axes, each with a progression of its own: images and videos.
+    """A rope for images and videos, with a progression of frequencies for each axis.
 
     Positions are (row, column) for two axes and (time, row, column) for three, as
     `positions_from_grid` returns them.

@@ -64,7 +64,7 @@ def normalized_cos_sin(
     Float[Array, "*batch num_patches {head_dim}//2"],
     Float[Array, "*batch num_patches {head_dim}//2"],
 ]:
-    """Cos and sin of `2 pi u / period`, for `apply_rope` in the `"half"` layout.
+    """Cos and sin of `2 pi * coordinate / period`, for `apply_rope` in `"half"` layout.
 
     The row drives the first half of the pairs and the column the second half, each with
     the periods `base ** (4 k / head_dim)`. Class and register tokens do not rotate:
@@ -76,8 +76,8 @@ def normalized_cos_sin(
         head_dim: Features of a head. Positive and a multiple of 4.
         base: Base of the periods. Positive. `None` stands for the 100 of DINOv3 where
             `periods` are not given either.
-        periods: Shortest and longest period, in place of `base`. Those between have
-            equal ratios.
+        periods: Shortest and longest period, in place of `base`. The ratio of
+            neighboring periods between them is constant.
 
     Returns:
         `(cos, sin)` in float32, with errors of at most 1e-6 for coordinates in [-1, 1]
@@ -114,7 +114,7 @@ def normalized_cos_sin(
 
 
 def _periods(base, periods, count):
-    """So many periods, from the base of a progression or from its ends."""
+    """`count` periods, from the base of a progression or from its ends."""
     if periods is None:
         base = number("base", 100.0 if base is None else base, positive=True)
         return np.array([base ** (k / count) for k in range(count)])

@@ -45,7 +45,8 @@ def rope_from_hf(
     Returns:
         The rope, or `None` for a `layer_type` without one. Without `layer_type`, the
         rope that the parameters describe, even if no layer uses it, as in Falcon with
-        `alibi`; `ropes_from_hf` says which layers do.
+        `alibi`; `ropes_from_hf` says which layers do. A rope of images takes positions
+        as (row, column), even if the code of the model takes (column, row).
 
     Raises:
         ValueError: If a key is missing, unknown, contradicts another or is out of its
