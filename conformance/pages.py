@@ -17,9 +17,14 @@ from attnax.interop._checkpoint_families.texts import TEXTS
 from attnax.interop._checkpoint_families.tokens import TOKENS
 from attnax.interop._config.families.table import KINDS, REFUSED, REMOTE
 from attnax.interop._config.rows import by_name
+from attnax.interop._options.resampling import RESAMPLINGS
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
-PAGES = (DOCS / "interop" / "checkpoints.md", DOCS / "interop" / "config.md")
+PAGES = (
+    DOCS / "interop" / "checkpoints.md",
+    DOCS / "interop" / "config.md",
+    DOCS / "resizing" / "resizing.md",
+)
 BLOCK = re.compile(
     r"^(<!-- table of (\w+) -->\n).*?^<!-- end of table -->$", re.S | re.M
 )
@@ -105,6 +110,23 @@ def _refused() -> Iterator[tuple[str, ...]]:
     yield from ((f"`{name}`", reason) for name, reason in sorted(REFUSED.items()))
 
 
+def _resampling() -> Iterator[tuple[str, ...]]:
+    yield "method", "antialias", "align corners", "offset", "families"
+    alike = {}
+    for family, record in RESAMPLINGS.items():
+        alike.setdefault(record, []).append(f"`{family}`")
+    for record, families in alike.items():
+        flags = record.antialias, record.align_corners
+        antialias, corners = ("yes" if flag else "no" for flag in flags)
+        yield (
+            record.method,
+            antialias,
+            corners,
+            f"{record.offset:g}",
+            ", ".join(families),
+        )
+
+
 TABLES = {
     "texts": _texts,
     "images": _images,
@@ -112,6 +134,7 @@ TABLES = {
     "kinds": _kinds,
     "remote": _remote,
     "refused": _refused,
+    "resampling": _resampling,
 }
 
 

@@ -8,7 +8,6 @@ import jax
 import pytest
 
 from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED, REMOTE
-from attnax.interop._options.resampling import RESAMPLINGS
 from benchmarks import pages
 from conformance import pages as tables
 
@@ -100,16 +99,3 @@ def test_tables_of_families_are_those_of_the_code(page):
     # If not: python -m conformance.pages
     assert tables.BLOCK.search(page.read_text())
     assert tables.written(page) == page.read_text()
-
-
-def test_families_that_resize_alike_are_those_of_the_table():
-    page = (ROOT / "docs/resizing/resizing.md").read_text()
-    alike = {}
-    for family, resampling in RESAMPLINGS.items():
-        alike.setdefault(resampling, []).append(f"`{family}`")
-    for resampling, families in alike.items():
-        flags = resampling.antialias, resampling.align_corners
-        antialias, corners = ("yes" if flag else "no" for flag in flags)
-        row = f"| {resampling.method} | {antialias} | {corners} | "
-        row += f"{resampling.offset:g} |"
-        assert f"{row} {', '.join(families)} |\n" in page

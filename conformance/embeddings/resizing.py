@@ -12,7 +12,7 @@ import numpy as np
 
 import attnax.functional as F
 from attnax.interop import resampling
-from attnax.interop._options.resampling import RESAMPLINGS
+from attnax.interop._options.resampling import RESAMPLING_TYPES, RESAMPLINGS
 
 from .records import Record
 
@@ -77,14 +77,20 @@ def _resizes(cls):
 
 
 def _module(family):
-    import transformers
+    """The module of transformers whose model has the family."""
+    from transformers.models.auto.configuration_auto import (
+        CONFIG_MAPPING_NAMES,
+        model_type_to_module_name,
+    )
 
-    folder = f"transformers.models.{family}"
-    names = [f"modeling_{family}", f"modeling_{family}_vision"]
-    for name in names:
-        if importlib.util.find_spec(f"{folder}.{name}"):
-            return importlib.import_module(f"{folder}.{name}")
-    raise LookupError(f"{family} in transformers {transformers.__version__}")
+    types = [name for name, known in RESAMPLING_TYPES.items() if known == family]
+    model_type = next(n for n in (family, *types) if n in CONFIG_MAPPING_NAMES)
+    folder = model_type_to_module_name(model_type)
+    for end in ("", "_vision"):
+        module = f"transformers.models.{folder}.modeling_{folder}{end}"
+        if importlib.util.find_spec(module):
+            return importlib.import_module(module)
+    raise LookupError(f"{family}: transformers.models.{folder}")
 
 
 def _of_class(cls, table, grid):
@@ -264,7 +270,7 @@ def _jax_traced():
 
 
 _OTHERS = {
-    "siglip2": _siglip2,
+    "siglip2_vision": _siglip2,
     "glm4v": _glm4v,
     "dinov2_hub": _dinov2_hub,
     "timm": _timm(),

@@ -16,8 +16,7 @@ from attnax.interop._checkpoint_families.table import (
 from attnax.interop._checkpoint_families.without import REASONS
 from attnax.interop._model_types import family_of
 from attnax.interop._options.grid_sinusoids import GRID_SINUSOIDS
-from attnax.interop._options.resampling import _TYPES as RESIZE_TYPES
-from attnax.interop._options.resampling import RESAMPLINGS
+from attnax.interop._options.resampling import RESAMPLING_TYPES, RESAMPLINGS
 from attnax.interop._options.sinusoids import SINUSOIDS
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -63,7 +62,7 @@ def test_every_model_type_is_one_and_has_a_family_or_a_reason():
     assert set(CHECKPOINT_TYPES.values()) <= set(CHECKPOINT_FAMILIES)
     assert not set(CHECKPOINT_TYPES) & set(REASONS)
     for types, families in (
-        (RESIZE_TYPES, RESAMPLINGS),
+        (RESAMPLING_TYPES, RESAMPLINGS),
         (SINUSOIDS.types, SINUSOIDS.by_name),
         (GRID_SINUSOIDS.types, GRID_SINUSOIDS.by_name),
     ):

@@ -3,6 +3,7 @@ from helpers import refused
 
 import attnax.functional as F
 from attnax import interop
+from attnax.interop._checkpoint_families.images import IMAGES
 from attnax.interop._options.resampling import RESAMPLINGS
 
 
@@ -18,7 +19,19 @@ def test_records_of_families_whose_ways_differ():
     assert interop.resampling("qwen3_vl").align_corners
 
 
+def test_families_of_checkpoints_have_one_name_in_both_tables():
+    # timm makes NaFlex positions the same way; DINOv3 has no positions to resize.
+    others = {"timm_naflex", "dinov3"}
+    assert {family.name for family in IMAGES} - others <= set(RESAMPLINGS)
+
+
 @pytest.mark.errors
 def test_an_unknown_family_is_refused():
     with refused("resampling: family='vitt' must be one of .*'vit'"):
         interop.resampling("vitt")
+
+
+@pytest.mark.errors
+def test_models_that_take_the_nearest_row_are_refused():
+    with refused("resampling: family='smolvlm_vision' takes the nearest rows"):
+        interop.resampling("smolvlm_vision")
