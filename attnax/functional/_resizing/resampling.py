@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import SupportsFloat
 
 import jax
+import numpy as np
 
 from ..._checks import check_flags, choice, is_number, plain_number
 from ..._public import public
@@ -48,8 +49,8 @@ class Resampling:
     """
 
     method: str
-    antialias: bool
-    align_corners: bool = False
+    antialias: bool | np.bool_
+    align_corners: bool | np.bool_ = False
     offset: SupportsFloat = 0.0
 
     @public
