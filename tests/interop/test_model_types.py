@@ -14,7 +14,7 @@ from attnax.interop._checkpoint_families.table import (
     CHECKPOINT_TYPES,
 )
 from attnax.interop._checkpoint_families.without import REASONS
-from attnax.interop._model_types import family_of
+from attnax.interop._model_types import family_of, unique
 from attnax.interop._options.grid_sinusoids import GRID_SINUSOIDS
 from attnax.interop._options.resampling import RESAMPLING_TYPES, RESAMPLINGS
 from attnax.interop._options.sinusoids import SINUSOIDS
@@ -193,3 +193,9 @@ def test_sinusoids_of_no_model():
 def test_nothing_is_read_where_nothing_is_wrong(monkeypatch):
     monkeypatch.setattr("attnax.interop._model_types._PATH", None)
     assert jax.tree.leaves(load(table(), "mistral").params)
+
+
+def test_a_name_stands_in_a_table_once():
+    with fails("'vit' must stand in the table once"):
+        unique([("vit", 1), ("bert", 2), ("vit", 3)])
+    assert unique([("vit", 1), ("bert", 2)]) == {"vit": 1, "bert": 2}

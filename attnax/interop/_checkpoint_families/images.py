@@ -12,14 +12,14 @@ from .tensors import (
 )
 
 
-def _vision(name, namespaces, *tensors, **facts):
-    return CheckpointFamily(name, "vision", namespaces, tensors, **facts)
+def _vision(family, namespaces, *tensors, **facts):
+    return CheckpointFamily(family, "vision", namespaces, tensors, **facts)
 
 
-def _vit(name, *tensors, patch="embeddings.patch_embeddings.projection", **facts):
+def _vit(family, *tensors, patch="embeddings.patch_embeddings.projection", **facts):
     """An image model of Hugging Face that descends from its ViT."""
     return _vision(
-        name,
+        family,
         ("embeddings.",),
         *patches(f"{patch}.weight", f"{patch}.bias"),
         one_token("class", "embeddings.cls_token"),
@@ -28,10 +28,10 @@ def _vit(name, *tensors, patch="embeddings.patch_embeddings.projection", **facts
     )
 
 
-def _siglip(name, kernel_axes, **facts):
+def _siglip(family, kernel_axes, **facts):
     stem = "embeddings.patch_embedding"
     return _vision(
-        name,
+        family,
         ("embeddings.",),
         *patches(f"{stem}.weight", f"{stem}.bias", (kernel_axes,)),
         positions("embeddings.position_embedding.weight"),

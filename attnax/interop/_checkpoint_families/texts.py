@@ -4,15 +4,15 @@ from .family import CheckpointFamily, Tensor
 from .tensors import extra, head, norm, positions, token
 
 
-def _text(name, namespaces, *tensors, **facts):
-    return CheckpointFamily(name, "text", namespaces, tensors, **facts)
+def _text(family, namespaces, *tensors, **facts):
+    return CheckpointFamily(family, "text", namespaces, tensors, **facts)
 
 
-def _bert(name, head_prefix, **facts):
+def _bert(family, head_prefix, **facts):
     """BERT, or a model that descends from it."""
     project = "embeddings_project"  # only a small ELECTRA has it
     return _text(
-        name,
+        family,
         ("embeddings.",),
         token("embeddings.word_embeddings.weight"),
         positions("embeddings.position_embeddings.weight"),
@@ -31,10 +31,10 @@ def _bert(name, head_prefix, **facts):
     )
 
 
-def _tower(name, **facts):
+def _tower(family, **facts):
     """The text tower of CLIP, SigLIP or SigLIP 2."""
     return _text(
-        name,
+        family,
         ("embeddings.",),
         token("embeddings.token_embedding.weight"),
         positions("embeddings.position_embedding.weight"),

@@ -4,9 +4,9 @@ from .family import CheckpointFamily
 from .tensors import head, norm, token
 
 
-def _one_table(name, stem, *heads, extras=(), **facts):
+def _one_table(family, stem, *heads, extras=(), **facts):
     tensors = (token(f"{stem}.weight"), *head(*heads), *extras)
-    return CheckpointFamily(name, "token", (f"{stem}.",), tensors, **facts)
+    return CheckpointFamily(family, "token", (f"{stem}.",), tensors, **facts)
 
 
 _DECODER_TYPES = """

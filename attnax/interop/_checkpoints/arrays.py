@@ -22,28 +22,28 @@ class Arrays(NamedTuple):
     def names(self):
         return tuple(self.arrays)
 
-    def describe(self, name):
-        array = self.read(name)
+    def describe(self, key):
+        array = self.read(key)
         return array.shape, dtype_name(array.dtype)
 
-    def read(self, name):
-        array = self.arrays[name]
+    def read(self, key):
+        array = self.arrays[key]
         if isinstance(array, np.ma.MaskedArray):
-            raise ValueError(f"{name!r} must be an array without a mask; fill it.")
+            raise ValueError(f"{key!r} must be an array without a mask; fill it.")
         if not isinstance(array, np.ndarray | jax.Array):
             raise ValueError(
-                f"{name!r} of type {type(array).__qualname__} must be "
+                f"{key!r} of type {type(array).__qualname__} must be "
                 "a NumPy or JAX array; pass a safetensors file, or convert it."
             )
         return np.asarray(array)
 
-    def read_own(self, name):
+    def read_own(self, key):
         """A copy, since the owner of an array may go on writing to it."""
-        return self.read(name).copy()
+        return self.read(key).copy()
 
-    def parts(self, name):
+    def parts(self, key):
         """The rows in order, some at a time."""
-        array = self.read(name)
+        array = self.read(key)
         step = rows_at_a_time(len(array), array.nbytes)
         return (array[start : start + step] for start in range(0, len(array), step))
 

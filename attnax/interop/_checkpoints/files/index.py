@@ -44,26 +44,26 @@ class Shards:
     def names(self) -> tuple[str, ...]:
         return tuple(self.weight_map)
 
-    def describe(self, name):
-        return self._of(name).describe(name)
+    def describe(self, key):
+        return self._of(key).describe(key)
 
-    def read(self, name):
-        return self._of(name).read(name)
+    def read(self, key):
+        return self._of(key).read(key)
 
-    def read_own(self, name):
-        return self._of(name).read_own(name)
+    def read_own(self, key):
+        return self._of(key).read_own(key)
 
-    def parts(self, name):
-        return self._of(name).parts(name)
+    def parts(self, key):
+        return self._of(key).parts(key)
 
     def check_unchanged(self):
         self.index.check_unchanged()
         for shard in self.opened.values():
             shard.check_unchanged()
 
-    def _of(self, name):
+    def _of(self, key):
         """The shard of a tensor; it stays open once it has been used."""
-        file = self.weight_map[name]
+        file = self.weight_map[key]
         if file not in self.opened:
             opened = self.stack.enter_context(self._open(file))
             if opened.identity != self.identities.get(file):
@@ -72,8 +72,8 @@ class Shards:
                     "checkpoint was read; read it again."
                 )
             self.opened[file] = Safetensors(opened)
-        if name not in self.opened[file].places:
-            raise ValueError(f"{name!r} must be in {file!r}, as the index says.")
+        if key not in self.opened[file].places:
+            raise ValueError(f"{key!r} must be in {file!r}, as the index says.")
         return self.opened[file]
 
     def _open(self, file):

@@ -44,48 +44,48 @@ class Npz:
     def names(self) -> tuple[str, ...]:
         return tuple(self.members)
 
-    def describe(self, name):
-        header = self._header(name)
+    def describe(self, key):
+        header = self._header(key)
         return header.shape, dtype_name(header.dtype)
 
-    def read(self, name) -> np.ndarray:
-        with self._open(name) as (stream, header):
+    def read(self, key) -> np.ndarray:
+        with self._open(key) as (stream, header):
             numbers, filled = np.empty(math.prod(header.shape), header.dtype), 0
             for piece in _pieces(stream, header, _PIECE // header.dtype.itemsize):
                 numbers[filled : filled + len(piece)] = piece
                 filled += len(piece)
         return numbers.reshape(header.shape, order="F" if header.fortran else "C")
 
-    def read_own(self, name):
-        return self.read(name)
+    def read_own(self, key):
+        return self.read(key)
 
-    def parts(self, name) -> Iterator[np.ndarray]:
+    def parts(self, key) -> Iterator[np.ndarray]:
         """The rows in order, some at a time."""
-        header = self._header(name)
+        header = self._header(key)
         rows, row = header.shape[0], math.prod(header.shape[1:])
         step = rows_at_a_time(rows, rows * row * header.dtype.itemsize)
         if header.fortran:  # the rows are interleaved in the file
-            array = self.read(name)
+            array = self.read(key)
             yield from (array[start : start + step] for start in range(0, rows, step))
             return
-        with self._open(name) as (stream, _):
+        with self._open(key) as (stream, _):
             for piece in _pieces(stream, header, step * row):
                 yield piece.reshape(-1, *header.shape[1:])
 
     def check_unchanged(self):
         self.file.check_unchanged()
 
-    def _header(self, name):
-        if name not in self.headers:
-            with self._open(name) as (_, header):
-                self.headers[name] = header
-        return self.headers[name]
+    def _header(self, key):
+        if key not in self.headers:
+            with self._open(key) as (_, header):
+                self.headers[key] = header
+        return self.headers[key]
 
     @contextmanager
-    def _open(self, name):
+    def _open(self, key):
         """The stream of an array after its header, and the header."""
         try:
-            member = self.members[name]
+            member = self.members[key]
             with self.archive.open(member) as stream:
                 version = np.lib.format.read_magic(stream)
                 if version not in _HEADERS:
@@ -102,7 +102,7 @@ class Npz:
         except Exception as error:  # zipfile and NumPy raise many kinds
             self.file.check_unchanged()
             raise ValueError(
-                f"{name!r} of {shown(self.file.path)} must be an "
+                f"{key!r} of {shown(self.file.path)} must be an "
                 f"array, but cannot be read: {error}."
             ) from error
 

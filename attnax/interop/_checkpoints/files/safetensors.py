@@ -51,20 +51,20 @@ class Safetensors:
     def names(self) -> tuple[str, ...]:
         return tuple(self.places)
 
-    def describe(self, name):
-        place = self.places[name]
+    def describe(self, key):
+        place = self.places[key]
         return place.shape, DTYPES.get(place.dtype, place.dtype)
 
-    def read(self, name) -> np.ndarray:
-        place = self.places[name]
+    def read(self, key) -> np.ndarray:
+        place = self.places[key]
         return self._array(place, place.start, place.shape)
 
-    def read_own(self, name):
-        return self.read(name)
+    def read_own(self, key):
+        return self.read(key)
 
-    def parts(self, name) -> Iterator[np.ndarray]:
+    def parts(self, key) -> Iterator[np.ndarray]:
         """The rows in order, some at a time."""
-        place = self.places[name]
+        place = self.places[key]
         rows, size = place.shape[0], place.stop - place.start
         step = rows_at_a_time(rows, size)
         for first in range(0, rows, step):
