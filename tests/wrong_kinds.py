@@ -56,7 +56,7 @@ ARRAYS = {
     "a number of JAX": jnp.float32(1.5),
 }
 VALUES = NUMBERS | OTHERS | SEQUENCES | ARRAYS
-# Instances of the kinds: enough for the usual run, and for fields of parameters.
+# Enough for fields of parameters.
 FEW = {name: VALUES[name] for name in ("None", "True", "text", "[1.5]", "complex")}
 # 2**40 of these, no memory holds.
 SIZES = (
@@ -68,11 +68,11 @@ SIZES = (
 )
 
 
-def cases(call: Call, values=VALUES) -> Iterator[tuple[str, str, Any]]:
+def cases(call: Call) -> Iterator[tuple[str, str, Any]]:
     """Argument, what it is given in words, and that."""
     for argument in call.names():
         valid = call.arguments.get(argument)
-        for kind, value in values.items():
+        for kind, value in VALUES.items():
             yield argument, kind, value
         if argument not in SIZES:
             yield argument, "2**40", 2**40
