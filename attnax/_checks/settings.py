@@ -155,13 +155,13 @@ def _kind(noun, low, high):
     return f"{article} {noun} of at least {low}"
 
 
-def plain_number(value):
-    """A NumPy array without axes as a Python number, which can be hashed.
+def plain_number(value) -> Any:
+    """A NumPy number as a Python number, which hashes like its equals.
 
     Every other value comes back as it is.
     """
-    is_array = isinstance(value, np.ndarray) and value.ndim == 0
-    return value.item() if is_array else value
+    is_number = isinstance(value, np.generic | np.ndarray) and value.ndim == 0
+    return value.item() if is_number else value
 
 
 def exceeds(size, limit) -> bool | None:

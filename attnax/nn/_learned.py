@@ -1,6 +1,7 @@
 """Learned positions as an Equinox module."""
 
 from collections.abc import Sequence
+from typing import SupportsFloat, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -45,9 +46,9 @@ class LearnedPositionalEmbedding(eqx.Module):
     def __init__(
         self,
         *,
-        num_positions: int,
-        d_model: int,
-        init_std: float = 0.02,
+        num_positions: SupportsIndex,
+        d_model: SupportsIndex,
+        init_std: SupportsFloat = 0.02,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ):
@@ -64,7 +65,7 @@ class LearnedPositionalEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.LearnedPositionalEmbedding")
     def __call__(
         self,
-        x: Float[Array, "*batch seq_len d_model"],
+        x: Float[Array | np.ndarray, "*batch seq_len d_model"],
         positions: Integer[Array | np.ndarray, "*#batch seq_len"]
         | Sequence
         | None = None,

@@ -1,5 +1,8 @@
 """Patch embedding as an Equinox module."""
 
+from collections.abc import Sequence
+from typing import SupportsIndex
+
 import equinox as eqx
 import jax
 import numpy as np
@@ -52,10 +55,10 @@ class PatchEmbedding(eqx.Module):
     def __init__(
         self,
         *,
-        image_size: int | tuple[int, ...],
-        patch_size: int | tuple[int, ...],
-        num_channels: int,
-        d_model: int,
+        image_size: SupportsIndex | Sequence[SupportsIndex],
+        patch_size: SupportsIndex | Sequence[SupportsIndex],
+        num_channels: SupportsIndex,
+        d_model: SupportsIndex,
         use_bias: bool = True,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,

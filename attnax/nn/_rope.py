@@ -1,6 +1,7 @@
 """Rotary embedding as an Equinox module."""
 
 from collections.abc import Sequence
+from typing import SupportsFloat, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -14,6 +15,7 @@ from .._checks import (
     choice,
     exceeds,
     float_array,
+    plain_number,
     positive_integer,
     positive_multiple,
 )
@@ -80,21 +82,21 @@ class RotaryEmbedding(eqx.Module):
     @public
     def __init__(
         self,
-        head_dim: int,
-        max_positions: int,
+        head_dim: SupportsIndex,
+        max_positions: SupportsIndex,
         *,
-        base: float = 10_000.0,
-        dtype: DTypeLike = jnp.float32,
-        rotary_dim: int | None = None,
+        base: SupportsFloat = 10_000.0,
+        dtype: DTypeLike | None = jnp.float32,
+        rotary_dim: SupportsIndex | None = None,
         layout: str = "half",
-        head_axis: int | None = -2,
+        head_axis: SupportsIndex | None = -2,
     ):
         self.rope = _plain_rope(head_dim, base, rotary_dim, layout)
         self.head_dim = int(head_dim)
         self.max_positions = positive_integer("max_positions", max_positions)
         self.base = float(base)
         self.dtype = result_dtype("dtype", dtype, np.float32)
-        self.head_axis = head_axis
+        self.head_axis = plain_number(head_axis)
 
     @classmethod
     @public
@@ -102,8 +104,8 @@ class RotaryEmbedding(eqx.Module):
         cls,
         rope: F.Rope,
         *,
-        max_positions: int | None = None,
-        head_axis: int | None = -2,
+        max_positions: SupportsIndex | None = None,
+        head_axis: SupportsIndex | None = -2,
     ) -> "RotaryEmbedding":
         """Returns a module that rotates by a record.
 
@@ -149,7 +151,7 @@ class RotaryEmbedding(eqx.Module):
             max_positions=max_positions,
             base=None,
             dtype=np.dtype(np.float32),
-            head_axis=head_axis,
+            head_axis=plain_number(head_axis),
         )
 
     @public

@@ -1,6 +1,7 @@
 """The paper's sinusoids as an Equinox module."""
 
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import equinox as eqx
 import jax
@@ -36,7 +37,7 @@ class PositionalEncoding(eqx.Module):
     d_model: int = eqx.field(static=True)
 
     @public
-    def __init__(self, max_len: int, d_model: int):
+    def __init__(self, max_len: SupportsIndex, d_model: SupportsIndex):
         self.max_len = positive_integer("max_len", max_len)
         self.d_model = positive_integer("d_model", d_model)
 
@@ -45,7 +46,7 @@ class PositionalEncoding(eqx.Module):
     def __call__(
         self,
         x: Float[Array | np.ndarray, "*batch seq_len d_model"],
-        start: int | Integer[Array | np.ndarray, ""] = 0,
+        start: SupportsIndex | Integer[Array | np.ndarray, ""] = 0,
         *,
         positions: Integer[Array | np.ndarray, "*#batch seq_len"]
         | Sequence

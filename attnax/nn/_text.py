@@ -1,6 +1,7 @@
 """The embedding of a text model as an Equinox module."""
 
 from collections.abc import Sequence
+from typing import SupportsFloat, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -49,22 +50,22 @@ class TextEmbedding(eqx.Module):
     """
 
     params: F.TextEmbeddingParams
-    scale: float | None = eqx.field(static=True)
+    scale: float | int | None = eqx.field(static=True)
     padding_id: int | None = eqx.field(static=True)
     padding_position: int | None = eqx.field(static=True)
 
     @public
     def __init__(
         self,
-        vocab_size: int,
-        d_model: int,
+        vocab_size: SupportsIndex,
+        d_model: SupportsIndex,
         *,
-        num_positions: int | None,
-        num_token_types: int | None = None,
-        init_std: float = 0.02,
-        scale: float | None = None,
-        padding_id: int | None = None,
-        padding_position: int | None = None,
+        num_positions: SupportsIndex | None,
+        num_token_types: SupportsIndex | None = None,
+        init_std: SupportsFloat = 0.02,
+        scale: SupportsFloat | None = None,
+        padding_id: SupportsIndex | None = None,
+        padding_position: SupportsIndex | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ):
@@ -88,9 +89,9 @@ class TextEmbedding(eqx.Module):
         cls,
         checkpoint: EmbeddingCheckpoint,
         *,
-        scale: float | None = None,
-        padding_id: int | None = None,
-        padding_position: int | None = None,
+        scale: SupportsFloat | None = None,
+        padding_id: SupportsIndex | None = None,
+        padding_position: SupportsIndex | None = None,
     ) -> "TextEmbedding":
         """Returns a module with the tables of a released model; draws nothing.
 

@@ -1,6 +1,7 @@
 """Token embedding as an Equinox module."""
 
 from collections.abc import Sequence
+from typing import SupportsFloat, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -50,21 +51,21 @@ class TokenEmbedding(eqx.Module):
     params: F.TokenEmbeddingParams
     padding_id: int | None = eqx.field(static=True)
     mask_padding: bool = eqx.field(static=True)
-    scale: float | None = eqx.field(static=True)
+    scale: float | int | None = eqx.field(static=True)
     scale_dtype: np.dtype | None = eqx.field(static=True)
 
     @public
     def __init__(
         self,
-        vocab_size: int,
-        d_model: int,
+        vocab_size: SupportsIndex,
+        d_model: SupportsIndex,
         *,
         key: PRNGKeyArray,
-        init_std: float = 0.02,
+        init_std: SupportsFloat = 0.02,
         dtype: DTypeLike | None = None,
-        padding_id: int | None = None,
+        padding_id: SupportsIndex | None = None,
         mask_padding: bool = False,
-        scale: float | None = None,
+        scale: SupportsFloat | None = None,
         scale_dtype: DTypeLike | None = None,
         out_sharding: NamedSharding | None = None,
     ):
@@ -88,9 +89,9 @@ class TokenEmbedding(eqx.Module):
         cls,
         checkpoint: EmbeddingCheckpoint,
         *,
-        padding_id: int | None = None,
+        padding_id: SupportsIndex | None = None,
         mask_padding: bool = False,
-        scale: float | None = None,
+        scale: SupportsFloat | None = None,
         scale_dtype: DTypeLike | None = None,
     ) -> "TokenEmbedding":
         """Returns a module with the table of a released model; draws nothing.
@@ -169,11 +170,11 @@ class TokenEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.TokenEmbedding.unembed")
     def unembed(
         self,
-        x: Float[Array, "*batch d_model"],
+        x: Float[Array | np.ndarray, "*batch d_model"],
         *,
         dtype: DTypeLike | None = None,
         accumulation_dtype: DTypeLike | None = None,
-        soft_cap: float | None = None,
+        soft_cap: SupportsFloat | None = None,
         compute_dtype: DTypeLike | None = None,
         precision: jax.lax.PrecisionLike = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,

@@ -1,6 +1,7 @@
 """What every module keeps: thin, final, and fixed where it holds nothing to train."""
 
 import copy
+import dataclasses
 import inspect
 import os
 import pickle
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import assert_same_bits
+from helpers import assert_same_bits, refused
 
 import attnax
 import attnax.functional as F
@@ -379,3 +380,37 @@ def test_modules_take_what_their_functions_take(call, function):
     module = getattr(attnax.nn, call.__qualname__.partition(".")[0])
     given = names(module) | names(call) | {"params"}
     assert names(function) - given <= ELSEWHERE.get(function.__name__, set())
+
+
+def test_numbers_of_numpy_are_settings():
+    size, key = np.int64, jax.random.key(0)
+    modules = (
+        attnax.TokenEmbedding(size(5), size(4), padding_id=size(1), key=key),
+        attnax.PositionalEncoding(size(8), size(4)),
+        attnax.RotaryEmbedding(size(4), size(8), base=size(100), head_axis=size(-3)),
+        attnax.LearnedPositionalEmbedding(
+            num_positions=size(8), d_model=size(4), init_std=np.float32(0.5), key=key
+        ),
+        attnax.nn.TextEmbedding(
+            size(5), size(4), num_positions=size(8), scale=np.float32(2), key=key
+        ),
+    )
+    for module in modules:
+        assert hash(jax.tree.structure(module)) is not None
+        settings = [getattr(module, f.name) for f in dataclasses.fields(module)]
+        assert not any(isinstance(value, np.generic) for value in settings)
+
+
+@pytest.mark.errors
+def test_sizes_of_modules_are_integers():
+    for build, message in (
+        (lambda: attnax.RotaryEmbedding(8, 16.5), "max_positions=16.5 must be a posit"),
+        (lambda: attnax.PositionalEncoding(16.5, 4), "max_len=16.5 must be a positive"),
+        (lambda: attnax.PositionalEncoding(16, 4.0), "d_model=4.0 must be a positive"),
+        (
+            lambda: attnax.TokenEmbedding(True, 8, key=jax.random.key(0)),
+            "vocab_size=True must be a positive integer",
+        ),
+    ):
+        with refused(rf"^\w+: {message}"):
+            build()
