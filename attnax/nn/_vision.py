@@ -1,5 +1,6 @@
 """The embedding of a vision transformer as an Equinox module."""
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
@@ -13,35 +14,39 @@ from .. import functional as F
 from .._public import public
 from ..functional._patches.sizes import as_size, patch_grid
 from ..functional._resizing.resampling import check_resampling
+from ..interop import EmbeddingCheckpoint
+from ._from_fields import from_fields, params_of
 
 
 class VisionEmbedding(eqx.Module):
-    """Patches, positions and extra tokens; see `apply_vision_embedding`.
+    """Embeds images for a vision transformer, as `apply_vision_embedding` does.
 
     Args:
-        image_size: Side of the images that the positions are made for, in pixels,
-            `(height, width)`, or for video `(frames, height, width)`.
-        patch_size: Side of a patch in pixels, `(height, width)`, or for video
-            `(frames, height, width)`.
-        num_channels: Channels of the images. Positive.
+        image_size: Size in pixels of the images that the positions are made for: one
+            side of a square, `(height, width)`, or for video `(frames, height, width)`.
+        patch_size: Size of a patch in pixels: one side of a square, `(height, width)`,
+            or for video `(frames, height, width)`.
+        num_channels: Number of channels of the images. Positive.
         d_model: Width of the embedding. Positive.
-        num_tokens_with_position: Tokens in front that have positions: class,
-            distillation.
-        num_tokens_without_position: Tokens between these and the patches that have
-            none: registers.
+        num_tokens_with_position: Number of tokens in front that have positions, such as
+            class and distillation tokens. Not negative.
+        num_tokens_without_position: Number of tokens between these and the patches that
+            have no position, such as registers. Not negative.
         positions: Whether there is a table of positions.
         mask_token: Whether there is a token for masked patches.
         use_bias: Whether the projection of the patches has a bias.
-        init_std: Standard deviation of the normal before it is truncated at two.
-        resampling: How positions are resized for images of another grid;
-            `attnax.interop.resampling` has the way of released models. `None` refuses
+        init_std: Standard deviation of the normal distribution of tokens and positions,
+            which is truncated at two standard deviations. Not negative.
+        resampling: Record of how positions are resized for images of another grid.
+            `attnax.interop.resampling` returns those of released models. `None` refuses
             such images.
-        dtype: Of the parameters; `None` is JAX's default float.
+        dtype: Dtype of the parameters. `None` is JAX's default float.
         key: A JAX random key.
 
     Raises:
-        ValueError: As `init_vision_embedding` does, if `image_size` is not a multiple
-            of `patch_size`, or `resampling` is not a `Resampling`.
+        ValueError: If a size is not a positive integer, `image_size` is not a multiple
+            of `patch_size` with the same number of axes, `resampling` is not a
+            `Resampling`, or another argument breaks its rule.
 
     Example:
         >>> sizes = dict(image_size=(8, 12), patch_size=4, num_channels=3, d_model=16)
@@ -57,7 +62,7 @@ class VisionEmbedding(eqx.Module):
 
     params: F.VisionEmbeddingParams
     patch_size: tuple[int, ...] = eqx.field(static=True)
-    grid: tuple[int, ...] = eqx.field(static=True)
+    grid: tuple[int, ...] | None = eqx.field(static=True)
     resampling: F.Resampling | None = eqx.field(static=True)
 
     @public
@@ -98,6 +103,63 @@ class VisionEmbedding(eqx.Module):
             dtype=dtype,
         )
 
+    @classmethod
+    @public
+    def from_checkpoint(cls, checkpoint: EmbeddingCheckpoint) -> "VisionEmbedding":
+        """Returns a module with the embedding of a released model; draws nothing.
+
+        Args:
+            checkpoint: Result of `attnax.interop.params_from_checkpoint` for a family
+                of vision models. Its `patch_size`, `grid` and `resampling` become those
+                of the module; `_replace` changes them.
+
+        Returns:
+            A `VisionEmbedding` that holds the arrays of the checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint holds other parameters, its `patch_size` is
+                `None`, or its fields do not fit each other.
+
+        Example:
+            >>> from attnax.interop import params_from_checkpoint
+            >>> sizes = {"patch_embedding.weight": (8, 3, 4, 4)}
+            >>> sizes |= {"patch_embedding.bias": (8,), "position_embedding.weight": (6, 8)}
+            >>> weights = {f"embeddings.{n}": jnp.ones(s) for n, s in sizes.items()}
+            >>> loaded = params_from_checkpoint(weights, "siglip", grid=(2, 3))
+            >>> VisionEmbedding.from_checkpoint(loaded)(jnp.ones((8, 12, 3))).shape
+            (6, 8)
+
+        Reference:
+            Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.2.
+            https://arxiv.org/abs/2010.11929
+        """
+        params = params_of(checkpoint, F.VisionEmbeddingParams)
+        if checkpoint.patch_size is None:
+            raise ValueError(
+                "checkpoint.patch_size=None must be known; pass patch_size to "
+                "attnax.interop.params_from_checkpoint."
+            )
+        grid, resampling = checkpoint.grid, checkpoint.resampling
+        if resampling is not None:
+            check_resampling(resampling)
+        return from_fields(
+            cls,
+            params=params,
+            patch_size=as_size("checkpoint.patch_size", checkpoint.patch_size),
+            grid=None if grid is None else as_size("checkpoint.grid", grid),
+            resampling=resampling,
+        )
+
+    @public
+    def __check_init__(self):
+        # Checks the parameters by the rules of the function, without a computation.
+        weight = self.params.patch.weight
+        num_channels = weight.shape[0] // math.prod(self.patch_size)
+        grid = (1,) * len(self.patch_size) if self.grid is None else self.grid
+        size = [n * side for n, side in zip(grid, self.patch_size, strict=True)]
+        image = jax.ShapeDtypeStruct((*size, num_channels), weight.dtype)
+        jax.eval_shape(self.__call__, image)
+
     @public
     @jax.named_scope("attnax.nn.VisionEmbedding")
     def __call__(
@@ -112,9 +174,10 @@ class VisionEmbedding(eqx.Module):
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
-        """Embeds images; the mask token stands for patches that are `masked`.
+        """Embeds images; the mask token replaces the patches that are `masked`.
 
-        `out_sharding` is that of the result, see `apply_vision_embedding`.
+        `precision` is that of the matrix product. For `out_sharding`, see
+        `apply_vision_embedding`.
         """
         return F.apply_vision_embedding(
             self.params,
@@ -141,7 +204,7 @@ class VisionEmbedding(eqx.Module):
         precision: jax.lax.PrecisionLike = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
     ) -> Float[Array, "*batch seq_len d_model"]:
-        """Embeds a packed batch of images, see `apply_packed_vision_embedding`."""
+        """Embeds a packed batch of images, as `apply_packed_vision_embedding` does."""
         return F.apply_packed_vision_embedding(
             self.params,
             patches,
