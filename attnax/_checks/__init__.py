@@ -6,6 +6,7 @@ int, and `float_array` an array of floats.
 """
 
 from .arrays import (
+    any_array as any_array,
     array_of as array_of,
     array_of_several as array_of_several,
     bool_array as bool_array,

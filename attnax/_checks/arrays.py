@@ -94,18 +94,26 @@ def number_array(name: str, values, *, rule="integer or a real float"):
     return values
 
 
-def float_array(name: str, values, *axes: str):
+def any_array(name: str, values):
+    """`values`, an array of any dtype."""
+    if not isinstance(values, jax.Array | np.ndarray):
+        raise ValueError(f"{name} is a {type(values).__name__}, but must be an array.")
+    return values
+
+
+def float_array(name: str, values, *axes: str, nan: bool = True):
     """`values`, an array of a real float dtype with at least the last `axes`.
 
     Lists are refused, because they do not say the dtype in which to store or multiply
-    them. `axes` are the names of the axes in the error.
+    them. `axes` are the names of the axes in the error. `nan=False` also admits dtypes
+    without NaN, for arrays that only enter a product.
     """
     if not isinstance(values, jax.Array | np.ndarray):
         raise ValueError(
             f"{name} is a {type(values).__name__}, but must be an array of a real "
             "float dtype; make it with jnp.asarray, which says the dtype."
         )
-    float_dtype(f"{name}.dtype", values.dtype)
+    float_dtype(f"{name}.dtype", values.dtype, nan=nan)
     if values.ndim < len(axes):
         raise ValueError(
             f"{name}.shape={values.shape} must be (..., {', '.join(axes)})."

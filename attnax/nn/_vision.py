@@ -123,7 +123,8 @@ class VisionEmbedding(eqx.Module):
         Example:
             >>> from attnax.interop import params_from_checkpoint
             >>> sizes = {"patch_embedding.weight": (8, 3, 4, 4)}
-            >>> sizes |= {"patch_embedding.bias": (8,), "position_embedding.weight": (6, 8)}
+            >>> sizes["patch_embedding.bias"] = (8,)
+            >>> sizes["position_embedding.weight"] = (6, 8)
             >>> weights = {f"embeddings.{n}": jnp.ones(s) for n, s in sizes.items()}
             >>> loaded = params_from_checkpoint(weights, "siglip", grid=(2, 3))
             >>> VisionEmbedding.from_checkpoint(loaded)(jnp.ones((8, 12, 3))).shape

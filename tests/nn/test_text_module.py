@@ -83,7 +83,7 @@ def test_saved_and_loaded(tmp_path):
 def test_settings_are_checked_when_built():
     for options, message in (
         ({"num_positions": 0}, "num_positions=0 must be a positive integer"),
-        ({"num_token_types": 0}, "vocab_size=0 must be a positive integer"),
+        ({"num_token_types": 0}, "num_token_types=0 must be a positive integer"),
         ({"init_std": -1.0}, r"init_std=-1.0 must be a finite number of"),
         ({"padding_id": 11}, r"padding_id=11 must be an integer in \[0, 10\]"),
         ({"padding_position": 9}, r"padding_position=9 must lie in \[0, 9\)"),

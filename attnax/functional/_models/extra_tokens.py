@@ -1,24 +1,25 @@
 """Tokens that belong to no patch and no text: class tokens, registers, prompts."""
 
-from typing import SupportsInt
+from typing import SupportsIndex, SupportsInt
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float
 
-from ..._checks import exceeds, is_integer
-from ..._dtypes import compute_dtype, float_dtype
+from ..._checks import exceeds, float_array, is_integer
+from ..._dtypes import compute_dtype
 from ..._public import public
 from ..._sharding import explicit_axes, sharding_beside, sharding_like, spread
 
 
 @public
 def insert_tokens(
-    x: Float[Array, "*batch seq_len d_model"],
-    tokens: Float[Array, "num_tokens d_model"],
+    x: Float[Array | np.ndarray, "*batch seq_len d_model"],
+    tokens: Float[Array | np.ndarray, "num_tokens d_model"],
     *,
-    index: int | SupportsInt = 0,
+    index: SupportsIndex | SupportsInt = 0,
 ) -> Float[Array, "*batch new_len d_model"]:
     """Inserts the same tokens into every sequence, in front of token `index`.
 
@@ -45,8 +46,8 @@ def insert_tokens(
         https://arxiv.org/abs/2010.11929; Darcet et al., Vision Transformers Need
         Registers, 2023, section 2.2. https://arxiv.org/abs/2309.16588
     """
-    float_dtype("x.dtype", x.dtype)
-    float_dtype("tokens.dtype", tokens.dtype)
+    x = jnp.asarray(float_array("x", x))
+    tokens = jnp.asarray(float_array("tokens", tokens))
     if x.ndim < 2 or tokens.ndim != 2 or x.shape[-1] != tokens.shape[-1]:
         raise ValueError(
             f"{x.shape=} must be (..., seq_len, d_model) and "

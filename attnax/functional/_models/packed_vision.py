@@ -8,8 +8,14 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Integer
 
-from ..._checks import bool_array, check_params, integer_array
-from ..._dtypes import float_dtype
+from ..._checks import (
+    bool_array,
+    check_out_sharding,
+    check_params,
+    check_precision,
+    float_array,
+    integer_array,
+)
 from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread, whole_rows
 from .._patches.embedding import embedded_patches
@@ -82,8 +88,9 @@ def apply_packed_vision_embedding(
         https://arxiv.org/abs/2307.06304; Tschannen et al., SigLIP 2, 2025, section
         2.4.2. https://arxiv.org/abs/2502.14786
     """
-    patches = jnp.asarray(patches)
-    float_dtype("patches.dtype", patches.dtype)
+    check_precision(precision)
+    check_out_sharding(out_sharding)
+    patches = jnp.asarray(float_array("patches", patches))
     check_params(params, VisionEmbeddingParams)
     wide, num_before = check_vision_params(params, grid, None, patches.dtype)
     coordinates = integer_array("coordinates", coordinates)

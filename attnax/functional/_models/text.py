@@ -1,7 +1,7 @@
 """What is added to the tokens of a text: positions and token types."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import jax
 import numpy as np
@@ -10,17 +10,21 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ..._checks import (
+    COUNT_FROM,
+    broadcasts_to,
+    check_out_sharding,
     check_params,
     check_table,
     integer,
     integer_array,
     is_integer,
+    positive_integer,
     row_indices,
 )
 from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
 from ..._sharding import leading_rows, sharding_beside
-from .._tables.add import add_rows, check_rows
+from .._tables.add import add_rows
 from .._tables.learned import (
     LearnedPositionalEmbeddingParams,
     init_learned_positional_embedding,
@@ -50,13 +54,13 @@ class TextEmbeddingParams(NamedTuple):
 @public
 def init_text_embedding(
     key: PRNGKeyArray,
-    vocab_size: int,
-    d_model: int,
+    vocab_size: SupportsIndex,
+    d_model: SupportsIndex,
     *,
-    num_positions: int | None,
-    num_token_types: int | None = None,
-    init_std: float = 0.02,
-    padding_id: int | None = None,
+    num_positions: SupportsIndex | None,
+    num_token_types: SupportsIndex | None = None,
+    init_std: SupportsFloat = 0.02,
+    padding_id: SupportsIndex | None = None,
     dtype: DTypeLike | None = None,
 ) -> TextEmbeddingParams:
     """Draws the tables of `apply_text_embedding`, each by its own `init_*`.
@@ -104,6 +108,7 @@ def init_text_embedding(
             keys[1], num_positions, d_model, init_std=init_std, dtype=dtype
         )
     if num_token_types is not None:
+        num_token_types = positive_integer("num_token_types", num_token_types)
         token_types = init_token_embedding(
             keys[2], num_token_types, d_model, init_std=init_std, dtype=dtype
         )
@@ -120,9 +125,9 @@ def apply_text_embedding(
     | None = None,
     positions: Integer[Array | np.ndarray, "*#batch seq_len"] | Sequence | None = None,
     dtype: DTypeLike | None = None,
-    scale: float | None = None,
-    padding_id: int | None = None,
-    padding_position: int | None = None,
+    scale: SupportsFloat | None = None,
+    padding_id: SupportsIndex | None = None,
+    padding_position: SupportsIndex | None = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Token plus token type plus position, in float32, rounded once.
@@ -170,6 +175,7 @@ def apply_text_embedding(
         https://arxiv.org/abs/1810.04805; Liu et al., RoBERTa, 2019.
         https://arxiv.org/abs/1907.11692
     """
+    check_out_sharding(out_sharding)
     check_params(params, TextEmbeddingParams)
     token, learned, types = params
     check_params(token, TokenEmbeddingParams, "params.token")
@@ -210,7 +216,6 @@ def apply_text_embedding(
         sharding = sharding_beside(x, token_ids.shape)
         x = x + rows_of(types.weight, "token_type_ids", token_type_ids, sharding)
     if learned is not None and positions is not None:
-        check_rows(x, positions.shape)
         sharding = sharding_beside(x, positions.shape)
         rows = rows_of(
             learned.weight, "positions", positions, sharding, padding_position
@@ -247,6 +252,14 @@ def _check_tables(params, ids, type_ids, positions, padding_position):
         )
     if positions is not None and learned is None:
         raise ValueError("positions must come with a table params.positions.")
+    if positions is not None:
+        fits = positions.shape[-1:] == ids.shape[-1:]
+        if not fits or not broadcasts_to(positions.shape, ids.shape):
+            hint = COUNT_FROM if positions.shape[-1:] in ((), (1,)) else ""
+            raise ValueError(
+                f"positions of shape {positions.shape} must broadcast to "
+                f"{ids.shape}, the shape of token_ids{hint}."
+            )
     if padding_position is not None:
         num_positions = 0 if positions is None else learned.weight.shape[0]
         if not is_integer(padding_position) or not (

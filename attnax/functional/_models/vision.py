@@ -1,7 +1,7 @@
 """What stands beside the patches of an image: positions, class tokens, registers."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,12 @@ from ..._checks import (
     bool_array,
     broadcasts_to,
     check_flags,
+    check_out_sharding,
     check_params,
-    is_integer,
+    check_precision,
+    float_array,
+    integer,
 )
-from ..._dtypes import float_dtype
 from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread
 from .._patches.embedding import (
@@ -64,16 +66,16 @@ class VisionEmbeddingParams(NamedTuple):
 def init_vision_embedding(
     key: PRNGKeyArray,
     *,
-    patch_size: int | tuple[int, ...],
-    num_channels: int,
-    d_model: int,
-    grid: tuple[int, ...] | None,
-    num_tokens_with_position: int = 1,
-    num_tokens_without_position: int = 0,
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
+    num_channels: SupportsIndex,
+    d_model: SupportsIndex,
+    grid: Sequence[SupportsIndex] | None,
+    num_tokens_with_position: SupportsIndex = 1,
+    num_tokens_without_position: SupportsIndex = 0,
     positions: bool = True,
     mask_token: bool = False,
     use_bias: bool = True,
-    init_std: float = 0.02,
+    init_std: SupportsFloat = 0.02,
     dtype: DTypeLike | None = None,
 ) -> VisionEmbeddingParams:
     """Draws the parameters of `apply_vision_embedding`.
@@ -117,18 +119,9 @@ def init_vision_embedding(
         https://arxiv.org/abs/2010.11929
     """
     check_flags(positions=positions, mask_token=mask_token)
-    counts = {
-        "num_tokens_with_position": num_tokens_with_position,
-        "num_tokens_without_position": num_tokens_without_position,
-    }
-    for count_name, count in counts.items():
-        if not is_integer(count) or count < 0:
-            raise ValueError(
-                f"{count_name}={count!r} must be an integer and not negative."
-            )
-    num_rows = 0
-    if positions:
-        num_rows = num_tokens_with_position + num_patches(grid, patch_size)
+    num_before = integer("num_tokens_with_position", num_tokens_with_position, 0)
+    num_after = integer("num_tokens_without_position", num_tokens_without_position, 0)
+    num_rows = num_before + num_patches(grid, patch_size) if positions else 0
     patch_key, *keys = jax.random.split(key, 5)
     patch = init_patch_embedding(
         patch_key,
@@ -147,10 +140,7 @@ def init_vision_embedding(
         )
 
     table = rows(keys[0], num_rows)
-    before, after = (
-        rows(keys[1], num_tokens_with_position),
-        rows(keys[2], num_tokens_without_position),
-    )
+    before, after = rows(keys[1], num_before), rows(keys[2], num_after)
     mask_row = rows(keys[3], int(mask_token))
     return VisionEmbeddingParams(
         patch=patch,
@@ -166,8 +156,8 @@ def apply_vision_embedding(
     params: VisionEmbeddingParams,
     image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
     *,
-    patch_size: int | tuple[int, ...],
-    grid: tuple[int, ...] | None,
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
+    grid: Sequence[SupportsIndex] | None,
     resampling: Resampling | None = None,
     masked: Bool[Array | np.ndarray, "*#batch num_patches"]
     | Integer[Array | np.ndarray, "*#batch num_patches"]
@@ -224,8 +214,9 @@ def apply_vision_embedding(
         https://arxiv.org/abs/2309.16588; masks: Bao et al., BEiT, 2021, section 2.3.
         https://arxiv.org/abs/2106.08254
     """
-    image = jnp.asarray(image)
-    float_dtype("image.dtype", image.dtype)
+    check_precision(precision)
+    check_out_sharding(out_sharding)
+    image = jnp.asarray(float_array("image", image))
     check_params(params, VisionEmbeddingParams)
     wide, num_before = check_vision_params(params, grid, patch_size, image.dtype)
     if resampling is not None:

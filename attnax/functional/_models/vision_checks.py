@@ -4,8 +4,8 @@ import math
 
 import jax
 
-from ..._checks import check_params, is_integer
-from ..._dtypes import compute_dtype, float_dtype
+from ..._checks import check_params, float_array, is_integer
+from ..._dtypes import compute_dtype
 from .._patches.embedding import PatchEmbeddingParams
 from .._patches.sizes import as_size
 from .._tables.learned import LearnedPositionalEmbeddingParams
@@ -35,22 +35,21 @@ def check_vision_params(params, grid, patch_size, dtype):
     check_params(
         positions, LearnedPositionalEmbeddingParams, "params.positions", optional=True
     )
+    float_array("params.patch.weight", patch.weight, nan=False)
+    if patch.bias is not None:
+        float_array("params.patch.bias", patch.bias, nan=False)
     d_model = patch.weight.shape[-1]
     table = None if positions is None else positions.weight
-    arrays = {
-        "positions.weight": table,
-        "tokens_with_position": before,
-        "tokens_without_position": after,
-    }
-    if mask_token is not None:
-        arrays["mask_token"] = mask_token[None]
-    for array_name, array in zip(patch._fields, patch, strict=True):
-        if array is not None:
-            float_dtype(f"params.patch.{array_name}.dtype", array.dtype, nan=False)
-    for array_name, array in arrays.items():
-        if array is not None:
-            float_dtype(f"params.{array_name}.dtype", array.dtype)
-        if array is not None and (array.ndim != 2 or array.shape[1] != d_model):
+    for array_name, array, num_axes in (
+        ("positions.weight", table, 2),
+        ("tokens_with_position", before, 2),
+        ("tokens_without_position", after, 2),
+        ("mask_token", mask_token, 1),
+    ):
+        if array is None:
+            continue
+        float_array(f"params.{array_name}", array)
+        if array.ndim != num_axes or array.shape[-1] != d_model:
             raise ValueError(
                 f"params.{array_name} of shape {array.shape} must have the "
                 f"width of params.patch.weight, {d_model}."

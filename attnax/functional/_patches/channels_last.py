@@ -6,21 +6,21 @@ import numpy as np
 _COUNTS = (3, 1, 4, 2)
 
 
-def check_channels_last(name, image, num_axes, channels=None, otherwise=""):
+def check_channels_last(argument, image, num_axes, channels=None, otherwise=""):
     """A `ValueError` if channels seem to stand in front of the `num_axes` of pixels.
 
     For images that do not fit, whose errors would speak of rows that are channels.
-    `channels` is how many there must be, if that is known, `name` what the caller
-    called the image, and `otherwise` what to do if it has its channels last.
+    `channels` is how many there must be, if that is known, `argument` what the
+    caller calls the image, and `otherwise` what to do if it has its channels last.
     """
     axis = axis_of_channels(image.shape, num_axes, channels)
     if axis is None:
         return
     pixels = "height, width" if num_axes == 2 else "frames, height, width"
     library = "np" if isinstance(image, np.ndarray) else "jnp"
-    mended = f"{library}.moveaxis({name}, {axis}, -1)"
+    mended = f"{library}.moveaxis({argument}, {axis}, -1)"
     raise ValueError(
-        f"{name}.shape={image.shape} must be channels last, (..., "
+        f"{argument}.shape={image.shape} must be channels last, (..., "
         f"{pixels}, channels); {mended} makes it so{otherwise}."
     )
 

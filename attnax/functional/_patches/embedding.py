@@ -1,7 +1,8 @@
 """Patch embedding: an image as a sequence of linearly embedded patches."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +12,15 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from ..._checks import check_flags, check_params, positive_integer
-from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
+from ..._checks import (
+    check_flags,
+    check_out_sharding,
+    check_params,
+    check_precision,
+    float_array,
+    positive_integer,
+)
+from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from ..._sharding import sharding_beside, spread
 from .channels_last import check_channels_last
@@ -38,9 +46,9 @@ class PatchEmbeddingParams(NamedTuple):
 def init_patch_embedding(
     key: PRNGKeyArray,
     *,
-    patch_size: int | tuple[int, ...],
-    num_channels: int,
-    d_model: int,
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
+    num_channels: SupportsIndex,
+    d_model: SupportsIndex,
     use_bias: bool = True,
     dtype: DTypeLike | None = None,
 ) -> PatchEmbeddingParams:
@@ -74,8 +82,8 @@ def init_patch_embedding(
         section 3.1. https://arxiv.org/abs/2010.11929
     """
     size = as_size("patch_size", patch_size)
-    for width_name, width in (("num_channels", num_channels), ("d_model", d_model)):
-        positive_integer(width_name, width)
+    num_channels = positive_integer("num_channels", num_channels)
+    d_model = positive_integer("d_model", d_model)
     check_flags(use_bias=use_bias)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     draw = jax.nn.initializers.lecun_normal()
@@ -90,7 +98,7 @@ def apply_patch_embedding(
     params: PatchEmbeddingParams,
     image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
     *,
-    patch_size: int | tuple[int, ...],
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
     dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
@@ -130,8 +138,10 @@ def apply_patch_embedding(
         https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
         3.2. https://arxiv.org/abs/2103.15691
     """
-    image = jnp.asarray(image)
-    own = float_dtype("image.dtype", image.dtype, nan=False)
+    check_precision(precision)
+    check_out_sharding(out_sharding)
+    image = jnp.asarray(float_array("image", image, nan=False))
+    own = image.dtype
     dtype = own if dtype is None else result_dtype("dtype", dtype, own)
     x = embedded_image(params, image, patch_size, dtype, precision, out_sharding)
     return x.astype(dtype)
@@ -178,8 +188,10 @@ def apply_patch_projection(
         https://arxiv.org/abs/2010.11929; for packed batches, Dehghani et al., Patch n'
         Pack: NaViT, 2023, section 2.1. https://arxiv.org/abs/2307.06304
     """
-    patches = jnp.asarray(patches)
-    own = float_dtype("patches.dtype", patches.dtype, nan=False)
+    check_precision(precision)
+    check_out_sharding(out_sharding)
+    patches = jnp.asarray(float_array("patches", patches, nan=False))
+    own = patches.dtype
     dtype = own if dtype is None else result_dtype("dtype", dtype, own)
     x = embedded_patches(params, patches, dtype, precision, out_sharding)
     return x.astype(dtype)
@@ -188,7 +200,8 @@ def apply_patch_projection(
 def embedded_image(params, image, patch_size, rounded_to, precision, out_sharding):
     """As `embedded_patches`, of an image."""
     check_params(params, PatchEmbeddingParams)
-    weight, size = params.weight, as_size("patch_size", patch_size)
+    weight = float_array("weight", params.weight, nan=False)
+    size = as_size("patch_size", patch_size)
     channels, rest = divmod(math.prod(weight.shape[:1]), math.prod(size))
     if rest == 0:
         check_channels_last("image", image, len(size), channels)
@@ -205,9 +218,9 @@ def embedded_patches(params, patches, rounded_to, precision, out_sharding):
     """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
     check_params(params, PatchEmbeddingParams)
     weight, bias = params
-    for name, array in (("weight", weight), ("bias", bias)):
-        if array is not None:
-            float_dtype(f"{name}.dtype", array.dtype, nan=False)
+    float_array("weight", weight, nan=False)
+    if bias is not None:
+        float_array("bias", bias, nan=False)
     if weight.ndim != 2:
         raise ValueError(f"{weight.shape=} must have two axes.")
     if patches.shape[-1:] != weight.shape[:1]:

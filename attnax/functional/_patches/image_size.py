@@ -1,6 +1,8 @@
 """The size of an image that has a given number of patches at most."""
 
 import math
+from collections.abc import Sequence
+from typing import SupportsIndex
 
 from ..._checks import positive_integer
 from ..._public import public
@@ -9,9 +11,9 @@ from .sizes import as_pair
 
 @public
 def image_size_for_max_patches(
-    image_size: int | tuple[int, ...],
-    patch_size: int | tuple[int, ...],
-    max_patches: int,
+    image_size: SupportsIndex | Sequence[SupportsIndex],
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
+    max_patches: SupportsIndex,
 ) -> tuple[int, int]:
     """The size to resize an image to, so that it has at most `max_patches` patches.
 

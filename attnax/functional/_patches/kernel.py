@@ -1,10 +1,13 @@
 """Patch weights from and to the kernels of convolutions and linear layers."""
 
 import math
+from collections.abc import Sequence
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Array, Float
 
+from ..._checks import choice, float_array
 from ..._public import public
 from .blocks import own
 from .sizes import as_size
@@ -20,7 +23,7 @@ LAYOUTS = (
 def patch_weight_from_kernel(
     kernel: Float[Array | np.ndarray, "*kernel"],
     layout: str,
-    patch_size: int | tuple[int, ...] | None = None,
+    patch_size: SupportsIndex | Sequence[SupportsIndex] | None = None,
 ) -> Float[Array | np.ndarray, "patch_dim d_model"]:
     """The patch weight that does what a convolution or a linear layer does.
 
@@ -68,7 +71,7 @@ def patch_weight_from_kernel(
 def patch_kernel_from_weight(
     weight: Float[Array | np.ndarray, "patch_dim d_model"],
     layout: str,
-    patch_size: int | tuple[int, ...],
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
 ) -> Float[Array | np.ndarray, "*kernel"]:
     """The inverse of `patch_weight_from_kernel`.
 
@@ -94,12 +97,13 @@ def patch_kernel_from_weight(
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
         https://arxiv.org/abs/2010.11929
     """
+    float_array("weight", weight, nan=False)
     axes, order = _axes(layout)
     size = _size("patch_size", patch_size, layout, axes)
     if weight.ndim != 2 or weight.shape[0] % math.prod(size) != 0:
         raise ValueError(
             f"{weight.shape=} must have a multiple of "
-            f"{' x '.join(map(str, size))} rows."
+            f"{' x '.join(map(str, size))} rows for {patch_size=}."
         )
     channels, d_model = weight.shape[0] // math.prod(size), weight.shape[1]
     kernel = weight.reshape(*size, channels, d_model)
@@ -109,15 +113,16 @@ def patch_kernel_from_weight(
     return own(kernel, weight)
 
 
-def kernel_patch_size(name, kernel, layout, patch_size) -> tuple[int, ...]:
+def kernel_patch_size(argument, kernel, layout, patch_size) -> tuple[int, ...]:
     """The patch's sides; a `ValueError` unless kernel, layout and sides agree."""
+    float_array("kernel", kernel, nan=False)
     axes, _ = _axes(layout)
     size = None
     if patch_size is not None:
-        size = _size(name, patch_size, layout, axes)
+        size = _size(argument, patch_size, layout, axes)
     if "(" in layout:
         if size is None:
-            raise ValueError(f"{name} must be given for {layout=}.")
+            raise ValueError(f"{argument} must be given for {layout=}.")
         if kernel.ndim != 2 or kernel.shape[1] % math.prod(size) != 0:
             raise ValueError(
                 f"{kernel.shape=} must be (d_model, a multiple of "
@@ -131,24 +136,23 @@ def kernel_patch_size(name, kernel, layout, patch_size) -> tuple[int, ...]:
         raise ValueError(f"{kernel.shape=} must have sides of 1 at least.")
     if size not in (None, sides):
         raise ValueError(
-            f"{kernel.shape=} must have the sides of {name}={patch_size} for {layout=}."
+            f"{kernel.shape=} must have the sides of {argument}={patch_size} for "
+            f"{layout=}."
         )
     return sides
 
 
 def _axes(layout):
     """The axes of a layout as letters, and of the weight before it is flattened."""
-    if layout not in LAYOUTS:
-        first, last = ", ".join(map(repr, LAYOUTS[:-1])), LAYOUTS[-1]
-        raise ValueError(f"{layout=} must be {first} or {last!r}.")
+    choice("layout", layout, LAYOUTS)
     axes = layout.replace("(", "").replace(")", "")
     return axes, "THWIO"[-len(axes) :]
 
 
-def _size(name, patch_size, layout, axes):
-    size = as_size(name, patch_size)
+def _size(argument, patch_size, layout, axes):
+    size = as_size(argument, patch_size)
     if len(size) + 2 != len(axes):
         raise ValueError(
-            f"{name}={patch_size} must have {len(axes) - 2} axes for {layout=}."
+            f"{argument}={patch_size} must have {len(axes) - 2} axes for {layout=}."
         )
     return size

@@ -2,14 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Bool, Int32, Shaped
 
-from ..._checks import bool_array, integer_array, is_known, positive_integer
+from ..._checks import (
+    any_array,
+    bool_array,
+    check_params,
+    integer_array,
+    is_known,
+    positive_integer,
+)
 from ..._public import public
 from .blocks import cut, join
 from .channels_last import check_channels_last
@@ -35,8 +43,8 @@ class PackedPatches(NamedTuple):
 @public
 def pack_patches(
     images: Sequence[Shaped[Array | np.ndarray, "_ _ channels"]],
-    patch_size: int | tuple[int, ...],
-    max_patches: int,
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
+    max_patches: SupportsIndex,
     *,
     patch_order: str | None = None,
 ) -> PackedPatches:
@@ -74,6 +82,7 @@ def pack_patches(
     """
     patch = as_pair("patch_size", patch_size)
     max_patches = positive_integer("max_patches", max_patches)
+    _check_images(images)
     if len(images) == 0:
         raise ValueError(f"{images=} must hold an image at least.")
     xp = np if all(isinstance(image, np.ndarray) for image in images) else jnp
@@ -95,7 +104,7 @@ def pack_patches(
 @public
 def unpack_patches(
     packed: PackedPatches,
-    patch_size: int | tuple[int, ...],
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
     *,
     patch_order: str | None = None,
 ) -> list[Shaped[Array | np.ndarray, "_ _ channels"]]:
@@ -124,6 +133,8 @@ def unpack_patches(
         https://arxiv.org/abs/2502.14786
     """
     patch = as_pair("patch_size", patch_size)
+    check_params(packed, PackedPatches, "packed")
+    any_array("packed.patches", packed.patches)
     grids = integer_array("packed.grids", packed.grids)
     if isinstance(grids, Tracer):
         raise ValueError("packed.grids must not be traced; pass NumPy grids.")
@@ -131,7 +142,7 @@ def unpack_patches(
     if len(shape) != 3 or shape[-1] % math.prod(patch) != 0:
         raise ValueError(
             f"{packed.patches.shape=} must be (batch, max_patches, a multiple "
-            f"of {patch[0]} x {patch[1]})."
+            f"of {patch[0]} x {patch[1]}) for {patch_size=}."
         )
     grids = _known_grids(packed, np.asarray(grids))
     return [
@@ -163,6 +174,16 @@ def _known_grids(packed, grids):
     return grids
 
 
+def _check_images(images):
+    is_array = isinstance(images, np.ndarray | jax.Array) and images.ndim > 0
+    if not is_array and not isinstance(images, Sequence):
+        raise ValueError(
+            f"images is a {type(images).__name__}, but must be several arrays."
+        )
+    for index, image in enumerate(images):
+        any_array(f"images[{index}]", image)
+
+
 def _mask(grids, max_patches):
     """Which patches of each row are real: the first of it, as many as its grid has."""
     return np.arange(max_patches) < grids.prod(1, keepdims=True)
@@ -173,11 +194,12 @@ def _grid(index, image, first, patch, max_patches):
     name = f"images[{index}]"
     if any(n % side != 0 for n, side in zip(image.shape, patch, strict=False)):
         check_channels_last(f"images[{index}]", image, 2)
-    if image.ndim != 3 or image.shape[-1] != first.shape[-1]:
+    if image.ndim != 3 or image.shape[-1:] != first.shape[-1:]:
         raise ValueError(
-            f"{name}.shape={image.shape} must be (height, width, {first.shape[-1]})."
+            f"{name}.shape={image.shape} must be (height, width, "
+            f"{first.shape[-1] if first.ndim else 'channels'})."
         )
-    height, width = image_axes(image, 2)
+    height, width = image_axes(image, 2, name)
     if height % patch[0] or width % patch[1]:
         raise ValueError(
             f"{name}.shape={image.shape} must be a multiple of patch_size={patch}; pad "

@@ -1,6 +1,7 @@
 """Images padded to whole patches, with masks of what is real."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,9 +29,9 @@ class PaddedImage(NamedTuple):
 @public
 def pad_image(
     image: Shaped[Array | np.ndarray, "*batch_and_frames height width channels"],
-    patch_size: int | tuple[int, ...],
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
     *,
-    padded_size: int | tuple[int, ...] | None = None,
+    padded_size: SupportsIndex | Sequence[SupportsIndex] | None = None,
 ) -> PaddedImage:
     """Pads an image with zeros below and to the right, to whole patches.
 

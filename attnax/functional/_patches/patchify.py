@@ -1,11 +1,13 @@
 """Cutting images and videos into patches, and putting them together again."""
 
 import math
+from collections.abc import Sequence
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from ..._checks import check_not_sharded, is_integer
+from ..._checks import any_array, check_not_sharded, is_integer
 from ..._public import public
 from .blocks import cut, join
 from .channels_last import axis_of_channels, check_channels_last
@@ -17,7 +19,7 @@ _UNSHARDED = "shard the batch, or use jax.reshard"
 @public
 def patchify(
     image: Shaped[Array | np.ndarray, "*batch_and_frames height width channels"],
-    patch_size: int | tuple[int, ...],
+    patch_size: SupportsIndex | Sequence[SupportsIndex],
     *,
     patch_order: str | None = None,
 ) -> Shaped[Array | np.ndarray, "*batch num_patches patch_dim"]:
@@ -66,8 +68,8 @@ def patches_of(image, patch_size, patch_order=None):
 @public
 def unpatchify(
     patches: Shaped[Array | np.ndarray, "*batch num_patches patch_dim"],
-    image_size: int | tuple[int, ...] | list[int],
-    patch_size: int | tuple[int, ...] | None = None,
+    image_size: SupportsIndex | Sequence[SupportsIndex],
+    patch_size: SupportsIndex | Sequence[SupportsIndex] | None = None,
     *,
     patch_order: str | None = None,
 ) -> Shaped[Array | np.ndarray, "*batch_and_frames height width channels"]:
@@ -100,6 +102,7 @@ def unpatchify(
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
         https://arxiv.org/abs/2010.11929
     """
+    any_array("patches", patches)
     if patches.ndim < 2:
         raise ValueError(f"{patches.shape=} must be (..., patches, dim).")
     num_patches, patch_dim = patches.shape[-2:]

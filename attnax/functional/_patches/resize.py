@@ -1,14 +1,16 @@
 """FlexiViT: patch weights for patches of another size."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..._dtypes import compute_dtype, float_dtype
+from ..._checks import float_array
+from ..._dtypes import compute_dtype
 from ..._public import public
 from .._resizing.axis import axis_matrix
 from .._resizing.resampling import Resampling, check_resampling
@@ -37,8 +39,8 @@ class ResizedPatchWeight(NamedTuple):
 @public
 def resize_patch_weight(
     weight: Float[Array | np.ndarray, "old_patch_dim d_model"],
-    old_patch_size: int | tuple[int, ...],
-    new_patch_size: int | tuple[int, ...],
+    old_patch_size: SupportsIndex | Sequence[SupportsIndex],
+    new_patch_size: SupportsIndex | Sequence[SupportsIndex],
     resampling: Resampling,
 ) -> ResizedPatchWeight:
     """The patch weight that does to resized patches what `weight` does to patches.
@@ -81,25 +83,24 @@ def resize_patch_weight(
         Beyer et al., FlexiViT: One Model for All Patch Sizes, 2023, section 3.4, eq. 1
         to 4. https://arxiv.org/abs/2212.08013
     """
-    weight = jnp.asarray(weight)
+    weight = jnp.asarray(float_array("weight", weight))
     old = as_size("old_patch_size", old_patch_size)
     if weight.ndim != 2 or weight.shape[0] % math.prod(old) != 0:
         raise ValueError(
             f"{weight.shape=} must have a multiple of "
             f"{' x '.join(map(str, old))} rows for {old_patch_size=}."
         )
-    float_dtype("weight.dtype", weight.dtype)
     return _resize(weight, old, new_patch_size, resampling)
 
 
 @public
 def resize_patch_kernel(
     kernel: Float[Array | np.ndarray, "*old_kernel"],
-    new_patch_size: int | tuple[int, ...],
+    new_patch_size: SupportsIndex | Sequence[SupportsIndex],
     resampling: Resampling,
     *,
     layout: str,
-    old_patch_size: int | tuple[int, ...] | None = None,
+    old_patch_size: SupportsIndex | Sequence[SupportsIndex] | None = None,
 ) -> ResizedPatchWeight:
     """`resize_patch_weight` for the kernel of a convolution or a linear layer.
 
@@ -130,8 +131,7 @@ def resize_patch_kernel(
         Beyer et al., FlexiViT: One Model for All Patch Sizes, 2023, section 3.4.
         https://arxiv.org/abs/2212.08013
     """
-    kernel = jnp.asarray(kernel)
-    float_dtype("kernel.dtype", kernel.dtype)
+    kernel = jnp.asarray(float_array("kernel", kernel))
     old = kernel_patch_size("old_patch_size", kernel, layout, old_patch_size)
     weight = patch_weight_from_kernel(kernel, layout, old)
     resized = _resize(weight, old, new_patch_size, resampling)

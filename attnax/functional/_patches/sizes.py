@@ -2,27 +2,27 @@
 
 from jax.export import is_symbolic_dim
 
-from ..._checks import is_integer
+from ..._checks import any_array, is_integer
 
 ORDERS = {2: ("HWC", "CHW"), 3: ("THWC", "CTHW")}  # by the number of axes of a patch
 
 
-def as_pair(name, size) -> tuple[int, int]:
+def as_pair(argument, size) -> tuple[int, int]:
     """`(height, width)` of a size that may be one number; both positive."""
     pair = _sides(size)
     if len(pair) != 2:
         raise ValueError(
-            f"{name}={size!r} must be a positive integer or (height, width)."
+            f"{argument}={size!r} must be a positive integer or (height, width)."
         )
     return pair[0], pair[1]
 
 
-def as_size(name, size) -> tuple[int, ...]:
+def as_size(argument, size) -> tuple[int, ...]:
     """`(height, width)` as `as_pair`, or `(frames, height, width)`; all positive."""
     axes = _sides(size)
     if len(axes) not in ORDERS:
         raise ValueError(
-            f"{name}={size!r} must be a positive integer or (height, "
+            f"{argument}={size!r} must be a positive integer or (height, "
             "width), or for video (frames, height, width)."
         )
     return axes
@@ -36,12 +36,16 @@ def _sides(size) -> tuple[int, ...]:
     return tuple(int(side) for side in sides)
 
 
-def image_axes(image, num_axes) -> tuple[int, ...]:
+def image_axes(image, num_axes, argument="image") -> tuple[int, ...]:
     """The size in pixels of an array `(..., height, width, channels)`."""
-    if image.ndim <= num_axes:
-        axes = "height, width" if num_axes == 2 else "frames, height, width"
-        raise ValueError(f"{image.shape=} must be (..., {axes}, channels).")
+    any_array(argument, image)
     size = image.shape[-num_axes - 1 : -1]
+    if image.ndim <= num_axes or 0 in size:
+        axes = "height, width" if num_axes == 2 else "frames, height, width"
+        raise ValueError(
+            f"{argument}.shape={image.shape} must be (..., {axes}, channels), of one "
+            "pixel or more."
+        )
     if any(map(is_symbolic_dim, size)):
         raise ValueError(
             f"image_size={size} must be numbers, for the grid of patches "
@@ -70,7 +74,8 @@ def patch_grid(image_size, patch_size) -> tuple[int, ...]:
 def channels_first(patch_order, num_axes) -> bool:
     """Whether `patch_order`, `None` for channels last, has the channels first."""
     last, first = ORDERS[num_axes]
-    if patch_order not in (None, last, first):
+    known = patch_order is None or isinstance(patch_order, str)
+    if not known or patch_order not in (None, last, first):
         raise ValueError(
             f"{patch_order=} must be '{last}' or '{first}' for patches of "
             f"{num_axes} axes."

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,8 @@ from ..._checks import (
     INT32_MAX,
     INT32_MIN,
     bool_array,
+    check_out_sharding,
+    float_array,
     int32_in_range,
     integer_array,
     is_known,
@@ -30,7 +33,7 @@ from .rows import resized_rows
 @public
 def resize_positions_at(
     table: Float[Array | np.ndarray, "old_rows d_model"],
-    old_grid: tuple[int, int],
+    old_grid: Sequence[SupportsIndex],
     new_grids: Integer[Array | np.ndarray, "*sizes 2"] | Sequence,
     coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"] | Sequence,
     resampling: Resampling,
@@ -84,7 +87,8 @@ def resize_positions_at(
     """
     check_resampling(resampling)
     old_grid = grid_pair("old_grid", old_grid)
-    table = jnp.asarray(table)
+    check_out_sharding(out_sharding)
+    table = jnp.asarray(float_array("table", table))
     check_table(table, old_grid)
     dtype = result_dtype("dtype", dtype, table.dtype)
     new_grids = integer_array("new_grids", new_grids)
@@ -118,7 +122,7 @@ def _check_shapes(new_grids, coordinates, mask):
     if new_grids.shape not in ((*shape[:-2], 2), shape):
         raise ValueError(
             f"{new_grids.shape=} must be {(*shape[:-2], 2)}, a size for each "
-            f"image, or {shape}, for each patch."
+            f"image, or {shape}, for each patch, with {coordinates.shape=}."
         )
     if mask is not None and mask.shape != shape[:-1]:
         raise ValueError(f"{mask.shape=} must be {shape[:-1]}.")

@@ -1,14 +1,16 @@
 """Learned positions of a grid, resized for images of another size."""
 
 import math
+from collections.abc import Sequence
+from typing import SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..._checks import is_integer, positive_integer
-from ..._dtypes import compute_dtype, float_dtype
+from ..._checks import float_array, integer, positive_integer
+from ..._dtypes import compute_dtype
 from ..._public import public
 from ..._sharding import whole_rows
 from .axis import axis_matrix
@@ -18,11 +20,11 @@ from .resampling import Resampling, check_resampling
 @public
 def resize_positions(
     table: Float[Array | np.ndarray, "old_rows d_model"],
-    old_grid: tuple[int, int],
-    new_grid: tuple[int, int],
+    old_grid: Sequence[SupportsIndex],
+    new_grid: Sequence[SupportsIndex],
     resampling: Resampling,
     *,
-    num_prefix_tokens: int = 0,
+    num_prefix_tokens: SupportsIndex = 0,
 ) -> Float[Array, "new_rows d_model"]:
     """Resizes a learned grid of positions, as `torch.nn.functional.interpolate` does.
 
@@ -61,7 +63,8 @@ def resize_positions(
     check_resampling(resampling)
     old_grid = grid_pair("old_grid", old_grid)
     new_grid = grid_pair("new_grid", new_grid)
-    array = jnp.asarray(table)
+    num_prefix_tokens = integer("num_prefix_tokens", num_prefix_tokens, 0)
+    array = jnp.asarray(float_array("table", table))
     check_table(array, old_grid, num_prefix_tokens)
     if new_grid == old_grid:
         return array
@@ -88,23 +91,20 @@ def _resized(table, old_grid, new_grid, resampling, num_prefix_tokens):
     return jnp.concatenate([table[:num_prefix_tokens], resized])
 
 
-def grid_pair(name, grid):
+def grid_pair(argument, grid):
     """`(rows, columns)` as ints."""
     if not isinstance(grid, tuple | list) or len(grid) != 2:
-        raise ValueError(f"{name}={grid} must be (rows, columns).")
-    rows, columns = (positive_integer(name, size) for size in grid)
+        raise ValueError(f"{argument}={grid!r} must be (rows, columns).")
+    rows, columns = (positive_integer(argument, size) for size in grid)
     return rows, columns
 
 
 def check_table(table, grid, num_prefix_tokens=0):
     """The rows of a table are those of its prefix and its grid."""
-    float_dtype("table.dtype", table.dtype)
     rows, columns = grid
-    if not is_integer(num_prefix_tokens) or num_prefix_tokens < 0:
-        raise ValueError(f"{num_prefix_tokens=} must be an integer and not negative.")
     if table.ndim != 2 or table.shape[0] != num_prefix_tokens + rows * columns:
         prefix = f"{num_prefix_tokens} + " if num_prefix_tokens else ""
         raise ValueError(
             f"{table.shape=} must be ({prefix}{rows} * {columns}, d_model) "
-            "for its old grid and prefix."
+            f"for its old grid and {num_prefix_tokens=}."
         )

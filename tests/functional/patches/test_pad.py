@@ -161,5 +161,5 @@ def test_sizes_are_checked():
             F.pad_image(image, 1, padded_size=size)
     with refused(r"image.shape=\(5, 7\) must be \(..., height, width, channels\)"):
         F.pad_image(host.ones((5, 7)), 2)
-    with pytest.raises(ValueError, match=r"image_size=\(0, 7\) must be a positive"):
+    with pytest.raises(ValueError, match=r"image.shape=\(0, 7, 3\) must be"):
         F.pad_image(host.ones((0, 7, 3)), 2)

@@ -291,7 +291,7 @@ def test_sizes_must_be_positive(size):
     ):
         F.patchify(host.ones((4, 4, 1)), size)
     for shape in ((0, 4, 1), (4, 0, 1)):
-        with pytest.raises(ValueError, match=r"image_size=.* must be a positive"):
+        with pytest.raises(ValueError, match=r"image.shape=.* must be"):
             F.patchify(host.ones(shape), 2)
 
 
