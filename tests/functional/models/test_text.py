@@ -312,5 +312,7 @@ def test_paddings_must_be_rows():
 def test_sizes_are_checked_when_drawn():
     with pytest.raises(ValueError, match="num_positions=0 must be a positive integer"):
         params_of(num_positions=0)
-    with pytest.raises(ValueError, match="num_token_types=0 must be a positive integer"):
+    with pytest.raises(
+        ValueError, match="num_token_types=0 must be a positive integer"
+    ):
         params_of(num_token_types=0)
