@@ -37,10 +37,6 @@ def test_no_function_takes_the_name_of_its_caller():
         file = str(path.relative_to(ROOT))
         if not file.startswith((*CHECKS, *NAMES_OF_DATA)):
             for function, first in first_arguments(path):
-                if file.startswith(("functional/_patches", "functional/_resizing")):
-                    continue  # waits for the rooms that are being rebuilt
-                if file.startswith(("functional/_rope", "functional/_tables")):
-                    continue
                 assert first not in ("function", "name", "caller"), (file, function)
 
 

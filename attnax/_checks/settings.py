@@ -80,7 +80,10 @@ def permutation(name: str, order, num_axes: int) -> tuple[int, ...]:
 
 def grid_sizes(name: str, grid, *, most_axes: int = 2) -> tuple[int, ...]:
     """The positive sizes of a grid of 2 to `most_axes` axes as ints."""
-    sizes = tuple(grid) if isinstance(grid, tuple | list | np.ndarray) else ()
+    several = isinstance(grid, tuple | list) or (
+        isinstance(grid, np.ndarray) and grid.ndim > 0
+    )
+    sizes = tuple(grid) if several else ()
     numbers = tuple(n for n in map(_as_integer, sizes) if n is not None and n > 0)
     if not 2 <= len(sizes) <= most_axes or len(numbers) < len(sizes):
         frames = " or (frames, rows, columns)" if most_axes > 2 else ""

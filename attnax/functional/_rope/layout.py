@@ -150,7 +150,13 @@ def permute_qk(
     if channels % num_heads != 0:
         raise ValueError(f"{num_heads=} must divide {array.shape=} on {axis=}.")
     head_dim = channels // num_heads
-    rotary_dim = head_dim if rotary_dim is None else rotary_dim
+    if rotary_dim is None:
+        if head_dim == 0 or head_dim % 2 != 0:
+            raise ValueError(
+                f"{array.shape=} must hold {num_heads=} heads of a positive and even "
+                f"number of channels on {axis=}; or pass rotary_dim."
+            )
+        rotary_dim = head_dim
     rotary_dim = positive_multiple("rotary_dim", rotary_dim, 2)
     if rotary_dim > head_dim:
         raise ValueError(f"{rotary_dim=} must be at most {head_dim=}.")

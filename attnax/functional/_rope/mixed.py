@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from ..._checks import (
+    broadcasts_to,
     check_params,
     float_array,
     nan_where_invalid,
@@ -154,6 +155,10 @@ def _check_shapes(freqs, x, positions):
         raise ValueError(
             f"{positions.shape=} must end in ({x.shape[-3]}, 2), one (row, column) "
             f"for each patch of {x.shape=}."
+        )
+    if not broadcasts_to(positions.shape[:-2], x.shape[:-3]):
+        raise ValueError(
+            f"{positions.shape=} must broadcast to the batch axes of {x.shape=}."
         )
 
 

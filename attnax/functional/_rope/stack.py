@@ -111,7 +111,7 @@ def without_factor(rope):
 
 
 def _checked_ropes(ropes):
-    if not isinstance(ropes, Iterable):
+    if not isinstance(ropes, Iterable) or getattr(ropes, "ndim", 1) == 0:
         raise ValueError(
             f"ropes is a {type(ropes).__name__}, but must be several Ropes."
         )

@@ -149,14 +149,17 @@ def _pairs_of_axes(d_model, axis_shares, num_axes):
         )
     whole = 2 * sum(shares)
     unit = math.lcm(*(whole // math.gcd(whole, share) for share in shares))
-    reason = ", so that every axis gets an even number of features"
+    reason = ", so that every axis of coordinates gets an even number of features"
     d_model = positive_multiple("d_model", d_model, unit, reason)
     return [d_model * share // whole for share in shares]
 
 
 def _scales_of_axes(position_scale, num_axes, numerics):
     """One factor of the frequencies for each axis of coordinates."""
-    if isinstance(position_scale, str) or np.ndim(position_scale) == 0:
+    several = isinstance(position_scale, list | tuple) or (
+        getattr(position_scale, "ndim", 0) > 0
+    )
+    if not several:
         scale = checked_position_scale("position_scale", position_scale, numerics)
         return [scale] * num_axes
     if len(position_scale) != num_axes:

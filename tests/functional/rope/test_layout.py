@@ -411,7 +411,7 @@ def test_a_head_must_hold_the_channels_that_rotate(rotary_start, head_dim):
         ({"num_heads": -2}, "num_heads=-2 must be a positive integer"),
         ({"num_heads": 5}, "num_heads=5 must divide"),
         ({"axis": -1}, r"num_heads=2 must divide array.shape=\(12, 5\) on axis=1"),
-        ({"num_heads": 4}, "rotary_dim=3 must be positive and even"),
+        ({"num_heads": 4}, "must hold num_heads=4 heads of"),
         ({"rotary_dim": 3}, "rotary_dim=3 must be positive and even"),
         ({"rotary_dim": 0}, "rotary_dim=0 must be positive and even"),
         ({"rotary_dim": 8}, "rotary_dim=8 must be at most head_dim=6"),

@@ -255,7 +255,7 @@ def test_traced_coordinates_outside_int32_are_nan_rows():
 @pytest.mark.parametrize(
     "d_model, options, message",
     (
-        (6, {}, "d_model=6 must be a positive multiple of 4, so that every axis gets"),
+        (6, {}, "d_model=6 must be a positive multiple of 4, so that every axis of"),
         (0, {}, "d_model=0 must be a positive multiple of 4"),
         (-4, {}, "d_model=-4 must be a positive multiple of 4"),
         (8, {"axis_shares": (1, 2)}, "d_model=8 must be a positive multiple of 6"),
