@@ -145,7 +145,7 @@ class TokenEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.TokenEmbedding")
     def __call__(
         self,
-        token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence,
+        token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence | SupportsIndex,
         *,
         dtype: DTypeLike | None = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,

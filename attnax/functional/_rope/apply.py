@@ -1,5 +1,6 @@
 """The rotation of pairs of features by arrays of cos and sin."""
 
+import numpy as np
 from jaxtyping import Array, Float
 
 from ..._checks import broadcasts_to, choice, float_array
@@ -11,9 +12,9 @@ from .turn import of_rank
 
 @public
 def apply_rope(
-    x: Float[Array, "*batch head_dim"],
-    cos: Float[Array, "*#batch_of_cos rotary_pairs"],
-    sin: Float[Array, "*#batch_of_cos rotary_pairs"],
+    x: Float[Array | np.ndarray, "*batch head_dim"],
+    cos: Float[Array | np.ndarray, "*#batch_of_cos rotary_pairs"],
+    sin: Float[Array | np.ndarray, "*#batch_of_cos rotary_pairs"],
     *,
     layout: str = "half",
 ) -> Float[Array, "*batch head_dim"]:

@@ -45,7 +45,7 @@ def default_inv_freq(
 def rope_inv_freq(
     head_dim: SupportsIndex,
     base: SupportsFloat = 10_000.0,
-    dtype: DTypeLike = jnp.float32,
+    dtype: DTypeLike | None = jnp.float32,
 ) -> Float[Array, " {head_dim}//2"]:
     """`default_inv_freq`, rounded once to `dtype`, as a JAX array.
 

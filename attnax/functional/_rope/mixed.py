@@ -90,7 +90,7 @@ def init_mixed_rope(
 @public
 def apply_mixed_rope(
     params: MixedRopeParams,
-    x: Float[Array, "*batch seq_len num_heads head_dim"],
+    x: Float[Array | np.ndarray, "*batch seq_len num_heads head_dim"],
     positions: Real[Array | np.ndarray, "*#batch seq_len 2"] | Sequence,
     *,
     layout: str = "interleaved",

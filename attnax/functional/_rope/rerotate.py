@@ -19,7 +19,7 @@ from .turn import turned_in_order
 @public
 def rerotate(
     rope: Rope | StackedRopes,
-    keys: Float[Array, "*batch head_dim"],
+    keys: Float[Array | np.ndarray, "*batch head_dim"],
     delta: Integer[Array | np.ndarray, "*positions"] | Sequence | SupportsIndex,
     *,
     head_axis: SupportsIndex | None = -2,

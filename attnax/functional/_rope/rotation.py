@@ -23,9 +23,9 @@ from .turn import turned
 @public
 def apply_rotary(
     rope: Rope | StackedRopes,
-    x: Float[Array, "*batch head_dim"],
-    cos: Float[Array, "*positions rotary_pairs"],
-    sin: Float[Array, "*positions rotary_pairs"],
+    x: Float[Array | np.ndarray, "*batch head_dim"],
+    cos: Float[Array | np.ndarray, "*positions rotary_pairs"],
+    sin: Float[Array | np.ndarray, "*positions rotary_pairs"],
     *,
     inverse: bool = False,
     head_axis: SupportsIndex | None = -2,
@@ -81,7 +81,7 @@ def apply_rotary(
 @public
 def rotate(
     rope: Rope | StackedRopes,
-    x: Float[Array, "*batch head_dim"],
+    x: Float[Array | np.ndarray, "*batch head_dim"],
     positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
     *,
     inverse: bool = False,

@@ -85,7 +85,7 @@ def rope_cos_sin_table(
     max_seq_len: SupportsIndex,
     head_dim: SupportsIndex,
     base: SupportsFloat = 10_000.0,
-    dtype: DTypeLike = jnp.float32,
+    dtype: DTypeLike | None = jnp.float32,
 ) -> tuple[
     Float[Array, "{max_seq_len} {head_dim}//2"],
     Float[Array, "{max_seq_len} {head_dim}//2"],
@@ -127,7 +127,7 @@ def rope_cos_sin_from_positions(
     head_dim: SupportsIndex,
     base: SupportsFloat = 10_000.0,
     table_len: SupportsIndex | None = None,
-    out_dtype: DTypeLike = jnp.float32,
+    out_dtype: DTypeLike | None = jnp.float32,
 ) -> tuple[
     Float[Array, "*positions {head_dim}//2"], Float[Array, "*positions {head_dim}//2"]
 ]:

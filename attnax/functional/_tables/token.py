@@ -121,7 +121,7 @@ def _draw(key, *, shape, init_std, dtype, padding_id, out_sharding):
 @public
 def apply_token_embedding(
     params: TokenEmbeddingParams,
-    token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence,
+    token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence | SupportsIndex,
     *,
     dtype: DTypeLike | None = None,
     scale: SupportsFloat | None = None,
