@@ -49,6 +49,11 @@ SIZES = {"patch_size": 2, "num_channels": 1, "d_model": 4}
 YARN = {"factor": 2.0, "original_max_len": 64}
 CONFIG = {"model_type": "llama", "head_dim": 4, "num_hidden_layers": 1}
 GPT2 = {"wte.weight": TOKEN.weight, "wpe.weight": LEARNED.weight}
+SIGLIP = {
+    "embeddings.patch_embedding.weight": np.ones((4, 3, 2, 2), np.float32),
+    "embeddings.patch_embedding.bias": PATCH.bias,
+    "embeddings.position_embedding.weight": LEARNED.weight,
+}
 LLAMA = {"embed_tokens.weight": TOKEN.weight}
 
 
@@ -282,6 +287,11 @@ METHODS = {
     },
     "VisionEmbedding": {
         "__call__": {"image": IMAGE, "masked": np.zeros(6, bool)},
+        "from_checkpoint": {
+            "checkpoint": interop.params_from_checkpoint(
+                SIGLIP, "siglip_vision_model", grid=(2, 3)
+            )
+        },
         "packed": PACKED._asdict(),
     },
 }

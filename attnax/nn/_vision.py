@@ -126,7 +126,8 @@ class VisionEmbedding(eqx.Module):
             >>> sizes["patch_embedding.bias"] = (8,)
             >>> sizes["position_embedding.weight"] = (6, 8)
             >>> weights = {f"embeddings.{n}": jnp.ones(s) for n, s in sizes.items()}
-            >>> loaded = params_from_checkpoint(weights, "siglip", grid=(2, 3))
+            >>> family = "siglip_vision_model"
+            >>> loaded = params_from_checkpoint(weights, family, grid=(2, 3))
             >>> VisionEmbedding.from_checkpoint(loaded)(jnp.ones((8, 12, 3))).shape
             (6, 8)
 
