@@ -147,12 +147,12 @@ def embed(photograph, positions, seed):
         patch_size=PATCH,
         num_channels=3,
         d_model=D_MODEL,
-        grid=GRID,
+        table_grid=GRID,
         num_tokens_with_position=0,
     )
     params = params._replace(positions=positions)
     return F.apply_vision_embedding(
-        params, padded, patch_size=PATCH, grid=GRID, resampling=RESAMPLING
+        params, padded, patch_size=PATCH, table_grid=GRID, resampling=RESAMPLING
     )
 
 

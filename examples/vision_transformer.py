@@ -178,7 +178,7 @@ def positions_resized(embedding, images):
 
 def patches_resized(embedding, images):
     """FlexiViT: as many patches as trained, so larger ones, and the table as it is."""
-    (height, width), (rows, columns) = images.shape[1:3], embedding.grid
+    (height, width), (rows, columns) = images.shape[1:3], embedding.table_grid
     if height % rows or width % columns:
         return None
     patch_size = height // rows, width // columns
@@ -191,7 +191,7 @@ def patches_resized(embedding, images):
     )
     params = embedding.params._replace(patch=patch._replace(weight=resized.weight))
     return F.apply_vision_embedding(
-        params, images, patch_size=patch_size, grid=embedding.grid
+        params, images, patch_size=patch_size, table_grid=embedding.table_grid
     )
 
 
@@ -200,7 +200,7 @@ def axes_swapped(embedding, images):
     table, (rows, columns) = embedding.params.positions.weight, grid_of(images)
     resized = F.resize_positions(
         table,
-        embedding.grid,
+        embedding.table_grid,
         (columns, rows),
         embedding.resampling,
         num_prefix_tokens=1,
@@ -229,7 +229,7 @@ def with_table(embedding, images, table):
     positions = F.LearnedPositionalEmbeddingParams(table)
     params = embedding.params._replace(positions=positions)
     return F.apply_vision_embedding(
-        params, images, patch_size=PATCH, grid=grid_of(images)
+        params, images, patch_size=PATCH, table_grid=grid_of(images)
     )
 
 

@@ -104,8 +104,8 @@ FUNCTIONAL = {
     },
     "apply_packed_vision_embedding": {
         "params": PLAIN_VISION,
-        **PACKED._asdict(),
-        "grid": (2, 3),
+        "packed": PACKED,
+        "table_grid": (2, 3),
         "resampling": RESAMPLING,
     },
     "apply_patch_embedding": {"params": PATCH, "image": IMAGE, "patch_size": 2},
@@ -130,7 +130,7 @@ FUNCTIONAL = {
         "params": VISION,
         "image": IMAGE,
         "patch_size": 2,
-        "grid": (2, 3),
+        "table_grid": (2, 3),
         "masked": np.zeros(6, bool),
     },
     "axial_rope": {"dims": (4, 4)},
@@ -161,7 +161,7 @@ FUNCTIONAL = {
         "num_positions": 6,
     },
     "init_token_embedding": {"key": KEY, "vocab_size": 5, "d_model": 4},
-    "init_vision_embedding": {"key": KEY, **SIZES, "grid": (2, 3)},
+    "init_vision_embedding": {"key": KEY, **SIZES, "table_grid": (2, 3)},
     "insert_tokens": {"x": X, "tokens": ONE_TOKEN},
     "longrope_attention_factor": YARN,
     "normalized_coordinates": {"grid": (2, 3)},
@@ -178,6 +178,7 @@ FUNCTIONAL = {
         "kernel": np.ones((4, 1, 2, 2), np.float32),
         "layout": "OIHW",
     },
+    "patch_grid": {"image_size": (4, 6), "patch_size": 2},
     "patchify": {"image": IMAGE, "patch_size": 2},
     "permute_qk": {
         "array": np.ones((8, 4), np.float32),
@@ -292,7 +293,7 @@ METHODS = {
                 SIGLIP, "siglip_vision_model", grid=(2, 3)
             )
         },
-        "packed": PACKED._asdict(),
+        "packed": {"packed": PACKED},
     },
 }
 

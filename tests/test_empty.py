@@ -59,7 +59,7 @@ def calls(batch, seq_len):
     images = np.zeros((*size, 4, 6, 3), np.float32)
     patches = np.zeros((*size, 12), np.float32)
     counts, grids = np.zeros(batch, np.int32), np.ones((batch, 2), np.int32)
-    sizes = {"patch_size": 2, "grid": (2, 3)}
+    sizes = {"patch_size": 2, "table_grid": (2, 3)}
 
     yield "apply_token_embedding", scaled_tokens, (TOKENS, ids)
     yield "apply_token_unembedding", F.apply_token_unembedding, (TOKENS, x)
@@ -176,9 +176,9 @@ def turned(rope, x, cos):
 
 
 def packed(params, patches, coordinates, mask, grids):
-    options = {"grid": (2, 3), "resampling": RESAMPLING}
+    options = {"table_grid": (2, 3), "resampling": RESAMPLING}
     arrays = patches, coordinates, mask, grids
-    return F.apply_packed_vision_embedding(params, *arrays, **options)
+    return F.apply_packed_vision_embedding(params, F.PackedPatches(*arrays), **options)
 
 
 def resized_at(table, coordinates, mask, grids, antialias):

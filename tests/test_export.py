@@ -43,7 +43,7 @@ VISION = F.init_vision_embedding(
     patch_size=2,
     num_channels=4,
     d_model=WIDTH,
-    grid=GRID,
+    table_grid=GRID,
     num_tokens_without_position=2,
     mask_token=True,
 )
@@ -169,13 +169,13 @@ EXPORTED = {
     "insert_tokens at the end": (at_the_end, (X, array(LENGTH, WIDTH))),
     "apply_vision_embedding": (
         lambda image, masked: F.apply_vision_embedding(
-            VISION, image, patch_size=2, grid=GRID, masked=masked
+            VISION, image, patch_size=2, table_grid=GRID, masked=masked
         ),
         (IMAGE, bools(BATCH, 12)),
     ),
     "apply_packed_vision_embedding": (
         lambda *packed: F.apply_packed_vision_embedding(
-            VISION, *packed, grid=GRID, resampling=RESAMPLING
+            VISION, F.PackedPatches(*packed), table_grid=GRID, resampling=RESAMPLING
         ),
         (
             array(BATCH, LENGTH, 16),
@@ -235,7 +235,9 @@ REFUSED = {
         OF_LENGTH,
     ),
     "apply_vision_embedding": (
-        lambda image: F.apply_vision_embedding(VISION, image, patch_size=2, grid=GRID),
+        lambda image: F.apply_vision_embedding(
+            VISION, image, patch_size=2, table_grid=GRID
+        ),
         OF_LENGTH,
     ),
     "pad_image": (lambda image: F.pad_image(image, 2), OF_LENGTH),

@@ -82,15 +82,20 @@ def vision_params(weight, before):
 
 
 def vision(weight, image, masked=None, **options):
-    how = {"patch_size": (2, 3), "grid": GRID, "resampling": RESAMPLING, **options}
+    how = {
+        "patch_size": (2, 3),
+        "table_grid": GRID,
+        "resampling": RESAMPLING,
+        **options,
+    }
     params = vision_params(weight, before=False)
     return F.apply_vision_embedding(params, image, masked=masked, **how)
 
 
 def packed(weight, *arrays, grid=GRID, **options):
     params = vision_params(weight, before=grid != GRID)
-    how = {"grid": grid, "resampling": RESAMPLING, **options}
-    return F.apply_packed_vision_embedding(params, *arrays, **how)
+    how = {"table_grid": grid, "resampling": RESAMPLING, **options}
+    return F.apply_packed_vision_embedding(params, F.PackedPatches(*arrays), **how)
 
 
 def patch_embedding(weight, image, **options):

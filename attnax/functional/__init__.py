@@ -129,6 +129,7 @@ from ._patches.embedding import (
     apply_patch_projection as apply_patch_projection,
     init_patch_embedding as init_patch_embedding,
 )
+from ._patches.patch_grid import patch_grid as patch_grid
 from ._patches.patchify import (
     patchify as patchify,
     unpatchify as unpatchify,

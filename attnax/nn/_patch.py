@@ -14,7 +14,7 @@ from .. import functional as F
 from .._checks import float_array, positive_integer
 from .._public import public
 from ..functional._patches.channels_last import check_channels_last
-from ..functional._patches.sizes import as_size, patch_grid
+from ..functional._patches.sizes import as_size
 
 
 class PatchEmbedding(eqx.Module):
@@ -77,7 +77,7 @@ class PatchEmbedding(eqx.Module):
 
     @public
     def __check_init__(self):
-        patch_grid(self.image_size, self.patch_size)
+        F.patch_grid(self.image_size, self.patch_size)
         # Checks the image by the rules of the function, without a computation.
         shape = (*self.image_size, self.num_channels)
         image = jax.ShapeDtypeStruct(shape, self.params.weight.dtype)

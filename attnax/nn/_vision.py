@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
 from .._public import public
-from ..functional._patches.sizes import as_size, patch_grid
+from ..functional._patches.sizes import as_size
 from ..functional._resizing.resampling import check_resampling
 from ..interop import EmbeddingCheckpoint
 from ._from_fields import from_fields, params_of
@@ -62,7 +62,7 @@ class VisionEmbedding(eqx.Module):
 
     params: F.VisionEmbeddingParams
     patch_size: tuple[int, ...] = eqx.field(static=True)
-    grid: tuple[int, ...] | None = eqx.field(static=True)
+    table_grid: tuple[int, ...] | None = eqx.field(static=True)
     resampling: F.Resampling | None = eqx.field(static=True)
 
     @public
@@ -83,7 +83,7 @@ class VisionEmbedding(eqx.Module):
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ):
-        self.grid = patch_grid(image_size, patch_size)
+        self.table_grid = F.patch_grid(image_size, patch_size)
         self.patch_size = as_size("patch_size", patch_size)
         if resampling is not None:
             check_resampling(resampling)
@@ -93,7 +93,7 @@ class VisionEmbedding(eqx.Module):
             patch_size=self.patch_size,
             num_channels=num_channels,
             d_model=d_model,
-            grid=self.grid,
+            table_grid=self.table_grid,
             num_tokens_with_position=num_tokens_with_position,
             num_tokens_without_position=num_tokens_without_position,
             positions=positions,
@@ -148,7 +148,7 @@ class VisionEmbedding(eqx.Module):
             cls,
             params=params,
             patch_size=as_size("checkpoint.patch_size", checkpoint.patch_size),
-            grid=None if grid is None else as_size("checkpoint.grid", grid),
+            table_grid=None if grid is None else as_size("checkpoint.grid", grid),
             resampling=resampling,
         )
 
@@ -157,7 +157,9 @@ class VisionEmbedding(eqx.Module):
         # Checks the parameters by the rules of the function, without a computation.
         weight = self.params.patch.weight
         num_channels = weight.shape[0] // math.prod(self.patch_size)
-        grid = (1,) * len(self.patch_size) if self.grid is None else self.grid
+        grid = (
+            (1,) * len(self.patch_size) if self.table_grid is None else self.table_grid
+        )
         size = [n * side for n, side in zip(grid, self.patch_size, strict=True)]
         image = jax.ShapeDtypeStruct((*size, num_channels), weight.dtype)
         jax.eval_shape(self.__call__, image)
@@ -185,7 +187,7 @@ class VisionEmbedding(eqx.Module):
             self.params,
             image,
             patch_size=self.patch_size,
-            grid=self.grid,
+            table_grid=self.table_grid,
             resampling=self.resampling,
             masked=masked,
             precision=precision,
@@ -196,12 +198,7 @@ class VisionEmbedding(eqx.Module):
     @jax.named_scope("attnax.nn.VisionEmbedding.packed")
     def packed(
         self,
-        patches: Float[Array | np.ndarray, "*batch num_patches patch_dim"],
-        coordinates: Integer[Array | np.ndarray, "*batch num_patches 2"] | Sequence,
-        mask: Bool[Array | np.ndarray, "*batch num_patches"]
-        | Integer[Array | np.ndarray, "*batch num_patches"]
-        | Sequence,
-        grids: Integer[Array | np.ndarray, "*batch 2"] | Sequence,
+        packed: F.PackedPatches,
         *,
         precision: jax.lax.PrecisionLike = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
@@ -209,11 +206,8 @@ class VisionEmbedding(eqx.Module):
         """Embeds a packed batch of images, as `apply_packed_vision_embedding` does."""
         return F.apply_packed_vision_embedding(
             self.params,
-            patches,
-            coordinates,
-            mask,
-            grids,
-            grid=self.grid,
+            packed,
+            table_grid=self.table_grid,
             resampling=self.resampling,
             out_sharding=out_sharding,
             precision=precision,

@@ -115,18 +115,15 @@ def _embed_image(checkpoint, arrays):
         coordinates = np.stack([rows, columns], -1) * mask[..., None]
         return F.apply_packed_vision_embedding(
             params,
-            patches,
-            jnp.asarray(coordinates, jnp.int32),
-            mask,
-            jnp.asarray(grids, jnp.int32),
-            grid=checkpoint.grid,
+            F.PackedPatches(patches, coordinates, mask, grids),
+            table_grid=checkpoint.grid,
             resampling=checkpoint.resampling,
         )
     return F.apply_vision_embedding(
         params,
         jnp.asarray(arrays["image"]).transpose(0, 2, 3, 1),
         patch_size=checkpoint.patch_size or PATCH,
-        grid=checkpoint.grid,
+        table_grid=checkpoint.grid,
         resampling=checkpoint.resampling,
         masked=arrays.get("masked"),
     )

@@ -44,7 +44,10 @@ def text(ids=(0, 1, 2), types=(0, 0, 0), positions=None):
 
 def packed(coordinates=PACKED[1], grids=((1, 2),)):
     return F.apply_packed_vision_embedding(
-        VISION, PACKED[0], coordinates, PACKED[2], grids, grid=None, resampling=None
+        VISION,
+        F.PackedPatches(PACKED[0], coordinates, PACKED[2], grids),
+        table_grid=None,
+        resampling=None,
     )
 
 
@@ -171,7 +174,7 @@ def test_lists_and_tuples_are_arrays():
 
 NAMES = {
     *("token_ids", "token_type_ids", "segment_ids", "position_ids", "positions"),
-    *("coordinates", "lengths", "new_grids", "grids", "delta", "past"),
+    *("coordinates", "lengths", "new_grids", "delta", "past"),
     *("mask", "masked"),
 }
 

@@ -47,14 +47,14 @@ def resized_at(mask):
 
 
 def vision(mask):
-    sizes = {"patch_size": 2, "grid": (1, 3)}
+    sizes = {"patch_size": 2, "table_grid": (1, 3)}
     return F.apply_vision_embedding(PARAMS, IMAGES, **sizes, masked=mask)
 
 
 def packed(mask):
     arrays = PATCHES, COORDINATES, mask, GRIDS
-    options = {"grid": (1, 3), "resampling": RESAMPLING}
-    return F.apply_packed_vision_embedding(PARAMS, *arrays, **options)
+    options = {"table_grid": (1, 3), "resampling": RESAMPLING}
+    return F.apply_packed_vision_embedding(PARAMS, F.PackedPatches(*arrays), **options)
 
 
 def unpacked(mask):
@@ -73,7 +73,7 @@ FUNCTIONS = {
 METHODS = {
     "VisionEmbedding": lambda mask: MODULE(host.asarray(IMAGES), masked=mask),
     "VisionEmbedding.packed": lambda mask: MODULE.packed(
-        PATCHES, COORDINATES, mask, GRIDS
+        F.PackedPatches(PATCHES, COORDINATES, mask, GRIDS)
     ),
 }
 everywhere = pytest.mark.parametrize(
@@ -88,7 +88,8 @@ def test_every_mask_is_among_them():
         if inspect.isfunction(getattr(F, name))
         and {"mask", "masked"} & set(inspect.signature(getattr(F, name)).parameters)
     }
-    assert names == set(FUNCTIONS) - {"unpack_patches"}  # whose mask is packed
+    packed = {"apply_packed_vision_embedding", "unpack_patches"}
+    assert names == set(FUNCTIONS) - packed  # whose mask is a field of `packed`
 
 
 def test_bools_and_integers_are_the_same_mask():

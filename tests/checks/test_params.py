@@ -15,13 +15,13 @@ LEARNED = F.LearnedPositionalEmbeddingParams(jnp.zeros((6, 4)))
 PATCH = F.PatchEmbeddingParams(jnp.zeros((4, 4)), None)
 TEXT = F.TextEmbeddingParams(TOKEN, LEARNED, None)
 VISION = F.VisionEmbeddingParams(PATCH, LEARNED, None, None)
-PACKED = (
+PACKED = F.PackedPatches(
     jnp.zeros((1, 3, 4)),
     np.zeros((1, 3, 2), np.int32),
     np.ones((1, 3), bool),
     np.array([[2, 3]], np.int32),
 )
-GRID = {"grid": (2, 3), "resampling": F.Resampling("bilinear", False)}
+GRID = {"table_grid": (2, 3), "resampling": F.Resampling("bilinear", False)}
 FUNCTIONS = {
     "apply_token_embedding": (TOKEN, lambda p: F.apply_token_embedding(p, IDS)),
     "apply_token_unembedding": (TOKEN, lambda p: F.apply_token_unembedding(p, X)),
@@ -36,7 +36,7 @@ FUNCTIONS = {
     ),
     "apply_patch_projection": (
         PATCH,
-        lambda p: F.apply_patch_projection(p, PACKED[0]),
+        lambda p: F.apply_patch_projection(p, PACKED.patches),
     ),
     "apply_vision_embedding": (
         VISION,
@@ -46,7 +46,7 @@ FUNCTIONS = {
     ),
     "apply_packed_vision_embedding": (
         VISION,
-        lambda p: F.apply_packed_vision_embedding(p, *PACKED, **GRID),
+        lambda p: F.apply_packed_vision_embedding(p, PACKED, **GRID),
     ),
     "apply_mixed_rope": (
         F.MixedRopeParams(jnp.zeros((2, 1, 2))),

@@ -56,7 +56,7 @@ SIZES = (
     *of(F.init_mixed_rope, KEY, num_heads=2, head_dim=4)("num_heads", "head_dim"),
     *of(F.init_patch_embedding, KEY, **PATCHES)(*PATCHES),
     *of(F.init_text_embedding, KEY, 5, 4, num_positions=5)("num_positions"),
-    *of(F.init_vision_embedding, KEY, **PATCHES, grid=(2, 2))(
+    *of(F.init_vision_embedding, KEY, **PATCHES, table_grid=(2, 2))(
         "num_tokens_with_position", "num_tokens_without_position"
     ),
     *of(F.rope_cos_sin_table, max_seq_len=4, head_dim=4)("max_seq_len", "head_dim"),
@@ -166,7 +166,7 @@ FLAGS = (
     *of(F.yarn_inv_freq, 4, **YARN)("truncate"),
     *of(F.axial_rope, (4, 4))("alternate", "shared"),
     *of(F.init_patch_embedding, KEY, **PATCHES)("use_bias"),
-    *of(F.init_vision_embedding, KEY, **PATCHES, grid=(2, 2))(
+    *of(F.init_vision_embedding, KEY, **PATCHES, table_grid=(2, 2))(
         "use_bias", "positions", "mask_token"
     ),
     *of(F.channel_permutation, ROPE, ROPE, 4)("rotated"),
@@ -302,7 +302,7 @@ def vision(**changed):
         rows,
         rows[0],
     )._replace(**changed)
-    return F.apply_vision_embedding(params, IMAGE, patch_size=2, grid=(2, 2))
+    return F.apply_vision_embedding(params, IMAGE, patch_size=2, table_grid=(2, 2))
 
 
 def text(**changed):
@@ -395,7 +395,7 @@ DTYPES = (
     *of(F.init_learned_positional_embedding, KEY, 5, 4)("dtype"),
     *of(F.init_text_embedding, KEY, 5, 4, num_positions=5)("dtype"),
     *of(F.init_patch_embedding, KEY, **PATCHES)("dtype"),
-    *of(F.init_vision_embedding, KEY, **PATCHES, grid=(2, 2))("dtype"),
+    *of(F.init_vision_embedding, KEY, **PATCHES, table_grid=(2, 2))("dtype"),
     *of(F.init_mixed_rope, KEY, 2, 4)("dtype"),
     *of(F.apply_token_embedding, TOKENS, IDS)("dtype"),
     *of(F.apply_token_unembedding, TOKENS, X)("dtype", "compute_dtype"),

@@ -353,8 +353,8 @@ def test_calls_are_checked():
 # Arguments that a module has under another name, or has no use for.
 ELSEWHERE = {
     "rotate": {"rope"},
-    "apply_vision_embedding": {"grid"},  # of image_size
-    "apply_packed_vision_embedding": {"grid", "patches", "coordinates"},
+    "apply_vision_embedding": {"table_grid"},  # of image_size
+    "apply_packed_vision_embedding": {"table_grid"},
 }
 
 

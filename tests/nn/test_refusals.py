@@ -77,10 +77,13 @@ def vision(packed=False):
     sizes = {"patch_size": (2, 3), "num_channels": 3, "d_model": 8}
     options = {"mask_token": True, "resampling": RESAMPLING}
     module = nn.VisionEmbedding(image_size=(4, 9), **sizes, **options, key=KEY)
-    settings = {"grid": (2, 3), "resampling": RESAMPLING}
+    settings = {"table_grid": (2, 3), "resampling": RESAMPLING}
     if packed:
-        function = functools.partial(F.apply_packed_vision_embedding, module.params)
-        return module.packed, functools.partial(function, **settings)
+        embed = functools.partial(F.apply_packed_vision_embedding, module.params)
+        return (
+            lambda *arrays: module.packed(F.PackedPatches(*arrays)),
+            lambda *arrays: embed(F.PackedPatches(*arrays), **settings),
+        )
     function = functools.partial(F.apply_vision_embedding, module.params)
     return module, functools.partial(function, patch_size=(2, 3), **settings)
 

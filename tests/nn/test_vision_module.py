@@ -26,7 +26,7 @@ def make(**options):
     return nn.VisionEmbedding(**sizes, **options, key=KEY)
 
 
-SIZES = {"patch_size": (2, 3), "grid": (2, 3)}
+SIZES = {"patch_size": (2, 3), "table_grid": (2, 3)}
 
 
 def test_params_are_what_init_draws():
@@ -44,7 +44,7 @@ def test_params_are_what_init_draws():
     jax.tree.map(assert_same_bits, module.params, params)
     bare = make(positions=False, num_tokens_with_position=0)
     assert len(jax.tree.leaves(bare)) == 2
-    assert module.grid == (2, 3)
+    assert module.table_grid == (2, 3)
 
 
 def test_calls_are_the_functions():
@@ -59,9 +59,9 @@ def test_calls_are_the_functions():
     assert_same_bits(call(module, WIDER), apply(WIDER, resampling=RESAMPLING))
     packed = F.pack_patches([np.asarray(t)[0] for t in (IMAGES, WIDER)], (2, 3), 17)
     expected = jitted(F.apply_packed_vision_embedding)(
-        module.params, *packed, grid=(2, 3), resampling=RESAMPLING
+        module.params, packed, table_grid=(2, 3), resampling=RESAMPLING
     )
-    assert_same_bits(eqx.filter_jit(module.packed)(*packed), expected)
+    assert_same_bits(eqx.filter_jit(module.packed)(packed), expected)
 
 
 def video(**options):
@@ -72,7 +72,7 @@ def video(**options):
 
 def test_videos():
     module = video()
-    assert module.grid == (2, 2, 5)
+    assert module.table_grid == (2, 2, 5)
     videos = np.ones((3, 4, 6, 5, 2), np.float32)
     assert call(module, videos).shape == (3, 21, 8)
 
@@ -150,9 +150,11 @@ def test_resamplings_are_checked_when_built(positions):
 @pytest.mark.errors
 def test_packed_batches_are_of_images():
     arrays = np.zeros((1, 7, 2), np.int32), np.ones((1, 7), bool), np.ones((1, 2), int)
-    message = r"grid=\(2, 2, 5\) must be 2 positive .*: packed batches are of images"
+    message = (
+        r"table_grid=\(2, 2, 5\) must be 2 positive .*: packed batches are of images"
+    )
     with pytest.raises(ValueError, match=message):
-        video().packed(np.ones((1, 7, 12), np.float32), *arrays)
+        video().packed(F.PackedPatches(np.ones((1, 7, 12), np.float32), *arrays))
 
 
 @pytest.mark.errors

@@ -28,7 +28,8 @@ from .._patches.embedding import (
     embedded_image,
     init_patch_embedding,
 )
-from .._patches.sizes import as_size, patch_grid
+from .._patches.patch_grid import patch_grid
+from .._patches.sizes import as_size
 from .._resizing.grid import resize_positions
 from .._resizing.resampling import Resampling, check_resampling
 from .._tables.add import add_rows
@@ -69,7 +70,7 @@ def init_vision_embedding(
     patch_size: SupportsIndex | Sequence[SupportsIndex],
     num_channels: SupportsIndex,
     d_model: SupportsIndex,
-    grid: Sequence[SupportsIndex] | None,
+    table_grid: Sequence[SupportsIndex] | None,
     num_tokens_with_position: SupportsIndex = 1,
     num_tokens_without_position: SupportsIndex = 0,
     positions: bool = True,
@@ -89,7 +90,7 @@ def init_vision_embedding(
             `(frames, height, width)`.
         num_channels: Channels of the image. Positive.
         d_model: Width of the embedding. Positive.
-        grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the
+        table_grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the
             positions are made for; not read without positions.
         num_tokens_with_position: Tokens in front that have positions. Not negative.
         num_tokens_without_position: Tokens between these and the patches that have
@@ -105,11 +106,11 @@ def init_vision_embedding(
 
     Raises:
         ValueError: If a size is not positive, a number of tokens or `init_std`
-            negative, `grid` has other axes than `patch_size`, or `dtype` is not a real
-            float.
+            negative, `table_grid` has other axes than `patch_size`, or `dtype` is not a
+            real float.
 
     Example:
-        >>> sizes = dict(patch_size=4, num_channels=3, d_model=8, grid=(2, 3))
+        >>> sizes = dict(patch_size=4, num_channels=3, d_model=8, table_grid=(2, 3))
         >>> params = init_vision_embedding(jax.random.key(0), **sizes)
         >>> params.positions.weight.shape, params.tokens_with_position.shape
         ((7, 8), (1, 8))
@@ -121,7 +122,7 @@ def init_vision_embedding(
     check_flags(positions=positions, mask_token=mask_token)
     num_before = integer("num_tokens_with_position", num_tokens_with_position, 0)
     num_after = integer("num_tokens_without_position", num_tokens_without_position, 0)
-    num_rows = num_before + num_patches(grid, patch_size) if positions else 0
+    num_rows = num_before + num_patches(table_grid, patch_size) if positions else 0
     patch_key, *keys = jax.random.split(key, 5)
     patch = init_patch_embedding(
         patch_key,
@@ -157,7 +158,7 @@ def apply_vision_embedding(
     image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
     *,
     patch_size: SupportsIndex | Sequence[SupportsIndex],
-    grid: Sequence[SupportsIndex] | None,
+    table_grid: Sequence[SupportsIndex] | None,
     resampling: Resampling | None = None,
     masked: Bool[Array | np.ndarray, "*#batch num_patches"]
     | Integer[Array | np.ndarray, "*#batch num_patches"]
@@ -179,8 +180,8 @@ def apply_vision_embedding(
             frames, height, width, channels)`; any size that `patch_size` divides.
         patch_size: Side of a patch in pixels, `(height, width)`, or for video
             `(frames, height, width)`.
-        grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the table
-            of positions was made for; not read without one.
+        table_grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the
+            table of positions was made for; not read without one.
         resampling: How positions are resized if the image has another grid. There is no
             default, since released models differ; `attnax.interop.resampling` has
             theirs. Videos must have the grid of the table.
@@ -196,13 +197,13 @@ def apply_vision_embedding(
 
     Raises:
         ValueError: If the image is not of a real float dtype or not a multiple of the
-            patch, the parameters do not fit each other, the patch or `grid`, the image
-            has another grid and `resampling` is `None` or the image a video,
+            patch, the parameters do not fit each other, the patch or `table_grid`, the
+            image has another grid and `resampling` is `None` or the image a video,
             `resampling` is not a `Resampling`, or `masked` is not of bools (or of 0 and
             1), does not fit or comes without a `mask_token`.
 
     Example:
-        >>> sizes = dict(patch_size=4, grid=(2, 3))
+        >>> sizes = dict(patch_size=4, table_grid=(2, 3))
         >>> key, more = jax.random.key(0), dict(num_channels=3, d_model=8)
         >>> params = init_vision_embedding(key, **sizes, **more)
         >>> apply_vision_embedding(params, jnp.ones((8, 12, 3)), **sizes).shape
@@ -218,7 +219,7 @@ def apply_vision_embedding(
     check_out_sharding(out_sharding)
     image = jnp.asarray(float_array("image", image))
     check_params(params, VisionEmbeddingParams)
-    wide, num_before = check_vision_params(params, grid, patch_size, image.dtype)
+    wide, num_before = check_vision_params(params, table_grid, patch_size, image.dtype)
     if resampling is not None:
         check_resampling(resampling)
     # Patches are not rounded before positions are added.
@@ -234,30 +235,30 @@ def apply_vision_embedding(
         size = image.shape[-1 - num_axes : -1]
         new_grid = patch_grid(size, patch_size)
         table = params.positions.weight.astype(wide)
-        rows = _resized(table, grid, new_grid, resampling, num_before)
+        rows = _resized(table, table_grid, new_grid, resampling, num_before)
         x = add_rows(x, rows)
     if params.tokens_without_position is not None:
         x = insert_tokens(x, params.tokens_without_position, index=num_before)
     return spread(x.astype(image.dtype), out_sharding)
 
 
-def _resized(table, grid, new_grid, resampling, num_before):
+def _resized(table, table_grid, new_grid, resampling, num_before):
     """The rows of `num_before` tokens and of `new_grid`."""
-    if new_grid == tuple(grid):
+    if new_grid == tuple(table_grid):
         return table
     if len(new_grid) == 3:
         raise ValueError(
-            f"the video's {new_grid=} must be {grid=}, that of the positions: "
+            f"the video's {new_grid=} must be {table_grid=}, that of the positions: "
             "they are not resized over time; resize the video."
         )
     if resampling is None:
         raise ValueError(
             f"{resampling=} must be an attnax.functional.Resampling for an image of "
-            f"{new_grid=} and positions of {grid=}; "
+            f"{new_grid=} and positions of {table_grid=}; "
             'attnax.interop.resampling("vit") is that of ViT.'
         )
     return resize_positions(
-        table, grid, new_grid, resampling, num_prefix_tokens=num_before
+        table, table_grid, new_grid, resampling, num_prefix_tokens=num_before
     )
 
 

@@ -11,21 +11,21 @@ from .._patches.sizes import as_size
 from .._tables.learned import LearnedPositionalEmbeddingParams
 
 
-def num_patches(grid, patch_size):
-    """Of `grid`, which has the axes of `patch_size`; that is `None` if packed."""
+def num_patches(table_grid, patch_size):
+    """Of `table_grid`, which has the axes of `patch_size`; that is `None` if packed."""
     num_axes, reason = 2, ": packed batches are of images"
     if patch_size is not None:
         num_axes = len(as_size("patch_size", patch_size))
         reason = f" for {patch_size=}"
-    fits = isinstance(grid, tuple | list) and len(grid) == num_axes
-    if not fits or not all(is_integer(size) and size > 0 for size in grid):
+    fits = isinstance(table_grid, tuple | list) and len(table_grid) == num_axes
+    if not fits or not all(is_integer(size) and size > 0 for size in table_grid):
         raise ValueError(
-            f"{grid=} must be {num_axes} positive numbers of patches{reason}."
+            f"{table_grid=} must be {num_axes} positive numbers of patches{reason}."
         )
-    return math.prod(grid)
+    return math.prod(table_grid)
 
 
-def check_vision_params(params, grid, patch_size, dtype):
+def check_vision_params(params, table_grid, patch_size, dtype):
     """The dtype of the arithmetic, and the number of tokens that have positions.
 
     `patch_size` is `None` where patches come packed.
@@ -56,11 +56,11 @@ def check_vision_params(params, grid, patch_size, dtype):
             )
     num_before = 0 if before is None else before.shape[0]
     if table is not None:
-        num_rows = num_patches(grid, patch_size)
+        num_rows = num_patches(table_grid, patch_size)
         if table.shape[0] != num_before + num_rows:
             raise ValueError(
                 f"params.positions.weight of shape {table.shape} must have "
                 f"{num_before} + {num_rows} rows: one per token of "
-                f"tokens_with_position and one per patch of {grid=}."
+                f"tokens_with_position and one per patch of {table_grid=}."
             )
     return compute_dtype(dtype, *(a.dtype for a in jax.tree.leaves(params))), num_before

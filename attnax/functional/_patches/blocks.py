@@ -7,7 +7,8 @@ import numpy as np
 from jax import lax
 
 from ..._sharding import explicit_axes, sharding_like
-from .sizes import as_size, channels_first, patch_grid
+from .patch_grid import patch_grid
+from .sizes import as_size, channels_first
 
 
 def cut(image, patch_size, patch_order) -> Any:

@@ -11,7 +11,8 @@ from ..._checks import any_array, check_not_sharded, is_integer
 from ..._public import public
 from .blocks import cut, join
 from .channels_last import axis_of_channels, check_channels_last
-from .sizes import as_size, image_axes, patch_grid
+from .patch_grid import patch_grid
+from .sizes import as_size, image_axes
 
 _UNSHARDED = "shard the batch, or use jax.reshard"
 

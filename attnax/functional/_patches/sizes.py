@@ -54,23 +54,6 @@ def image_axes(image, num_axes, argument="image") -> tuple[int, ...]:
     return as_size("image_size", size)
 
 
-def patch_grid(image_size, patch_size) -> tuple[int, ...]:
-    """Patches along each axis; a `ValueError` unless they fill the image."""
-    image = as_size("image_size", image_size)
-    patch = as_size("patch_size", patch_size)
-    if len(image) != len(patch):
-        raise ValueError(
-            f"{image_size=} must have the axes of {patch_size=}: (height, "
-            "width), or for video (frames, height, width)."
-        )
-    if any(pixels % side != 0 for pixels, side in zip(image, patch, strict=True)):
-        raise ValueError(
-            f"{image_size=} must be a multiple of {patch_size=}; pad or "
-            "resize the image."
-        )
-    return tuple(pixels // side for pixels, side in zip(image, patch, strict=True))
-
-
 def channels_first(patch_order, num_axes) -> bool:
     """Whether `patch_order`, `None` for channels last, has the channels first."""
     last, first = ORDERS[num_axes]

@@ -79,7 +79,7 @@ def draw_image(data, family, dtype=jnp.float32, batch=None):
     grid = tuple(s // p for s, p in zip(size, patch_size, strict=True))
     patch_dim = image.shape[-1] * patch_size[0] * patch_size[1]
     params = draw_params(data, patch_dim, grid[0] * grid[1], family, dtype)
-    return params, image, {"patch_size": patch_size, "grid": grid}
+    return params, image, {"patch_size": patch_size, "table_grid": grid}
 
 
 def sequence(params, patches, rows=None, masked=None):
@@ -130,7 +130,9 @@ def test_tokens_are_those_of_the_family(data, dtype, with_mask):
     masked = None
     if with_mask:
         masked = data.draw(ax.integers(patches.shape[:-1], 0, 1)).astype(bool)
-    tokens = apply_each(params, image, masked=masked, patch_size=patch_size, grid=grid)
+    tokens = apply_each(
+        params, image, masked=masked, patch_size=patch_size, table_grid=grid
+    )
     for family, actual in tokens.items():
         of_family = params[family]
         assert actual.dtype == dtype
@@ -145,7 +147,7 @@ def test_tokens_are_those_of_the_family(data, dtype, with_mask):
 @jitted
 def apply_and_resize(params, image, new_grid, resampling):
     """The tokens of an image, and the resized positions of its patches."""
-    sizes = {"patch_size": (2, 3), "grid": (4, 3), "resampling": resampling}
+    sizes = {"patch_size": (2, 3), "table_grid": (4, 3), "resampling": resampling}
     table = params.positions.weight[len(params.tokens_with_position) :]
     return (
         F.apply_vision_embedding(params, image, **sizes),
@@ -190,7 +192,7 @@ def test_positions_of_a_larger_image_lie_between_those_trained():
         params,
         host.ones((1, 4, 1)),
         patch_size=1,
-        grid=(1, 2),
+        table_grid=(1, 2),
         resampling=F.Resampling("bilinear", antialias=False),
     )
     np.testing.assert_array_equal(tokens[:, 0], [150, -3, -4, 0, 2, 6, 8])
@@ -198,7 +200,7 @@ def test_positions_of_a_larger_image_lie_between_those_trained():
 
 def test_the_trained_grid_takes_the_table_as_it_is():
     """Whatever `resampling` says: a kernel with an offset would change it."""
-    sizes = {"patch_size": (2, 3), "grid": (4, 5)}
+    sizes = {"patch_size": (2, 3), "table_grid": (4, 5)}
     params = made("ViT, CLIP", 2 * 3 * 3, 4 * 5)
     image = normal((8, 15, 3))
     assert_same_bits(
@@ -208,7 +210,7 @@ def test_the_trained_grid_takes_the_table_as_it_is():
 
 
 def test_videos():
-    sizes = {"patch_size": (2, 3, 1), "grid": (3, 2, 5)}
+    sizes = {"patch_size": (2, 3, 1), "table_grid": (3, 2, 5)}
     params = made("DINOv2 with registers", 2 * 3 * 2, 3 * 2 * 5)
     video = normal((4, 6, 6, 5, 2))  # batch, frames, height, width
     patches = [
@@ -264,12 +266,14 @@ def test_there_is_one_rounding():
         tokens_without_position=ones,
     )
     image = host.ones((2, 2, 1), jnp.bfloat16)
-    tokens = F.apply_vision_embedding(params, image, patch_size=1, grid=(2, 2))
+    tokens = F.apply_vision_embedding(params, image, patch_size=1, table_grid=(2, 2))
     np.testing.assert_array_equal(tokens.astype(jnp.float32)[:, 0], [1.0] + 4 * [258.0])
     packed = pack([np.ones((2, 2, 1), np.float32)], 1, 4)
     packed = (jnp.asarray(packed[0], jnp.bfloat16), *packed[1:])
-    options = {"grid": (2, 2), "resampling": BILINEAR}
-    tokens = F.apply_packed_vision_embedding(params, *packed, **options)
+    options = {"table_grid": (2, 2), "resampling": BILINEAR}
+    tokens = F.apply_packed_vision_embedding(
+        params, F.PackedPatches(*packed), **options
+    )
     expected = [[1.0] + 4 * [258.0]]
     np.testing.assert_array_equal(tokens.astype(jnp.float32)[..., 0], expected)
 
@@ -282,7 +286,7 @@ def pull_back(params, image, masked, cotangent, **sizes):
 
 @pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
 def test_gradients(dtype):
-    sizes = {"patch_size": (2, 3), "grid": (4, 3)}
+    sizes = {"patch_size": (2, 3), "table_grid": (4, 3)}
     params = made("DINOv2 with registers", 2 * 3 * 2, 4 * 3, dtype)
     image = normal((3, 8, 9, 2), dtype)
     masked = np.zeros((3, 12), bool)
@@ -306,7 +310,7 @@ def test_gradients_pass_through_resized_positions():
     image = np.zeros((5, 4, 1), np.float32)
     loss = lambda p: jnp.sum(
         F.apply_vision_embedding(
-            p, image, patch_size=1, grid=(2, 3), resampling=BICUBIC
+            p, image, patch_size=1, table_grid=(2, 3), resampling=BICUBIC
         )
     )
     gradient = jax.jit(jax.grad(loss))(params)
@@ -342,13 +346,15 @@ def images_of(sizes, channels=2):
 @pytest.mark.parametrize("resampling", (BILINEAR, *slow(BICUBIC)))
 def test_packed_images_are_embedded_as_each_alone_is(resampling):
     params = {family: made(family, 2 * 2 * 2, 3 * 4) for family in FAMILIES}
-    options = {"grid": (3, 4), "resampling": resampling}
+    options = {"table_grid": (3, 4), "resampling": resampling}
     compiled = []
 
     @jax.jit
     def embed(params, *packed):
         compiled.append(packed)
-        embed = lambda p: F.apply_packed_vision_embedding(p, *packed, **options)
+        embed = lambda p: F.apply_packed_vision_embedding(
+            p, F.PackedPatches(*packed), **options
+        )
         return {family: embed(p) for family, p in params.items()}
 
     for sizes in (((6, 8), (10, 4)), ((2, 2), (4, 12))):  # traced: one compilation
@@ -372,13 +378,13 @@ def test_packed_images_are_embedded_as_each_alone_is(resampling):
 
 def test_packed_patches_are_what_it_takes():
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
-    options = {"grid": (3, 4), "resampling": BILINEAR}
+    options = {"table_grid": (3, 4), "resampling": BILINEAR}
     images = images_of(((6, 8), (10, 4)))
     by_hand = pack(images, 2, 13)
     by_hand[1][~by_hand[2]] = 99  # no patch of any image: padding is not looked at
     assert_same_bits(
-        apply_packed(params, *F.pack_patches(images, 2, 13), **options),
-        apply_packed(params, *by_hand, **options),
+        apply_packed(params, F.pack_patches(images, 2, 13), **options),
+        apply_packed(params, F.PackedPatches(*by_hand), **options),
     )
 
 
@@ -386,10 +392,10 @@ def test_padding_of_packed_images_has_no_gradient():
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     patches, coordinates, mask, grids = pack(images_of(((6, 8), (2, 4))), 2, 13)
     coordinates[~mask] = 99
-    options = {"grid": (3, 4), "resampling": BILINEAR}
+    options = {"table_grid": (3, 4), "resampling": BILINEAR}
     loss = lambda params, patches, coordinates: jnp.sum(
         F.apply_packed_vision_embedding(
-            params, patches, coordinates, mask, grids, **options
+            params, F.PackedPatches(patches, coordinates, mask, grids), **options
         )
         ** 2
     )
@@ -401,11 +407,13 @@ def test_padding_of_packed_images_has_no_gradient():
 def test_packed_batches_agree_with_vmap():
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     packed = pack(images_of(((6, 8), (2, 4))), 2, 13)
-    options = {"grid": (3, 4), "resampling": BILINEAR}
-    embed = lambda *packed: F.apply_packed_vision_embedding(params, *packed, **options)
+    options = {"table_grid": (3, 4), "resampling": BILINEAR}
+    embed = lambda *packed: F.apply_packed_vision_embedding(
+        params, F.PackedPatches(*packed), **options
+    )
     assert_close(
         jax.jit(jax.vmap(embed))(*packed),
-        np.asarray(apply_packed(params, *packed, **options)),
+        np.asarray(apply_packed(params, F.PackedPatches(*packed), **options)),
         magnitude=size_of_sums(params),
     )
 
@@ -414,8 +422,10 @@ def test_packed_coordinates_outside_their_grid_are_nan():
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
     patches, coordinates, mask, grids = pack(images_of(((6, 8),)), 2, 12)
     coordinates[0, 5] = 3, 0  # the fourth of three rows
-    options = {"grid": (3, 4), "resampling": BILINEAR}
-    embed = lambda *packed: F.apply_packed_vision_embedding(params, *packed, **options)
+    options = {"table_grid": (3, 4), "resampling": BILINEAR}
+    embed = lambda *packed: F.apply_packed_vision_embedding(
+        params, F.PackedPatches(*packed), **options
+    )
     rows = np.isnan(jax.jit(embed)(patches, coordinates, mask, grids)).all(-1)
     assert np.flatnonzero(rows[0]).tolist() == [6]  # the class token is in front
     with pytest.raises(ValueError, match=r"coordinates.*=3 must lie in"):
@@ -426,7 +436,7 @@ def test_packed_coordinates_outside_their_grid_are_nan():
 def test_sharded_batch(axis_type):
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
     image = normal((4, 4, 6, 3))
-    sizes = {"patch_size": (2, 3), "grid": (3, 2)}
+    sizes = {"patch_size": (2, 3), "table_grid": (3, 2)}
     params = made("DINOv2 with registers", 2 * 3 * 3, 3 * 2)
     embed = lambda p, x: F.apply_vision_embedding(p, x, **sizes, resampling=BICUBIC)
     plain = np.asarray(apply(params, image, **sizes, resampling=BICUBIC))
@@ -443,7 +453,7 @@ def test_init_draws_what_is_asked_for():
     key, sizes = jax.random.key(0), {"patch_size": (3, 2), "num_channels": 5}
     draw = lambda **options: init(key, **sizes, d_model=200, **options)
     params = draw(
-        grid=(7, 4),
+        table_grid=(7, 4),
         num_tokens_with_position=2,
         num_tokens_without_position=3,
         mask_token=True,
@@ -460,7 +470,7 @@ def test_init_draws_what_is_asked_for():
     # The normal cut at two deviations has 0.88 of the deviation.
     assert abs(flat.std() - 0.88 * 0.02) < 0.02 * 6 / (2 * flat.size) ** 0.5
     bare = draw(
-        grid=None,
+        table_grid=None,
         num_tokens_with_position=0,
         positions=False,
         use_bias=False,
@@ -471,7 +481,7 @@ def test_init_draws_what_is_asked_for():
 
 
 def test_mixed_dtypes_are_widened_and_the_result_is_that_of_the_image():
-    sizes = {"patch_size": (2, 3), "grid": (1, 2)}
+    sizes = {"patch_size": (2, 3), "table_grid": (1, 2)}
     params = made("ViT, CLIP", 2 * 3 * 3, 1 * 2, jnp.bfloat16)
     front = np.full((1, D_MODEL), 1 + 2.0**-20, np.float32)
     params = params._replace(tokens_with_position=front)
@@ -516,7 +526,7 @@ def small(**changes):
 
 
 def embed(params, image=None, **options):
-    options = {"patch_size": 2, "grid": (2, 3), **options}
+    options = {"patch_size": 2, "table_grid": (2, 3), **options}
     image = host.ones((4, 6, 3)) if image is None else image
     return F.apply_vision_embedding(params, image, **options)
 
@@ -527,24 +537,30 @@ def one_packed():
 
 
 def packed(params, **options):
-    options = {"grid": (2, 3), "resampling": BILINEAR, **options}
-    return F.apply_packed_vision_embedding(params, *one_packed(), **options)
+    options = {"table_grid": (2, 3), "resampling": BILINEAR, **options}
+    return F.apply_packed_vision_embedding(
+        params, F.PackedPatches(*one_packed()), **options
+    )
 
 
 @pytest.mark.errors
 def test_another_grid_must_come_with_a_way_to_resize():
-    message = r"resampling=None must be .* of new_grid=\(3, 2\) and .* grid=\(2, 3\); "
+    message = (
+        r"resampling=None must be .* of new_grid=\(3, 2\) and .* table_grid=\(2, 3\); "
+    )
     with pytest.raises(ValueError, match=f"{message}attnax.interop.resampling"):
         embed(small(), host.ones((6, 4, 3)))
     with pytest.raises(ValueError, match=r"resampling=None must be .*interop.resampl"):
         packed(small(), resampling=None)
-    message = r"new_grid=\(2, 2, 3\) must be grid=\(1, 2, 3\).* not resized over time"
+    message = (
+        r"new_grid=\(2, 2, 3\) must be table_grid=\(1, 2, 3\).* not resized over time"
+    )
     with pytest.raises(ValueError, match=message):
         embed(
             small(),  # six patches of twelve values, which a video can have too
             host.ones((2, 4, 6, 3)),
             patch_size=(1, 2, 2),
-            grid=(1, 2, 3),
+            table_grid=(1, 2, 3),
             resampling=BILINEAR,
         )
 
@@ -564,9 +580,9 @@ def test_ways_to_resize_are_checked_before_they_are_needed(apply, positions):
 @pytest.mark.errors
 @pytest.mark.parametrize("apply", (embed, packed))
 def test_tables_must_fit(apply):
-    message = r"shape \(7, 4\) must have 1 \+ 8 rows: .* of grid=\(2, 4\)"
+    message = r"shape \(7, 4\) must have 1 \+ 8 rows: .* of table_grid=\(2, 4\)"
     with pytest.raises(ValueError, match=message):
-        apply(small(), grid=(2, 4))
+        apply(small(), table_grid=(2, 4))
     message = r"shape \(7, 4\) must have 0 \+ 6 rows"
     with pytest.raises(ValueError, match=message):
         apply(small(tokens_with_position=None))
@@ -580,9 +596,9 @@ def test_tables_must_fit(apply):
         apply(small(mask_token=host.ones(3)))
     reason = {embed: " for patch_size=2", packed: ": packed batches are of images"}
     for grid in (None, 14, (6,), (1, 2, 3), (-2, -3), (2.0, 3.0)):
-        message = f"{grid=} must be 2 positive numbers of patches{reason[apply]}."
+        message = f"table_{grid=} must be 2 positive numbers of patches{reason[apply]}."
         with refused(re.escape(message)):
-            apply(small(), grid=grid)
+            apply(small(), table_grid=grid)
 
 
 @pytest.mark.errors
@@ -596,9 +612,9 @@ def test_masks_must_fit():
             embed(with_token, masked=np.ones(shape, bool))
     patches, coordinates, _, grids = one_packed()
     arrays = patches, coordinates, np.ones((1, 7), bool), grids
-    with refused(r"mask.shape=\(1, 7\) must be that of the patches"):
+    with refused(r"packed.mask.shape=\(1, 7\) must be \(1, 8\)"):
         F.apply_packed_vision_embedding(
-            small(), *arrays, grid=(2, 3), resampling=BILINEAR
+            small(), F.PackedPatches(*arrays), table_grid=(2, 3), resampling=BILINEAR
         )
 
 
@@ -613,10 +629,18 @@ def test_what_comes_with_packed_patches_must_fit(positions):
     def embed(**changes):
         more = {**dict(zip(names, arrays, strict=True)), **changes}
         F.apply_packed_vision_embedding(
-            params, patches, **more, grid=(2, 3), resampling=BILINEAR
+            params,
+            F.PackedPatches(patches, **more),
+            table_grid=(2, 3),
+            resampling=BILINEAR,
         )
 
-    apply_packed(params, patches, *arrays, grid=(2, 3), resampling=BILINEAR)
+    apply_packed(
+        params,
+        F.PackedPatches(patches, *arrays),
+        table_grid=(2, 3),
+        resampling=BILINEAR,
+    )
     for name, shape, wanted in (
         ("coordinates", (1, 7, 2), (1, 8, 2)),
         ("coordinates", (1, 8, 3), (1, 8, 2)),
@@ -625,11 +649,11 @@ def test_what_comes_with_packed_patches_must_fit(positions):
         ("grids", (2, 2), (1, 2)),
         ("grids", (2,), (1, 2)),
     ):
-        with refused(re.escape(f"{name}.shape={shape} must be {wanted}")):
+        with refused(re.escape(f"packed.{name}.shape={shape} must be {wanted}")):
             embed(**{name: np.ones(shape, np.int32)})
     for name, array in zip(names, arrays, strict=True):
         kind = "bool" if name == "mask" else "integer"
-        with refused(f"{name}.dtype=float32 must be {kind}"):
+        with refused(f"packed.{name}.dtype=float32 must be {kind}"):
             embed(**{name: array.astype(np.float32)})
 
 
@@ -638,9 +662,9 @@ def test_images_must_be_real_floats():
     with refused("image.dtype=uint8 must be a real float dtype"):
         embed(small(), host.ones((4, 6, 3), jnp.uint8))
     arrays = host.ones((1, 8, 12), jnp.int32), *one_packed()[1:]
-    with refused("patches.dtype=int32 must be a real float dtype"):
+    with refused("packed.patches.dtype=int32 must be a real float dtype"):
         F.apply_packed_vision_embedding(
-            small(), *arrays, grid=(2, 3), resampling=BILINEAR
+            small(), F.PackedPatches(*arrays), table_grid=(2, 3), resampling=BILINEAR
         )
 
 
@@ -648,16 +672,24 @@ def test_images_must_be_real_floats():
 def test_sizes_are_checked_when_drawn():
     init = lambda **options: F.init_vision_embedding(
         jax.random.key(0),
-        **{"patch_size": 2, "num_channels": 3, "d_model": 4, "grid": (2, 3), **options},
+        **{
+            "patch_size": 2,
+            "num_channels": 3,
+            "d_model": 4,
+            "table_grid": (2, 3),
+            **options,
+        },
     )
     for name in ("num_tokens_with_position", "num_tokens_without_position"):
         with pytest.raises(ValueError, match=f"{name}=-1 must be an integer"):
             init(**{name: -1})
-    with pytest.raises(ValueError, match=r"grid=\(2, 0\) must be 2 positive numbers"):
-        init(grid=(2, 0))
+    with pytest.raises(
+        ValueError, match=r"table_grid=\(2, 0\) must be 2 positive numbers"
+    ):
+        init(table_grid=(2, 0))
     for grid in (None, 14):
-        with refused(rf"grid={grid} must be 2 positive numbers"):
-            init(grid=grid)
+        with refused(rf"table_grid={grid} must be 2 positive numbers"):
+            init(table_grid=grid)
     with pytest.raises(ValueError, match="d_model=0 must be a positive integer"):
         init(d_model=0)
     with pytest.raises(
