@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import SupportsFloat, SupportsIndex
 
 import equinox as eqx
 import jax
@@ -69,16 +70,16 @@ class VisionEmbedding(eqx.Module):
     def __init__(
         self,
         *,
-        image_size: int | tuple[int, ...],
-        patch_size: int | tuple[int, ...],
-        num_channels: int,
-        d_model: int,
-        num_tokens_with_position: int = 1,
-        num_tokens_without_position: int = 0,
+        image_size: SupportsIndex | Sequence[SupportsIndex],
+        patch_size: SupportsIndex | Sequence[SupportsIndex],
+        num_channels: SupportsIndex,
+        d_model: SupportsIndex,
+        num_tokens_with_position: SupportsIndex = 1,
+        num_tokens_without_position: SupportsIndex = 0,
         positions: bool = True,
         mask_token: bool = False,
         use_bias: bool = True,
-        init_std: float = 0.02,
+        init_std: SupportsFloat = 0.02,
         resampling: F.Resampling | None = None,
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,

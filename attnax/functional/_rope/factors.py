@@ -141,7 +141,7 @@ def longrope_attention_factor(
 
 @public
 def query_temperature(
-    positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
+    positions: Integer[Array | np.ndarray, "*positions"] | Sequence | SupportsIndex,
     *,
     beta: SupportsFloat,
     original_max_len: SupportsIndex,

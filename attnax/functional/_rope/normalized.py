@@ -55,14 +55,14 @@ def normalized_coordinates(
 
 @public
 def normalized_cos_sin(
-    coordinates: Real[Array | np.ndarray, "*batch num_patches 2"] | Sequence,
+    coordinates: Real[Array | np.ndarray, "*patches 2"] | Sequence,
     head_dim: SupportsIndex,
     *,
     base: SupportsFloat | None = None,
     periods: Sequence[SupportsFloat] | Real[np.ndarray, "2"] | None = None,
 ) -> tuple[
-    Float[Array, "*batch num_patches {head_dim}//2"],
-    Float[Array, "*batch num_patches {head_dim}//2"],
+    Float[Array, "*patches {head_dim}//2"],
+    Float[Array, "*patches {head_dim}//2"],
 ]:
     """Cos and sin of `2 pi * coordinate / period`, for `apply_rope` in `"half"` layout.
 

@@ -123,7 +123,7 @@ def rope_cos_sin_table(
 
 @public
 def rope_cos_sin_from_positions(
-    position_ids: Integer[Array | np.ndarray, "*positions"] | Sequence,
+    position_ids: Integer[Array | np.ndarray, "*positions"] | Sequence | SupportsIndex,
     head_dim: SupportsIndex,
     base: SupportsFloat = 10_000.0,
     table_len: SupportsIndex | None = None,

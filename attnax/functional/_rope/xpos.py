@@ -26,7 +26,7 @@ _OCTAVES = 100
 
 @public
 def xpos_cos_sin(
-    positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
+    positions: Integer[Array | np.ndarray, "*positions"] | Sequence | SupportsIndex,
     inv_freq: Float[np.ndarray, " rotary_pairs"] | Sequence,
     *,
     scale_base: SupportsFloat = 512.0,

@@ -30,7 +30,7 @@ _ODD_WIDTHS = ("sine", "zero", "drop", "refuse")
 
 @public
 def sinusoids(
-    positions: Real[Array | np.ndarray, "*positions"] | Sequence,
+    positions: Real[Array | np.ndarray, "*positions"] | Sequence | SupportsIndex,
     d_model: SupportsIndex,
     *,
     base: SupportsFloat = 10_000.0,
