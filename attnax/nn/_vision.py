@@ -143,6 +143,11 @@ class VisionEmbedding(eqx.Module):
                 "attnax.interop.params_from_checkpoint."
             )
         grid, resampling = checkpoint.grid, checkpoint.resampling
+        if grid is None and params.positions is not None:
+            raise ValueError(
+                "checkpoint.grid=None must be the grid of params.positions; set it "
+                "with checkpoint._replace(grid=...)."
+            )
         if resampling is not None:
             check_resampling(resampling)
         return from_fields(
