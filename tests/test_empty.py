@@ -40,7 +40,12 @@ STATIC = {
     *("alternating_axes", "axial_rope", "channel_permutation", "chunked_axes"),
     *(name for name in dir(F) if name.endswith("_inv_freq")),
     *("image_size_for_max_patches", "longrope_attention_factor"),
-    *("normalized_coordinates", "positions_from_grid", "rope_cos_sin_table"),
+    *(
+        "normalized_coordinates",
+        "patch_grid",
+        "positions_from_grid",
+        "rope_cos_sin_table",
+    ),
     *("stack_ropes", "strided_axes", "yarn_attention_factor", "yarn_softmax_factor"),
     # Weights and tables; no batch, no sequence.
     *("patch_kernel_from_weight", "patch_weight_from_kernel", "permute_qk"),

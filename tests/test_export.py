@@ -283,6 +283,7 @@ REFUSED = {
         lambda ids: F.image_size_for_max_patches((ids.shape[1], 8), 2, 8),
         IDS,
     ),
+    "patch_grid": (lambda ids: F.patch_grid((ids.shape[1], 8), 2), IDS),
     "rope_from_hf": (
         lambda ids: attnax.interop.rope_from_hf(LLAMA, seq_len=ids.shape[1]),
         IDS,

@@ -383,7 +383,10 @@ VISION = attnax.nn.VisionEmbedding(
     key=KEY,
 )
 MODULES["vision"] = (VISION, (IMAGE,))
-MODULES["packed"] = (VISION.packed, (PATCHES, COORDINATES, MASK, GRIDS))
+MODULES["packed"] = (
+    lambda *arrays, **options: VISION.packed(F.PackedPatches(*arrays), **options),
+    (PATCHES, COORDINATES, MASK, GRIDS),
+)
 
 
 @pytest.mark.parametrize("name", MODULES)
