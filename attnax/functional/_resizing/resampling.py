@@ -7,7 +7,7 @@ from typing import SupportsFloat
 import jax
 import numpy as np
 
-from ..._checks import check_flags, choice, is_number, plain_number
+from ..._checks import check_flags, choice, is_number
 from ..._public import public
 
 
@@ -89,7 +89,8 @@ def exact_offset(resampling) -> Fraction:
 
 
 def _as_fraction(offset):
-    exact = Fraction(str(plain_number(offset))) if is_number(offset) else None
+    # NumPy writes a float32 by its own digits: 0.1, not what it is as a float64.
+    exact = Fraction(str(np.asarray(offset)[()])) if is_number(offset) else None
     if exact is None or not 0 <= exact < 1 or exact.denominator > 1000:
         raise ValueError(
             f"{offset=} must lie in [0, 1) and have at most three decimals."
