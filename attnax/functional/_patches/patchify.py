@@ -7,7 +7,7 @@ from typing import SupportsIndex
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from ..._checks import any_array, check_not_sharded, is_integer
+from ..._checks import any_array, check_not_sharded, integers
 from ..._public import public
 from .blocks import cut, join
 from .channels_last import axis_of_channels, check_channels_last
@@ -110,10 +110,7 @@ def unpatchify(
     num_axes = 2 if patch_size is None else len(as_size("patch_size", patch_size))
     channels = None
     if isinstance(image_size, tuple | list) and len(image_size) > num_axes:
-        image_size = tuple(image_size)
-        if not all(map(is_integer, image_size)):
-            raise ValueError(f"{image_size=} must be integers.")
-        image_size = tuple(map(int, image_size))
+        image_size = integers("image_size", image_size)
         _check_whole_shape(image_size, num_axes, patch_dim, patch_size)
         wanted, channels = image_size[: -num_axes - 1], image_size[-1]
         if wanted != patches.shape[:-2]:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from ..._checks import (
+    any_array,
     check_flags,
     choice,
     integer,
@@ -139,8 +140,7 @@ def permute_qk(
         `convert_llama_weights_to_hf.py`.
     """
     choice("to", to, ("half", "interleaved"))
-    if not isinstance(array, jax.Array | np.ndarray):
-        raise ValueError(f"array is a {type(array).__name__}, but must be an array.")
+    any_array("array", array)
     axis = integer("axis", axis)
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"{axis=} must be an axis of {array.shape=}.")
