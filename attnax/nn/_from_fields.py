@@ -1,5 +1,7 @@
 """Modules made from ready fields, without the random draws of `__init__`."""
 
+from typing import Any
+
 from ..interop import EmbeddingCheckpoint
 
 
@@ -12,7 +14,7 @@ def from_fields(module, **fields):
     return made
 
 
-def params_of(checkpoint, kind):
+def params_of(checkpoint, kind) -> Any:
     """Returns the parameters of a checkpoint; raises unless they are a `kind`."""
     if not isinstance(checkpoint, EmbeddingCheckpoint):
         raise ValueError(
