@@ -17,7 +17,7 @@ from ..._public import public
 from ..._sharding import per_row, sharding_beside, spread, whole_rows
 from .._patches.embedding import embedded_patches
 from .._patches.pack import PackedPatches
-from .._resizing.at import resize_positions_at
+from .._resizing.at import rows_at
 from .._resizing.resampling import Resampling, check_resampling
 from .extra_tokens import insert_tokens
 from .vision import VisionEmbeddingParams
@@ -85,17 +85,24 @@ def apply_packed_vision_embedding(
     wide, num_before = check_vision_params(params, table_grid, None, patches.dtype)
     if resampling is not None:
         check_resampling(resampling)
-    x = embedded_patches(params.patch, patches, patches.dtype, precision, None).astype(
-        wide
-    )
+    arguments = "params.patch", "packed.patches"
+    x = embedded_patches(
+        params.patch, patches, patches.dtype, precision, None, arguments
+    ).astype(wide)
     before = params.tokens_with_position
     if params.positions is not None and table_grid is not None:
         resampling = check_resampling(resampling)
         table = whole_rows(params.positions.weight).astype(wide)
         old_grid, rows = (table_grid[0], table_grid[1]), table[num_before:]
-        where = {"mask": mask, "out_sharding": sharding_beside(x, x.shape[:-1])}
-        x = x + resize_positions_at(
-            rows, old_grid, grids, coordinates, resampling, **where
+        x = x + rows_at(
+            rows,
+            old_grid,
+            grids,
+            coordinates,
+            resampling,
+            mask,
+            sharding_beside(x, x.shape[:-1]),
+            arguments=("packed.grids", "packed.coordinates"),
         )
         if before is not None:
             rows = table[:num_before]

@@ -224,7 +224,7 @@ def apply_vision_embedding(
         check_resampling(resampling)
     # Patches are not rounded before positions are added.
     x = embedded_image(
-        params.patch, image, patch_size, image.dtype, precision, None
+        params.patch, image, patch_size, image.dtype, precision, None, "params.patch"
     ).astype(wide)
     if masked is not None:
         x = _replace_masked(x, masked, params.mask_token)

@@ -197,10 +197,12 @@ def apply_patch_projection(
     return x.astype(dtype)
 
 
-def embedded_image(params, image, patch_size, rounded_to, precision, out_sharding):
+def embedded_image(
+    params, image, patch_size, rounded_to, precision, out_sharding, argument="params"
+):
     """As `embedded_patches`, of an image."""
-    check_params(params, PatchEmbeddingParams)
-    weight = float_array("weight", params.weight, nan=False)
+    check_params(params, PatchEmbeddingParams, argument)
+    weight = float_array(f"{argument}.weight", params.weight, nan=False)
     size = as_size("patch_size", patch_size)
     channels, rest = divmod(math.prod(weight.shape[:1]), math.prod(size))
     if rest == 0:
@@ -208,31 +210,45 @@ def embedded_image(params, image, patch_size, rounded_to, precision, out_shardin
     patches = patches_of(image, patch_size)
     if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
-            f"{weight.shape=} must have {patches.shape[-1]} rows for "
-            f"{patch_size=} and {image.shape[-1]} channels."
+            f"{argument}.weight.shape={weight.shape} must have {patches.shape[-1]} "
+            f"rows for {patch_size=} and {image.shape[-1]} channels."
         )
-    return embedded_patches(params, patches, rounded_to, precision, out_sharding)
+    return embedded_patches(
+        params, patches, rounded_to, precision, out_sharding, (argument, "image")
+    )
 
 
-def embedded_patches(params, patches, rounded_to, precision, out_sharding):
+def embedded_patches(
+    params,
+    patches,
+    rounded_to,
+    precision,
+    out_sharding,
+    arguments=("params", "patches"),
+):
     """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
-    check_params(params, PatchEmbeddingParams)
+    argument, patches_argument = arguments
+    check_params(params, PatchEmbeddingParams, argument)
     weight, bias = params
-    float_array("weight", weight, nan=False)
+    float_array(f"{argument}.weight", weight, nan=False)
     if bias is not None:
-        float_array("bias", bias, nan=False)
+        float_array(f"{argument}.bias", bias, nan=False)
+    weight_shape = f"{argument}.weight.shape={weight.shape}"
     if weight.ndim != 2:
-        raise ValueError(f"{weight.shape=} must have two axes.")
+        raise ValueError(f"{weight_shape} must have two axes.")
     if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
-            f"{patches.shape=} must end in {weight.shape[0]}, the number "
-            f"of rows of {weight.shape=}."
+            f"{patches_argument}.shape={patches.shape} must end in "
+            f"{weight.shape[0]}, the number of rows of {weight_shape}."
         )
     embedded = patch_product(patches, weight, rounded_to, precision, out_sharding)
     if bias is None:
         return embedded
     if bias.shape != weight.shape[1:]:
-        raise ValueError(f"{bias.shape=} must be that of a row of {weight.shape=}.")
+        raise ValueError(
+            f"{argument}.bias.shape={bias.shape} must be that of a row of "
+            f"{weight_shape}."
+        )
     wide = compute_dtype(embedded.dtype, bias.dtype)
     bias = spread(bias, sharding_beside(embedded, ()))
     bias = bias.astype(wide).reshape((1,) * (embedded.ndim - 1) + bias.shape)

@@ -96,10 +96,32 @@ def resize_positions_at(
     if mask is not None:
         mask = bool_array("mask", mask)
     _check_shapes(new_grids, coordinates, mask)
-    sizes, index, valid = _in_grids(new_grids, coordinates, mask, old_grid, resampling)
     table = table.astype(compute_dtype(table.dtype))
     if out_sharding is None:
         out_sharding = sharding_of_rows(coordinates, table)
+    rows = rows_at(
+        table, old_grid, new_grids, coordinates, resampling, mask, out_sharding
+    )
+    return rows.astype(dtype)
+
+
+def rows_at(
+    table,
+    old_grid,
+    new_grids,
+    coordinates,
+    resampling,
+    mask,
+    out_sharding,
+    arguments=("new_grids", "coordinates"),
+):
+    """`resize_positions_at` for checked arrays that fit, in the dtype of the table.
+
+    `arguments` are the caller's names of the grids and the coordinates.
+    """
+    sizes, index, valid = _in_grids(
+        new_grids, coordinates, mask, old_grid, resampling, arguments
+    )
     rows = resized_rows(table, index, sizes, old_grid, resampling, out_sharding)
     if resampling.offset:  # the old grid itself is not resized
         same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
@@ -112,7 +134,7 @@ def resize_positions_at(
     if mask is not None:
         real = per_row(jnp.asarray(mask), rows)
         rows = jnp.where(real, rows, jnp.zeros_like(rows))
-    return rows.astype(dtype)
+    return rows
 
 
 def _check_shapes(new_grids, coordinates, mask):
@@ -128,7 +150,7 @@ def _check_shapes(new_grids, coordinates, mask):
         raise ValueError(f"{mask.shape=} must be {shape[:-1]}.")
 
 
-def _in_grids(new_grids, coordinates, mask, old_grid, resampling):
+def _in_grids(new_grids, coordinates, mask, old_grid, resampling, arguments):
     """Sizes and coordinates, all in range and alike in axes, and which of them were."""
     per_patch = new_grids.ndim == coordinates.ndim
     arrays = [t for t in (new_grids, coordinates, mask) if t is not None]
@@ -141,14 +163,15 @@ def _in_grids(new_grids, coordinates, mask, old_grid, resampling):
         new_grids = _or(real, new_grids, 1, known)
         coordinates = _or(mask[..., None], coordinates, 0, known)
     upper = min(largest_size(size, resampling) for size in old_grid)
-    sizes, sizes_valid = int32_in_range("new_grids", new_grids, 1, upper + 1)
-    index, index_valid = int32_in_range("coordinates", coordinates, 0, upper)
+    sizes, sizes_valid = int32_in_range(arguments[0], new_grids, 1, upper + 1)
+    index, index_valid = int32_in_range(arguments[1], coordinates, 0, upper)
     if not per_patch:
         sizes, new_grids = (t[..., None, :] for t in (sizes, new_grids))
         if sizes_valid is not None:
             sizes_valid = sizes_valid[..., None, :]
     if known:
-        _check_inside(coordinates, np.broadcast_to(new_grids, coordinates.shape))
+        new_grids = np.broadcast_to(new_grids, coordinates.shape)
+        _check_inside(arguments[1], coordinates, new_grids)
         return sizes, index, None
     inside = index < sizes
     if sizes_valid is not None:
@@ -169,12 +192,12 @@ def _or(mask, values, other, known):
     return jnp.where(jnp.asarray(mask), jnp.asarray(values), other)
 
 
-def _check_inside(coordinates, new_grids):
+def _check_inside(argument, coordinates, new_grids):
     outside = np.argwhere(coordinates >= new_grids)
     if outside.size:
         where = tuple(outside[0].tolist())
         grid = tuple(new_grids[where[:-1]].tolist())
         raise ValueError(
-            f"coordinates{list(where)}={coordinates[where]} must lie in the "
+            f"{argument}{list(where)}={coordinates[where]} must lie in the "
             f"grid {grid}; pass a mask for padding."
         )

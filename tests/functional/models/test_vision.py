@@ -669,6 +669,31 @@ def test_images_must_be_real_floats():
 
 
 @pytest.mark.errors
+def test_errors_name_the_fields_of_a_packed_batch():
+    batch = F.pack_patches([host.ones((4, 6, 3))], 2, 6)
+    for changed, message in (
+        ({"grids": [[0, 3]]}, r"packed.grids\[0, 0\]=0 must lie in \[1, "),
+        ({"grids": [[1, 3]]}, r"packed.coordinates\[0, 3, 0\]=1 must lie in the grid"),
+        (
+            {"coordinates": batch.coordinates - 1},
+            r"packed.coordinates\[0, 0, 0\]=-1 must lie in \[0, ",
+        ),
+        (
+            {"patches": batch.patches[..., 1:]},
+            r"packed.patches.shape=\(1, 6, 11\) must end in 12, .*"
+            r" params.patch.weight.shape=\(12, ",
+        ),
+    ):
+        with refused(f"apply_packed_vision_embedding: {message}"):
+            F.apply_packed_vision_embedding(
+                small(),
+                batch._replace(**changed),
+                table_grid=(2, 3),
+                resampling=BILINEAR,
+            )
+
+
+@pytest.mark.errors
 def test_sizes_are_checked_when_drawn():
     init = lambda **options: F.init_vision_embedding(
         jax.random.key(0),

@@ -160,7 +160,7 @@ def test_another_number_of_channels_is_told_as_that():
     params = F.init_patch_embedding(KEY, patch_size=4, num_channels=3, d_model=4)
     for shape in ((8, 12, 4), (4, 8, 12), (8, 8, 8)):
         with pytest.raises(
-            ValueError, match=r"^apply_patch_embedding: weight.shape=.* m"
+            ValueError, match=r"^apply_patch_embedding: params.weight.shape=.* m"
         ):
             embed(params, np.ones(shape, np.float32), patch_size=4)
     module = nn.PatchEmbedding(image_size=(8, 12), **sizes(4), key=KEY)

@@ -349,11 +349,11 @@ def test_images_must_be_real_floats(dtype):
 @pytest.mark.errors
 def test_weights_must_fit_the_patches():
     params = F.PatchEmbeddingParams(weight=host.ones((5, 2)), bias=None)
-    message = r"weight.shape=\(5, 2\) must have 12 rows for patch_size=2 and 3 channels"
+    message = r"params.weight.shape=\(5, 2\) must have 12 rows for patch_size=2"
     with pytest.raises(ValueError, match=message):
         F.apply_patch_embedding(params, host.ones((4, 4, 3)), patch_size=2)
     message = (
-        r"patches.shape=\(3, 4\) must end in 5, the number of rows of weight.shape"
+        r"patches.shape=\(3, 4\) must end in 5, the number of rows of params.weight"
     )
     with pytest.raises(ValueError, match=message):
         F.apply_patch_projection(params, host.ones((3, 4)))
@@ -384,9 +384,11 @@ def test_parameters_must_fit_each_other():
         F.PatchEmbeddingParams(weight=weight, bias=bias), patches
     )
     for shape in ((1,), (2, 3), ()):
-        with refused(r"bias.shape=.* must be that of a row of weight.shape=\(4, 3\)"):
+        with refused(
+            r"params.bias.shape=.* must be that of a row of .*weight.shape=\(4, 3\)"
+        ):
             embed(weight, host.ones(shape))
-    with refused(r"weight.shape=\(4, 3, 1\) must have two axes"):
+    with refused(r"params.weight.shape=\(4, 3, 1\) must have two axes"):
         embed(weight[..., None], None)
     for dtype in (jnp.complex64, jnp.int32):
         with refused(f"weight.dtype={jnp.dtype(dtype).name} must be a real float"):
