@@ -10,14 +10,11 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ..._checks import (
-    COUNT_FROM,
-    broadcasts_to,
     check_out_sharding,
     check_params,
     check_table,
     integer,
     integer_array,
-    is_integer,
     positive_integer,
     row_indices,
 )
@@ -35,6 +32,7 @@ from .._tables.token import (
     init_token_embedding,
     rounded_scale,
 )
+from .text_checks import check_tables
 
 
 class TextEmbeddingParams(NamedTuple):
@@ -195,7 +193,7 @@ def apply_text_embedding(
     if padding_id is not None:
         padding_id = integer("padding_id", padding_id, 0, token.weight.shape[0] - 1)
     weights = [table.weight for table in (token, learned, types) if table is not None]
-    _check_tables(params, token_ids, token_type_ids, positions, padding_position)
+    check_tables(params, token_ids, token_type_ids, positions, padding_position)
     seq_len = token_ids.shape[-1]
     if learned is not None and positions is None:
         num_positions = learned.weight.shape[0]
@@ -226,46 +224,3 @@ def apply_text_embedding(
         rows = leading_rows(learned.weight, seq_len, sharding)
         x = add_rows(x, rows.astype(wide))
     return x.astype(dtype)
-
-
-def _check_tables(params, ids, type_ids, positions, padding_position):
-    """What goes with which table, and that their sizes fit."""
-    token, learned, types = params
-    if not ids.shape:
-        raise ValueError("token_ids.shape=() must be (*batch, seq_len).")
-    for table_name, table in (("positions", learned), ("token_types", types)):
-        if table is not None and table.weight.shape[1] != token.weight.shape[1]:
-            raise ValueError(
-                f"params.{table_name}.weight.shape={table.weight.shape} must "
-                f"have the width of params.token.weight.shape={token.weight.shape}; "
-                "look the tokens up and project them first."
-            )
-    if (types is None) != (type_ids is None):
-        raise ValueError(
-            "token_type_ids must be given if, and only if, there is a table "
-            "params.token_types; zeros for a single sentence."
-        )
-    if type_ids is not None and type_ids.shape != ids.shape:
-        raise ValueError(
-            f"token_type_ids.shape={type_ids.shape} must be "
-            f"token_ids.shape={ids.shape}."
-        )
-    if positions is not None and learned is None:
-        raise ValueError("positions must come with a table params.positions.")
-    if positions is not None:
-        fits = positions.shape[-1:] == ids.shape[-1:]
-        if not fits or not broadcasts_to(positions.shape, ids.shape):
-            hint = COUNT_FROM if positions.shape[-1:] in ((), (1,)) else ""
-            raise ValueError(
-                f"positions of shape {positions.shape} must broadcast to "
-                f"{ids.shape}, the shape of token_ids{hint}."
-            )
-    if padding_position is not None:
-        num_positions = 0 if positions is None else learned.weight.shape[0]
-        if not is_integer(padding_position) or not (
-            0 <= padding_position < num_positions
-        ):
-            raise ValueError(
-                f"{padding_position=} must lie in [0, {num_positions}), and "
-                "come with positions."
-            )

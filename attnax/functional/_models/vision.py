@@ -12,8 +12,6 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from ..._checks import (
-    bool_array,
-    broadcasts_to,
     check_flags,
     check_out_sharding,
     check_params,
@@ -22,7 +20,7 @@ from ..._checks import (
     integer,
 )
 from ..._public import public
-from ..._sharding import per_row, sharding_beside, spread
+from ..._sharding import spread
 from .._patches.embedding import (
     PatchEmbeddingParams,
     embedded_image,
@@ -30,7 +28,6 @@ from .._patches.embedding import (
 )
 from .._patches.patch_grid import patch_grid
 from .._patches.sizes import as_size
-from .._resizing.grid import resize_positions
 from .._resizing.resampling import Resampling, check_resampling
 from .._tables.add import add_rows
 from .._tables.learned import (
@@ -38,7 +35,9 @@ from .._tables.learned import (
     init_learned_positional_embedding,
 )
 from .extra_tokens import insert_tokens
+from .masked import replace_masked
 from .vision_checks import check_vision_params, num_patches
+from .vision_positions import resized_for
 
 
 class VisionEmbeddingParams(NamedTuple):
@@ -227,7 +226,7 @@ def apply_vision_embedding(
         params.patch, image, patch_size, image.dtype, precision, None, "params.patch"
     ).astype(wide)
     if masked is not None:
-        x = _replace_masked(x, masked, params.mask_token)
+        x = replace_masked(x, masked, params.mask_token)
     if params.tokens_with_position is not None:
         x = insert_tokens(x, params.tokens_with_position)
     if params.positions is not None:
@@ -235,41 +234,8 @@ def apply_vision_embedding(
         size = image.shape[-1 - num_axes : -1]
         new_grid = patch_grid(size, patch_size)
         table = params.positions.weight.astype(wide)
-        rows = _resized(table, table_grid, new_grid, resampling, num_before)
+        rows = resized_for(table, table_grid, new_grid, resampling, num_before)
         x = add_rows(x, rows)
     if params.tokens_without_position is not None:
         x = insert_tokens(x, params.tokens_without_position, index=num_before)
     return spread(x.astype(image.dtype), out_sharding)
-
-
-def _resized(table, table_grid, new_grid, resampling, num_before):
-    """The rows of `num_before` tokens and of `new_grid`."""
-    if new_grid == tuple(table_grid):
-        return table
-    if len(new_grid) == 3:
-        raise ValueError(
-            f"the video's {new_grid=} must be {table_grid=}, that of the positions: "
-            "they are not resized over time; resize the video."
-        )
-    if resampling is None:
-        raise ValueError(
-            f"{resampling=} must be an attnax.functional.Resampling for an image of "
-            f"{new_grid=} and positions of {table_grid=}; "
-            'attnax.interop.resampling("vit") is that of ViT.'
-        )
-    return resize_positions(
-        table, table_grid, new_grid, resampling, num_prefix_tokens=num_before
-    )
-
-
-def _replace_masked(x, masked, mask_token):
-    if mask_token is None:
-        raise ValueError("masked must come with params.mask_token.")
-    shape, masked = x.shape[:-1], bool_array("masked", masked)
-    if masked.shape[-1:] != shape[-1:] or not broadcasts_to(masked.shape, shape):
-        raise ValueError(f"{masked.shape=} must broadcast to {shape}.")
-    masked = jnp.asarray(masked)
-    masked = masked.reshape((1,) * (x.ndim - 1 - masked.ndim) + masked.shape)
-    mask_token = spread(mask_token.astype(x.dtype), sharding_beside(x, ()))
-    mask_token = mask_token.reshape((1,) * (x.ndim - 1) + mask_token.shape)
-    return jnp.where(per_row(masked, x), mask_token, x)

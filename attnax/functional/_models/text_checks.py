@@ -1,0 +1,46 @@
+"""What the tables and the inputs of a text embedding must agree on."""
+
+from ..._checks import COUNT_FROM, broadcasts_to, is_integer
+
+
+def check_tables(params, ids, type_ids, positions, padding_position):
+    """What goes with which table, and that their sizes fit."""
+    token, learned, types = params
+    if not ids.shape:
+        raise ValueError("token_ids.shape=() must be (*batch, seq_len).")
+    for table_name, table in (("positions", learned), ("token_types", types)):
+        if table is not None and table.weight.shape[1] != token.weight.shape[1]:
+            raise ValueError(
+                f"params.{table_name}.weight.shape={table.weight.shape} must "
+                f"have the width of params.token.weight.shape={token.weight.shape}; "
+                "look the tokens up and project them first."
+            )
+    if (types is None) != (type_ids is None):
+        raise ValueError(
+            "token_type_ids must be given if, and only if, there is a table "
+            "params.token_types; zeros for a single sentence."
+        )
+    if type_ids is not None and type_ids.shape != ids.shape:
+        raise ValueError(
+            f"token_type_ids.shape={type_ids.shape} must be "
+            f"token_ids.shape={ids.shape}."
+        )
+    if positions is not None and learned is None:
+        raise ValueError("positions must come with a table params.positions.")
+    if positions is not None:
+        fits = positions.shape[-1:] == ids.shape[-1:]
+        if not fits or not broadcasts_to(positions.shape, ids.shape):
+            hint = COUNT_FROM if positions.shape[-1:] in ((), (1,)) else ""
+            raise ValueError(
+                f"positions of shape {positions.shape} must broadcast to "
+                f"{ids.shape}, the shape of token_ids{hint}."
+            )
+    if padding_position is not None:
+        num_positions = 0 if positions is None else learned.weight.shape[0]
+        if not is_integer(padding_position) or not (
+            0 <= padding_position < num_positions
+        ):
+            raise ValueError(
+                f"{padding_position=} must lie in [0, {num_positions}), and "
+                "come with positions."
+            )
