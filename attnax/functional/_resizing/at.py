@@ -16,6 +16,7 @@ from ..._checks import (
     bool_array,
     check_out_sharding,
     float_array,
+    grid_sizes,
     int32_in_range,
     integer_array,
     is_known,
@@ -25,7 +26,7 @@ from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
 from ..._sharding import per_row, sharding_of_rows
 from .axis import largest_size
-from .grid import check_table, grid_pair
+from .grid import check_grid_table
 from .resampling import Resampling, check_resampling
 from .rows import resized_rows
 
@@ -86,10 +87,10 @@ def resize_positions_at(
         2.4.2. https://arxiv.org/abs/2502.14786
     """
     check_resampling(resampling)
-    old_grid = grid_pair("old_grid", old_grid)
+    old_grid = grid_sizes("old_grid", old_grid)
     check_out_sharding(out_sharding)
     table = jnp.asarray(float_array("table", table))
-    check_table(table, old_grid)
+    check_grid_table(table, old_grid)
     dtype = result_dtype("dtype", dtype, table.dtype)
     new_grids = integer_array("new_grids", new_grids)
     coordinates = integer_array("coordinates", coordinates)

@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..._checks import float_array, integer, positive_integer
+from ..._checks import float_array, grid_sizes, integer
 from ..._dtypes import compute_dtype
 from ..._public import public
 from ..._sharding import whole_rows
@@ -61,11 +61,11 @@ def resize_positions(
         https://arxiv.org/abs/2010.11929; Keys, 1981, eq. 8, for the cubic kernel.
     """
     check_resampling(resampling)
-    old_grid = grid_pair("old_grid", old_grid)
-    new_grid = grid_pair("new_grid", new_grid)
+    old_grid = grid_sizes("old_grid", old_grid)
+    new_grid = grid_sizes("new_grid", new_grid)
     num_prefix_tokens = integer("num_prefix_tokens", num_prefix_tokens, 0)
     array = jnp.asarray(float_array("table", table))
-    check_table(array, old_grid, num_prefix_tokens)
+    check_grid_table(array, old_grid, num_prefix_tokens)
     if new_grid == old_grid:
         return array
     return _resized(array, old_grid, new_grid, resampling, num_prefix_tokens)
@@ -91,15 +91,7 @@ def _resized(table, old_grid, new_grid, resampling, num_prefix_tokens):
     return jnp.concatenate([table[:num_prefix_tokens], resized])
 
 
-def grid_pair(argument, grid):
-    """`(rows, columns)` as ints."""
-    if not isinstance(grid, tuple | list) or len(grid) != 2:
-        raise ValueError(f"{argument}={grid!r} must be (rows, columns).")
-    rows, columns = (positive_integer(argument, size) for size in grid)
-    return rows, columns
-
-
-def check_table(table, grid, num_prefix_tokens=0):
+def check_grid_table(table, grid, num_prefix_tokens=0):
     """The rows of a table are those of its prefix and its grid."""
     rows, columns = grid
     if table.ndim != 2 or table.shape[0] != num_prefix_tokens + rows * columns:
