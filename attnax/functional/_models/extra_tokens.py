@@ -21,13 +21,13 @@ def insert_tokens(
     *,
     index: SupportsIndex | SupportsInt = 0,
 ) -> Float[Array, "*batch new_len d_model"]:
-    """Inserts the same tokens into every sequence, in front of token `index`.
+    """Inserts the same tokens into every sequence, before token `index`.
 
     Args:
         x: Sequences of vectors.
-        tokens: Rounded to the dtype of `x`, where it is another.
-        index: In `[0, seq_len]`: 0 is in front (the class token of a ViT), `seq_len` at
-            the end (that of Llama 4).
+        tokens: Vectors to insert. They are rounded to the dtype of `x`.
+        index: Place in `[0, seq_len]`. 0 is the front (the class token of a ViT),
+            `seq_len` the end (that of Llama 4).
 
     Returns:
         Sequences of `seq_len + num_tokens` vectors, in the dtype of `x`.
@@ -60,14 +60,14 @@ def insert_tokens(
     axes = (x.ndim - 2, x.ndim - 1)
     out = sharding_like(x, explicit_axes(x))
     tokens = spread(tokens, sharding_beside(x, (1,)))
-    # Wide until it is spread, so that gradients of the copies are added up in float32.
+    # Rounding comes after the broadcast, so gradients are added up in float32.
     tokens = tokens.astype(compute_dtype(x.dtype, tokens.dtype))
     tokens = lax.broadcast_in_dim(tokens, shape, axes, out_sharding=out).astype(x.dtype)
     return jnp.concatenate([x[..., :index, :], tokens, x[..., index:, :]], axis=-2)
 
 
 def _is_inside(index, seq_len):
-    """Whether `index` is one of `0 ... seq_len`, whatever symbols stand for."""
+    """Returns whether `index` is in `[0, seq_len]` for all values of symbols."""
     if not is_integer(index) and not is_symbolic_dim(index):
         return False
     return exceeds(0, index) is False and exceeds(index, seq_len) is False

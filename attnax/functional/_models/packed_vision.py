@@ -34,24 +34,26 @@ def apply_packed_vision_embedding(
     precision: lax.PrecisionLike = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
-    """Embeds images of different sizes in one batch, cut into patches and padded.
+    """Embeds a batch of images of different sizes that `pack_patches` cut.
 
     Each image is embedded as `apply_vision_embedding` embeds it, with zeros at padding.
-    The grids of the images may be traced: one compiled step serves batches of any
+    The grids of the images may be traced, so one compiled step serves batches of any
     images.
 
     Args:
         params: Parameters, see `init_vision_embedding`.
-        packed: A batch of images, as `pack_patches` returns it, in any order of
+        packed: Batch of images in the form that `pack_patches` returns, in any order of
             patches and with any batch axes. At padding, `mask` is False (or 0) and the
             patches hold any finite numbers.
-        table_grid: `(rows, columns)` that the table of positions was made for. It is
-            not read without a table.
-        resampling: How positions are resized; `attnax.interop.resampling` has the way
-            of released models. It may be `None` without positions.
-        precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
-        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
-            that of the patches, with the columns of their weight.
+        table_grid: Grid that the table of positions was made for, `(rows, columns)`.
+            It is not read without a table.
+        resampling: Record of how positions are resized; `attnax.interop.resampling`
+            returns that of a released model. It may be `None` without positions.
+        precision: Precision of the product with the patches, one that
+            `jax.lax.dot_general` takes.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. The
+            default, `None`, combines that of the patches and that of the columns of
+            their weight.
 
     Returns:
         The tokens with a position, those without, and the patches in their order, in
@@ -63,7 +65,7 @@ def apply_packed_vision_embedding(
         ValueError: If the patches are not of a real float dtype, the parameters do not
             fit each other, the patches or `table_grid`, an array of `packed` does not
             fit its patches or has another dtype, `resampling` is `None` though there
-            is a table of positions, or as `resize_positions_at` does.
+            is a table of positions, or `resize_positions_at` refuses an array.
 
     Example:
         >>> key, sizes = jax.random.key(0), dict(patch_size=2, num_channels=1)
@@ -116,7 +118,7 @@ def apply_packed_vision_embedding(
 
 
 def _checked_arrays(packed):
-    """The arrays of a packed batch, all of the same batch and number of patches."""
+    """Returns the arrays of a packed batch; raises unless their shapes agree."""
     check_params(packed, PackedPatches, "packed")
     patches = float_array("packed.patches", packed.patches, "num_patches", "patch_dim")
     coordinates = integer_array("packed.coordinates", packed.coordinates)

@@ -1,4 +1,4 @@
-"""What is added to the tokens of a text: positions and token types."""
+"""The input of text models: embedded tokens, positions and token types."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, SupportsFloat, SupportsIndex
@@ -61,18 +61,19 @@ def init_text_embedding(
     padding_id: SupportsIndex | None = None,
     dtype: DTypeLike | None = None,
 ) -> TextEmbeddingParams:
-    """Draws the tables of `apply_text_embedding`, each by its own `init_*`.
+    """Draws the tables of `apply_text_embedding`.
 
     Args:
         key: A JAX random key.
         vocab_size: Number of tokens. Positive.
         d_model: Width of the embedding. Positive.
-        num_positions: Rows of positions, those kept for padding included; `None` is no
-            table.
-        num_token_types: Types of tokens; `None` is no table.
-        init_std: Of the normal of every table. Not negative.
-        padding_id: A token whose row starts as zeros.
-        dtype: Of the tables; `None` is JAX's default float.
+        num_positions: Number of rows of the table of positions, including those kept
+            for padding. `None` means no table.
+        num_token_types: Number of types of tokens. The default, `None`, means no table.
+        init_std: Standard deviation of the normal distribution of each table. Not
+            negative.
+        padding_id: Id of a token whose row starts as zeros.
+        dtype: Dtype of the tables. The default, `None`, is JAX's default float.
 
     Returns:
         The tables of tokens, positions and types.
@@ -128,38 +129,41 @@ def apply_text_embedding(
     padding_position: SupportsIndex | None = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch seq_len d_model"]:
-    """Token plus token type plus position, in float32, rounded once.
+    """Returns the sum of the embeddings of each token, its type and its position.
 
-    What BERT, RoBERTa, GPT-2, OPT, BART and the text towers of CLIP and SigLIP do
-    before a LayerNorm, where they have one, which is the caller's.
+    The sum is computed in float32 or wider and rounded once. BERT, RoBERTa, GPT-2, OPT,
+    BART and the text towers of CLIP and SigLIP start with it. Where a LayerNorm
+    follows, the caller applies it.
 
     Args:
-        params: Tables of the same width.
+        params: Parameters whose tables have the same width.
         token_ids: Ids in `[0, vocab_size)`.
-        token_type_ids: One type per token. Given if, and only if, there is a table of
-            types: zeros for a single sentence.
+        token_type_ids: One type per token, zeros for a single sentence. They must be
+            given if, and only if, there is a table of types.
         positions: Positions in `[0, num_positions)`; batch axes broadcast against those
-            of `token_ids`. `None` is `0 ... seq_len - 1`; `padded_positions` makes
-            those of RoBERTa and OPT.
-        dtype: Of the result; `None` is that of the table of tokens.
-        scale: The rows of tokens are multiplied by it: `d_model ** 0.5` where a BART
-            says `scale_embedding`.
-        padding_id: A token whose row gets no gradient. The row is read as it is.
-        padding_position: A position whose row gets none: RoBERTa's is `padding_id`.
-        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
-            that of `token_ids`, with `d_model` not sharded.
+            of `token_ids`. The default, `None`, is `0 ... seq_len - 1`.
+            `padded_positions` returns those of RoBERTa and OPT.
+        dtype: Dtype of the result. The default, `None`, is that of the table of tokens.
+        scale: Factor of the rows of tokens, `d_model ** 0.5` in a BART with
+            `scale_embedding`.
+        padding_id: Id of a token whose row gets no gradient. The row is read as it is.
+        padding_position: Position whose row gets no gradient. In RoBERTa it equals
+            `padding_id`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. The
+            default, `None`, is that of `token_ids`, with `d_model` not sharded.
 
     Returns:
         One vector per token. A traced id, type or position outside its table gives a
-        row of NaN, which adds nothing to the gradients of the others; so does a token
-        past the table of positions where `seq_len` is a symbol of `jax.export`.
+        row of NaN, which adds nothing to the gradients of other rows. Where `seq_len`
+        is a symbol of `jax.export`, a token past the table of positions also gives
+        NaN.
 
     Raises:
-        ValueError: If ids, types or positions come without their table, types not with
-            theirs, tables differ in width, shapes do not fit, `seq_len` is longer than
-            the table of positions, a dtype is not a real float that holds NaN, `scale`
-            is not a finite number, a padding is outside its table, or an index known
-            outside every transformation is.
+        ValueError: If types or positions come without their table, a table of types
+            comes without types, tables differ in width, shapes do not fit, `seq_len` is
+            longer than the table of positions, a dtype is not a real float that holds
+            NaN, `scale` is not a finite number, a padding is outside its table, or an
+            index known outside every transformation is.
 
     Example:
         >>> key = jax.random.key(0)

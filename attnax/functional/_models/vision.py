@@ -1,4 +1,4 @@
-"""What stands beside the patches of an image: positions, class tokens, registers."""
+"""The input of vision transformers: patches, positions and extra tokens."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, SupportsFloat, SupportsIndex
@@ -47,12 +47,12 @@ class VisionEmbeddingParams(NamedTuple):
         patch: The projection of the patches.
         positions: One row per token of `tokens_with_position`, then one per patch, row
             by row; or `None`.
-        tokens_with_position: Joined in front of the patches before positions are added
+        tokens_with_position: Tokens that are put before the patches and get positions
             (class token, distillation token), or `None`.
-        tokens_without_position: Joined after positions are added, between
-            `tokens_with_position` and the patches (registers, or a class token without
-            a position), or `None`.
-        mask_token: Stands for masked patches, or `None`.
+        tokens_without_position: Tokens that are put between `tokens_with_position` and
+            the patches and get no positions (registers, or a class token without a
+            position), or `None`.
+        mask_token: Vector that replaces masked patches, or `None`.
     """
 
     patch: PatchEmbeddingParams
@@ -80,7 +80,7 @@ def init_vision_embedding(
 ) -> VisionEmbeddingParams:
     """Draws the parameters of `apply_vision_embedding`.
 
-    The projection as `init_patch_embedding` draws it, all else from a normal
+    `init_patch_embedding` draws the projection. All else is drawn from a normal
     distribution truncated at two standard deviations.
 
     Args:
@@ -89,19 +89,21 @@ def init_vision_embedding(
             `(frames, height, width)`.
         num_channels: Channels of the image. Positive.
         d_model: Width of the embedding. Positive.
-        table_grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the
-            positions are made for; not read without positions.
-        num_tokens_with_position: Tokens in front that have positions. Not negative.
-        num_tokens_without_position: Tokens between these and the patches that have
-            none. Not negative.
+        table_grid: Grid of patches that the positions are made for, `(rows, columns)`
+            or `(frames, rows, columns)`. It is not read without positions.
+        num_tokens_with_position: Number of tokens before the patches that have
+            positions. Not negative.
+        num_tokens_without_position: Number of tokens between those and the patches,
+            without positions. Not negative.
         positions: Whether there is a table of positions.
         mask_token: Whether there is a token for masked patches.
         use_bias: Whether the projection has a bias.
-        init_std: Standard deviation of the normal before it is cut. Not negative.
-        dtype: Of the parameters; `None` is JAX's default float.
+        init_std: Standard deviation of the normal distribution before it is truncated.
+            Not negative.
+        dtype: Dtype of the parameters. The default, `None`, is JAX's default float.
 
     Returns:
-        Parameters; what there is none of is `None`.
+        The parameters. Fields of parts that were not asked for are `None`.
 
     Raises:
         ValueError: If a size is not positive, a number of tokens or `init_std`
@@ -168,38 +170,42 @@ def apply_vision_embedding(
 ) -> Float[Array, "*batch seq_len d_model"]:
     """Embeds an image for a vision transformer: patches, positions and extra tokens.
 
-    `[tokens_with_position + p, tokens_without_position, patches + p]`, where `p` are
-    the rows of the table of positions, and those of the patches are resized for an
-    image of another grid. In float32, rounded once. docs/models/vision.md says which
-    token goes where in released models.
+    The result is `[tokens_with_position + p, tokens_without_position, patches + p]`,
+    where `p` are rows of the table of positions. The rows of the patches are resized if
+    the image has another grid. The arithmetic is in float32 or wider, and the result is
+    rounded once. docs/models/vision.md lists the tokens of released models.
 
     Args:
-        params: As `init_vision_embedding` draws them.
-        image: Channels last: `(*batch, height, width, channels)`, or a video `(*batch,
-            frames, height, width, channels)`; any size that `patch_size` divides.
+        params: Parameters, see `init_vision_embedding`.
+        image: Image with channels last, `(*batch, height, width, channels)`, or video
+            `(*batch, frames, height, width, channels)`, of any size that `patch_size`
+            divides.
         patch_size: Side of a patch in pixels, `(height, width)`, or for video
             `(frames, height, width)`.
-        table_grid: `(rows, columns)` of patches, or `(frames, rows, columns)`, that the
-            table of positions was made for; not read without one.
-        resampling: How positions are resized if the image has another grid. There is no
-            default, since released models differ; `attnax.interop.resampling` has
-            theirs. Videos must have the grid of the table.
-        masked: True (or 1) at patches that `mask_token` stands for; batch axes
-            broadcast.
-        precision: Of the patches' matrix product, as in `jax.lax.dot_general`.
-        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
-            that of the batch, with the columns of the patches' weight.
+        table_grid: Grid of patches that the table of positions was made for, `(rows,
+            columns)` or `(frames, rows, columns)`. It is not read without a table.
+        resampling: Record of how positions are resized if the image has another grid.
+            It must be given then, since released models differ;
+            `attnax.interop.resampling` returns theirs. Videos must have the grid of
+            the table.
+        masked: Bools (or 0 and 1) that are True at patches that `mask_token` replaces.
+            Batch axes broadcast.
+        precision: Precision of the product with the patches, one that
+            `jax.lax.dot_general` takes.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. The
+            default, `None`, combines that of the batch and that of the columns of the
+            patches' weight.
 
     Returns:
-        The tokens before, those after and the patches row by row, in the dtype of
-        `image`.
+        The tokens with a position, those without, and the patches row by row, in the
+        dtype of `image`.
 
     Raises:
         ValueError: If the image is not of a real float dtype or not a multiple of the
-            patch, the parameters do not fit each other, the patch or `table_grid`, the
-            image has another grid and `resampling` is `None` or the image a video,
-            `resampling` is not a `Resampling`, or `masked` is not of bools (or of 0 and
-            1), does not fit or comes without a `mask_token`.
+            patch, the parameters do not fit each other, the patch or `table_grid`,
+            an image of another grid comes without `resampling`, a video has another
+            grid, `resampling` is not a `Resampling`, or `masked` does not hold bools
+            (or 0 and 1), does not fit or comes without a `mask_token`.
 
     Example:
         >>> sizes = dict(patch_size=4, table_grid=(2, 3))

@@ -1,4 +1,4 @@
-"""What the parameters and settings of a vision embedding must agree on."""
+"""Checks that the parameters and settings of a vision embedding agree."""
 
 import math
 
@@ -12,7 +12,7 @@ from .._tables.learned import LearnedPositionalEmbeddingParams
 
 
 def num_patches(table_grid, patch_size):
-    """Of `table_grid`, which has the axes of `patch_size`; that is `None` if packed."""
+    """Returns the number of patches; `patch_size` is `None` for packed patches."""
     num_axes, reason = 2, ": packed batches are of images"
     if patch_size is not None:
         num_axes = len(as_size("patch_size", patch_size))
@@ -26,9 +26,9 @@ def num_patches(table_grid, patch_size):
 
 
 def check_vision_params(params, table_grid, patch_size, dtype):
-    """The dtype of the arithmetic, and the number of tokens that have positions.
+    """Returns the compute dtype and the number of tokens with positions.
 
-    `patch_size` is `None` where patches come packed.
+    `patch_size` is `None` for packed patches.
     """
     patch, positions, before, after, mask_token = params
     check_params(patch, PatchEmbeddingParams, "params.patch")

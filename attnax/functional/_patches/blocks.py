@@ -1,4 +1,4 @@
-"""The reordering between pixels and patches, of JAX and of NumPy arrays."""
+"""Moves pixels into patches and back, in JAX and in NumPy arrays."""
 
 import math
 from typing import Any
@@ -12,7 +12,7 @@ from .sizes import as_size, channels_first
 
 
 def cut(image, patch_size, patch_order) -> Any:
-    """`patchify` of a JAX or a NumPy array."""
+    """Returns the patches of an image, without checks of its size."""
     patch = as_size("patch_size", patch_size)
     num_axes = len(patch)
     *pixels, channels = image.shape[-num_axes - 1 :]
@@ -25,7 +25,7 @@ def cut(image, patch_size, patch_order) -> Any:
 
 
 def join(patches, grid, patch, patch_order) -> Any:
-    """`unpatchify` of a JAX or a NumPy array, of sizes that fit."""
+    """Returns the image that the patches make up; their sizes must fit."""
     channels = patches.shape[-1] // math.prod(patch)
     shape, axes = _blocks(grid, patch, channels, patch_order)
     blocks = _reshape(patches, 2, tuple(shape[axis] for axis in axes))
@@ -35,31 +35,31 @@ def join(patches, grid, patch, patch_order) -> Any:
 
 
 def own(array, source) -> Any:
-    """`array`, of NumPy in row order and without memory of `source`."""
+    """Returns `array`, copied if it is a NumPy array that may share memory."""
     if isinstance(array, np.ndarray) and np.may_share_memory(array, source):
         return array.copy()
     return array
 
 
 def _blocks(grid, patch, channels, patch_order):
-    """The image as blocks, and the order of their axes in which they are patches."""
+    """Returns the shape of the image in blocks, and the order of axes for patches."""
     num_axes = len(grid)
     shape = [size for pair in zip(grid, patch, strict=True) for size in pair]
     axes = [*range(0, 2 * num_axes, 2), *range(1, 2 * num_axes, 2)]
     if channels_first(patch_order, num_axes):
         return (*shape, channels), (*axes[:num_axes], 2 * num_axes, *axes[num_axes:])
-    # Pixels and channels stay one axis: as two, jax 0.12 takes four times as long.
+    # Columns and channels stay one axis: with two, jax 0.12 takes four times as long.
     return (*shape[:-1], shape[-1] * channels), tuple(axes)
 
 
 def _transpose(x, axes):
-    """Orders the last axes; the batch stays in front."""
+    """Reorders the last axes and leaves the batch in front."""
     batch = x.ndim - len(axes)
     return x.transpose(*range(batch), *(batch + axis for axis in axes))
 
 
 def _reshape(x, num_axes, shape):
-    """Puts `shape` in place of the last `num_axes`; the batch keeps its sharding."""
+    """Replaces the last `num_axes` by `shape`; the batch keeps its sharding."""
     batch = x.shape[:-num_axes]
     if isinstance(x, np.ndarray):
         return x.reshape(*batch, *shape)

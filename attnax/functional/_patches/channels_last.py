@@ -1,17 +1,18 @@
-"""Images whose channels stand in front of the pixels, and what to say of them."""
+"""Detects images whose channels come before the pixels, and reports them."""
 
 import numpy as np
 
-# How many channels pictures have, from the most usual on.
+# Numbers of channels that images have, the most common first.
 _COUNTS = (3, 1, 4, 2)
 
 
 def check_channels_last(argument, image, num_axes, channels=None, otherwise=""):
-    """A `ValueError` if channels seem to stand in front of the `num_axes` of pixels.
+    """Raises `ValueError` if channels seem to come before the `num_axes` of pixels.
 
-    For images that do not fit, whose errors would speak of rows that are channels.
-    `channels` is how many there must be, if that is known, `argument` what the
-    caller calls the image, and `otherwise` what to do if it has its channels last.
+    Call it for images that do not fit, whose errors would take channels for rows.
+
+    `channels` is the number of channels, if it is known. `argument` is the caller's
+    name for the image. `otherwise` says what to do if the channels are last already.
     """
     axis = axis_of_channels(image.shape, num_axes, channels)
     if axis is None:
@@ -26,14 +27,14 @@ def check_channels_last(argument, image, num_axes, channels=None, otherwise=""):
 
 
 def axis_of_channels(shape, num_axes, channels=None) -> int | None:
-    """The axis, from the end, that looks like channels where pixels should be.
+    """Returns the axis, counted from the end, that looks like misplaced channels.
 
-    Without a number of `channels` that is one of at most 4, where the last two are
-    longer.
+    If `channels` is `None`, an axis of at most 4 counts as channels, provided that
+    the last two axes are longer.
     """
     if len(shape) <= num_axes or not all(isinstance(n, int) for n in shape[-4:]):
         return None
-    # Before the rows of an image; of a video before or after its frames.
+    # In an image before the rows; in a video before or after the frames.
     axes = [axis for axis in (-3, -4) if axis >= -num_axes - 1]
     if channels is not None:
         found = [axis for axis in axes if shape[axis] == channels != shape[-1]]

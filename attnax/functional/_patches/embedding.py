@@ -1,4 +1,4 @@
-"""Patch embedding: an image as a sequence of linearly embedded patches."""
+"""Patch embedding: turns an image into a sequence of linearly embedded patches."""
 
 import math
 from collections.abc import Sequence
@@ -33,9 +33,9 @@ class PatchEmbeddingParams(NamedTuple):
     """Parameters of a patch embedding.
 
     Attributes:
-        weight: One row per feature of a patch, in (row, column, channel) order; of a
+        weight: One row per feature of a patch, in (row, column, channel) order, or for
             video in (frame, row, column, channel) order.
-        bias: Added to every patch, or `None`.
+        bias: Vector that is added to every patch, or `None`.
     """
 
     weight: Float[Array, "patch_dim d_model"]
@@ -52,7 +52,7 @@ def init_patch_embedding(
     use_bias: bool = True,
     dtype: DTypeLike | None = None,
 ) -> PatchEmbeddingParams:
-    """Draws a patch embedding: LeCun-normal weight, zero bias.
+    """Draws a patch embedding with a LeCun-normal weight and a zero bias.
 
     Args:
         key: A JAX random key.
@@ -61,12 +61,13 @@ def init_patch_embedding(
         num_channels: Channels of the image. Positive.
         d_model: Width of the embedding. Positive.
         use_bias: Whether there is a bias.
-        dtype: Of the parameters, which are drawn in float32 and rounded once. `None` is
-            JAX's default float.
+        dtype: Dtype of the parameters, which are drawn in float32 or wider and rounded
+            once. The default, `None`, is JAX's default float.
 
     Returns:
-        Parameters with a `weight` of `(product of patch_size * channels, d_model)`,
-        normal with variance `1 / rows`, truncated at two standard deviations.
+        Parameters with a `weight` of `(product of patch_size * channels, d_model)`. It
+        is drawn from a normal distribution truncated at two standard deviations, with
+        variance `1 / rows`.
 
     Raises:
         ValueError: If a size is not positive, or `dtype` not a real float.
@@ -103,24 +104,29 @@ def apply_patch_embedding(
     precision: lax.PrecisionLike = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch num_patches d_model"]:
-    """Embeds patches: what a convolution with kernel = stride = `patch_size` computes.
+    """Embeds the patches of an image, as a convolution with stride `patch_size` does.
 
-    One matrix product of the patches with the weight, added up in float32. Operands of
+    The kernel of that convolution has the size of a patch. The work is one matrix
+    product of the patches with the weight, accumulated in float32. Operands of
     different dtypes are widened, never narrowed.
 
     Args:
-        params: `weight` and `bias`.
-        image: Channels last: `(*batch, height, width, channels)`, or a video `(*batch,
-            frames, height, width, channels)`; any size that `patch_size` divides.
+        params: Parameters with `weight` and `bias`.
+        image: Image with channels last, `(*batch, height, width, channels)`, or video
+            `(*batch, frames, height, width, channels)`, of any size that `patch_size`
+            divides.
         patch_size: Side of a patch in pixels, `(height, width)`, or for video
             `(frames, height, width)`.
-        dtype: Of the result, rounded once; `None` is that of `image`.
-        precision: Of the matrix product, as in `jax.lax.dot_general`.
-        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
-            that of the batch, with the columns of the weight.
+        dtype: Dtype of the result, which is rounded once. The default, `None`, is that
+            of `image`.
+        precision: Precision of the matrix product, one that `jax.lax.dot_general`
+            takes.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. The
+            default, `None`, combines that of the batch and that of the columns of the
+            weight.
 
     Returns:
-        One vector per patch, row by row and frame after frame.
+        One vector per patch, row by row; videos come frame by frame.
 
     Raises:
         ValueError: If a dtype is not a real float (scale integers first), the image is
@@ -156,27 +162,31 @@ def apply_patch_projection(
     precision: lax.PrecisionLike = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch num_patches d_model"]:
-    """Embeds patches that are cut already: `apply_patch_embedding` after `patchify`.
+    """Embeds patches that are cut already, such as those of `pack_patches`.
 
-    One matrix product, added up in float32. Operands of different dtypes are widened,
-    never narrowed.
+    `apply_patch_embedding` is this function after `patchify`. The work is one matrix
+    product, accumulated in float32. Operands of different dtypes are widened, never
+    narrowed.
 
     Args:
-        params: `weight` and `bias`.
-        patches: One row per patch, its features in the order of the rows of `weight`;
-            as `patchify` or `pack_patches` return them.
-        dtype: Of the result, rounded once; `None` is that of `patches`.
-        precision: Of the matrix product, as in `jax.lax.dot_general`.
-        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
-            that of the patches, with the columns of the weight.
+        params: Parameters with `weight` and `bias`.
+        patches: One row per patch, with its features in the order of the rows of
+            `weight`. `patchify` and `pack_patches` return such rows.
+        dtype: Dtype of the result, which is rounded once. The default, `None`, is that
+            of `patches`.
+        precision: Precision of the matrix product, one that `jax.lax.dot_general`
+            takes.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. The
+            default, `None`, combines that of the patches and that of the columns of
+            the weight.
 
     Returns:
         One vector per patch. A patch of zeros gives the bias.
 
     Raises:
-        ValueError: If a dtype is not a real float (scale integers first), or the
-            patches are of another width than `weight` has rows, or `bias` of another
-            than it has columns.
+        ValueError: If a dtype is not a real float (scale integers first), the width of
+            the patches is not the number of rows of `weight`, or the length of `bias`
+            is not its number of columns.
 
     Example:
         >>> params = PatchEmbeddingParams(weight=jnp.ones((4, 2)), bias=None)
@@ -200,7 +210,7 @@ def apply_patch_projection(
 def embedded_image(
     params, image, patch_size, rounded_to, precision, out_sharding, argument="params"
 ):
-    """As `embedded_patches`, of an image."""
+    """Returns the embedded patches of an image, see `embedded_patches`."""
     check_params(params, PatchEmbeddingParams, argument)
     weight = float_array(f"{argument}.weight", params.weight, nan=False)
     size = as_size("patch_size", patch_size)
@@ -226,7 +236,7 @@ def embedded_patches(
     out_sharding,
     arguments=("params", "patches"),
 ):
-    """Embedded patches in the compute dtype, to be `rounded_to` a dtype afterwards."""
+    """Returns embedded patches in the compute dtype; the caller rounds them."""
     argument, patches_argument = arguments
     check_params(params, PatchEmbeddingParams, argument)
     weight, bias = params

@@ -1,4 +1,4 @@
-"""The size of an image that has a given number of patches at most."""
+"""The size of an image that has at most a given number of patches."""
 
 import math
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ def image_size_for_max_patches(
     patch_size: SupportsIndex | Sequence[SupportsIndex],
     max_patches: SupportsIndex,
 ) -> tuple[int, int]:
-    """The size to resize an image to, so that it has at most `max_patches` patches.
+    """Returns the size at which an image has at most `max_patches` patches.
 
     `size = ceil(scale * image_size / patch_size) * patch_size` with the largest `scale`
-    that fits, up to 100 and to within 1e-5: as SigLIP-2 finds it, by the same
-    bisection. The aspect ratio is kept to within a patch.
+    that fits, up to 100 and to within 1e-5. The bisection that finds it is that of
+    SigLIP-2. The aspect ratio is kept to within a patch.
 
     Args:
         image_size: Side of the image in pixels, or `(height, width)`.
         patch_size: Side of a patch in pixels, or `(height, width)`.
-        max_patches: Positive.
+        max_patches: Largest number of patches. Positive.
 
     Returns:
-        `(height, width)`, multiples of the patch.
+        `(height, width)`, each a multiple of the side of a patch.
 
     Raises:
         ValueError: If a size or `max_patches` is not a positive integer.

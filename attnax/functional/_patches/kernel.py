@@ -1,4 +1,4 @@
-"""Patch weights from and to the kernels of convolutions and linear layers."""
+"""Converts patch weights from and to kernels of convolutions and linear layers."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from ..._public import public
 from .blocks import own
 from .sizes import as_size
 
-# Axes as letters, flattened ones in parentheses.
+# Each letter is an axis; flattened axes stand in parentheses.
 LAYOUTS = (
     *("HWIO", "OIHW", "THWIO", "OITHW"),
     *("O(HWI)", "O(IHW)", "O(THWI)", "O(ITHW)"),
@@ -25,22 +25,24 @@ def patch_weight_from_kernel(
     layout: str,
     patch_size: SupportsIndex | Sequence[SupportsIndex] | None = None,
 ) -> Float[Array | np.ndarray, "patch_dim d_model"]:
-    """The patch weight that does what a convolution or a linear layer does.
+    """Returns the patch weight that is equivalent to a convolution or linear layer.
 
     Args:
-        kernel: Of a convolution whose stride is its size, or of a linear layer that
-            takes flattened patches. A JAX or a NumPy array.
-        layout: Its axes: `T` frames, `H` height, `W` width, `I` channels of the image,
-            `O` features of the embedding. `"HWIO"` (Flax, big_vision) or `"OIHW"`
-            (PyTorch, timm, Equinox); for video `"THWIO"` or `"OITHW"`. Of PyTorch's
-            linear layers, with their second axis flattened, `"O(HWI)"` (SigLIP-2),
-            `"O(IHW)"` (Llama 4), `"O(THWI)"` or `"O(ITHW)"`.
+        kernel: Kernel of a convolution whose stride is its size, or of a linear layer
+            that takes flattened patches. A JAX or a NumPy array.
+        layout: Order of the axes of the kernel: `T` frames, `H` height, `W` width, `I`
+            channels of the image, `O` features of the embedding. Convolutions have
+            `"HWIO"` (Flax, big_vision) or `"OIHW"` (PyTorch, timm, Equinox), and for
+            video `"THWIO"` or `"OITHW"`. Linear layers of PyTorch, whose second axis
+            is flattened, have `"O(HWI)"` (SigLIP-2), `"O(IHW)"` (Llama 4), `"O(THWI)"`
+            or `"O(ITHW)"`.
         patch_size: Side of a patch in pixels, `(height, width)` or `(frames, height,
-            width)`: needed for flattened layouts, for the others checked if given.
+            width)`. Flattened layouts need it; for the others it is checked if given.
 
     Returns:
-        `(product of the patch's sides * channels, d_model)`, for
-        `PatchEmbeddingParams`: the same kind of array with the same bits, never a view.
+        The `weight` of `PatchEmbeddingParams`, `(product of the patch's sides *
+        channels, d_model)`. It is the same kind of array as `kernel` with the same
+        bits, never a view.
 
     Raises:
         ValueError: If `layout` is unknown, a size is not a positive integer, or the
@@ -73,17 +75,19 @@ def patch_kernel_from_weight(
     layout: str,
     patch_size: SupportsIndex | Sequence[SupportsIndex],
 ) -> Float[Array | np.ndarray, "*kernel"]:
-    """The inverse of `patch_weight_from_kernel`.
+    """Returns the kernel that a patch weight came from.
+
+    This is the inverse of `patch_weight_from_kernel`.
 
     Args:
-        weight: Of a patch embedding. A JAX or a NumPy array.
-        layout: The axes of the kernel, see `patch_weight_from_kernel`.
+        weight: Weight of a patch embedding. A JAX or a NumPy array.
+        layout: Order of the axes of the kernel, see `patch_weight_from_kernel`.
         patch_size: Side of a patch in pixels, `(height, width)` or `(frames, height,
             width)`.
 
     Returns:
-        A kernel with the axes of `layout`: the same kind of array with the same bits,
-        never a view.
+        A kernel with the axes of `layout`. It is the same kind of array as `weight`
+        with the same bits, never a view.
 
     Raises:
         ValueError: If `layout` is unknown, a size is not a positive integer, or the
@@ -114,7 +118,7 @@ def patch_kernel_from_weight(
 
 
 def kernel_patch_size(argument, kernel, layout, patch_size) -> tuple[int, ...]:
-    """The patch's sides; a `ValueError` unless kernel, layout and sides agree."""
+    """Returns the sides of a patch; raises unless kernel, layout and sides agree."""
     float_array("kernel", kernel, nan=False)
     axes, _ = _axes(layout)
     size = None
@@ -143,7 +147,7 @@ def kernel_patch_size(argument, kernel, layout, patch_size) -> tuple[int, ...]:
 
 
 def _axes(layout):
-    """The axes of a layout as letters, and of the weight before it is flattened."""
+    """Returns the axes of the layout and those of the unflattened weight."""
     choice("layout", layout, LAYOUTS)
     axes = layout.replace("(", "").replace(")", "")
     return axes, "THWIO"[-len(axes) :]

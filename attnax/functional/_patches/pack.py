@@ -28,10 +28,10 @@ class PackedPatches(NamedTuple):
     """Patches of images of different sizes, one image per row, padded at the end.
 
     Attributes:
-        patches: As `patchify` cuts them; zero where padded.
-        coordinates: `(row, column)` of each patch in its image; zero where padded.
-        mask: Which patches are real.
-        grids: Rows and columns of patches of each image.
+        patches: Patches in the form that `patchify` returns; zero at padding.
+        coordinates: `(row, column)` of each patch in its image; zero at padding.
+        mask: Bools that are True at real patches.
+        grids: `(rows, columns)` of patches of each image.
     """
 
     patches: Shaped[Array | np.ndarray, "batch max_patches patch_dim"]
@@ -50,25 +50,27 @@ def pack_patches(
 ) -> PackedPatches:
     """Cuts images of different sizes into one batch of patches (NaFlex, SigLIP-2).
 
-    Every image is a row of `max_patches` patches, whatever its size, so that a program
-    compiled for one batch serves all. NumPy images are cut on the host without a
-    compilation of their own.
+    Every image becomes a row of `max_patches` patches, whatever its size, so a program
+    compiled for one batch serves all batches. NumPy images are cut on the host, which
+    compiles nothing.
 
     Args:
-        images: `(height, width, channels)` each, of one dtype; NumPy or JAX arrays.
+        images: Images of one dtype, each `(height, width, channels)`. NumPy or JAX
+            arrays.
         patch_size: Side of a patch in pixels, or `(height, width)`.
         max_patches: Patches per image, padding included. Positive.
-        patch_order: As for `patchify`.
+        patch_order: Order of the features of a patch, see `patchify`.
 
     Returns:
-        Patches for `apply_patch_projection`, coordinates, mask and grids: NumPy arrays
-        if all images are, else JAX arrays. The dtype of the images: `jax.device_put`
-        of the whole makes JAX arrays of it, float32 of float64 outside 64-bit mode.
+        Patches for `apply_patch_projection`, coordinates, mask and grids. They are
+        NumPy arrays if all images are, and JAX arrays otherwise. The patches have the
+        dtype of the images. `jax.device_put` turns the record into JAX arrays, and
+        float64 into float32 outside 64-bit mode.
 
     Raises:
-        ValueError: If there is no image, one has more patches than fit, is not a
-            multiple of the patch, or has other channels or another dtype than the
-            first, or a size is not a positive integer.
+        ValueError: If there is no image, a size is not a positive integer, or an image
+            has more than `max_patches` patches, is not a multiple of the patch, or
+            differs from the first image in channels or dtype.
 
     Example:
         >>> packed = pack_patches([jnp.ones((4, 6, 3)), jnp.ones((2, 4, 3))], 2, 8)
@@ -108,20 +110,20 @@ def unpack_patches(
     *,
     patch_order: str | None = None,
 ) -> list[Shaped[Array | np.ndarray, "_ _ channels"]]:
-    """The images of `pack_patches` again.
+    """Returns the images that `pack_patches` packed.
 
     Args:
-        packed: As `pack_patches` returns it. `patches` may be traced, `grids` not:
-            sizes of arrays depend on it.
-        patch_size: As it was given to `pack_patches`.
-        patch_order: As it was given to `pack_patches`.
+        packed: Record that `pack_patches` returns. Its `patches` may be traced. Its
+            `grids` may not, because sizes of arrays depend on them.
+        patch_size: Patch size that was given to `pack_patches`.
+        patch_order: Order that was given to `pack_patches`.
 
     Returns:
-        The images, NumPy arrays if `packed.patches` is one, never views.
+        A list of images. They are NumPy arrays if `packed.patches` is one, never views.
 
     Raises:
-        ValueError: If `packed.grids` is traced, it or `patch_size` does not fit
-            `packed.patches`, or `packed.mask`, where known, is of other grids.
+        ValueError: If `packed.grids` is traced, if it or `patch_size` does not fit
+            `packed.patches`, or if `packed.mask` is known and does not fit the grids.
 
     Example:
         >>> images = [jnp.ones((4, 6, 3)), jnp.ones((2, 4, 3))]
@@ -152,13 +154,13 @@ def unpack_patches(
 
 
 def _known_grids(packed, grids):
-    """The grids; a `ValueError` unless patches and mask are of them."""
+    """Returns the grids; raises unless patches and mask fit them."""
     batch, max_patches, _ = packed.patches.shape
     if grids.shape != (batch, 2):
         raise ValueError(
             f"packed.grids={grids.tolist()} must be ({batch}, 2) integers."
         )
-    # Each side alone first: their product could wrap.
+    # Each side is checked first, because the product of both could wrap.
     fits = (grids > 0).all() and (grids <= max_patches).all()
     if not fits or (grids.prod(1) > max_patches).any():
         raise ValueError(
@@ -185,12 +187,12 @@ def _check_images(images):
 
 
 def _mask(grids, max_patches):
-    """Which patches of each row are real: the first of it, as many as its grid has."""
+    """Returns a mask of the first patches of each row, as many as its grid has."""
     return np.arange(max_patches) < grids.prod(1, keepdims=True)
 
 
 def _grid(index, image, first, patch, max_patches):
-    """Rows and columns of patches of one image, which must fit."""
+    """Returns `(rows, columns)` of patches of one image; raises if it does not fit."""
     name = f"images[{index}]"
     if any(n % side != 0 for n, side in zip(image.shape, patch, strict=False)):
         check_channels_last(f"images[{index}]", image, 2)

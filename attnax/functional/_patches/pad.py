@@ -1,4 +1,4 @@
-"""Images padded to whole patches, with masks of what is real."""
+"""Pads images to whole patches, and masks the padding."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, SupportsIndex
@@ -13,12 +13,14 @@ from .sizes import as_size, image_axes
 
 
 class PaddedImage(NamedTuple):
-    """An image padded to whole patches. The masks hold for the whole batch.
+    """An image padded to whole patches, with masks that hold for the whole batch.
 
     Attributes:
-        image: With zeros below and to the right; of a video, after its last frame too.
-        pixel_mask: Which pixels are real.
-        patch_mask: Which patches hold a real pixel, in the order of `patchify`.
+        image: Image with zeros below and to the right; a video also has zeros after
+            its last frame.
+        pixel_mask: Bools that are True at real pixels.
+        patch_mask: Bools that are True at patches with a real pixel, in the order of
+            `patchify`.
     """
 
     image: Shaped[Array | np.ndarray, "*batch_and_frames height width channels"]
@@ -35,26 +37,27 @@ def pad_image(
 ) -> PaddedImage:
     """Pads an image with zeros below and to the right, to whole patches.
 
-    Padding is pixels of value 0 to the embedding: a patch that holds real pixels beside
-    padding is embedded with both, and one of padding alone gives the bias.
+    The embedding treats padding as pixels of value 0. A patch with real pixels and
+    padding is embedded with both; a patch of padding alone gives the bias.
 
     Args:
-        image: Channels last: `(*batch, height, width, channels)`, or a video `(*batch,
-            frames, height, width, channels)`. A JAX or a NumPy array.
+        image: Image with channels last, `(*batch, height, width, channels)`, or video
+            `(*batch, frames, height, width, channels)`. A JAX or a NumPy array.
         patch_size: Side of a patch in pixels, `(height, width)`, or for a video
             `(frames, height, width)`.
-        padded_size: The size to pad to, likewise. A few of them, shared by all images,
-            mean a few compilations. `None` is the next multiple of `patch_size`.
+        padded_size: Size to pad to, with the axes of `patch_size`. Each size is a
+            compilation, so a few sizes should serve all images. The default, `None`,
+            is the next multiple of `patch_size`.
 
     Returns:
-        The padded image and its masks: the same kind of arrays, never a view. A JAX
-        image that is full already comes back as it is.
+        The padded image and its masks. They are the same kind of array as `image`,
+        never views. A JAX image that needs no padding is returned as it is.
 
     Raises:
-        ValueError: If a size is not a positive integer, `padded_size` is below that of
-            the image or not a multiple of `patch_size`, or it is `None` and the image
-            looks as if its channels came first: at most 4 rows, or frames, of more
-            columns and channels, which whole patches would fill up.
+        ValueError: If a size is not a positive integer, or `padded_size` is smaller
+            than the image or not a multiple of `patch_size`. Without `padded_size`,
+            also if padding is needed and the channels seem to come first: there are
+            at most 4 rows or frames, and more columns and channels than that.
 
     Example:
         >>> padded = pad_image(jnp.ones((2, 3, 1)), 2, padded_size=(2, 6))
@@ -71,7 +74,7 @@ def pad_image(
     padded = _padded_size(image, size, patch, padded_size)
     width = [(0, 0)] * (image.ndim - len(size) - 1)
     width += [(0, new - old) for old, new in zip(size, padded, strict=True)]
-    if xp is np or size != padded:  # a NumPy array that came back could be written to
+    if xp is np or size != padded:  # a NumPy array that is returned could be written to
         image = xp.pad(image, [*width, (0, 0)])
     pixels = _box(size, padded)
     starts = tuple(slice(None, None, side) for side in patch)
@@ -101,7 +104,7 @@ def _padded_size(image, size, patch, padded_size):
 
 
 def _box(size, padded):
-    """True in the corner of that size."""
+    """Returns an array of `padded` that is True in its first corner of `size`."""
     box = np.zeros(padded, np.bool_)
     box[tuple(slice(n) for n in size)] = True
     return box

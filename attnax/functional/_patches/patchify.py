@@ -1,4 +1,4 @@
-"""Cutting images and videos into patches, and putting them together again."""
+"""Cuts images and videos into patches, and joins patches to images again."""
 
 import math
 from collections.abc import Sequence
@@ -24,24 +24,27 @@ def patchify(
     *,
     patch_order: str | None = None,
 ) -> Shaped[Array | np.ndarray, "*batch num_patches patch_dim"]:
-    """Cuts an image into patches, row by row; `unpatchify` is its exact inverse.
+    """Cuts an image into patches, row by row.
+
+    `unpatchify` is the exact inverse.
 
     Args:
-        image: Channels last: `(*batch, height, width, channels)`, or a video
+        image: Image with channels last, `(*batch, height, width, channels)`, or video
             `(*batch, frames, height, width, channels)`. A JAX or a NumPy array.
         patch_size: Side of a patch in pixels, `(height, width)`, or for a video
             `(frames, height, width)`.
-        patch_order: How a patch is flattened: `"HWC"`, by row, column, channel, or
-            `"CHW"`; for a video `"THWC"` or `"CTHW"`. `None` is channels last.
+        patch_order: Order in which a patch is flattened: `"HWC"` (row, column, channel)
+            or `"CHW"`, and for video `"THWC"` or `"CTHW"`. The default, `None`, puts
+            channels last.
 
     Returns:
-        Patches from left to right, top to bottom and first to last frame, each
-        flattened. The same kind of array with the same dtype, never a view.
+        Flattened patches, from left to right, top to bottom and first to last frame.
+        They are the same kind of array as `image` with the same dtype, never a view.
 
     Raises:
         ValueError: If a size is not a positive integer, the image is not a multiple of
-            the patch, `patch_order` is not one of patches with these axes, or pixels
-            or channels are sharded.
+            the patch, `patch_order` does not fit the axes of the patch, or pixels or
+            channels are sharded.
 
     Example:
         >>> patchify(jnp.arange(8).reshape(2, 4, 1), 2)
@@ -57,7 +60,7 @@ def patchify(
 
 
 def patches_of(image, patch_size, patch_order=None):
-    """`patchify` for any function, whose errors then carry its name."""
+    """Returns what `patchify` returns, for calls from other public functions."""
     size = as_size("patch_size", patch_size)
     pixels = image_axes(image, len(size))
     if any(n % side != 0 for n, side in zip(pixels, size, strict=True)):
@@ -74,25 +77,25 @@ def unpatchify(
     *,
     patch_order: str | None = None,
 ) -> Shaped[Array | np.ndarray, "*batch_and_frames height width channels"]:
-    """Puts the patches of `patchify` together again.
+    """Returns the image that `patchify` cut into patches.
 
     Args:
-        patches: As `patchify` returns them.
-        image_size: Side of the image in pixels, `(height, width)`, for a video
-            `(frames, height, width)`, or the whole shape `(*batch, height, width,
-            channels)`, `(*batch, frames, height, width, channels)`.
-        patch_size: As it was given to `patchify`. It may be left out for square patches
-            of images if `image_size` is a whole shape.
-        patch_order: As it was given to `patchify`.
+        patches: Patches that `patchify` returns.
+        image_size: Side of the image in pixels, `(height, width)`, or for a video
+            `(frames, height, width)`. The whole shape is accepted too: `(*batch,
+            height, width, channels)` or `(*batch, frames, height, width, channels)`.
+        patch_size: Patch size that was given to `patchify`. It may be left out for
+            square patches of images if `image_size` is a whole shape.
+        patch_order: Order that was given to `patchify`.
 
     Returns:
-        The image or video, channels last: the same kind of array with the same dtype,
-        never a view.
+        The image or video, channels last. It is the same kind of array as `patches`
+        with the same dtype, never a view.
 
     Raises:
-        ValueError: If the sizes do not fit the patches, `patch_order` is not one of
-            patches with these axes, or the patches are sharded otherwise than along
-            the batch.
+        ValueError: If the sizes do not fit the patches, `patch_order` does not
+            fit the axes of the patch, or the patches are sharded along an axis other
+            than the batch.
 
     Example:
         >>> image = jnp.arange(24).reshape(2, 4, 3)
@@ -135,7 +138,7 @@ def unpatchify(
 
 
 def _check_whole_shape(shape, num_axes, patch_dim, patch_size):
-    """Channels last, if it is known how many there are."""
+    """Raises unless channels are last; without a patch size this is not known."""
     if patch_size is None:
         return
     area = math.prod(as_size("patch_size", patch_size))

@@ -1,4 +1,4 @@
-"""The product of patches and weight, and how gradients of bfloat16 pass it."""
+"""The product of patches and weight, with its own gradient for bfloat16."""
 
 from functools import partial
 
@@ -11,7 +11,7 @@ from ..._sharding import sharding_of_rows
 
 
 def patch_product(patches, weight, rounded_to, precision, out_sharding):
-    """Patches times weight in the compute dtype, before it is `rounded_to` a dtype."""
+    """Returns patches times weight in the compute dtype; the caller rounds it."""
     if out_sharding is None:
         out_sharding = sharding_of_rows(patches, weight)
     wide = compute_dtype(patches.dtype, weight.dtype)
@@ -22,10 +22,11 @@ def patch_product(patches, weight, rounded_to, precision, out_sharding):
     return _product(patches, weight, wide, precision, out_sharding)
 
 
-# The cotangent is that of a bfloat16 result, made wide. Back in bfloat16 it is the
-# same, and the gradient of the patches multiplies it so, which takes half the time
-# where bfloat16 is multiplied as it is; autodiff of the wide product multiplies
-# float32. Not for float16: XLA's CPU backend adds that up less exactly.
+# The cotangent is a bfloat16 value that was widened, so it loses nothing when it is
+# narrowed again. The gradient of the patches multiplies it in bfloat16, which takes
+# half the time on hardware that multiplies bfloat16. Autodiff of the wide product
+# would multiply float32. float16 is left out: XLA's CPU backend accumulates it less
+# exactly.
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _narrow_product(patches, weight, precision, out_sharding):
     return _product(patches, weight, jnp.float32, precision, out_sharding)
@@ -37,8 +38,8 @@ def _narrow_product_jvp(precision, out_sharding, primals, tangents):
     if not isinstance(tangents[0], SymbolicZero):
         parts.append(_product(tangents[0], primals[1], dtype, *settings))
     if not isinstance(tangents[1], SymbolicZero):
-        # Wide: its transpose, a sum along patches that puts out bfloat16, takes jax
-        # 0.12 six times as long on CPU.
+        # This product is wide: the transpose of a narrow one, a sum along patches with
+        # a bfloat16 result, takes six times as long with jax 0.12 on a CPU.
         parts.append(_product(primals[0], tangents[1], out.dtype, *settings))
     parts = [part.astype(out.dtype) for part in parts]
     return out, parts[0] if len(parts) == 1 else parts[0] + parts[1]

@@ -1,4 +1,4 @@
-"""FlexiViT: patch weights for patches of another size."""
+"""Patch weights for patches of another size, by the method of FlexiViT."""
 
 import math
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ from .sizes import as_size
 
 
 class ResizedPatchWeight(NamedTuple):
-    """A patch weight or kernel for patches of another size, and what that costs.
+    """A patch weight or kernel for patches of another size, and the loss it has.
 
     Attributes:
-        weight: In the layout and dtype of the one that was given.
-        residual: For each feature of the embedding, `norm(w - B.T @ w') / norm(w)`: the
-            part of the old weight that resized patches cannot reproduce. In `[0, 1]`;
-            0 where no side shrinks.
+        weight: Weight or kernel in the layout and dtype of the one that was given.
+        residual: Part of the old weight that resized patches cannot reproduce, for each
+            feature of the embedding: `norm(w - B.T @ w') / norm(w)`, in `[0, 1]`. It
+            is 0 where no side shrinks.
     """
 
     weight: Float[Array, "*weight"]
@@ -43,34 +43,37 @@ def resize_patch_weight(
     new_patch_size: SupportsIndex | Sequence[SupportsIndex],
     resampling: Resampling,
 ) -> ResizedPatchWeight:
-    """The patch weight that does to resized patches what `weight` does to patches.
+    """Returns the weight that embeds resized patches as `weight` embeds the old ones.
 
-    With `B` the matrix that resizes a patch, `w' = pinv(B.T) @ w`, for each channel: of
-    all weights the one whose products `w' @ (B @ x)` are nearest to `w @ x` over
-    patches `x` of white noise. They are equal where no side shrinks. The bias stays as
-    it is.
+    The new weight is `w' = pinv(B.T) @ w` for each channel, where the matrix `B`
+    resizes a patch. No other weight has products `w' @ (B @ x)` nearer to `w @ x` over
+    patches `x` of white noise. The products are equal where no side shrinks. The bias
+    stays as it is.
 
-    `B` is a product over the axes and so is its pseudo-inverse: one small matrix per
-    axis, made on the host in float64. Sizes are static; the weight may be traced.
+    `B` is a Kronecker product over the axes, and so is its pseudo-inverse. The small
+    matrix of each axis is made on the host in float64. Sizes are static; the weight
+    may be traced.
 
     Args:
-        weight: Of a patch embedding, rows in (row, column, channel) order; of a video
-            in (frame, row, column, channel) order. A JAX or a NumPy array.
-        old_patch_size: Side of its patches in pixels, `(height, width)`, or for video
-            `(frames, height, width)`.
-        new_patch_size: Likewise, for the new weight.
-        resampling: How patches are resized, without `align_corners` and `offset`:
-            `Resampling("bicubic", antialias=True)` in timm, `Resampling("bilinear",
-            antialias=False)` in big_vision.
+        weight: Weight of a patch embedding, with rows in (row, column, channel) order,
+            or for video in (frame, row, column, channel) order. A JAX or a NumPy
+            array.
+        old_patch_size: Side of the old patches in pixels, `(height, width)`, or for
+            video `(frames, height, width)`.
+        new_patch_size: Side of the new patches in pixels, with the same axes.
+        resampling: Record of how patches are resized, without `align_corners` and
+            `offset`. timm has `Resampling("bicubic", antialias=True)`, big_vision has
+            `Resampling("bilinear", antialias=False)`.
 
     Returns:
-        The new weight, in float32 arithmetic and rounded once to the dtype of `weight`,
-        and the residual of each feature, not rounded: JAX arrays. The weight itself if
-        the sizes are equal. Where XLA takes subnormal numbers for zeros, so does this.
+        The new weight and the residual of each feature, as JAX arrays. The weight is
+        computed in float32 or wider and rounded once to the dtype of `weight`; the
+        residual is not rounded. If the sizes are equal, the weight itself is returned.
+        Subnormal numbers count as zeros wherever XLA treats them as zeros.
 
     Raises:
         ValueError: If a size is not a positive integer, the sizes have different axes,
-            the weight does not fit the old one or is not of a real float dtype, or
+            the weight does not fit the old size or is not of a real float dtype, or
             `resampling` is not a `Resampling`, or has `align_corners` or an `offset`.
 
     Example:
@@ -102,15 +105,19 @@ def resize_patch_kernel(
     layout: str,
     old_patch_size: SupportsIndex | Sequence[SupportsIndex] | None = None,
 ) -> ResizedPatchWeight:
-    """`resize_patch_weight` for the kernel of a convolution or a linear layer.
+    """Returns the kernel that embeds resized patches as `kernel` embeds the old ones.
+
+    The method is that of `resize_patch_weight`.
 
     Args:
-        kernel: As for `patch_weight_from_kernel`.
+        kernel: Kernel of a convolution or a linear layer, see
+            `patch_weight_from_kernel`.
         new_patch_size: Side of the new patches in pixels, `(height, width)`, or for
             video `(frames, height, width)`.
-        layout: As for `patch_weight_from_kernel`.
-        resampling: How patches are resized, see `resize_patch_weight`.
-        old_patch_size: Needed for flattened layouts, for the others checked if given.
+        layout: Order of the axes of the kernel, see `patch_weight_from_kernel`.
+        resampling: Record of how patches are resized, see `resize_patch_weight`.
+        old_patch_size: Side of the old patches in pixels. Flattened layouts need it;
+            for the others it is checked if given.
 
     Returns:
         The new kernel, in the same layout and dtype, and the residual of each feature.
@@ -166,25 +173,25 @@ def _resize(weight, old, new_patch_size, resampling):
 
 
 def _along(matrix, x, axis):
-    """`matrix @ x` along one axis, whatever the ambient precision."""
+    """Returns `matrix @ x` along one axis at the highest precision."""
     matrix = jnp.asarray(matrix, x.dtype)
     product = jnp.tensordot(matrix, x, (1, axis), precision=lax.Precision.HIGHEST)
     return jnp.moveaxis(product, 0, axis)
 
 
 def _residual(weight, matrices):
-    """The part of each feature outside the row spaces of the matrices that shrink."""
+    """Returns the part of each feature outside the row spaces of shrinking matrices."""
     axes = tuple(range(weight.ndim - 1))
     lost, coordinates = np.zeros(weight.shape[:-2], np.bool_), _scaled(weight, axes)
     for axis, matrix in matrices.items():
         new_size, old_size = matrix.shape
-        if new_size < old_size:  # of full rank, as all of these are
-            basis = np.linalg.svd(matrix).Vh  # the row space first
+        if new_size < old_size:  # these matrices all have full rank
+            basis = np.linalg.svd(matrix).Vh  # its first rows span the row space
             coordinates = _along(basis, coordinates, axis)
             beyond = np.arange(old_size) >= new_size
             lost |= beyond.reshape([-1 if a == axis else 1 for a in range(lost.ndim)])
     energy = jnp.square(coordinates)
-    # No norm of a difference: of what is nearly kept it would be rounding alone.
+    # The norm of a difference would be mere rounding where almost all is kept.
     part = jnp.where(lost[..., None, None], energy, 0).sum(axes)
     # Where nothing is lost, the root would have an infinite gradient. NaN stays NaN.
     ratio = part / jnp.where(part == 0, 1, energy.sum(axes))
@@ -192,9 +199,10 @@ def _residual(weight, matrices):
 
 
 def _scaled(weight, axes):
-    """Each feature over a power of two, to below 2: no square over- or underflows.
+    """Divides each feature by a power of two, so that its largest value is below 2.
 
-    XLA may multiply by the reciprocal of the power, which must not be subnormal either.
+    Squares then neither overflow nor underflow. XLA may multiply by the reciprocal of
+    the power, so the reciprocal must not be subnormal either.
     """
     largest = jnp.abs(weight).max(axes, keepdims=True, initial=0)
     largest = lax.stop_gradient(largest)

@@ -8,7 +8,7 @@ ORDERS = {2: ("HWC", "CHW"), 3: ("THWC", "CTHW")}  # by the number of axes of a 
 
 
 def as_pair(argument, size) -> tuple[int, int]:
-    """`(height, width)` of a size that may be one number; both positive."""
+    """Returns `(height, width)` of a size that may be one number; both positive."""
     pair = _sides(size)
     if len(pair) != 2:
         raise ValueError(
@@ -18,7 +18,7 @@ def as_pair(argument, size) -> tuple[int, int]:
 
 
 def as_size(argument, size) -> tuple[int, ...]:
-    """`(height, width)` as `as_pair`, or `(frames, height, width)`; all positive."""
+    """Returns `(height, width)` or `(frames, height, width)`; all are positive."""
     axes = _sides(size)
     if len(axes) not in ORDERS:
         raise ValueError(
@@ -29,7 +29,7 @@ def as_size(argument, size) -> tuple[int, ...]:
 
 
 def _sides(size) -> tuple[int, ...]:
-    """One number as two; nothing if one is not a positive integer."""
+    """Returns the sides, one number twice; `()` if one is not a positive integer."""
     sides = tuple(size) if isinstance(size, (tuple, list)) else (size, size)
     if not sides or not all(map(is_integer, sides)) or min(sides) <= 0:
         return ()
@@ -37,7 +37,7 @@ def _sides(size) -> tuple[int, ...]:
 
 
 def image_axes(image, num_axes, argument="image") -> tuple[int, ...]:
-    """The size in pixels of an array `(..., height, width, channels)`."""
+    """Returns the size in pixels of an array `(..., height, width, channels)`."""
     any_array(argument, image)
     size = image.shape[-num_axes - 1 : -1]
     if image.ndim <= num_axes or 0 in size:
@@ -55,7 +55,7 @@ def image_axes(image, num_axes, argument="image") -> tuple[int, ...]:
 
 
 def channels_first(patch_order, num_axes) -> bool:
-    """Whether `patch_order`, `None` for channels last, has the channels first."""
+    """Returns whether `patch_order` puts channels first; `None` puts them last."""
     last, first = ORDERS[num_axes]
     known = patch_order is None or isinstance(patch_order, str)
     if not known or patch_order not in (None, last, first):

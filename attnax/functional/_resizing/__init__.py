@@ -1,1 +1,1 @@
-"""Learned grids of positions for images of another size."""
+"""Resizes learned grids of positions for images of another size."""

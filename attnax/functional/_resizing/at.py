@@ -1,4 +1,4 @@
-"""Resized positions of single patches, for grids whose sizes are data."""
+"""Resized positions of single patches, for grids whose sizes may be traced."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -46,32 +46,39 @@ def resize_positions_at(
     dtype: DTypeLike | None = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch num_tokens d_model"]:
-    """Rows of `resize_positions` for each patch of images of different sizes.
+    """Returns the resized position of each patch of images of different sizes.
 
-    The sizes and the coordinates may be traced: one compiled step serves batches of any
-    images, packed, padded and in any order of patches, and needs no largest side.
+    Each vector is a row that `resize_positions` returns for the grid of that image. The
+    sizes and the coordinates may be traced, so one compiled step serves batches of any
+    images. Images may be packed and padded, and their patches may have any order. No
+    largest side has to be known.
 
     Args:
-        table: One vector per position of the old grid, row by row, without a prefix.
-        old_grid: `(rows, columns)` of the table.
-        new_grids: `(rows, columns)` of each image, `(*batch, 2)`; or of the image of
-            each patch, `(*batch, num_tokens, 2)`, where a sequence holds several.
+        table: Table with one row per position of the old grid, row by row, without a
+            prefix.
+        old_grid: Grid of the table, `(rows, columns)`.
+        new_grids: `(rows, columns)` of each image, in an array `(*batch, 2)`. Where a
+            sequence holds several images, the array is `(*batch, num_tokens, 2)`, with
+            the grid of the image of each patch.
         coordinates: `(row, column)` of each patch in the grid of its image.
-        resampling: The kernel and the sample points, see `resize_positions`.
-        mask: False (or 0) at patches that are padding: these get zeros, whatever their
-            coordinates. `None` is no padding.
-        dtype: Of the result, rounded once; `None` is that of `table`.
-        out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
-            that of the coordinates, with the columns of the table.
+        resampling: Record of the kernel and the sample points, see `resize_positions`.
+        mask: Bools (or 0 and 1) that are False at padding, which gets zeros whatever
+            its coordinates are. The default, `None`, means no padding.
+        dtype: Dtype of the result, which is rounded once. The default, `None`, is that
+            of `table`.
+        out_sharding: Sharding of the result, under a mesh with explicit axes. The
+            default, `None`, combines that of the coordinates and that of the columns
+            of the table.
 
     Returns:
         One vector per patch. Traced sizes that are not positive and traced coordinates
-        outside their grid give rows of NaN, as do sizes above 2**29 divided by the old
-        size and the denominator of `resampling.offset`.
+        outside their grid give rows of NaN. Traced sizes above about 2**29 divided by
+        the old size and by the denominator of `resampling.offset` do too.
 
     Raises:
-        ValueError: As `resize_positions` does; if arrays are not integers or do not fit
-            each other, or one that is known outside every transformation is out of
+        ValueError: If `table`, `old_grid` or `resampling` is one that
+            `resize_positions` refuses, arrays are not integers or do not fit each
+            other, or an array that is known outside every transformation is out of
             range.
 
     Example:
@@ -124,7 +131,7 @@ def rows_at(
         new_grids, coordinates, mask, old_grid, resampling, arguments
     )
     rows = resized_rows(table, index, sizes, old_grid, resampling, out_sharding)
-    if resampling.offset:  # the old grid itself is not resized
+    if resampling.offset:  # a grid of the old size is not resized
         same = (sizes[..., 0] == old_grid[0]) & (sizes[..., 1] == old_grid[1])
         plain = dataclasses.replace(resampling, offset=0.0)
         plain = resized_rows(table, index, sizes, old_grid, plain, out_sharding)
@@ -152,11 +159,11 @@ def _check_shapes(new_grids, coordinates, mask):
 
 
 def _in_grids(new_grids, coordinates, mask, old_grid, resampling, arguments):
-    """Sizes and coordinates, all in range and alike in axes, and which of them were."""
+    """Returns sizes and coordinates put in range, and a mask of those that were."""
     per_patch = new_grids.ndim == coordinates.ndim
     arrays = [t for t in (new_grids, coordinates, mask) if t is not None]
     known = all(is_known(t) for t in arrays)
-    if known:  # as NumPy arrays, else operations on them are traced inside `jit`
+    if known:  # NumPy operations are not traced inside `jit`
         new_grids, coordinates, *masks = (np.asarray(t) for t in arrays)
         mask = masks[0] if masks else None
     if mask is not None:
@@ -185,7 +192,7 @@ def _in_grids(new_grids, coordinates, mask, old_grid, resampling, arguments):
 
 
 def _or(mask, values, other, known):
-    """`values` where `mask`, else `other`; on the host where all is known there."""
+    """Returns `values` where `mask` is True and `other` elsewhere."""
     if known:
         return np.where(mask, values, other)
     if isinstance(values, np.ndarray) and values.dtype.itemsize > 4:

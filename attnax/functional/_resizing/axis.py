@@ -1,8 +1,8 @@
 """Weights that resize one axis of a grid, from exact sample points.
 
-The axes of a grid are resized one by one, so every convention stands here once. Where a
-sample lies is a ratio of integers that is divided last, for NumPy on the host as for
-traced sizes.
+The axes of a grid are resized one by one, so every convention stands here once. The
+place of a sample is a ratio of integers, and the division comes last. NumPy on the host
+and traced sizes use the same code.
 """
 
 import numpy as np
@@ -12,21 +12,21 @@ from .resampling import exact_offset
 
 
 def largest_size(old_size, resampling):
-    """The largest new size for which no ratio leaves int32."""
+    """Returns the largest new size for which no ratio leaves int32."""
     return INT32_MAX // (4 * old_size * exact_offset(resampling).denominator) - 1
 
 
 def axis_matrix(old_size, new_size, resampling):
-    """The matrix `(new_size, old_size)` that resizes one axis, in float64."""
+    """Returns the float64 matrix `(new_size, old_size)` that resizes one axis."""
     index = np.arange(new_size)
     return dense_weights(np, np.float64, index, new_size, old_size, resampling)
 
 
 def tap_weights(xp, dtype, index, new_size, old_size, resampling):
-    """Old rows that row `index` of the new axis reads, and how much of each.
+    """Returns the old rows that row `index` of the new axis reads, and their weights.
 
-    Without antialiasing there are as many whatever the sizes: `(*index, taps)` twice.
-    Rows beyond the edge are the row at the edge.
+    Both arrays are `(*index, taps)`. Without antialiasing, the number of taps does not
+    depend on the sizes. Rows beyond an edge repeat the row at the edge.
     """
     if resampling.align_corners:
         over, under = index * (old_size - 1), xp.maximum(new_size - 1, 1)
@@ -45,7 +45,7 @@ def tap_weights(xp, dtype, index, new_size, old_size, resampling):
 
 
 def dense_weights(xp, dtype, index, new_size, old_size, resampling):
-    """How much row `index` of the new axis takes of each old row: `(*index, old)`."""
+    """Returns the weight of each old row in new row `index`, `(*index, old_size)`."""
     rows = np.arange(old_size)
     if not resampling.antialias:
         taps, weights = tap_weights(xp, dtype, index, new_size, old_size, resampling)
@@ -66,11 +66,11 @@ def dense_weights(xp, dtype, index, new_size, old_size, resampling):
 
 
 def _in_units(xp, new_size, old_size, resampling):
-    """The sizes in units in which the offset, added to the new one, is an integer."""
+    """Returns the sizes, offset added to the new one, in units that make it integer."""
     offset = exact_offset(resampling)
     over, under = offset.numerator, offset.denominator
     if over and (resampling.antialias or resampling.method == "bilinear"):
-        # Where an axis keeps its size PyTorch copies it, but not for the plain cubic.
+        # PyTorch copies an axis that keeps its size, except for the plain cubic.
         over = xp.where(new_size == old_size, 0, over)
     return new_size * under + over, old_size * under
 
@@ -84,13 +84,13 @@ def _last(value):
 
 
 def _lift(xp, rows, index):
-    """`rows` as a last axis beside those of `index`."""
+    """Returns `rows` as a new last axis after those of `index`."""
     shape = (1,) * index.ndim + rows.shape
     return xp.asarray(rows.reshape(shape), dtype=index.dtype)
 
 
 def _cubic(xp, distance, a):
-    """The kernel of Keys, 1981, eq. 8, at distances that are not negative."""
+    """Returns the kernel of Keys, 1981, eq. 8, at distances that are not negative."""
     near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
     far = a * (((distance - 5) * distance + 8) * distance - 4)
     return xp.where(distance <= 1, near, xp.where(distance < 2, far, 0))

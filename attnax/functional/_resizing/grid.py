@@ -32,18 +32,21 @@ def resize_positions(
     once.
 
     Args:
-        table: One vector per position: those of `num_prefix_tokens`, then the grid row
-            by row.
-        old_grid: `(rows, columns)` of the table.
-        new_grid: `(rows, columns)` wanted. The old ones give `table` itself.
-        resampling: The kernel and the sample points. There is no default, since
-            released models differ; `attnax.interop.resampling` has theirs by name.
-        num_prefix_tokens: Rows at the start that belong to no patch (class,
-            distillation). They pass unchanged.
+        table: Table with one row per position: first those of the prefix tokens, then
+            the grid row by row.
+        old_grid: Grid of the table, `(rows, columns)`.
+        new_grid: Grid to resize to, `(rows, columns)`. The old grid gives `table`
+            itself.
+        resampling: Record of the kernel and the sample points. There is no default,
+            since released models differ; `attnax.interop.resampling` returns the
+            record of a model by name.
+        num_prefix_tokens: Number of rows at the start that belong to no patch (class,
+            distillation). These rows are not changed.
 
     Returns:
-        The rows of the prefix and `new_grid`, in the dtype of `table`. A row of the
-        grid that is NaN or infinite makes all new ones so: they are matrix products.
+        The rows of the prefix and those of `new_grid`, in the dtype of `table`. A NaN
+        or an infinity in the old grid may spread to every new row, because the new
+        rows are matrix products.
 
     Raises:
         ValueError: If the grid and the prefix do not fill `table`, a size is not
@@ -72,8 +75,8 @@ def resize_positions(
 
 
 def _resized(table, old_grid, new_grid, resampling, num_prefix_tokens):
-    """One product for each axis, beside the prefix."""
-    table = whole_rows(table)  # the new ones are those of no device alone
+    """Resizes each axis by one matrix product and keeps the prefix."""
+    table = whole_rows(table)  # each new row may need rows of several devices
     wide = compute_dtype(table.dtype)
     grid = table[num_prefix_tokens:].astype(wide).reshape(*old_grid, table.shape[1])
     for axis, subscripts in enumerate(("ri,icd->rcd", "cj,rjd->rcd")):
@@ -81,7 +84,7 @@ def _resized(table, old_grid, new_grid, resampling, num_prefix_tokens):
         # With an offset, an axis that keeps its size may be sampled beside its rows.
         if new != old or resampling.offset:
             weights = jnp.asarray(axis_matrix(old, new, resampling), wide)
-            # A position is a sum of a few; an accelerator's default would halve bits.
+            # An accelerator's default precision would keep half of the bits.
             grid = jnp.einsum(
                 subscripts, weights, grid, precision=lax.Precision.HIGHEST
             )
@@ -92,7 +95,7 @@ def _resized(table, old_grid, new_grid, resampling, num_prefix_tokens):
 
 
 def check_grid_table(table, grid, num_prefix_tokens=0):
-    """The rows of a table are those of its prefix and its grid."""
+    """Raises unless the rows of a table are those of its prefix and its grid."""
     rows, columns = grid
     if table.ndim != 2 or table.shape[0] != num_prefix_tokens + rows * columns:
         prefix = f"{num_prefix_tokens} + " if num_prefix_tokens else ""

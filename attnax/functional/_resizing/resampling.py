@@ -1,4 +1,4 @@
-"""The record of how a grid is resampled: everything that a model fixes about it."""
+"""The record of how a model resamples grids of positions and patches."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -74,7 +74,7 @@ class Resampling:
 
 
 def check_resampling(resampling) -> Resampling:
-    """The argument `resampling`; a `ValueError` unless it is the record."""
+    """Returns `resampling`; raises unless it is a `Resampling`."""
     if not isinstance(resampling, Resampling):
         raise ValueError(
             f"{resampling=} must be an attnax.functional.Resampling, which says how "
@@ -84,12 +84,12 @@ def check_resampling(resampling) -> Resampling:
 
 
 def exact_offset(resampling) -> Fraction:
-    """The offset as the decimal number that it stands for: 1/10 for 0.1."""
+    """Returns the offset as the decimal number that it stands for: 1/10 for 0.1."""
     return _as_fraction(resampling.offset)
 
 
 def _as_fraction(offset):
-    # NumPy writes a float32 by its own digits: 0.1, not what it is as a float64.
+    # NumPy prints the shortest digits of a float32: 0.1, not its float64 value.
     exact = Fraction(str(np.asarray(offset)[()])) if is_number(offset) else None
     if exact is None or not 0 <= exact < 1 or exact.denominator > 1000:
         raise ValueError(

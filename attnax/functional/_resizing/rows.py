@@ -1,4 +1,4 @@
-"""Rows of a resized grid, one at a time: what they read, and how gradients go back."""
+"""Single rows of a resized grid, and their gradients."""
 
 import itertools
 import math
@@ -12,11 +12,11 @@ from ..._sharding import gathered, per_row
 from .axis import dense_weights, tap_weights
 
 
-# The rule is about speed alone: reading a few rows is fastest, but adding them up, as
-# autodiff would have it, is not; see `_product_is_faster`.
+# The custom derivative is for speed alone. Reading a few rows is fastest, but its
+# transpose, which adds rows up, is not; see `_product_is_faster`.
 @partial(jax.custom_jvp, nondiff_argnums=(3, 4, 5))
 def resized_rows(table, index, sizes, old_grid, resampling, out_sharding):
-    """A row for each of `index`, `(*rows, 2)`, of grids of `sizes`; all in range."""
+    """Returns a row for each `index`, `(*rows, 2)`, of grids of `sizes`, in range."""
     read = _from_all if resampling.antialias else _from_taps
     return read(table, index, sizes, old_grid, resampling, out_sharding)
 
@@ -30,17 +30,18 @@ def _rows_jvp(old_grid, resampling, out_sharding, primals, tangents):
 
 
 def _product_is_faster(old_grid, resampling):
-    """Whether the gradient of the table is a matrix product or adds up taps.
+    """Returns whether a matrix product is faster than adding up taps for the gradient.
 
-    A product costs by the rows of the table, adding up by the taps; on two CPU cores
-    one tap costs as much as some 180 rows (`benchmarks/bench_resize.py`).
+    The cost of a product grows with the rows of the table, that of adding up with the
+    taps. On two CPU cores one tap costs about as much as 180 rows
+    (`benchmarks/bench_resize.py`).
     """
     taps = {"bilinear": 4, "bicubic": 16}[resampling.method]
     return resampling.antialias or math.prod(old_grid) <= 180 * taps
 
 
 def _from_all(table, index, sizes, old_grid, resampling, out_sharding):
-    """One matrix product with the whole table: antialiasing may read all of it."""
+    """Multiplies the weights of all rows by the whole table, for antialiasing."""
     by_row, by_column = _by_axis(
         dense_weights, table, index, sizes, old_grid, resampling
     )
@@ -56,7 +57,7 @@ def _from_all(table, index, sizes, old_grid, resampling, out_sharding):
 
 
 def _from_taps(table, index, sizes, old_grid, resampling, out_sharding):
-    """The two or four rows and columns that each patch reads, one at a time."""
+    """Adds up the two or four rows and columns that each patch reads."""
     taps = _by_axis(tap_weights, table, index, sizes, old_grid, resampling)
     (rows, by_row), (columns, by_column) = taps
     total = None
@@ -69,7 +70,7 @@ def _from_taps(table, index, sizes, old_grid, resampling, out_sharding):
 
 
 def _by_axis(weights_of, table, index, sizes, old_grid, resampling):
-    """What each axis takes of the table, by a function of `_resize_axis`."""
+    """Returns the weights of each axis, by `tap_weights` or `dense_weights`."""
     return [
         weights_of(
             jnp, table.dtype, index[..., a], sizes[..., a], old_grid[a], resampling
