@@ -230,7 +230,7 @@ def test_rule_must_be_known():
 @pytest.mark.errors
 @pytest.mark.parametrize("shape", ((5, 3), (5, 1), (3,)))
 def test_coordinates_must_be_pairs(shape):
-    message = re.escape(f"coordinates.shape={shape} must end in the pair (y, x)")
+    message = re.escape(f"coordinates.shape={shape} must end in the pair (row, column)")
     with refused(message):
         F.normalized_cos_sin(np.zeros(shape, np.float32), 8)
 

@@ -251,12 +251,12 @@ def test_training_a_module_with_a_rope_leaves_the_rope_alone():
             {"attention_factor": float("nan")},
             "attention_factor=nan must be a finite",
         ),
-        ({"num_blocks": 0.5}, "num_blocks=0.5 must be an integer"),
+        ({"num_blocks": 0.5}, "num_blocks=0.5 must be a positive integer"),
         (
             {"axis_of_pair": (0, 0.9, 1, 1)},
             r"=\(0, 0.9, 1, 1\) must be integers",
         ),
-        ({"num_axes": 2.5}, "num_axes=2.5 must be an integer"),
+        ({"num_axes": 2.5}, "num_axes=2.5 must be a positive integer"),
         ({"rotary_start": True}, "rotary_start=True must be 'leading', 'trailing' or"),
     ),
 )

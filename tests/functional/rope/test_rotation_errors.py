@@ -127,7 +127,7 @@ def test_fractional_positions_are_refused_by_exact_numerics():
 def test_errors_carry_the_name_of_the_function_that_was_called():
     x, half = host.ones((5, 3, 8)), host.ones(5)
     for function, message in (
-        (lambda: F.rotate(ROPE, x, half), "rotate: positions.dtype=.* use rotation wi"),
+        (lambda: F.rotate(ROPE, x, half), "rotate: positions.dtype=.* use rotary_cos"),
         (lambda: F.rerotate(ROPE, x, half), "rerotate: delta.dtype=.* must be integer"),
         (lambda: F.rerotate(ROPE, x, 2**40), "rerotate: delta=1099511627776 must lie"),
         (lambda: F.rerotate(ROPE, x, 1.0), "rerotate: delta.dtype=float64 must be int"),
