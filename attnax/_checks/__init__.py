@@ -28,14 +28,11 @@ from .out_of_range import (
 )
 from .params import check_params as check_params
 from .passed_on import (
+    check_key as check_key,
     check_out_sharding as check_out_sharding,
     check_precision as check_precision,
 )
-from .positions import (
-    FRACTIONAL as FRACTIONAL,
-    NUMERICS as NUMERICS,
-    positions_array as positions_array,
-)
+from .positions import positions_array as positions_array
 from .settings import (
     FLOAT32_MAX as FLOAT32_MAX,
     FLOAT32_TINY as FLOAT32_TINY,
@@ -52,6 +49,7 @@ from .settings import (
     plain_number as plain_number,
     positive_integer as positive_integer,
     positive_multiple as positive_multiple,
+    type_of as type_of,
 )
 from .shapes import (
     broadcasts_to as broadcasts_to,

@@ -8,7 +8,7 @@ import numpy as np
 from jax.core import Tracer
 
 from .._dtypes import float_dtype
-from .settings import is_number
+from .settings import is_number, type_of
 
 
 def array_of(name: str, values):
@@ -21,7 +21,7 @@ def array_of(name: str, values):
         array = None
     if array is None or array.dtype == object:
         raise ValueError(
-            f"{name} is a {type(values).__name__}, but must be an array, "
+            f"{name} is {type_of(values)}, but must be an array, "
             "or lists of numbers of equal lengths."
         )
     # NumPy makes float64 of an empty list.
@@ -35,7 +35,7 @@ def array_of_several(name: str, values, hint: str = ""):
     """
     if not isinstance(values, jax.Array | np.ndarray | Sequence):
         raise ValueError(
-            f"{name} is a {type(values).__name__}, but must be an array, "
+            f"{name} is {type_of(values)}, but must be an array, "
             f"or lists of numbers{hint if is_number(values) else ''}."
         )
     return array_of(name, values)
@@ -97,7 +97,7 @@ def number_array(name: str, values, *, rule="integer or a real float"):
 def any_array(name: str, values):
     """`values`, an array of any dtype."""
     if not isinstance(values, jax.Array | np.ndarray):
-        raise ValueError(f"{name} is a {type(values).__name__}, but must be an array.")
+        raise ValueError(f"{name} is {type_of(values)}, but must be an array.")
     return values
 
 
@@ -110,7 +110,7 @@ def float_array(name: str, values, *axes: str, nan: bool = True):
     """
     if not isinstance(values, jax.Array | np.ndarray):
         raise ValueError(
-            f"{name} is a {type(values).__name__}, but must be an array of a real "
+            f"{name} is {type_of(values)}, but must be an array of a real "
             "float dtype; make it with jnp.asarray, which says the dtype."
         )
     float_dtype(f"{name}.dtype", values.dtype, nan=nan)

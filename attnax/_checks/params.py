@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from .settings import type_of
+
 
 def check_params(params, kind, name="params", *, optional=False) -> None:
     """Raises unless `params` is a `kind`, or `None` where it is optional.
@@ -20,5 +22,5 @@ def check_params(params, kind, name="params", *, optional=False) -> None:
             "with initialized parameters as the target"
         )
     raise ValueError(
-        f"{name} is a {type(params).__name__}, but must be an {public_name}{hint}."
+        f"{name} is {type_of(params)}, but must be an {public_name}{hint}."
     )

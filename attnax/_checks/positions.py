@@ -8,8 +8,8 @@ from .arrays import integer_array, number_array
 from .out_of_range import INT32_MAX, INT32_MIN, int32_in_range
 from .settings import choice
 
-NUMERICS = ("exact", "float32")
-FRACTIONAL = "; pass numerics='float32' for fractional positions"
+_NUMERICS = ("exact", "float32")
+_FRACTIONAL = "; pass numerics='float32' for fractional positions"
 
 
 def positions_array(name: str, positions, numerics: str, offset: int = 0):
@@ -20,9 +20,9 @@ def positions_array(name: str, positions, numerics: str, offset: int = 0):
     JAX's in their compute dtype. Integers come back as int32. The mask is `None` where
     every position is valid.
     """
-    choice("numerics", numerics, NUMERICS)
+    choice("numerics", numerics, _NUMERICS)
     if numerics == "exact":
-        positions = integer_array(name, positions, FRACTIONAL)
+        positions = integer_array(name, positions, _FRACTIONAL)
     else:
         positions = number_array(name, positions)
         if jnp.issubdtype(positions.dtype, jnp.floating):

@@ -158,6 +158,12 @@ def _kind(noun, low, high):
     return f"{article} {noun} of at least {low}"
 
 
+def type_of(value) -> str:
+    """The type of a value with its article, such as "an int", for an error."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 def plain_number(value) -> Any:
     """A NumPy number as a Python number, which hashes like its equals.
 

@@ -10,6 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ..._checks import (
+    check_key,
     check_out_sharding,
     check_params,
     check_table,
@@ -79,8 +80,9 @@ def init_text_embedding(
         The tables of tokens, positions and types.
 
     Raises:
-        ValueError: If a size is not positive, `init_std` negative, `dtype` not a real
-            float, or `padding_id` outside the vocabulary.
+        ValueError: If `key` is not one random key, a size is not positive, `init_std`
+            is negative, `dtype` is not a real float, or `padding_id` is outside the
+            vocabulary.
 
     Example:
         >>> key, sizes = jax.random.key(0), dict(num_positions=8, num_token_types=2)
@@ -92,6 +94,7 @@ def init_text_embedding(
         Devlin et al., BERT, 2018, section 3 and figure 2.
         https://arxiv.org/abs/1810.04805
     """
+    check_key(key)
     keys = jax.random.split(key, 3)
     token = init_token_embedding(
         keys[0],

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from ..._checks import (
     check_flags,
+    check_key,
     check_out_sharding,
     check_params,
     check_precision,
@@ -106,9 +107,9 @@ def init_vision_embedding(
         The parameters. Fields of parts that were not asked for are `None`.
 
     Raises:
-        ValueError: If a size is not positive, a number of tokens or `init_std`
-            negative, `table_grid` has other axes than `patch_size`, or `dtype` is not a
-            real float.
+        ValueError: If `key` is not one random key, a size is not positive, a number of
+            tokens or `init_std` is negative, `table_grid` has other axes than
+            `patch_size`, or `dtype` is not a real float.
 
     Example:
         >>> sizes = dict(patch_size=4, num_channels=3, d_model=8, table_grid=(2, 3))
@@ -120,6 +121,7 @@ def init_vision_embedding(
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, eq. 1.
         https://arxiv.org/abs/2010.11929
     """
+    check_key(key)
     check_flags(positions=positions, mask_token=mask_token)
     num_before = integer("num_tokens_with_position", num_tokens_with_position, 0)
     num_after = integer("num_tokens_without_position", num_tokens_without_position, 0)

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ..._checks import (
     check_flags,
+    check_key,
     check_out_sharding,
     check_params,
     check_precision,
@@ -70,7 +71,8 @@ def init_patch_embedding(
         variance `1 / rows`.
 
     Raises:
-        ValueError: If a size is not positive, or `dtype` not a real float.
+        ValueError: If `key` is not one random key, a size is not positive, or `dtype`
+            is not a real float.
 
     Example:
         >>> key = jax.random.key(0)
@@ -82,6 +84,7 @@ def init_patch_embedding(
         LeCun et al., Efficient BackProp, 1998, section 4.6; Dosovitskiy et al., 2021,
         section 3.1. https://arxiv.org/abs/2010.11929
     """
+    check_key(key)
     size = as_size("patch_size", patch_size)
     num_channels = positive_integer("num_channels", num_channels)
     d_model = positive_integer("d_model", d_model)

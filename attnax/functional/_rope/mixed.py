@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from ..._checks import (
     broadcasts_to,
+    check_key,
     check_params,
     float_array,
     nan_where_invalid,
@@ -63,7 +64,7 @@ def init_mixed_rope(
         Parameters with `freqs` of shape `(2, num_heads, head_dim // 2)`.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If `key` is not one random key, or an argument is out of its range.
 
     Example:
         >>> init_mixed_rope(jax.random.key(0), 3, 8).freqs.shape
@@ -73,6 +74,7 @@ def init_mixed_rope(
         Heo et al., Rotary Position Embedding for Vision Transformer, 2024, section 3.3
         and its code. https://arxiv.org/abs/2403.13298
     """
+    check_key(key)
     num_heads = positive_integer("num_heads", num_heads)
     head_dim = positive_multiple("head_dim", head_dim, 4)
     base = number("base", base, positive=True)

@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ..._checks import (
+    check_key,
     check_out_sharding,
     check_params,
     check_table,
@@ -63,8 +64,8 @@ def init_learned_positional_embedding(
         Parameters with a `weight` of shape `(num_positions, d_model)`.
 
     Raises:
-        ValueError: If a size is not a positive integer, `init_std` is negative, or
-            `dtype` is not a real float.
+        ValueError: If `key` is not one random key, a size is not a positive integer,
+            `init_std` is negative, or `dtype` is not a real float.
 
     Example:
         >>> init_learned_positional_embedding(jax.random.key(0), 8, 4).weight.shape
@@ -74,6 +75,7 @@ def init_learned_positional_embedding(
         Gehring et al., Convolutional Sequence to Sequence Learning, 2017, section 3.1.
         https://arxiv.org/abs/1705.03122
     """
+    check_key(key)
     shape = (
         positive_integer("num_positions", num_positions),
         positive_integer("d_model", d_model),

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ..._checks import (
     check_flags,
+    check_key,
     check_out_sharding,
     check_params,
     check_table,
@@ -69,9 +70,9 @@ def init_token_embedding(
         Parameters with a `weight` of shape `(vocab_size, d_model)`.
 
     Raises:
-        ValueError: If a size is not a positive integer, `init_std` is negative, `dtype`
-            is not a real float, `padding_id` is outside the vocabulary, or
-            `out_sharding` is not a `NamedSharding`.
+        ValueError: If `key` is not one random key, a size is not a positive integer,
+            `init_std` is negative, `dtype` is not a real float, `padding_id` is outside
+            the vocabulary, or `out_sharding` is not a `NamedSharding`.
 
     Example:
         >>> init_token_embedding(jax.random.key(0), 10, 4).weight.shape
@@ -82,6 +83,7 @@ def init_token_embedding(
         default `init_std` is that of the released GPT-2.
         https://openai.com/index/better-language-models
     """
+    check_key(key)
     shape = (
         positive_integer("vocab_size", vocab_size),
         positive_integer("d_model", d_model),

@@ -137,7 +137,7 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
     for rope in (np.ones(4), None, "rope"):
         with refused("rotary_cos_sin: rope is a .*, but must be a Rope"):
             F.rotary_cos_sin(rope, host.arange(5))
-    with refused("rotary_cos_sin: positions is a int, but must be an array"):
+    with refused("rotary_cos_sin: positions is an int, but must be an array"):
         F.rotary_cos_sin(ROPE, 3)
 
 

@@ -97,7 +97,10 @@ def test_options_are_of_their_kinds(option, message):
     ("field", "message"),
     (
         ({"prefix": None}, "checkpoint.prefix=None must be a string"),
-        ({"head": 3}, "checkpoint.head is a int, but must be an attnax.functional.Tok"),
+        (
+            {"head": 3},
+            "checkpoint.head is an int, but must be an attnax.functional.To",
+        ),
         ({"extra_tensors": []}, "checkpoint.extra_tensors is a list, but must be a ma"),
         ({"extra_tensors": {3: 0}}, "checkpoint.extra_tensors has the key 3, which mu"),
         ({"tensors": "wte"}, "checkpoint.tensors is a str, but must be what params_fr"),
