@@ -16,7 +16,7 @@ from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
 from attnax.interop._checkpoint_families.texts import TEXTS
 from attnax.interop._checkpoint_families.tokens import TOKENS
 from attnax.interop._config.families.table import KINDS, REFUSED, REMOTE
-from attnax.interop._config.rows import by_name
+from attnax.interop._model_types import by_name
 from attnax.interop._options.resampling import RESAMPLINGS
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"

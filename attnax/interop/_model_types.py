@@ -11,13 +11,18 @@ _PATH = pathlib.Path(__file__).parent / "model_types.json"
 _NEAR = 0.7  # "llama" and "lama2" are this much alike
 
 
-def unique(pairs: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
-    """A table of `(name, value)` pairs; a `ValueError` if a name stands in it twice."""
+def by_name(rows: Iterable[tuple[str, _Value]]) -> dict[str, _Value]:
+    """The table of rows `(names, value)`, whose names are separated by spaces.
+
+    Raises:
+        ValueError: If a name stands in the rows twice.
+    """
     table = {}
-    for name, value in pairs:
-        if name in table:
-            raise ValueError(f"{name!r} must stand in the table once.")
-        table[name] = value
+    for names, value in rows:
+        for name in names.split():
+            if name in table:
+                raise ValueError(f"{name!r} must stand in the table once.")
+            table[name] = value
     return table
 
 

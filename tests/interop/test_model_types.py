@@ -14,7 +14,7 @@ from attnax.interop._checkpoint_families.table import (
     CHECKPOINT_TYPES,
 )
 from attnax.interop._checkpoint_families.without import REASONS
-from attnax.interop._model_types import family_of, unique
+from attnax.interop._model_types import by_name, family_of
 from attnax.interop._options.grid_sinusoids import GRID_SINUSOIDS
 from attnax.interop._options.resampling import RESAMPLING_TYPES, RESAMPLINGS
 from attnax.interop._options.sinusoids import SINUSOIDS
@@ -195,7 +195,13 @@ def test_nothing_is_read_where_nothing_is_wrong(monkeypatch):
     assert jax.tree.leaves(load(table(), "mistral").params)
 
 
-def test_a_name_stands_in_a_table_once():
-    with fails("'vit' must stand in the table once"):
-        unique([("vit", 1), ("bert", 2), ("vit", 3)])
-    assert unique([("vit", 1), ("bert", 2)]) == {"vit": 1, "bert": 2}
+def test_every_name_of_a_row_has_its_value():
+    assert by_name([("a b", 1), ("c", 2)]) == {"a": 1, "b": 1, "c": 2}
+
+
+@pytest.mark.parametrize(
+    "rows", ([("a b", 1), ("b", 2)], [("a", 1), ("a", 1)], [("a\n a", 1)])
+)
+def test_a_name_that_stands_in_a_table_twice_is_an_error(rows):
+    with pytest.raises(ValueError, match=r"'[ab]' must stand in the table once"):
+        by_name(rows)

@@ -5,17 +5,15 @@ enters the first layer of a model is what the function of its family returns. A 
 several parts has the family of its language model where its type fixes that.
 """
 
-from .._model_types import unique
+from .._model_types import by_name
 from .family import CheckpointFamily
 from .images import IMAGES
 from .texts import TEXTS
 from .tokens import TOKENS
 
-CHECKPOINT_FAMILIES: dict[str, CheckpointFamily] = unique(
+CHECKPOINT_FAMILIES: dict[str, CheckpointFamily] = by_name(
     (family.name, family) for family in (*TEXTS, *TOKENS, *IMAGES)
 )
-CHECKPOINT_TYPES: dict[str, str] = unique(
-    (model_type, family.name)
-    for family in CHECKPOINT_FAMILIES.values()
-    for model_type in family.types.split()
+CHECKPOINT_TYPES: dict[str, str] = by_name(
+    (family.types, family.name) for family in CHECKPOINT_FAMILIES.values()
 )

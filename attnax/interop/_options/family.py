@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from .._model_types import family_of, unique
+from .._model_types import by_name, family_of
 
 
 class SinusoidFamily(NamedTuple):
@@ -26,12 +26,8 @@ class SinusoidFamilies:
     """A table of families."""
 
     def __init__(self, rows: Iterable[SinusoidFamily]):
-        self.by_name = unique((row.name, row) for row in rows)
-        self.types = unique(
-            (model_type, row.name)
-            for row in self.by_name.values()
-            for model_type in row.types.split()
-        )
+        self.by_name = by_name((row.name, row) for row in rows)
+        self.types = by_name((row.types, row.name) for row in self.by_name.values())
 
     def options(self, family: object, settings: dict[str, Any]) -> dict[str, Any]:
         """The options of a family; a `ValueError` for a setting that it does not have.

@@ -3,7 +3,7 @@
 import attnax.functional as F
 
 from ..._public import public
-from .._model_types import family_of, unique
+from .._model_types import by_name, family_of
 
 _BICUBIC = F.Resampling("bicubic", antialias=False)
 _BICUBIC_ANTIALIASED = F.Resampling("bicubic", antialias=True)
@@ -17,30 +17,30 @@ _BICUBIC_OFFSET = F.Resampling("bicubic", antialias=False, offset=0.1)
 # default of its own, and `timm_npz` what timm does to weights of `.npz` files.
 _ROWS = (
     (
+        """
+        altclip beit blip_2 blip_vision bridgetower chinese_clip clip_vision clipseg
+        data2vec deit dinov2 flava git glm4v granite_docling groupvit ijepa instructblip
+        instructblipvideo internvl janus kimi_k25 kosmos2 metaclip_2 owlv2 owlvit
+        qianfan_ocr siglip_vision vit vit_mae vit_msn x_clip
+        """,
         _BICUBIC,
-        "altclip beit blip_2 blip_vision bridgetower chinese_clip clip_vision clipseg "
-        "data2vec deit dinov2 flava git glm4v granite_docling groupvit ijepa "
-        "instructblip instructblipvideo internvl janus kimi_k25 kosmos2 metaclip_2 "
-        "owlv2 owlvit qianfan_ocr siglip_vision vit vit_mae vit_msn x_clip",
     ),
-    (_BICUBIC_ANTIALIASED, "dinov2_with_registers rf_detr timm"),
-    (_BILINEAR, "inkling2 paddleocr_vl step3p7 timm_npz"),
+    ("dinov2_with_registers rf_detr timm", _BICUBIC_ANTIALIASED),
+    ("inkling2 paddleocr_vl step3p7 timm_npz", _BILINEAR),
     (
-        _BILINEAR_ANTIALIASED,
         "big_vision_flexi big_vision_naflex siglip2_vision tipsv2",
+        _BILINEAR_ANTIALIASED,
     ),
     (
+        """
+        big_vision cohere_compass qwen3_5 qwen3_5_moe qwen3_omni_moe qwen3_vl
+        qwen3_vl_moe qwen4_exp
+        """,
         _BILINEAR_CORNERS,
-        "big_vision cohere_compass qwen3_5 qwen3_5_moe qwen3_omni_moe qwen3_vl "
-        "qwen3_vl_moe qwen4_exp",
     ),
-    (_BICUBIC_OFFSET, "dinov2_hub"),
+    ("dinov2_hub", _BICUBIC_OFFSET),
 )
-RESAMPLINGS: dict[str, F.Resampling] = unique(
-    (family, resampling)
-    for resampling, families in _ROWS
-    for family in families.split()
-)
+RESAMPLINGS: dict[str, F.Resampling] = by_name(_ROWS)
 
 # Other names of the families: the model types of transformers, of whole models and of
 # their vision parts, and `timm_naflex` of the families of checkpoints.
@@ -85,8 +85,8 @@ _NAMES = {
     "tipsv2": "tipsv2_vision_model",
     "x_clip": "xclip xclip_vision_model",
 }
-RESAMPLING_TYPES: dict[str, str] = unique(
-    (name, family) for family, names in _NAMES.items() for name in names.split()
+RESAMPLING_TYPES: dict[str, str] = by_name(
+    (names, family) for family, names in _NAMES.items()
 )
 _ROTARY = "has no learned positions that could be resized: its positions are rotary"
 _NEAREST = "takes the nearest rows of its table, which no Resampling does"

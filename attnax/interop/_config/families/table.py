@@ -1,7 +1,7 @@
 """The rules of every model type: the tables of families in one."""
 
+from ..._model_types import by_name
 from ..family import RopeFamily
-from ..rows import by_name
 from ..schemas.unknown import unknown
 from . import (
     deepseek_v4,

@@ -3,7 +3,7 @@
 Keys outside these tables are not looked at.
 """
 
-from ..rows import by_name
+from ..._model_types import by_name
 from ..values import ANY
 from . import hugging_face, other_engines
 
