@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+from itertools import takewhile
 
 import jax
 import pytest
@@ -38,10 +39,33 @@ def test_python_blocks_run(page):
             exec(compile(block, str(page), "exec"), names)
 
 
+def anchors(page):
+    """The headings of a page as links name them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
 @named
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if not link.startswith("https://"):
+            path, _, anchor = link.partition("#")
+            target = page.parent / path if path else page
+            assert target.exists(), link
+            assert not anchor or anchor in anchors(target), link
+
+
+def test_paths_of_the_lists_of_additions_exist():
+    """Paths with a `<name>` to fill in lead to a folder that exists."""
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"^\| (`[^|]*) \|", page, re.M)
+    paths = [path for row in rows for path in re.findall(r"`([^`]+)`", row)]
+    paths = [path for path in paths if "/" in path and " " not in path]
+    assert len(paths) > 30
+    for path in paths:
+        parts = pathlib.PurePath(path).parts
+        known = takewhile(lambda part: "<" not in part, parts)
+        assert ROOT.joinpath(*known).exists(), path
 
 
 def test_every_page_is_in_the_index():
