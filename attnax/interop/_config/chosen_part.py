@@ -1,7 +1,7 @@
 """The part of a config that is meant, checked against what stands around it."""
 
 from .families.table import REFUSED
-from .misspelt import instead, misspelt
+from .names import instead, misspelt
 from .part import model_type_of, part_error, tables
 from .parts import all_parts
 from .vocabulary import FOREIGN, ROTARY, STRUCTURE

@@ -7,7 +7,7 @@ from .chosen_part import find_part
 from .families.table import REFUSED, REMOTE, ROPE_FAMILIES, UNKNOWN
 from .family import RopeFamily
 from .keys import Keys
-from .layer_types import layer_types
+from .layers import layer_types
 from .names import check_names
 from .part import part_error, tables
 from .schemas.given import without_repetition

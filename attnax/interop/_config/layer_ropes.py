@@ -1,5 +1,6 @@
-"""The ropes of the layers of a model; layers that are alike share one."""
+"""The parameters and the ropes of the layers of a model."""
 
+from .layers import current_name
 from .one_rope import rope_of_layer
 from .values import MOST_FREQUENCIES
 
@@ -23,8 +24,7 @@ class LayerRopes:
         context, params = self.context, self.params
         rotates = context.family.rotates(context, context.layer_types)
         ropes = []
-        for index, name in enumerate(context.layer_types):
-            label = context.family.label(name) if None not in params else None
+        for index, label in enumerate(_labels(context, params)):
             on = rotates[index] and params.get(label) is not None
             ropes.append(self.rope(label, index) if on else None)
         return ropes
@@ -48,3 +48,53 @@ class LayerRopes:
                 f"the layers have more than {MOST_FREQUENCIES} frequencies of their "
                 "own in all"
             )
+
+
+def chosen_layers(context, params, layer_type):
+    """The label of the parameters and the layers that have them.
+
+    `None` for a layer type that does not rotate.
+    """
+    types, family = context.layer_types, context.family
+    labels, rotates = _labels(context, params), family.rotates(context, types)
+    if layer_type is None:
+        label = _only_label(context, params)
+        return label, [i for i, on in enumerate(rotates) if on and labels[i] in params]
+    layer_type = current_name(layer_type)
+    if None not in params and layer_type in params:
+        return layer_type, [i for i, label in enumerate(labels) if label == layer_type]
+    if layer_type not in types:
+        choices = sorted({*filter(None, params), *types})
+        raise context.error(f"{layer_type=} must be one of {choices}")
+    indices = [i for i, name in enumerate(types) if name == layer_type]
+    on = {rotates[i] for i in indices}
+    if len(on) > 1:
+        raise context.error(
+            f"some layers of {layer_type=} rotate and others do not; use ropes_from_hf"
+        )
+    return (labels[indices[0]], indices) if True in on else None
+
+
+def _only_label(context, params):
+    """The first label; raises if others have other parameters."""
+    if not params:
+        raise context.error("the config holds rotary parameters of no layer")
+    label, *others = params
+    if any(not _are_same(params[label], params[other]) for other in others):
+        raise context.error(
+            f"model_type={context.model_type!r} has rotary parameters by layer "
+            f"type; pass layer_type, one of {sorted(params)}"
+        )
+    return label
+
+
+def _are_same(one, other):
+    return one is not None and other is not None and one.values == other.values
+
+
+def _labels(context, params):
+    """The label of the parameters of each layer."""
+    nested = None not in params
+    return [
+        context.family.label(name) if nested else None for name in context.layer_types
+    ]

@@ -1,6 +1,8 @@
 """The methods of Hugging Face: from RoPE parameters to frequencies.
 
-A method takes a `Wanted` and returns `(inv_freq, attention_factor)`.
+A method takes a `Wanted` and returns `(inv_freq, attention_factor)`. A method that the
+code of single families has in place of a common one takes the context of the model too,
+and returns `None` where the common ones apply.
 """
 
 from collections.abc import Callable
@@ -67,7 +69,9 @@ def _dynamic(wanted):
         wanted.base,
         factor=params.number("factor"),
         original_max_len=trained,
-        seq_len=_required_length(params, "dynamic", wanted.seq_len, trained),
+        seq_len=required_length(
+            params, f"{params.where} has rope_type='dynamic'", wanted.seq_len, trained
+        ),
     )
     return inv_freq, 1.0
 
@@ -95,7 +99,7 @@ def _yarn(wanted):
     return inv_freq, params.number("attention_factor", computed)
 
 
-def longrope_factors(params, rotary_dim, seq_len):
+def _longrope_factors(params, rotary_dim, seq_len):
     """The original length, the factors of the pairs, and whether they are the long."""
     original = params.integer("original_max_position_embeddings")
     lists = {}
@@ -106,13 +110,14 @@ def longrope_factors(params, rotary_dim, seq_len):
                 f"{params.where}[{name!r}] holds {len(lists[name])} numbers, but the "
                 f"{rotary_dim} rotating channels have {rotary_dim // 2} pairs"
             )
-    is_long = _required_length(params, "longrope", seq_len, original) > original
+    said = f"{params.where} has rope_type='longrope'"
+    is_long = required_length(params, said, seq_len, original) > original
     return original, lists["long_factor" if is_long else "short_factor"], is_long
 
 
 def _longrope(wanted):
     params = wanted.params
-    original, chosen, _ = longrope_factors(params, wanted.rotary_dim, wanted.seq_len)
+    original, chosen, _ = _longrope_factors(params, wanted.rotary_dim, wanted.seq_len)
     computed = F.longrope_attention_factor(_factor(wanted, original), original)
     inv_freq = F.longrope_inv_freq(wanted.rotary_dim, wanted.base, factors=chosen)
     return inv_freq, params.number("attention_factor", computed)
@@ -170,11 +175,39 @@ def _factor(wanted, original):
     return served / original
 
 
-def _required_length(params, kind, seq_len, trained):
+def required_length(keys, said, seq_len, trained):
+    """`seq_len`, on which the frequencies of what the config `said` depend."""
     if seq_len is None:
-        raise params.error(
-            f"{params.where} has rope_type={kind!r}, whose frequencies depend on the "
-            f"length: pass seq_len, up to {trained} or beyond; keys that were rotated "
-            "for another length do not fit"
+        raise keys.error(
+            f"{said}, whose frequencies depend on the length: pass seq_len, up to "
+            f"{trained} or beyond; keys that were rotated for another length do not fit"
         )
     return seq_len
+
+
+# In place of the common methods, in the code of several families.
+
+
+def ntk_with_alpha(context, params, kind, rotary_dim, seq_len):
+    """Hunyuan's `dynamic` with `alpha`, which depends on no length."""
+    if kind != "dynamic" or not params.get("alpha"):
+        return None
+    # Its configs hold these too, and its code does not read them.
+    params.ignore("factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim")
+    base, alpha = params.number("rope_theta"), params.number("alpha")
+    return F.ntk_inv_freq(rotary_dim, base, factor=alpha), 1.0
+
+
+def longrope_with_two_factors(context, params, kind, rotary_dim, seq_len):
+    """LongRoPE with an attention factor for short texts and one for long ones.
+
+    The released code of PhiMoE and Phi-3-small does this. transformers 5.23 does not
+    pass the length there, and takes the short factors for every text.
+    """
+    if kind != "longrope":
+        return None
+    base = params.number("rope_theta")
+    _, chosen, is_long = _longrope_factors(params, rotary_dim, seq_len)
+    params.ignore("factor", "attention_factor")
+    factors = params.number("short_mscale"), params.number("long_mscale")
+    return F.longrope_inv_freq(rotary_dim, base, factors=chosen), factors[is_long]

@@ -7,10 +7,9 @@ from ..._checks import choice, positive_integer
 from ..._public import public
 from ...functional import Rope
 from ...functional._rope.record import LAYOUTS
-from .chosen_layers import chosen_layers
 from .chosen_part import part_names
 from .context import find
-from .layer_ropes import LayerRopes
+from .layer_ropes import LayerRopes, chosen_layers
 from .values import shown
 
 

@@ -4,6 +4,14 @@ A rule takes the context and returns the width that the frequencies are made for
 """
 
 
+def share(width="hidden_size", heads="num_attention_heads"):
+    """The width that one key holds, over the number of heads that another holds."""
+    return lambda context: context.keys.integer(width) // context.keys.integer(heads)
+
+
+_of_hidden_size = share()
+
+
 def of_a_head(context):
     """`head_dim`, or the share of the hidden size per head."""
     keys = context.keys
@@ -28,6 +36,13 @@ def of_rotary_dim(context):
     return rotary_dim
 
 
+def kv_channels(context):
+    """`kv_channels`, or the share of the hidden size per head."""
+    if context.keys.get("kv_channels") is not None:
+        return context.keys.integer("kv_channels")
+    return _of_hidden_size(context)
+
+
 def same_as_head_dim(context, width):
     """`width`; raises if the config holds another `head_dim`."""
     said = context.keys.given("head_dim")
@@ -48,8 +63,3 @@ def per_layer_config(context, types):
             f"per_layer_config holds layers {outside}, of {len(types)} layers"
         )
     return {int(index): values for index, values in given.items()}
-
-
-def _of_hidden_size(context):
-    hidden_size = context.keys.integer("hidden_size")
-    return hidden_size // context.keys.integer("num_attention_heads")

@@ -15,7 +15,7 @@ from state_dicts import CASES, D, P, V, assert_same_tensors, state
 import attnax.functional as F
 from attnax import interop
 from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
-from attnax.interop._checkpoints.others import EMBEDDINGS
+from attnax.interop._checkpoints.names import EMBEDDINGS
 
 DTYPES = (np.float32, ml_dtypes.bfloat16, np.float16)
 named = pytest.mark.parametrize("case", CASES)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from .. import layers, special_methods, widths
+from .. import layers, methods, widths
 from ..family import RopeFamily
 from ..schemas.checks import FRACTION
 from ..schemas.flat import base_10000, flat
@@ -29,13 +29,6 @@ def dbrx(context):
             f"one at the top level, which is {theta}; write the base there"
         )
     return params
-
-
-def of_speech_encoder(context):
-    """Width of a head in the speech encoder of SeamlessM4T."""
-    keys = context.keys
-    width = keys.integer("hidden_size")
-    return width // keys.integer("speech_encoder_attention_heads")
 
 
 def of_clvp(context):
@@ -73,12 +66,12 @@ ROWS = (
         "phimoe",
         RopeFamily(
             types=("default", "longrope"),
-            method=special_methods.longrope_with_two_factors,
+            method=methods.longrope_with_two_factors,
         ),
     ),
     (
         "hunyuan_v1_dense hunyuan_v1_moe",
-        RopeFamily(method=special_methods.ntk_with_alpha),
+        RopeFamily(method=methods.ntk_with_alpha),
     ),
     (
         "gptj codegen",
@@ -108,7 +101,12 @@ ROWS = (
         ),
     ),
     ("wav2vec2-bert wav2vec2-conformer", RopeFamily(**_WAV2VEC2)),
-    ("seamless_m4t", RopeFamily(**_WAV2VEC2, head_dim=of_speech_encoder)),
+    (
+        "seamless_m4t",
+        RopeFamily(
+            **_WAV2VEC2, head_dim=widths.share(heads="speech_encoder_attention_heads")
+        ),
+    ),
     (
         "clvp_encoder",
         RopeFamily(

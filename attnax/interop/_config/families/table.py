@@ -2,7 +2,9 @@
 
 from ..._model_types import by_name
 from ..family import RopeFamily
-from ..schemas.unknown import unknown
+from ..schemas.by_layer_type import by_layer_type
+from ..schemas.flat import flat
+from ..schemas.given import given_parameters
 from . import (
     deepseek_v4,
     dots3_note,
@@ -59,5 +61,16 @@ SAME_CODE = {
     "mlcd": "mlcd_vision_model",
     "vlm": "hyperclovax_vision_v2",
 }
+
+
+def _unknown(context):
+    """Parameters by layer type if the config nests them, and one set otherwise."""
+    values, _ = given_parameters(context)
+    if any(isinstance(v, dict) for v in (values or {}).values()):
+        listed = context.keys.given("layer_types") is not None
+        return by_layer_type(context, labels_known=listed)
+    return flat(context)
+
+
 # The rules for a model type of which nothing is known but what its config says.
-UNKNOWN = RopeFamily(reads_fraction=True, schema=unknown)
+UNKNOWN = RopeFamily(reads_fraction=True, schema=_unknown)

@@ -6,12 +6,20 @@ The first half of a head turns by the row, unless `axis_order` puts the column f
 from functools import partial
 
 from .... import functional as F
-from .. import layers
-from ..axial import halves
+from .. import layers, widths
 from ..family import RopeFamily
 from ..schemas.flat import flat
 
-# Ropes.
+# Ropes: rules from the width of a head and the base.
+
+
+def halves(**settings):
+    """A rule that gives half of the width to each of two axes."""
+    return partial(_halves, **settings)
+
+
+def _halves(context, width, base, **settings):
+    return F.axial_rope((width // 2, width - width // 2), base, **settings)
 
 
 def thirds(context, width, base):
@@ -25,13 +33,6 @@ def whole_model(context, width, base):
 
 
 # Widths.
-
-
-def of_embed_dim(context):
-    """Width of a head from `embed_dim`; `hidden_size` is the width of the text."""
-    keys = context.keys
-    width = keys.integer("embed_dim")
-    return width // keys.integer("num_attention_heads")
 
 
 def of_memory_attention(context):
@@ -71,7 +72,11 @@ ROWS = (
             layer_types=layers.last_is_full(layers.every(4, other="window_attention")),
         ),
     ),
-    ("qwen2_vl_vision", RopeFamily(axial=halves(), head_dim=of_embed_dim)),
+    (
+        # `hidden_size` is the width of the text.
+        "qwen2_vl_vision",
+        RopeFamily(axial=halves(), head_dim=widths.share("embed_dim")),
+    ),
     ("gemma4_vision", RopeFamily(axial=halves(axis_order=(1, 0), num_blocks=2))),
     ("step3p5_vision", RopeFamily(axial=halves(axis_order=(1, 0)))),
     ("kimi_k25_vision", RopeFamily(axial=halves(axis_order=(1, 0), alternate=True))),

@@ -1,11 +1,10 @@
 """ChatGLM: half of each head rotates; the first model rotates by two positions."""
 
 from ... import widths
-from ...axial import halves
 from ...family import RopeFamily
 from ...schemas.flat import base_10000
+from ..vision import halves
 from .record import HUB, Remote
-from .widths import kv_channels
 
 _GLM4_VOCABULARY = 151_552
 
@@ -46,7 +45,7 @@ ROWS = (
         Remote(
             RopeFamily(
                 layout="interleaved",
-                head_dim=lambda context: kv_channels(context) // 2,
+                head_dim=lambda context: widths.kv_channels(context) // 2,
                 schema=parameters,
                 types=("default",),
                 elsewhere=("rope_ratio",),

@@ -99,8 +99,7 @@ def of_the_projection(context):
     """Width of a head in Yuan: `attention_projection_size`, or the hidden size."""
     keys = context.keys
     name = "attention_projection_size"
-    width = keys.integer(name if keys.get(name) else "hidden_size")
-    return width // keys.integer("num_attention_heads")
+    return widths.share(name if keys.get(name) else "hidden_size")(context)
 
 
 # Layer types.

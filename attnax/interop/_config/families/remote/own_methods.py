@@ -1,12 +1,11 @@
 """Remote models whose code scales frequencies in its own way."""
 
 from ..... import functional as F
-from ... import special_methods, widths
+from ... import methods, widths
 from ...family import RopeFamily
 from ...schemas.checks import check_same
 from ...schemas.flat import flat
 from .record import BASE, GPT2_NAMES, HUB, SCALED, Remote
-from .widths import kv_channels
 
 # Parameters.
 
@@ -64,12 +63,8 @@ def qwen_ntk(context, params, kind, rotary_dim, seq_len):
     if kind != "dynamic":
         return None
     trained = context.keys.integer("seq_length")
-    if seq_len is None:
-        raise context.error(
-            "the config holds use_dynamic_ntk=True, whose frequencies depend on the "
-            f"length: pass seq_len, up to {trained} or beyond; keys that were rotated "
-            "for another length do not fit"
-        )
+    said = "the config holds use_dynamic_ntk=True"
+    seq_len = methods.required_length(params, said, seq_len, trained)
     # The least power of two that is not below twice the ratio, in whole numbers.
     alpha = max((1 << (-(-2 * seq_len // trained) - 1).bit_length()) - 1, 1)
     base = params.number("rope_theta")
@@ -83,7 +78,7 @@ ROWS = (
             RopeFamily(
                 schema=hunyuan,
                 types=SCALED,
-                method=special_methods.ntk_with_alpha,
+                method=methods.ntk_with_alpha,
                 elsewhere=("use_mla",),
             ),
             f"{HUB}/tencent/Hunyuan-A13B-Instruct, modeling_hunyuan.py",
@@ -112,7 +107,7 @@ ROWS = (
                 renames={"su": "longrope"},
                 head_dim=widths.of_a_share,
                 schema=phi3small,
-                method=special_methods.longrope_with_two_factors,
+                method=methods.longrope_with_two_factors,
                 elsewhere=("rope_embedding_base", "rope_position_scale"),
             ),
             f"{HUB}/microsoft/Phi-3-small-128k-instruct, modeling_phi3_small.py",
@@ -123,7 +118,7 @@ ROWS = (
         "qwen",
         Remote(
             RopeFamily(
-                head_dim=kv_channels,
+                head_dim=widths.kv_channels,
                 reads_fraction=True,
                 schema=qwen,
                 types=("default", "dynamic"),
