@@ -21,12 +21,14 @@ from .._checks import (
 )
 from .._dtypes import result_dtype
 from .._public import public
-from ..functional._rope.frequencies import geometric
+from ..functional._rope.frequencies import exact_geometric
+from ..functional._rope.kernel import ORDERS
 from ..functional._rope.rotary_cos_sin import cos_sin_of_rope
 from ..functional._rope.rotation import rotate_heads
 from ..functional._rope.rotation_checks import (
     check_head_axis,
     check_rotated,
+    rotating_channels,
     sequence_axis,
 )
 from ._from_fields import from_fields
@@ -248,11 +250,6 @@ def _plain_rope(head_dim, base, rotary_dim, layout):
         rotary_dim = positive_multiple("head_dim", head_dim, 2)
     else:
         head_dim = positive_integer("head_dim", head_dim)
-        rotary_dim = positive_multiple("rotary_dim", rotary_dim, 2)
-        if rotary_dim > head_dim:
-            raise ValueError(f"{rotary_dim=} must be at most {head_dim=}.")
-    choice("layout", layout, ("half", "interleaved"))
-    inv_freq = geometric(rotary_dim, base)
-    if inv_freq.max() >= 2.0**64:
-        raise ValueError(f"{base=} must give frequencies below 2**64.")
-    return F.Rope(inv_freq, layout)
+        rotary_dim = rotating_channels(rotary_dim, head_dim)
+    choice("layout", layout, ORDERS)
+    return F.Rope(exact_geometric(rotary_dim, base), layout)

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from ..._checks import array_of_several, first_where, is_known
+from ..._checks import FLOAT32_MAX, array_of_several, first_where, is_known
 from ..._dtypes import float_dtype
+
+# `phase_words` holds the frequencies below it.
+EXACT_LIMIT = 2.0**64
 
 
 def frequencies(inv_freq):
@@ -35,7 +38,7 @@ def exact_frequencies(inv_freq, hint="") -> np.ndarray:
             f"must be a float64 NumPy vector or a list of Python numbers{hint}."
         )
     # NaN is not below it either.
-    bad = first_where("inv_freq", array, ~(np.abs(array) < 2.0**64))
+    bad = first_where("inv_freq", array, ~(np.abs(array) < EXACT_LIMIT))
     if bad is not None:
         raise ValueError(f"{bad} must be finite and below 2**64 in magnitude.")
     return np.asarray(array)
@@ -44,9 +47,11 @@ def exact_frequencies(inv_freq, hint="") -> np.ndarray:
 def check_finite_in_float32(inv_freq) -> None:
     """A `ValueError` if a known frequency is beyond the range of float32."""
     if is_known(inv_freq):
-        magnitude = np.abs(np.asarray(inv_freq).astype(np.float64))
-        if not (magnitude <= np.finfo(np.float32).max).all():
-            raise ValueError("inv_freq must be finite in float32.")
+        array = np.asarray(inv_freq).astype(np.float64)
+        # NaN is not within it either.
+        bad = first_where("inv_freq", array, ~(np.abs(array) <= FLOAT32_MAX))
+        if bad is not None:
+            raise ValueError(f"{bad} must be finite in float32.")
 
 
 def _is_float64_on_host(given, array):

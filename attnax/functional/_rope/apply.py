@@ -5,7 +5,7 @@ from jaxtyping import Array, Float
 
 from ..._checks import broadcasts_to, choice, float_array
 from ..._public import public
-from .kernel import rotate_pairs
+from .kernel import ORDERS, rotate_pairs
 from .rotation_checks import check_cos_sin, check_features
 from .turn import of_rank
 
@@ -56,7 +56,7 @@ def apply_rope(
     Reference:
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
-    choice("layout", layout, ("half", "interleaved"))
+    choice("layout", layout, ORDERS)
     float_array("x", x, "head_dim")
     check_cos_sin(cos, sin)
     check_features("x", x)

@@ -13,7 +13,7 @@ from ..._checks import (
     positive_integer,
 )
 from ..._public import public
-from .frequencies import geometric
+from .frequencies import exact_geometric
 from .record import Rope
 
 
@@ -55,8 +55,9 @@ def axial_rope(
 
     Raises:
         ValueError: If `dims` is empty, or one is not positive and even; if they differ
-            where they must be equal; if `axis_order` does not name every axis once; or
-            if `num_blocks` is another number.
+            where they must be equal; if `base` is not positive and finite, or gives
+            frequencies of 2**64 or more; if `axis_order` does not name every axis once;
+            or if `num_blocks` is another number.
 
     Example:
         >>> axial_rope((4, 4)).axis_of_pair
@@ -84,7 +85,10 @@ def axial_rope(
         raise ValueError(
             f"{dims=} must be equal for {alternate=}, {shared=}, {num_blocks=}."
         )
-    per_axis = _shared(dims, base) if shared else [geometric(d, base) for d in dims]
+    if shared:
+        per_axis = _shared(dims, base)
+    else:
+        per_axis = [exact_geometric(d, base) for d in dims]
     parts = [per_axis[axis] for axis in axis_order]
     axes = [
         np.full(part.size, axis) for part, axis in zip(parts, axis_order, strict=True)
@@ -100,5 +104,5 @@ def axial_rope(
 
 def _shared(dims, base):
     """One progression over all channels, dealt out to the axes in turn."""
-    whole = geometric(sum(dims), base)
+    whole = exact_geometric(sum(dims), base)
     return [whole[axis :: len(dims)] for axis in range(len(dims))]

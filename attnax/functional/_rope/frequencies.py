@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ..._checks import number, positive_multiple
 from ..._dtypes import result_dtype
 from ..._public import public
+from .._angles.frequencies import EXACT_LIMIT
 
 
 @public
@@ -88,6 +89,14 @@ def geometric(head_dim, base):
     except OverflowError:
         message = f"{base=} must be larger, for float64 to hold its powers."
         raise ValueError(message) from None
+
+
+def exact_geometric(head_dim, base):
+    """`geometric`, for a caller that makes exact angles of it."""
+    inv_freq = geometric(head_dim, base)
+    if inv_freq.max() >= EXACT_LIMIT:
+        raise ValueError(f"{base=} must give frequencies below 2**64.")
+    return inv_freq
 
 
 def extension_factor(factor) -> float:

@@ -20,6 +20,9 @@ from jax.interpreters import ad, batching, mlir
 
 from ..._dtypes import compute_dtype
 
+# The orders in which the two channels of the pairs stand.
+ORDERS = ("half", "interleaved")
+
 
 def rotate_pairs(x, cos, sin, *, order_in, order_out, first_channel, inverse=False):
     """Rotates `x` by `cos` and `sin`, which have its rank and never enlarge it."""

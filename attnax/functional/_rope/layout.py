@@ -13,10 +13,11 @@ from ..._checks import (
     choice,
     integer,
     positive_integer,
-    positive_multiple,
 )
 from ..._public import public
+from .kernel import ORDERS
 from .record import Rope, check_rope
+from .rotation_checks import rotating_channels
 
 
 @public
@@ -139,7 +140,7 @@ def permute_qk(
         The conversion of Meta's Llama weights in Hugging Face transformers 5.23,
         `convert_llama_weights_to_hf.py`.
     """
-    choice("to", to, ("half", "interleaved"))
+    choice("to", to, ORDERS)
     any_array("array", array)
     axis = integer("axis", axis)
     if not -array.ndim <= axis < array.ndim:
@@ -157,9 +158,7 @@ def permute_qk(
                 f"number of channels on {axis=}; or pass rotary_dim."
             )
         rotary_dim = head_dim
-    rotary_dim = positive_multiple("rotary_dim", rotary_dim, 2)
-    if rotary_dim > head_dim:
-        raise ValueError(f"{rotary_dim=} must be at most {head_dim=}.")
+    rotary_dim = rotating_channels(rotary_dim, head_dim)
     pairs = np.arange(1.0, rotary_dim // 2 + 1)  # any that tell pairs apart
     other = "interleaved" if to == "half" else "half"
     source = Rope(pairs, other, rotary_start=rotary_start)

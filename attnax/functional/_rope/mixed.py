@@ -31,7 +31,9 @@ class MixedRopeParams(NamedTuple):
 
     Attributes:
         freqs: Frequencies of every head and pair: `freqs[0]` in radians per column and
-            `freqs[1]` in radians per row, as in the code of the paper.
+            `freqs[1]` in radians per row. The code of the paper has the same order
+            (`init_random_2d_freqs` and `init_t_xy` in naver-ai/rope-vit), and its
+            `freqs[:, layer].reshape(2, num_heads, -1)` fits.
     """
 
     freqs: Float[Array, "2 num_heads rotary_pairs"]

@@ -14,8 +14,9 @@ from ..._public import public
 from .._angles.axes import checked_axes
 from .._angles.frequencies import exact_frequencies
 from .factors import static_attention_factor
+from .kernel import ORDERS
 
-LAYOUTS = ("half", "interleaved", "interleaved_to_half")
+LAYOUTS = (*ORDERS, "interleaved_to_half")
 
 
 @jax.tree_util.register_static

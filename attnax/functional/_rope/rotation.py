@@ -117,21 +117,16 @@ def rotate(
     Reference:
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
+    check_rotated(rope_settings(rope), x, head_axis)
     return rotate_heads(rope, x, positions, inverse=inverse, head_axis=head_axis)
 
 
-def rotate_heads(
-    rope,
-    x,
-    positions,
-    *,
-    inverse=False,
-    head_axis: SupportsIndex | None = -2,
-    end=None,
-):
-    """`rotate`, for positions that must lie in `[0, end)` if an `end` is given."""
+def rotate_heads(rope, x, positions, *, inverse, head_axis, end=None):
+    """`rotate` of an `x` that `check_rotated` has passed.
+
+    Positions must lie in `[0, end)` if an `end` is given.
+    """
     settings = rope_settings(rope)
-    check_rotated(settings, x, head_axis)
     check_flags(inverse=inverse)
     positions = array_of_several("positions", positions, COUNT_FROM)
     shape = shape_of_positions(settings, positions)

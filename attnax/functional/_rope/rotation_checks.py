@@ -6,6 +6,7 @@ from ..._checks import (
     check_not_sharded,
     float_array,
     is_integer,
+    positive_multiple,
 )
 from .._angles.axes import check_coordinates
 
@@ -21,6 +22,14 @@ def check_head_axis(head_axis) -> None:
     known = head_axis is None or (is_integer(head_axis) and head_axis in (-2, -3))
     if not known:
         raise ValueError(f"{head_axis=} must be -2, -3 or None.")
+
+
+def rotating_channels(rotary_dim, head_dim) -> int:
+    """A positive and even `rotary_dim` of at most `head_dim`, as an int."""
+    rotary_dim = positive_multiple("rotary_dim", rotary_dim, 2)
+    if rotary_dim > head_dim:
+        raise ValueError(f"{rotary_dim=} must be at most {head_dim=}.")
+    return rotary_dim
 
 
 def check_rotated(settings, x, head_axis, *, argument="x") -> None:

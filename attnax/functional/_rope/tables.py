@@ -13,7 +13,7 @@ from ..._dtypes import result_dtype
 from ..._public import public
 from .._angles.cos_sin import cos_sin
 from .factors import static_attention_factor, times_attention_factor
-from .frequencies import default_inv_freq
+from .frequencies import exact_geometric
 
 
 @public
@@ -95,7 +95,7 @@ def rope_cos_sin_table(
     Args:
         max_seq_len: Number of positions. Positive.
         head_dim: Number of features that rotate. Positive and even.
-        base: Base of the frequencies. Positive.
+        base: Base of the frequencies. Positive and finite.
         dtype: Dtype of the results, which are made in float32 and rounded once.
 
     Returns:
@@ -103,8 +103,8 @@ def rope_cos_sin_table(
 
     Raises:
         ValueError: If `max_seq_len` is not a positive integer; if `dtype` is not a real
-            float, or is float64 without 64-bit mode; or for an error of
-            `default_inv_freq`.
+            float, or is float64 without 64-bit mode; if `base` gives frequencies of
+            2**64 or more; or for an error of `default_inv_freq`.
 
     Example:
         >>> cos, sin = rope_cos_sin_table(8, 4)
@@ -117,7 +117,7 @@ def rope_cos_sin_table(
     max_seq_len = positive_integer("max_seq_len", max_seq_len)
     dtype = result_dtype("dtype", dtype, jnp.float32)
     positions = jnp.arange(max_seq_len, dtype=jnp.int32)
-    cos, sin = rope_cos_sin(positions, default_inv_freq(head_dim, base))
+    cos, sin = cos_sin(positions, exact_geometric(head_dim, base))
     return cos.astype(dtype), sin.astype(dtype)
 
 
@@ -136,7 +136,7 @@ def rope_cos_sin_from_positions(
     Args:
         position_ids: Integer positions of any shape, usually `(batch, seq_len)`.
         head_dim: Number of features that rotate. Positive and even.
-        base: Base of the frequencies. Positive.
+        base: Base of the frequencies. Positive and finite.
         table_len: Bound of the positions, which must lie in `[0, table_len)`. `None`
             admits every int32 position, negative ones included.
         out_dtype: Dtype of the results, which are made in float32 and rounded once.
@@ -149,7 +149,8 @@ def rope_cos_sin_from_positions(
         ValueError: If `position_ids` are not integers; if one that is known outside
             every transformation is out of range; if `table_len` is not a positive
             integer; if `out_dtype` is not a real float, or is float64 without 64-bit
-            mode; or for an error of `default_inv_freq`.
+            mode; if `base` gives frequencies of 2**64 or more; or for an error of
+            `default_inv_freq`.
 
     Example:
         >>> cos, sin = rope_cos_sin_from_positions(jnp.array([[5, 6]]), 4, 1e4, 8)
@@ -160,12 +161,12 @@ def rope_cos_sin_from_positions(
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
     out_dtype = result_dtype("out_dtype", out_dtype, jnp.float32)
-    inv_freq = default_inv_freq(head_dim, base)
+    inv_freq = exact_geometric(head_dim, base)
     if table_len is None:
         positions, valid = int32_in_range("position_ids", position_ids)
     else:
         table_len = positive_integer("table_len", table_len)
         positions, valid = int32_in_range("position_ids", position_ids, 0, table_len)
-    cos, sin = rope_cos_sin(positions, inv_freq)
+    cos, sin = cos_sin(positions, inv_freq)
     cos, sin = (nan_where_invalid(valid, t) for t in (cos, sin))
     return cos.astype(out_dtype), sin.astype(out_dtype)

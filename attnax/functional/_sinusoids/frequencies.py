@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from ..._checks import FLOAT32_MAX, FLOAT32_TINY, number
+from .._angles.frequencies import EXACT_LIMIT
 
 
 def geometric_inv_freq(half, base, frequency_shift, position_scale):
@@ -30,6 +31,6 @@ def checked_position_scale(argument, position_scale, numerics) -> float:
     if numerics == "float32":
         return number(argument, position_scale, FLOAT32_TINY, FLOAT32_MAX)
     scale = number(argument, position_scale, positive=True)
-    if scale >= 2.0**64:
+    if scale >= EXACT_LIMIT:
         raise ValueError(f"{argument}={position_scale!r} must be below 2**64.")
     return scale

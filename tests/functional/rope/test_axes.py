@@ -9,7 +9,7 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, slow
+from helpers import assert_close, assert_same_bits, refused, slow
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -427,3 +427,6 @@ def test_blocks_of_images_are_their_axes():
     for base in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match=f"^axial_rope: base={base} must be fini"):
             F.axial_rope((4, 4), base)
+    for options in ({}, {"shared": True}):
+        with refused(r"^axial_rope: base=1e-40 must give frequencies below 2\*\*64"):
+            F.axial_rope((4, 4), 1e-40, **options)

@@ -5,7 +5,7 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_same_bits, jitted
+from helpers import assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,6 +222,25 @@ def test_exact_numerics_wants_integer_positions():
 def test_frequencies_must_be_finite(value):
     with pytest.raises(ValueError, match=r"finite and below 2\*\*64"):
         F.rope_cos_sin(host.arange(3), np.array([value]))
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("value", (-np.inf, np.nan, 3.5e38))
+def test_frequencies_must_be_finite_in_float32_too(value):
+    inv_freq = np.array([1.0, value])
+    with refused(r"^rope_cos_sin: inv_freq\[1\]=.* must be finite in float32"):
+        F.rope_cos_sin(host.arange(3), inv_freq, numerics="float32")
+
+
+@pytest.mark.errors
+def test_a_base_of_frequencies_that_are_too_high_is_named():
+    message = r"base=1e-40 must give frequencies below 2\*\*64"
+    with refused(f"^rope_cos_sin_table: {message}"):
+        F.rope_cos_sin_table(3, 4, 1e-40)
+    with refused(f"^rope_cos_sin_from_positions: {message}"):
+        F.rope_cos_sin_from_positions(host.arange(3), 4, 1e-40)
+    # 1e-38 ** (-1 / 2) is 1e19, which is below 2**64.
+    assert F.rope_cos_sin_table(3, 4, 1e-38)[0].shape == (3, 2)
 
 
 @pytest.mark.errors
