@@ -1,4 +1,4 @@
-"""What a family of checkpoints is: its tensors, their names and their axes."""
+"""The record of a family of checkpoints: its tensors, their names and their axes."""
 
 from typing import NamedTuple
 
@@ -36,17 +36,17 @@ class CheckpointFamily(NamedTuple):
 
     Attributes:
         name: The name of the family in every table.
-        kind: Which parameters the family has: `"token"`, `"text"` or `"vision"`.
+        kind: Kind of the parameters: `"token"`, `"text"` or `"vision"`.
         namespaces: Beginnings of names that belong to the embedding.
         tensors: The tensors. The first one tells the prefix.
-        models: What the family is called in the documentation.
+        models: Name of the models in the documentation.
         types: Model types of transformers with this family, separated by spaces. A
             family whose name is a model type lists itself.
         tied: Whether a head has the values of the token table; `None` leaves that to
             the file.
         without_position: Roles of the tokens in front of the patches that get no
             position; `None` leaves that to the number of rows.
-        separator: What separates the parts of a name.
+        separator: Separator of the parts of a name.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Every family of checkpoints by its name, and the family of each model type.
 
-The model types were read in the source of transformers 5.23 and compared with it: what
-enters the first layer of a model is what the function of its family returns. A model of
+The model types were read in the source of transformers 5.23 and compared with it: the
+function of a family returns what enters the first layer of the model. A model of
 several parts has the family of its language model where its type fixes that.
 """
 

@@ -47,7 +47,7 @@ def is_head_alone(family: CheckpointFamily, layout) -> bool:
 
 
 def hint_of_head(family: CheckpointFamily, names, tied: bool | None) -> str:
-    """What to do if the table is missing and the head is there, for messages."""
+    """The advice of a message if the table is missing and the head is there."""
     name = held_head(family, names)
     if name is None or tied is False:
         return ""

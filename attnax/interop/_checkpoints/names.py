@@ -51,9 +51,13 @@ def find_prefix(family: CheckpointFamily, names, prefix, hint=""):
         return found.pop()
     looked_for = " or ".join(repr(anchor) for anchor in anchors)
     if not found:
+        first = (
+            f"the first of {len(names)} names is {names[0]!r}"
+            if names
+            else ("source holds no tensors")
+        )
         raise ValueError(
-            f"{looked_for} must be in source, alone or after a prefix; the "
-            f"first of {len(names)} names is {next(iter(names), None)!r}{hint}."
+            f"{looked_for} must be in source, alone or after a prefix; {first}{hint}."
         )
     raise ValueError(
         f"{looked_for} must be in source once, but stands after each of "

@@ -29,8 +29,9 @@ class EmbeddingCheckpoint(NamedTuple):
         prefix: The part of the names in front of those of the family.
         tensors: Role, name and axes of every tensor of the file that is in `params` or
             `head`. `None` stands for the usual names of the family.
-        resampling: How the model resizes its positions: `attnax.interop.resampling` of
-            the family or model type that was asked for. `None` if that is not known.
+        resampling: The way in which the model resizes its positions, which is
+            `attnax.interop.resampling` of the family or model type that was asked for;
+            `None` if it is not known.
     """
 
     family: str

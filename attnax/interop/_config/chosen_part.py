@@ -4,6 +4,7 @@ from .families.table import REFUSED
 from .names import instead, misspelt
 from .part import model_type_of, part_error, tables
 from .parts import all_parts
+from .values import check_name
 from .vocabulary import FOREIGN, ROTARY, STRUCTURE
 
 
@@ -15,6 +16,7 @@ def part_names(config):
 
 def find_part(config, name=None):
     """`(path, model_type, values)` of the named part, or of the language model."""
+    check_name("part", name)
     parts, main = all_parts(config)
     if name is None:
         part = _main(config, parts, main)
@@ -33,8 +35,6 @@ def _held(parts):
 
 def _named(config, parts, name):
     """The part of that name, which the model's code may have filled in."""
-    if not isinstance(name, str):
-        raise ValueError(f"part={name!r} must be a name.")
     for part in parts:
         if part.name == name != "":
             return part
@@ -58,13 +58,13 @@ def _main(config, parts, main):
         model_type = model_type_of(config)
         if not _held(parts):
             raise ValueError(
-                f"the config of {model_type=} holds none of the parts of "
-                "this model, of which none is a language model; add the part."
+                f"the config of {model_type=} holds no part with rotary positions, and "
+                "the code has several and no language model; add the part that is "
+                "meant."
             )
         raise ValueError(
-            f"several parts of a model of {model_type=} have rotary "
-            "positions, and none is the language model; pass part, one of "
-            f"{list(_held(parts))}."
+            f"several parts of a model of {model_type=} have rotary positions, and "
+            f"none is the language model; pass part, one of {list(_held(parts))}."
         )
     if main.rotary or main.problem or not _held(parts):
         return main
@@ -116,7 +116,7 @@ def _unread(key, level, parts):
     places = dict.fromkeys("".join(f"[{name!r}]" for name in p.path) for p in parts)
     return (
         f"the config holds {key}={level[key]!r}, which the code of "
-        f"model_type={level.get('model_type')!r} does not read, for it has rotary "
-        f"positions in {' or '.join(f'config{place}' for place in places)}; write it "
-        "there or remove it"
+        f"model_type={level.get('model_type')!r} does not read here; its rotary "
+        f"positions are in {' or '.join(f'config{place}' for place in places)}: write "
+        "the key there or remove it"
     )

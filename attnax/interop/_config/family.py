@@ -1,4 +1,4 @@
-"""What a model type's code fixes and its config does not tell."""
+"""The facts of a model type that its code fixes and its config does not tell."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,28 +12,29 @@ class RopeFamily:
     """The rules of one or several model types.
 
     Attributes:
-        layout: How channels are paired, see `attnax.functional.Rope`, or a rule that
+        layout: Pairing of the channels, see `attnax.functional.Rope`, or a rule that
             reads it from the config.
-        rotary_start: Where the rotating channels of a head stand.
+        rotary_start: Place of the rotating channels in a head.
         head_dim: Rule from the config to the width that the frequencies are made for.
         reads_fraction: Whether the plain rope reads `partial_rotary_factor`; every
             scaled one does.
         reverse: Whether the model rotates in the opposite direction.
-        axes: For text with pictures: a rule from the sections and the number of pairs
-            to the axis of each pair, and the sections of a config that has none.
-        axial: For pictures: a rule from the width and the base to a rope.
-        types: Rope types that the code takes; `None` for all the common ones.
+        axes: Axes of text with pictures: a rule from the sections and the number of
+            pairs to the axis of each pair, and the sections of a config without any.
+            `None` for positions of one axis.
+        axial: Rule of pictures from the width and the base to a rope, or `None`.
+        types: Rope types that the code takes; `None` for all common ones.
         renames: Rope types under names that only this family uses.
         schema: Rule from the config to the parameters of each layer type.
         label: Rule from the type of a layer to the label of its parameters.
         layer_count: The key that counts layers, and how many attentions each layer has.
         layer_types: Rule for the types of layers of a config that does not list them.
-        rotates: Rule that says which of the layers rotate.
+        rotates: Rule for the layers that rotate.
         per_layer: Rule from the config and the parameters of a label to the parameters
             of single layers, by index.
-        overrides: Rule that gives the keys of the config that single layers change.
-        method: Rule for frequencies and attention factor; where it gives `None`, the
-            common methods apply.
+        overrides: Rule for the keys of the config that single layers change.
+        method: Rule for frequencies and attention factor. The common methods apply
+            where it returns `None`, or without it.
         padded: Whether lists with one entry per layer may have further entries, for
             layers that predict more tokens (`num_nextn_predict_layers`).
         elsewhere: Keys that other parts of the model read.

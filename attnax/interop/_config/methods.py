@@ -16,7 +16,7 @@ from .keys import Keys
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a method makes frequencies for.
+    """The case that a method makes frequencies for.
 
     Attributes:
         keys: The part of the config.

@@ -6,14 +6,14 @@ from ... import functional as F
 from ...functional import Rope
 from .methods import COMMON, METHODS, Wanted
 from .names import check_inner_spelling
-from .unread import check_all_read
+from .unread import SEVERAL_AXES, check_all_read
 from .values import MOST
 
-# What to do about types of other engines, and about names that several codes share.
+# Advice about types of other engines, and about names that several codes share.
 _FOREIGN = {
     "su": "write 'longrope', which only the Phi-3 family calls 'su'",
-    "mrope": "write 'default' with mrope_section, in a model whose positions have "
-    "several axes: 'qwen2_5_vl_text' has them in sections, 'qwen3_vl_text' in turn",
+    "mrope": "write 'default' with mrope_section, for a model whose positions have "
+    f"several axes, such as {SEVERAL_AXES}",
     "xdrope": "write 'dynamic' with alpha if the model is Hunyuan's, whose code alone "
     "reads it",
     "ntk": "engines differ in its formula: make a Rope of ntk_inv_freq or of "
@@ -152,7 +152,7 @@ def _check_interleaved(context, params, strided):
         raise context.error(
             f"{params.where} holds mrope_interleaved={said}, but the code of "
             f"model_type={context.model_type!r} has its axes "
-            f"{'in turn' if strided else 'in sections'}"
+            f"{'interleaved' if strided else 'in sections'}"
         )
 
 

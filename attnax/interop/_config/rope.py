@@ -10,7 +10,7 @@ from ...functional._rope.record import LAYOUTS
 from .chosen_part import part_names
 from .context import find
 from .layer_ropes import LayerRopes, chosen_layers
-from .values import shown
+from .values import check_name, shown
 
 
 @public
@@ -38,7 +38,7 @@ def rope_from_hf(
         seq_len: Length in tokens that the rope is for, at most 2**53. Dynamic NTK and
             LongRoPE need it, since their frequencies depend on it; other methods
             ignore it.
-        layout: How channels are paired, in place of the table's layout. A `model_type`
+        layout: Pairing of the channels, in place of the table's layout. A `model_type`
             that is not in the table needs it. See `attnax.functional.Rope`.
 
     Returns:
@@ -64,8 +64,7 @@ def rope_from_hf(
         model. https://github.com/huggingface/transformers
     """
     seq_len = _checked(seq_len, layout)
-    if not isinstance(layer_type, str | None):
-        raise ValueError(f"{layer_type=} must be a name.")
+    check_name("layer_type", layer_type)
     context = find(config, part, layout)
     params = context.family.schema(context)
     chosen = chosen_layers(context, params, layer_type)
@@ -96,7 +95,7 @@ def ropes_from_hf(
         config: A dict as in `config.json`, see `rope_from_hf`.
         part: Name of a part, see `rope_from_hf`.
         seq_len: Length in tokens that the ropes are for, see `rope_from_hf`.
-        layout: How channels are paired, in place of the table's layout.
+        layout: Pairing of the channels, see `rope_from_hf`.
 
     Returns:
         One rope per layer, in order; `None` for a layer that does not rotate queries
@@ -146,7 +145,7 @@ def config_parts(config: Mapping) -> tuple[str, ...]:
         are not listed.
 
     Raises:
-        ValueError: If the config, or a part of a known model, is no dict.
+        ValueError: If the config, or a part of a known model, is not a dict.
 
     Example:
         >>> text, vision = {"model_type": "qwen3"}, {"model_type": "pixtral"}

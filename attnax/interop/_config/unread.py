@@ -2,6 +2,12 @@
 
 from .vocabulary import ELSEWHERE, ROTARY
 
+# Model types that differ from Llama in the axes of their positions only.
+SEVERAL_AXES = (
+    "'qwen2_5_vl_text', which has them in sections, and 'qwen3_vl_text', which has "
+    "them interleaved"
+)
+
 
 def check_all_read(context, params, rope):
     """Raises if a key about rotary positions was not read, unless `rope` agrees.
@@ -38,10 +44,8 @@ def _check_axes(context, params, key):
     """Raises on sections of axes for a model whose positions have one axis."""
     if str(key).startswith("mrope"):
         raise context.error(
-            f"{params.said(key)}, but positions of model_type="
-            f"{context.model_type!r} have one axis; of models that otherwise resemble "
-            "Llama, 'qwen2_5_vl_text' has several in sections, and 'qwen3_vl_text' in "
-            "turn"
+            f"{params.said(key)}, but positions of model_type={context.model_type!r} "
+            f"have one axis; models like Llama with several axes are {SEVERAL_AXES}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The kinds of values that keys hold, and how errors show values."""
+"""The kinds of values that keys hold, and the text of values in errors."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -57,6 +57,12 @@ def _blocks(value):
 def _base(value):
     """Whether the value is one base or a list of them; not every code takes a list."""
     return is_number(value) or _listed(is_number)(value)
+
+
+def check_name(argument, value):
+    """Raises unless an argument is a string or `None`."""
+    if not isinstance(value, str | None):
+        raise ValueError(f"{argument}={shown(value)} must be a name.")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a family of sinusoids is, and the options that its settings mean."""
+"""The record of a family of sinusoids, and the options that its settings stand for."""
 
 import inspect
 from collections.abc import Callable, Iterable

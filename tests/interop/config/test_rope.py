@@ -153,7 +153,7 @@ def test_unknown_defaults_are_errors(config, message):
         (
             {"model_type": "qwen3_vl_text"}
             | {"rope_parameters": {"mrope_interleaved": False, "rope_theta": 1e4}},
-            "mrope_interleaved=False, .* axes in turn",
+            "mrope_interleaved=False, .* axes interleaved",
         ),
         (
             {"model_type": "cohere2", "num_hidden_layers": 3, "layer_types": ["conv"]},

@@ -181,7 +181,7 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
         ),
         (
             {"model_type": "qwen3_vl", "rope_theta": 5e6, "text_config": {}},
-            r"rope_theta=5000000.0, .* config\['text_config'\]; write it",
+            r"rope_theta=5000000.0, .* config\['text_config'\]: write the key",
         ),
         (
             {"model_type": "qwen2_5_vl", "rope_theta": 7.0}

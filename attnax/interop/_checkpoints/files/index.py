@@ -5,7 +5,7 @@ import pathlib
 import re
 from contextlib import ExitStack
 
-from .regular import RegularFile, shown
+from .regular import RegularFile, shown, unopened
 from .safetensors import MAX_HEADER_BYTES, Safetensors
 from .strict_json import parse
 
@@ -110,9 +110,7 @@ def path_inside(
         target = pathlib.Path(os.path.realpath(path))
         inside = any(target.is_relative_to(root) for root in _roots(folder))
     except (OSError, ValueError) as error:  # the path is too long or no text
-        raise ValueError(
-            f"the file {shown(file)} must be a file that can be opened: {error}."
-        ) from error
+        raise unopened(path, error) from error
     if not inside:
         raise ValueError(
             f"{shown(path)} leads to {shown(target)}, outside of its "

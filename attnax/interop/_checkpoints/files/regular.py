@@ -32,9 +32,7 @@ class RegularFile:
         except FileNotFoundError as error:
             raise ValueError(f"{shown(path)} does not exist.") from error
         except (OSError, ValueError) as error:
-            raise ValueError(
-                f"{shown(path)} must be a file that can be opened: {reason(error)}."
-            ) from error
+            raise unopened(path, error) from error
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
@@ -55,13 +53,12 @@ class RegularFile:
         self.raw.seek(start)
         done = 0
         while done < len(view):
-            count = self.raw.readinto(
-                view[done:]
-            )  # Linux reads at most 2 GiB at a time
+            # Linux reads at most 2 GiB at a time.
+            count = self.raw.readinto(view[done:])
             if not count:
                 raise ValueError(
-                    f"{shown(self.path)} became shorter while it was "
-                    "read; read it again."
+                    f"{shown(self.path)} became shorter while it was read; read it "
+                    "again."
                 )
             done += count
 
@@ -82,11 +79,13 @@ def shown(path) -> str:
     return f"{text[:SHOWN_LETTERS]}... (and {rest} characters more)"
 
 
-def reason(error: Exception) -> str:
-    """The reason of an error without the path, which the message names already."""
-    return getattr(error, "strerror", None) or str(error)
+def unopened(path, error: Exception) -> ValueError:
+    """The error about a file that cannot be opened."""
+    # Without the path of an OSError, which may be long.
+    reason = getattr(error, "strerror", None) or str(error)
+    return ValueError(f"{shown(path)} must be a file that can be opened: {reason}.")
 
 
 def _identity(status):
-    """What identifies a file and its content. Its name does not: it may change."""
+    """The facts that identify an open file and its content, whatever its name is."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -21,10 +21,10 @@ def by_layer_type(
 
     Args:
         context: The part of the config, with its rules.
-        thetas: For each label, the old key of its base (or `None`) and the default.
+        thetas: Old key of the base, or `None`, and its default, by label.
         scaled: Labels that an old `rope_scaling` applies to.
         old_type: Whether that may hold its type under the name `type`.
-        more: For each label, values for what the config does not hold.
+        more: Values for what the config does not hold, by label.
         shared: The key beside the parameters that holds the base of every label.
         fraction: The key beside them that holds the fraction of every label.
         labels_known: Whether the types of the layers are known.
@@ -56,7 +56,8 @@ def by_layer_type(
     check_beside(context, out, beside, sorted(olds), fraction)
     if labels_known:
         _check_labels(context, out, nested)
-    _check_any(context, out)
+    if not out:
+        raise _not_nested(context)
     return out
 
 
@@ -75,18 +76,14 @@ def _theta(keys, key_and_default, shared):
 def _check_nested(context, nested, beside):
     bad = {k: v for k, v in nested.items() if not isinstance(v, dict | None)}
     if bad or (not nested and any(beside.values())):
-        raise context.error(
-            f"{_WHERE}={context.keys.given(_WHERE)} must hold one dict or null for "
-            f"each layer type of {context.model_type!r}"
-        )
+        raise _not_nested(context)
 
 
-def _check_any(context, params):
-    if not params:
-        raise context.error(
-            f"{_WHERE} must hold one dict or null for each layer type of "
-            f"{context.model_type!r}"
-        )
+def _not_nested(context):
+    return context.error(
+        f"{_WHERE}={context.keys.given(_WHERE)} must hold one dict or null for each "
+        f"layer type of {context.model_type!r}"
+    )
 
 
 def _check_truncate(context, values, here):

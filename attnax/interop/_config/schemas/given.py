@@ -1,4 +1,4 @@
-"""What the config itself holds about RoPE, and the length that it was trained at."""
+"""The parameters that the config itself holds, and the length it was trained at."""
 
 from .checks import check_new_name, without, without_nulls
 

@@ -11,7 +11,7 @@ KEYS = by_name((*hugging_face.ROWS, *other_engines.ROWS))
 
 
 def kind_of(key):
-    """What the value of a key must be."""
+    """The kind of the values of a key."""
     return KEYS[key].kind if key in KEYS else ANY
 
 

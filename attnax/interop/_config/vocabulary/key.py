@@ -1,4 +1,4 @@
-"""What is known about a key of a config."""
+"""The record of a key of a config."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ from ..values import ANY, Kind
 
 @dataclass(frozen=True)
 class Key:
-    """What is known about a key of a config.
+    """The facts that are known about a key of a config.
 
     Attributes:
-        kind: What its value must be.
+        kind: Kind of its values.
         rotary: Whether, at the level of a model, it says something about rotary
             positions, so that a rope made without reading it would be wrong.
         structure: Whether it says which layers a model has or how wide their heads are.
@@ -18,10 +18,10 @@ class Key:
         common: Whether every code reads it alike, or it tells the layout.
         unclear: Whether it means different things in different codes.
         switch: Whether it is a switch that does nothing while it is off.
-        stands_for: What Hugging Face has in its place.
-        foreign: For a name of another engine, which no code of Hugging Face reads: what
-            is known about it.
-        elsewhere: Whether it may go unread, for it also speaks of other parts.
+        stands_for: Name or formula of Hugging Face for the same thing.
+        foreign: Advice about a name of another engine, which no code of Hugging Face
+            reads; empty for other keys.
+        elsewhere: Whether it may go unread, because other parts of a model have it too.
     """
 
     kind: Kind = ANY
