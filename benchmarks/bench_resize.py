@@ -1,16 +1,14 @@
 """Does resizing the positions inside a step cost less than embedding the patches?"""
 
-import itertools
+from functools import partial
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 import attnax.functional as F
 
 from . import cases
 from .bench_patch import project
-from .rivals.resize import matrices, taps
+from .rivals.resize import added_up, by_axis, image_resize, translated
 from .timing.harness import Group
 from .timing.programs import Program
 from .timing.pullback import pullback
@@ -34,23 +32,16 @@ def static(quick):
     limit = Program(project, (weight, patches))
     for antialias in (False, True):
         resampling = F.Resampling("bicubic", antialias)
-
-        def resize(t, resampling=resampling):
-            return F.resize_positions(t, old, new, resampling)
-
-        def at(t, g, w, resampling=resampling):
-            return F.resize_positions_at(t, old, g, w, resampling)
-
-        def image_resize(t, antialias=antialias):
-            out = jax.image.resize(
-                t.reshape(*old, width), (*new, width), "cubic", antialias=antialias
-            )
-            return out.reshape(-1, width)
-
+        resize = partial(
+            F.resize_positions, old_grid=old, new_grid=new, resampling=resampling
+        )
         functions = {
             "attnax": (resize, ()),
-            "attnax, sizes as data": (at, (grid, where)),
-            "jax.image.resize": (image_resize, ()),
+            "attnax, sizes as data": (_sizes_as_data(old, resampling), (grid, where)),
+            "jax.image.resize": (
+                partial(image_resize, old=old, new=new, antialias=antialias),
+                (),
+            ),
         }
         kind = "bicubic" + ", antialiased" * antialias
         name = f"positions {old[0]}x{old[1]} to {new[0]}x{new[1]}, {kind}"
@@ -62,61 +53,20 @@ def ragged(quick):
     old, side = (16, 16), 64
     width, length = (16, 256) if quick else (WIDTH, 256)
     grids = np.array(GRIDS[:2] if quick else GRIDS, np.int32)
-    where = np.zeros((len(grids), length, 2), np.int32)
-    mask = np.zeros((len(grids), length), bool)
-    for image, grid in enumerate(grids.tolist()):
-        rows = F.positions_from_grid(grid)
-        where[image, : len(rows)], mask[image, : len(rows)] = rows, True
+    data = _packed(grids, length)
     table = cases.normal(0, (256, width))
     cotangent = cases.normal(1, (len(grids), length, width))
     patches = cases.normal(2, (len(grids), length, ROWS))
     limit = Program(project, (cases.normal(3, (ROWS, width)), patches))
-
-    def translated(t, grids, where, mask):
-        """big_vision's way: each image on a canvas of a static side, then picked."""
-
-        def one(grid, where):
-            scale = grid.astype(jnp.float32) / 16
-            canvas = jax.image.scale_and_translate(
-                t.reshape(*old, width),
-                (side, side, width),
-                (0, 1),
-                scale,
-                jnp.zeros(2),
-                method="linear",
-                antialias=True,
-            )
-            return canvas[where[:, 0], where[:, 1]]
-
-        return jnp.where(mask[..., None], jax.vmap(one)(grids, where), 0)
-
-    def added_up(t, grids, where, mask):
-        """Taps whose gradient is what autodiff makes of reading them."""
-        bicubic = F.Resampling("bicubic", antialias=False)
-        axes = [taps(16, grids[:, axis], side, bicubic) for axis in (0, 1)]
-        image = jnp.arange(len(grids))[:, None]
-        (rows, by_row), (columns, by_column) = (
-            [part[image, where[..., axis]] for part in parts]
-            for axis, parts in enumerate(axes)
-        )
-        total = jnp.zeros((*mask.shape, width))
-        for i, j in itertools.product(range(4), range(4)):
-            weight = (by_row[..., i] * by_column[..., j])[..., None]
-            total += weight * t[rows[..., i] * 16 + columns[..., j]]
-        return jnp.where(mask[..., None], total, 0)
-
-    for method, antialias in (("bilinear", True), ("bicubic", False)):
+    for method, antialias, name, rival in (
+        ("bilinear", True, "scale_and_translate", translated),
+        ("bicubic", False, "adding up taps", added_up),
+    ):
         resampling = F.Resampling(method, antialias)
-
-        def at(t, g, w, m, resampling=resampling):
-            return F.resize_positions_at(t, old, g, w, resampling, mask=m)
-
-        data = (grids, where, mask)
-        functions = {"attnax": (at, data)}
-        if antialias:
-            functions["scale_and_translate"] = (translated, data)
-        else:
-            functions["adding up taps"] = (added_up, data)
+        functions = {
+            "attnax": (_sizes_as_data(old, resampling), data),
+            name: (partial(rival, old, side), data),
+        }
         kind = method + ", antialiased" * antialias
         name = f"positions of {len(grids)} images of at most {length} patches, {kind}"
         yield _group(name, limit, functions, table, cotangent)
@@ -128,34 +78,35 @@ def large(quick):
     side, new, width = (5, 6, 16) if quick else (37, 32, WIDTH)
     grids = np.array([[new, new], [new + 1, new - 1], [new - 4, new + 4]], np.int32)
     most, longest = int(grids.prod(1).max()), int(grids.max())
-    where = np.zeros((len(grids), most, 2), np.int32)
-    mask = np.zeros((len(grids), most), bool)
-    for image, grid in enumerate(grids.tolist()):
-        found = F.positions_from_grid(grid)
-        where[image, : len(found)], mask[image, : len(found)] = found, True
+    data, old = _packed(grids, most), (side, side)
     table = cases.normal(0, (side * side, width))
     cotangent = cases.normal(1, (len(grids), most, width))
     patches = cases.normal(2, (len(grids), most, rows))
     limit = Program(project, (cases.normal(3, (rows, width)), patches))
     resampling = F.Resampling("bicubic", antialias=True)
-
-    def at(t, g, w, m):
-        return F.resize_positions_at(t, (side, side), g, w, resampling, mask=m)
-
-    def by_axis(t, g, w, m):
-        """Two matrices for each image, and its patches picked from the whole."""
-        by_row, by_column = (
-            matrices(side, g[:, axis], longest, resampling) for axis in (0, 1)
-        )
-        grid = t.reshape(side, side, width)
-        whole = jnp.einsum("bir,bjc,rcd->bijd", by_row, by_column, grid)
-        image = jnp.arange(len(g))[:, None]
-        return jnp.where(m[..., None], whole[image, w[..., 0], w[..., 1]], 0)
-
-    data = (grids, where, mask)
+    functions = {
+        "attnax": (_sizes_as_data(old, resampling), data),
+        "resize_matrix by axis": (partial(by_axis, old, longest, resampling), data),
+    }
     name = f"positions of {len(grids)} images, table {side}x{side}, antialiased"
-    functions = {"attnax": (at, data), "resize_matrix by axis": (by_axis, data)}
     yield _group(name, limit, functions, table, cotangent)
+
+
+def _packed(grids, length):
+    """Sizes of images, coordinates of their patches, and which rows are patches."""
+    where = np.zeros((len(grids), length, 2), np.int32)
+    mask = np.zeros((len(grids), length), bool)
+    for image, grid in enumerate(grids.tolist()):
+        rows = F.positions_from_grid(grid)
+        where[image, : len(rows)], mask[image, : len(rows)] = rows, True
+    return grids, where, mask
+
+
+def _sizes_as_data(old, resampling):
+    """The resize of attnax, whose sizes are arguments of the program."""
+    return lambda table, grids, where, mask=None: F.resize_positions_at(
+        table, old, grids, where, resampling, mask=mask
+    )
 
 
 def _group(name, limit, functions, table, cotangent):

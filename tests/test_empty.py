@@ -7,24 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import slow
+from public_calls import LEARNED, PATCH, TEXT, TOKEN, VISION
 
 import attnax
 import attnax.functional as F
 
 INV_FREQ = F.default_inv_freq(8)
 RESAMPLING = F.Resampling("bicubic", antialias=False)
-TOKENS = F.TokenEmbeddingParams(np.ones((5, 4), np.float32))
-LEARNED = F.LearnedPositionalEmbeddingParams(np.ones((6, 4), np.float32))
-TEXT = F.TextEmbeddingParams(TOKENS, LEARNED, TOKENS)
-PATCH = F.PatchEmbeddingParams(np.ones((12, 4), np.float32), np.ones(4, np.float32))
 ROWS = np.ones((2, 4), np.float32)
-VISION = F.VisionEmbeddingParams(
-    PATCH,
-    F.LearnedPositionalEmbeddingParams(np.ones((8, 4), np.float32)),
-    tokens_with_position=ROWS,
-    tokens_without_position=ROWS,
-    mask_token=ROWS[0],
-)
 MIXED = F.MixedRopeParams(np.ones((2, 3, 4), np.float32))
 # Every layout, with channels that do not rotate on either side.
 ROPES = {
@@ -61,13 +51,13 @@ def calls(batch, seq_len):
     ids, mask = np.zeros(size, np.int32), np.zeros(size, bool)
     x, pairs = np.zeros((*size, 4), np.float32), np.zeros((*size, 2), np.int32)
     heads = np.zeros((*size, 3, 9), np.float32)
-    images = np.zeros((*size, 4, 6, 3), np.float32)
-    patches = np.zeros((*size, 12), np.float32)
+    images = np.zeros((*size, 4, 6, 1), np.float32)
+    patches = np.zeros((*size, 4), np.float32)
     counts, grids = np.zeros(batch, np.int32), np.ones((batch, 2), np.int32)
     sizes = {"patch_size": 2, "table_grid": (2, 3)}
 
-    yield "apply_token_embedding", scaled_tokens, (TOKENS, ids)
-    yield "apply_token_unembedding", F.apply_token_unembedding, (TOKENS, x)
+    yield "apply_token_embedding", scaled_tokens, (TOKEN, ids)
+    yield "apply_token_unembedding", F.apply_token_unembedding, (TOKEN, x)
     learned = F.apply_learned_positional_embedding
     yield "apply_learned_positional_embedding", learned, (LEARNED, x)
     yield "apply_learned_positional_embedding", learned, (LEARNED, x, ids)
@@ -127,7 +117,7 @@ def calls(batch, seq_len):
     yield "patchify", lambda image: F.patchify(image, 2), (images,)
     chw = lambda image: F.patchify(image, 2, patch_order="CHW")
     yield "patchify", chw, (images,)
-    cut = np.zeros((*size, 6, 12), np.float32)
+    cut = np.zeros((*size, 6, 4), np.float32)
     yield "unpatchify", lambda p: F.unpatchify(p, (4, 6), 2), (cut,)
     yield "pad_image", lambda image: F.pad_image(image, 4), (images,)
     embed = lambda p, image: F.apply_patch_embedding(p, image, patch_size=2)

@@ -75,6 +75,9 @@ def test_errors_that_name_their_function_stay():
         inner()
     with pytest.raises(IndexError, match=r"^none has so many$"):
         outer(10)
+    # A TypeError of its own, which says where the value was traced.
+    with pytest.raises(jax.errors.ConcretizationTypeError, match=r"^Attempted"):
+        jax.jit(outer)(1)
 
 
 @pytest.mark.errors

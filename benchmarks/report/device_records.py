@@ -24,5 +24,5 @@ def by_case(records: list[dict]) -> list[dict[str, dict]]:
     cases = {}
     for record in records:
         key = record["kind"], record["case"], record["dtype"]
-        cases.setdefault(key, {}).setdefault(record["rival"], record)
+        cases.setdefault(key, {})[record["rival"]] = record
     return list(cases.values())

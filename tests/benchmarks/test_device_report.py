@@ -54,13 +54,25 @@ SUMMARY = [
     line("rotation", "halves, backward", "concatenation", median_ms=0.8, iqr_ms=0.1),
     line("rotation", "pairs, backward", median_ms=1.0, share_of_copy=0.5, iqr_ms=0.1),
     line("rotation", "pairs, backward", "concatenation", median_ms=0.95, iqr_ms=0.1),
+    # The same kernels once more, which count once.
+    line("rotation", "halves, beside PyTorch", median_ms=1.0, share_of_copy=0.3),
+    line("rotation", "forms of half", median_ms=1.0, share_of_copy=0.99),
+    line("patch", "8 images, weight gradient", median_ms=1.0),
+    line("patch", "8 images, weight gradient", "convolution", median_ms=0.4),
 ]
+
+
+@pytest.mark.parametrize(
+    "section, mark", ((device_report, "###"), (device_tables, "##"))
+)
+def test_a_section_names_its_device_versions_and_file(section, mark):
+    text = section("gpu-jax-0.11.0", LINES)
+    assert text.startswith(f"{mark} a GPU\n\na GPU, Python 3.12.0, jax 0.11.0, ")
+    assert "`benchmarks/results/gpu-jax-0.11.0.jsonl`" in text
 
 
 def test_report_says_what_is_reached_and_who_is_ahead():
     text = device_report("gpu-jax-0.11.0", SUMMARY)
-    assert text.startswith("### a GPU\n\na GPU, Python 3.12.0, jax 0.11.0, ")
-    assert "`benchmarks/results/gpu-jax-0.11.0.jsonl`:\n" in text
     assert "A copy moves up to 3,012 GB/s." in text
     assert "A product of 8192 x 8192 in bfloat16: 790 TFLOP/s." in text
     assert "| rotation | bfloat16 | forward | 1 | 0.91 | 0.91 | 1 |\n" in text
@@ -69,6 +81,8 @@ def test_report_says_what_is_reached_and_who_is_ahead():
     ahead = "| rotation | bfloat16 | backward | concatenation | 1 | 2 | 0.80 | 0.95 |"
     assert ahead in text
     assert "| rotation | bfloat16 | forward | concatenation |" not in text
+    of_weights = "| patches | bfloat16 | weight gradient | convolution | 1 | 1 | 0.40 |"
+    assert of_weights in text
     assert "Errors beyond the bounds of the contract, 1 of 2:\n\n- once, bf" in text
     assert "All targets hold, 1 of them." in text
     assert "- 32 layers, bfloat16, torch, compiled: RuntimeError: none" in text
@@ -81,11 +95,13 @@ def test_report_where_no_rival_is_ahead_and_all_errors_are_within_bounds():
 
 
 def test_tables_have_every_timing_and_error():
-    text = device_tables("gpu-jax-0.11.0", LINES)
-    assert text.startswith("## a GPU\n\na GPU, Python 3.12.0, jax 0.11.0, ")
+    one_token = line("rotation", "one token", median_ms=0.06)
+    theirs = line("rotation", "one token", "concatenation", median_ms=0.03)
+    text = device_tables("gpu-jax-0.11.0", [*LINES, one_token, theirs])
     # A table for each set of rivals; a copy is the column before them.
     assert "| case | attnax, ms | of a copy | concatenation |\n" in text
     assert "| halves, bfloat16 | 0.55 | 0.91 | 2.00 |\n" in text
+    assert "| one token, bfloat16 | 0.06 |  | 0.50 |\n" in text
     assert "| case | attnax, ms |\n| --- | ---: |\n| 32 layers, bfloat16 | 4 |" in text
     assert "| cos and sin, bfloat16 | attnax | 1.1e-07 | 0.90 |\n" in text
     assert "| cos and sin, bfloat16 | a float32 product | 0.5 |  |\n" in text
