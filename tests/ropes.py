@@ -1,13 +1,31 @@
-"""Ropes that differ in every way a record allows, each with the width of a head."""
+"""Ropes that differ in every way a record allows, and inputs for them."""
 
+import host
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import attnax.functional as F
 
+PLAIN = F.default_inv_freq(8)
+# The settings of one record that leaves two channels of `X` alone.
+BASE = {
+    "inv_freq": PLAIN,
+    "layout": "half",
+    "axis_of_pair": (0, 0, 1, 1),
+    "num_axes": 2,
+    "num_blocks": 1,
+    "rotary_start": "leading",
+    "attention_factor": 1.0,
+}
+X = host.asarray(np.random.default_rng(0).normal(size=(5, 3, 10)), jnp.float32)
+POSITIONS = np.stack([np.arange(5, dtype=np.int32) + 7, np.arange(5, 0, -1)], -1)
+POSITIONS = POSITIONS.astype(np.int32)
+
 _YARN = F.yarn_inv_freq(64, 150_000.0, factor=32.0, original_max_len=4096)
 
-# Heads with an odd and an even rest, odd and even offsets, real sizes, and one pair.
+# Each with the width of a head: an odd and an even rest, odd and even offsets, real
+# sizes, and one pair.
 ROPES = {
     "half": (F.Rope(F.default_inv_freq(128, 5e5)), 134),
     "half_trailing": (

@@ -1,11 +1,10 @@
-"""Cos and sin of positions: the one function that makes them."""
+"""Cos and sin of positions: every pair of them is made here."""
 
 import jax.numpy as jnp
 import numpy as np
 
 from ..._checks import (
     array_of_several,
-    int32_in_range,
     nan_where_invalid,
     positions_array,
 )
@@ -38,21 +37,29 @@ def cos_sin(
         check_coordinates(argument, positions.shape, num_axes)
     positions, valid = positions_array(argument, positions, numerics)
     if numerics == "exact":
-        kernel = exact_cos_sin
-        per_pair = phase_words(exact_frequencies(inv_freq, _LEARNED))
-    else:
-        check_finite_in_float32(vector)
-        positions = jnp.asarray(positions, jnp.float32)
-        kernel = product_cos_sin
-        per_pair = jnp.asarray(vector, jnp.float32)[None]
-    cos, sin = cos_sin_by_axis(kernel, positions, per_pair, axis_of_pair)
+        words = phase_words(exact_frequencies(inv_freq, _LEARNED))
+        return cos_sin_of_words(positions, valid, words, axis_of_pair)
+    check_finite_in_float32(vector)
+    return cos_sin_of_products(positions, valid, vector, axis_of_pair)
+
+
+def cos_sin_of_words(positions, valid, words, axis_of_pair):
+    """Exact cos and sin of int32 `positions` and of words `(2, pairs)`.
+
+    `positions` and `valid` are those of `positions_array`: what is not valid gives NaN.
+    """
+    cos, sin = cos_sin_by_axis(exact_cos_sin, positions, words, axis_of_pair)
     return _nan_where_invalid(valid, cos, sin, axis_of_pair)
 
 
-def cos_sin_of_words(positions, words, axis_of_pair, *, argument="positions"):
-    """Exact cos and sin of integer `positions` and of words `(2, pairs)`."""
-    positions, valid = int32_in_range(argument, positions)
-    cos, sin = cos_sin_by_axis(exact_cos_sin, positions, words, axis_of_pair)
+def cos_sin_of_products(positions, valid, inv_freq, axis_of_pair):
+    """Cos and sin of products in float32 of `positions` and of a vector `inv_freq`.
+
+    `positions` and `valid` are as in `cos_sin_of_words`.
+    """
+    positions = jnp.asarray(positions, jnp.float32)
+    per_pair = jnp.asarray(inv_freq, jnp.float32)[None]
+    cos, sin = cos_sin_by_axis(product_cos_sin, positions, per_pair, axis_of_pair)
     return _nan_where_invalid(valid, cos, sin, axis_of_pair)
 
 

@@ -1,5 +1,6 @@
 """The record of a rotary embedding: everything that a model fixes about it."""
 
+import functools
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ..._checks import choice, is_integer, positive_integer
 from ..._public import public
 from .._angles.axes import checked_axes
 from .._angles.frequencies import exact_frequencies
+from .._angles.phase import phase_words
 from .factors import static_attention_factor
 from .kernel import ORDERS
 
@@ -128,6 +130,11 @@ class Rope:
     def _order_out(self) -> str:
         """The order of pairs that a rotation returns."""
         return self.layout.rpartition("_to_")[2]
+
+    @functools.cached_property
+    def _words(self) -> np.ndarray:
+        """The frequencies as `phase_words` makes them, once for each record."""
+        return phase_words(np.array(self.inv_freq))
 
     def __repr__(self):
         first, last = self.inv_freq[0], self.inv_freq[-1]

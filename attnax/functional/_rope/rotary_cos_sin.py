@@ -10,9 +10,10 @@ from ..._checks import (
     int32_in_range,
     integer_array,
     nan_where_invalid,
+    positions_array,
 )
 from ..._public import public
-from .._angles.cos_sin import cos_sin, cos_sin_of_words
+from .._angles.cos_sin import cos_sin_of_products, cos_sin_of_words
 from .factors import times_attention_factor
 from .record import Rope
 from .rotation_checks import shape_of_positions
@@ -60,40 +61,43 @@ def rotary_cos_sin(
     Reference:
         Su et al., RoFormer, 2021, eq. 15. https://arxiv.org/abs/2104.09864
     """
+    positions = _checked_positions(rope, positions, "positions")
     return _cos_sin(rope, positions, "positions", numerics)
 
 
 def cos_sin_of_rope(rope, positions, *, argument="positions", end=None):
     """`rotary_cos_sin` of integer positions, which must lie in `[0, end)` if given."""
-    settings = rope_settings(rope)
-    positions = array_of_several(argument, positions)
-    shape_of_positions(settings, positions, argument)
+    positions = _checked_positions(rope, positions, argument)
     positions = integer_array(argument, positions, _FRACTIONAL)
     valid = None
     if end is not None:
         positions, valid = int32_in_range(argument, positions, 0, end)
-        if valid is not None and settings.axis_of_pair is not None:
+        if valid is not None and rope_settings(rope).axis_of_pair is not None:
             valid = valid.all(-1)
     cos, sin = _cos_sin(rope, positions, argument, "exact")
     return nan_where_invalid(valid, cos), nan_where_invalid(valid, sin)
 
 
-def _cos_sin(rope, positions, argument, numerics):
+def _checked_positions(rope, positions, argument):
+    """An array of positions, with as many coordinates as the rope has axes."""
     settings = rope_settings(rope)
     positions = array_of_several(argument, positions)
     shape_of_positions(settings, positions, argument)
-    if isinstance(rope, Rope):
-        made = cos_sin(
-            positions,
-            np.array(rope.inv_freq),
-            axis_of_pair=rope.axis_of_pair,
-            num_axes=rope.num_axes,
-            numerics=numerics,
-            argument=argument,
-        )
-        return times_attention_factor(made, rope.attention_factor)
-    if numerics != "exact":
-        raise ValueError(f"{numerics=} must be 'exact' for stacked ropes.")
-    axes = settings.axis_of_pair
-    cos, sin = cos_sin_of_words(positions, rope.words, axes, argument=argument)
-    return cos * rope.attention_factor, sin * rope.attention_factor
+    return positions
+
+
+def _cos_sin(rope, positions, argument, numerics):
+    if isinstance(rope, StackedRopes):
+        if numerics != "exact":
+            raise ValueError(f"{numerics=} must be 'exact' for stacked ropes.")
+        positions, valid = int32_in_range(argument, positions)
+        axes = rope.settings.axis_of_pair
+        cos, sin = cos_sin_of_words(positions, valid, rope.words, axes)
+        return cos * rope.attention_factor, sin * rope.attention_factor
+    positions, valid = positions_array(argument, positions, numerics)
+    axes = rope.axis_of_pair
+    if numerics == "exact":
+        made = cos_sin_of_words(positions, valid, rope._words, axes)
+    else:
+        made = cos_sin_of_products(positions, valid, np.array(rope.inv_freq), axes)
+    return times_attention_factor(made, rope.attention_factor)

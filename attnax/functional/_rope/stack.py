@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Array, Float, UInt32
 
 from ..._public import public
-from .._angles.phase import phase_words
 from .record import Rope
 
 
@@ -65,7 +64,7 @@ def stack_ropes(ropes: Iterable[Rope | None]) -> StackedRopes:
     # With frequencies of 0 and a factor of 1, `common` stands still.
     ropes = [common if rope is None else rope for rope in ropes]
     # Made once for each rope: many layers share few ropes, and words take long to make.
-    words = {rope: phase_words(np.array(rope.inv_freq)) for rope in {*ropes}}
+    words = {rope: rope._words for rope in {*ropes}}
     factors = np.array([rope.attention_factor for rope in ropes], np.float32)
     return StackedRopes(
         words=jnp.asarray(np.stack([words[rope] for rope in ropes])),

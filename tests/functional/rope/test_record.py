@@ -3,7 +3,6 @@ import dataclasses
 import pickle
 
 import equinox as eqx
-import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,20 +10,12 @@ import optax
 import pytest
 from helpers import assert_same_bits, refused
 from jax import lax
+from ropes import BASE, PLAIN, POSITIONS, X
 
 import attnax.functional as F
+from attnax.functional._rope import record
 
-PLAIN = F.default_inv_freq(8)
-# One of each kind of setting, and what a readable record says of it.
-BASE = {
-    "inv_freq": PLAIN,
-    "layout": "half",
-    "axis_of_pair": (0, 0, 1, 1),
-    "num_axes": 2,
-    "num_blocks": 1,
-    "rotary_start": "leading",
-    "attention_factor": 1.0,
-}
+# Changes of `BASE`, one of each setting or more.
 CHANGES = (
     {"inv_freq": F.default_inv_freq(8, 500.0)},
     {"inv_freq": -PLAIN},
@@ -36,9 +27,6 @@ CHANGES = (
     {"rotary_start": 1},
     {"attention_factor": 1.25},
 )
-X = host.asarray(np.random.default_rng(0).normal(size=(5, 3, 10)), jnp.float32)
-POSITIONS = np.stack([np.arange(5, dtype=np.int32) + 7, np.arange(5, 0, -1)], -1)
-POSITIONS = POSITIONS.astype(np.int32)
 
 
 def test_a_record_is_a_hashable_value():
@@ -93,6 +81,20 @@ def test_it_copies_and_pickles():
     for other in (copy.copy(rope), copy.deepcopy(rope)):
         assert other == rope
     assert pickle.loads(pickle.dumps(rope)) == rope
+
+
+def test_its_phases_are_made_once_and_are_no_part_of_its_value(monkeypatch):
+    rope, unused = F.Rope(**BASE), F.Rope(**BASE)
+    expected = F.rotate(rope, X, POSITIONS)
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "phase_words", None)
+        assert_same_bits(F.rotate(rope, X, POSITIONS), expected)
+        for other in (copy.deepcopy(rope), pickle.loads(pickle.dumps(rope))):
+            assert_same_bits(F.rotate(other, X, POSITIONS), expected)
+    assert (rope, hash(rope), repr(rope)) == (unused, hash(unused), repr(unused))
+    changed = dataclasses.replace(rope, inv_freq=-PLAIN)
+    fresh = F.Rope(**{**BASE, "inv_freq": -PLAIN})
+    assert_same_bits(F.rotate(changed, X, POSITIONS), F.rotate(fresh, X, POSITIONS))
 
 
 @pytest.mark.parametrize(

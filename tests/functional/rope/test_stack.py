@@ -9,24 +9,11 @@ import numpy as np
 import pytest
 from helpers import assert_close, assert_same_bits, refused, slow
 from jax import lax
+from ropes import BASE, PLAIN, POSITIONS, X
 
 import attnax.functional as F
 from attnax.functional._angles.phase import phase_words
 from attnax.interop import ropes_from_hf
-
-PLAIN = F.default_inv_freq(8)
-BASE = {
-    "inv_freq": PLAIN,
-    "layout": "half",
-    "axis_of_pair": (0, 0, 1, 1),
-    "num_axes": 2,
-    "num_blocks": 1,
-    "rotary_start": "leading",
-    "attention_factor": 1.0,
-}
-X = host.asarray(np.random.default_rng(0).normal(size=(5, 3, 10)), jnp.float32)
-POSITIONS = np.stack([np.arange(5, dtype=np.int32) + 7, np.arange(5, 0, -1)], -1)
-POSITIONS = POSITIONS.astype(np.int32)
 
 # Ropes of one kind, as a model with local and global layers has them.
 LAYERS = (
@@ -40,7 +27,7 @@ LAYERS = (
     F.Rope(-PLAIN, "interleaved_to_half", rotary_start="trailing"),
 )
 STACK = F.stack_ropes(LAYERS)
-FLAT = POSITIONS[:, 0]
+FLAT = POSITIONS[:, 0]  # one number for each token
 
 
 def paths(rope, x, positions):
@@ -188,10 +175,15 @@ def test_a_layer_without_a_rope_in_a_stack_of_a_released_model():
 def test_words_are_made_once_for_each_rope_of_a_stack(monkeypatch):
     made = []
     monkeypatch.setattr(
-        "attnax.functional._rope.stack.phase_words",
+        "attnax.functional._rope.record.phase_words",
         lambda inv_freq: made.append(inv_freq) or phase_words(inv_freq),
     )
-    stack = F.stack_ropes([LAYERS[0], None, LAYERS[1]] * 100)
+    # Each layer has a record of its own, as ropes_from_hf may return them.
+    new = dataclasses.replace
+    ropes = [
+        rope for _ in range(100) for rope in (new(LAYERS[0]), None, new(LAYERS[1]))
+    ]
+    stack = F.stack_ropes(ropes)
     assert len(made) == 3
     assert_same_bits(stack.words[::3], np.stack([STACK.words[0]] * 100))
 
