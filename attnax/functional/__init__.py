@@ -63,10 +63,10 @@ from ._rope.frequencies import (
 from ._rope.scaled_frequencies import (
     dynamic_ntk_inv_freq as dynamic_ntk_inv_freq,
     linear_inv_freq as linear_inv_freq,
+    mixed_ntk_inv_freq as mixed_ntk_inv_freq,
     ntk_inv_freq as ntk_inv_freq,
     proportional_inv_freq as proportional_inv_freq,
 )
-from ._rope.mixed_ntk import mixed_ntk_inv_freq as mixed_ntk_inv_freq
 from ._rope.frequencies_by_band import (
     llama3_inv_freq as llama3_inv_freq,
     longrope_inv_freq as longrope_inv_freq,

@@ -48,10 +48,8 @@ def positions_from_mask(
     Reference:
         The rule of Hugging Face's `generate` for left-padded batches.
     """
-    mask = jnp.asarray(bool_array("mask", mask))
-    check_axis("mask", mask)
-    counted = jnp.cumsum(mask, axis=-1, dtype=jnp.int32)
-    return jnp.maximum(counted - 1, 0)
+    _, count = _counted(mask)
+    return jnp.maximum(count - 1, 0)
 
 
 @public
@@ -105,8 +103,7 @@ def padded_positions(
     """
     first_position = integer("first_position", first_position, 0, INT32_MAX)
     padding_position = integer("padding_position", padding_position, 0, INT32_MAX)
-    mask = jnp.asarray(bool_array("mask", mask))
-    check_axis("mask", mask)
+    mask, count = _counted(mask)
     past, valid = int32_in_range("past", past, 0)
     batch = mask.shape[:-1]
     if not broadcasts_to(past.shape, batch):
@@ -115,5 +112,11 @@ def padded_positions(
     if valid is not None:
         past = jnp.where(valid, past, -INT32_MAX)
     past = past.reshape((1,) * (len(batch) - past.ndim) + past.shape + (1,))
-    counted = past + jnp.cumsum(mask, axis=-1, dtype=jnp.int32) - 1
-    return jnp.where(mask, jnp.maximum(counted, -1), padding_position)
+    return jnp.where(mask, jnp.maximum(past + count - 1, -1), padding_position)
+
+
+def _counted(mask):
+    """A mask as bools, and the number of tokens up to each place of it."""
+    mask = jnp.asarray(bool_array("mask", mask))
+    check_axis("mask", mask)
+    return mask, jnp.cumsum(mask, axis=-1, dtype=jnp.int32)

@@ -60,10 +60,7 @@ def yarn_inv_freq(
     """
     factor = extension_factor(factor)
     original_max_len = number("original_max_len", original_max_len, positive=True)
-    beta_slow = number("beta_slow", beta_slow, positive=True)
-    beta_fast = number("beta_fast", beta_fast)
-    if beta_fast < beta_slow:
-        raise ValueError(f"{beta_fast=} must be at least {beta_slow=}.")
+    beta_slow, beta_fast = _turns(beta_slow=beta_slow, beta_fast=beta_fast)
     check_flags(truncate=truncate)
     inv_freq = geometric(head_dim, base)
     base, width = float(base), 2 * inv_freq.size
@@ -137,10 +134,9 @@ def llama3_inv_freq(
     """
     factor = extension_factor(factor)
     original_max_len = number("original_max_len", original_max_len, positive=True)
-    low_freq_factor = number("low_freq_factor", low_freq_factor, positive=True)
-    high_freq_factor = number("high_freq_factor", high_freq_factor)
-    if high_freq_factor < low_freq_factor:
-        raise ValueError(f"{high_freq_factor=} must be at least {low_freq_factor=}.")
+    low_freq_factor, high_freq_factor = _turns(
+        low_freq_factor=low_freq_factor, high_freq_factor=high_freq_factor
+    )
     inv_freq = geometric(head_dim, base)
     turns = original_max_len * inv_freq / (2 * math.pi)
     if low_freq_factor == high_freq_factor:
@@ -193,3 +189,13 @@ def longrope_inv_freq(
     if not ((factors > 0) & np.isfinite(factors)).all():
         raise ValueError(f"factors={factors.tolist()} must be positive.")
     return inv_freq / factors
+
+
+def _turns(**bounds):
+    """Two numbers of turns as floats: both positive, and the second not smaller."""
+    (low_name, low), (high_name, high) = bounds.items()
+    low = number(low_name, low, positive=True)
+    high = number(high_name, high)
+    if high < low:
+        raise ValueError(f"{high_name}={high!r} must be at least {low_name}={low!r}.")
+    return low, high

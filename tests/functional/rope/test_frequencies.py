@@ -5,7 +5,7 @@ import oracles
 import pytest
 import strategies as ax
 from frequency_methods import BASE, FURTHER, METHODS, WIDTH
-from helpers import assert_frequencies, assert_within_one_ulp
+from helpers import assert_frequencies, assert_same_bits, assert_within_one_ulp
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +33,15 @@ def test_rope_inv_freq_is_rounded_once(head_dim, base, dtype):
     expected = F.default_inv_freq(head_dim, base).astype(dtype)
     assert actual.dtype == dtype
     np.testing.assert_array_equal(actual, expected)
+
+
+def test_float16_is_not_rounded_by_way_of_float32():
+    """Bases for which float32 rounds a frequency to the middle of two of float16."""
+    for base, pair in ((48.0, 5), (1011.0, 31)):
+        plain = F.default_inv_freq(64, base)
+        once = plain.astype(np.float16)
+        assert plain.astype(np.float32).astype(np.float16)[pair] != once[pair]
+        assert_same_bits(F.rope_inv_freq(64, base, jnp.float16), once)
 
 
 @given(head_dim=ax.rotary_dims, base=ax.bases, factor=factors)
