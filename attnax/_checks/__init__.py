@@ -49,11 +49,13 @@ from .settings import (
     plain_number as plain_number,
     positive_integer as positive_integer,
     positive_multiple as positive_multiple,
+    side_lengths as side_lengths,
     type_of as type_of,
 )
 from .shapes import (
     broadcasts_to as broadcasts_to,
     check_axis as check_axis,
     check_not_sharded as check_not_sharded,
+    check_one_per_token as check_one_per_token,
     check_width as check_width,
 )

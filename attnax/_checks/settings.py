@@ -80,17 +80,29 @@ def permutation(name: str, order, num_axes: int) -> tuple[int, ...]:
 
 def grid_sizes(name: str, grid, *, most_axes: int = 2) -> tuple[int, ...]:
     """The positive sizes of a grid of 2 to `most_axes` axes as ints."""
-    several = isinstance(grid, tuple | list) or (
-        isinstance(grid, np.ndarray) and grid.ndim > 0
-    )
-    sizes = tuple(grid) if several else ()
-    numbers = tuple(n for n in map(_as_integer, sizes) if n is not None and n > 0)
-    if not 2 <= len(sizes) <= most_axes or len(numbers) < len(sizes):
+    array = isinstance(grid, np.ndarray) and grid.ndim > 0
+    sizes = _positive_integers(tuple(grid) if array else grid)
+    if not 2 <= len(sizes) <= most_axes:
         frames = " or (frames, rows, columns)" if most_axes > 2 else ""
         raise ValueError(
             f"{name}={grid!r} must be (rows, columns){frames}, of positive integers."
         )
-    return numbers
+    return sizes
+
+
+def side_lengths(name: str, size, *, most_axes: int = 3) -> tuple[int, ...]:
+    """The positive sides of an image or a patch, of 2 to `most_axes` axes, as ints.
+
+    One number stands for the height and the width.
+    """
+    several = isinstance(size, tuple | list)
+    sides = _positive_integers(size if several else (size, size))
+    if not 2 <= len(sides) <= most_axes:
+        video = ", or for video (frames, height, width)" if most_axes > 2 else ""
+        raise ValueError(
+            f"{name}={size!r} must be a positive integer or (height, width){video}."
+        )
+    return sides
 
 
 def number(
@@ -137,6 +149,14 @@ def _as_integer(value) -> int | None:
         return operator.index(value)
     except TypeError:
         return None
+
+
+def _positive_integers(values) -> tuple[int, ...]:
+    """A tuple or list of positive integers as ints; `()` for anything else."""
+    several = isinstance(values, tuple | list)
+    numbers = tuple(map(_as_integer, values)) if several else ()
+    positive = tuple(n for n in numbers if n is not None and n > 0)
+    return positive if len(positive) == len(numbers) else ()
 
 
 def _lies_in(number, low, high):

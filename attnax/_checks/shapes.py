@@ -10,6 +10,19 @@ def check_axis(name: str, array, axis: str = "seq_len") -> None:
         raise ValueError(f"{name}.shape=() must be (..., {axis}).")
 
 
+def check_one_per_token(name: str, shape, wanted, what: str, hint: str = "") -> None:
+    """Raises unless an array of `shape` has one entry per token of `wanted`.
+
+    `wanted` is `(*batch, seq_len)` of `what`. Batch axes broadcast, and `hint` is the
+    way out for one number where each token needs its own.
+    """
+    if shape[-1:] != wanted[-1:] or not broadcasts_to(shape, wanted):
+        hint = hint if shape[-1:] in ((), (1,)) else ""
+        raise ValueError(
+            f"{name}.shape={tuple(shape)} must broadcast to {wanted}, {what}{hint}."
+        )
+
+
 def check_width(name: str, array, table_name: str, table) -> None:
     """Raises unless the last axis of `array` is as long as that of `table`."""
     if array.shape[-1:] != table.shape[-1:]:

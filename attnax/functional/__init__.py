@@ -123,11 +123,13 @@ from ._rope.mixed import (
 )
 
 # Patches of images and videos
-from ._patches.embedding import (
+from ._patches.params import (
     PatchEmbeddingParams as PatchEmbeddingParams,
+    init_patch_embedding as init_patch_embedding,
+)
+from ._patches.embedding import (
     apply_patch_embedding as apply_patch_embedding,
     apply_patch_projection as apply_patch_projection,
-    init_patch_embedding as init_patch_embedding,
 )
 from ._patches.patch_grid import patch_grid as patch_grid
 from ._patches.patchify import (

@@ -11,10 +11,9 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from .. import functional as F
-from .._checks import float_array, positive_integer
+from .._checks import float_array, positive_integer, side_lengths
 from .._public import public
 from ..functional._patches.channels_last import check_channels_last
-from ..functional._patches.sizes import as_size
 
 
 class PatchEmbedding(eqx.Module):
@@ -63,8 +62,8 @@ class PatchEmbedding(eqx.Module):
         dtype: DTypeLike | None = None,
         key: PRNGKeyArray,
     ):
-        self.image_size = as_size("image_size", image_size)
-        self.patch_size = as_size("patch_size", patch_size)
+        self.image_size = side_lengths("image_size", image_size)
+        self.patch_size = side_lengths("patch_size", patch_size)
         self.params = F.init_patch_embedding(
             key,
             patch_size=self.patch_size,

@@ -12,8 +12,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from .. import functional as F
+from .._checks import grid_sizes, side_lengths
 from .._public import public
-from ..functional._patches.sizes import as_size
 from ..functional._resizing.resampling import check_resampling
 from ..interop import EmbeddingCheckpoint
 from ._from_fields import from_fields, params_of
@@ -85,7 +85,7 @@ class VisionEmbedding(eqx.Module):
         key: PRNGKeyArray,
     ):
         self.table_grid = F.patch_grid(image_size, patch_size)
-        self.patch_size = as_size("patch_size", patch_size)
+        self.patch_size = side_lengths("patch_size", patch_size)
         if resampling is not None:
             check_resampling(resampling)
         self.resampling = resampling
@@ -148,13 +148,15 @@ class VisionEmbedding(eqx.Module):
                 "checkpoint.grid=None must be the grid of params.positions; set it "
                 "with checkpoint._replace(grid=...)."
             )
+        if grid is not None:
+            grid = grid_sizes("checkpoint.grid", grid, most_axes=3)
         if resampling is not None:
             check_resampling(resampling)
         return from_fields(
             cls,
             params=params,
-            patch_size=as_size("checkpoint.patch_size", checkpoint.patch_size),
-            table_grid=None if grid is None else as_size("checkpoint.grid", grid),
+            patch_size=side_lengths("checkpoint.patch_size", checkpoint.patch_size),
+            table_grid=grid,
             resampling=resampling,
         )
 

@@ -1,9 +1,13 @@
 """Images of different sizes in one batch, embedded patch by patch."""
 
+from collections.abc import Sequence
+from typing import SupportsIndex
+
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 
 from ..._checks import (
     bool_array,
@@ -29,7 +33,7 @@ def apply_packed_vision_embedding(
     params: VisionEmbeddingParams,
     packed: PackedPatches,
     *,
-    table_grid: tuple[int, ...] | None,
+    table_grid: Sequence[SupportsIndex] | Integer[np.ndarray, " num_axes"] | None,
     resampling: Resampling | None,
     precision: lax.PrecisionLike = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
@@ -84,7 +88,9 @@ def apply_packed_vision_embedding(
     check_out_sharding(out_sharding)
     check_params(params, VisionEmbeddingParams)
     patches, coordinates, mask, grids = _checked_arrays(packed)
-    wide, num_before = check_vision_params(params, table_grid, None, patches.dtype)
+    wide, num_before, grid = check_vision_params(
+        params, table_grid, None, patches.dtype
+    )
     if resampling is not None:
         check_resampling(resampling)
     arguments = "params.patch", "packed.patches"
@@ -92,13 +98,12 @@ def apply_packed_vision_embedding(
         params.patch, patches, patches.dtype, precision, None, arguments
     ).astype(wide)
     before = params.tokens_with_position
-    if params.positions is not None and table_grid is not None:
-        resampling = check_resampling(resampling)
+    if params.positions is not None:
+        check_resampling(resampling)
         table = whole_rows(params.positions.weight).astype(wide)
-        old_grid, rows = (table_grid[0], table_grid[1]), table[num_before:]
         x = x + rows_at(
-            rows,
-            old_grid,
+            table[num_before:],
+            grid,
             grids,
             coordinates,
             resampling,

@@ -1,10 +1,10 @@
-"""What the tables and the inputs of a text embedding must agree on."""
+"""Checks that the tables and the inputs of a text embedding agree."""
 
-from ..._checks import COUNT_FROM, broadcasts_to, is_integer
+from ..._checks import COUNT_FROM, check_one_per_token, is_integer
 
 
 def check_tables(params, ids, type_ids, positions, padding_position):
-    """What goes with which table, and that their sizes fit."""
+    """Raises unless each input has its table, and sizes and widths agree."""
     token, learned, types = params
     if not ids.shape:
         raise ValueError("token_ids.shape=() must be (*batch, seq_len).")
@@ -25,16 +25,11 @@ def check_tables(params, ids, type_ids, positions, padding_position):
             f"token_type_ids.shape={type_ids.shape} must be "
             f"token_ids.shape={ids.shape}."
         )
-    if positions is not None and learned is None:
-        raise ValueError("positions must come with a table params.positions.")
     if positions is not None:
-        fits = positions.shape[-1:] == ids.shape[-1:]
-        if not fits or not broadcasts_to(positions.shape, ids.shape):
-            hint = COUNT_FROM if positions.shape[-1:] in ((), (1,)) else ""
-            raise ValueError(
-                f"positions of shape {positions.shape} must broadcast to "
-                f"{ids.shape}, the shape of token_ids{hint}."
-            )
+        if learned is None:
+            raise ValueError("positions must come with a table params.positions.")
+        what = "the shape of token_ids"
+        check_one_per_token("positions", positions.shape, ids.shape, what, COUNT_FROM)
     if padding_position is not None:
         num_positions = 0 if positions is None else learned.weight.shape[0]
         if not is_integer(padding_position) or not (

@@ -1,5 +1,6 @@
 """The input of vision transformers: patches, positions and extra tokens."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
@@ -19,16 +20,13 @@ from ..._checks import (
     check_precision,
     float_array,
     integer,
+    side_lengths,
 )
 from ..._public import public
 from ..._sharding import spread
-from .._patches.embedding import (
-    PatchEmbeddingParams,
-    embedded_image,
-    init_patch_embedding,
-)
-from .._patches.patch_grid import patch_grid
-from .._patches.sizes import as_size
+from .._patches.embedding import embedded_image
+from .._patches.params import PatchEmbeddingParams, init_patch_embedding
+from .._patches.patch_grid import grid_of_image
 from .._resizing.resampling import Resampling, check_resampling
 from .._tables.add import add_rows
 from .._tables.learned import (
@@ -37,7 +35,7 @@ from .._tables.learned import (
 )
 from .extra_tokens import insert_tokens
 from .masked import replace_masked
-from .vision_checks import check_vision_params, num_patches
+from .vision_checks import check_vision_params, checked_grid
 from .vision_positions import resized_for
 
 
@@ -70,7 +68,7 @@ def init_vision_embedding(
     patch_size: SupportsIndex | Sequence[SupportsIndex],
     num_channels: SupportsIndex,
     d_model: SupportsIndex,
-    table_grid: Sequence[SupportsIndex] | None,
+    table_grid: Sequence[SupportsIndex] | Integer[np.ndarray, " num_axes"] | None,
     num_tokens_with_position: SupportsIndex = 1,
     num_tokens_without_position: SupportsIndex = 0,
     positions: bool = True,
@@ -125,7 +123,10 @@ def init_vision_embedding(
     check_flags(positions=positions, mask_token=mask_token)
     num_before = integer("num_tokens_with_position", num_tokens_with_position, 0)
     num_after = integer("num_tokens_without_position", num_tokens_without_position, 0)
-    num_rows = num_before + num_patches(table_grid, patch_size) if positions else 0
+    num_rows = 0
+    if positions:
+        sides = side_lengths("patch_size", patch_size)
+        num_rows = num_before + math.prod(checked_grid(table_grid, sides))
     patch_key, *keys = jax.random.split(key, 5)
     patch = init_patch_embedding(
         patch_key,
@@ -161,7 +162,7 @@ def apply_vision_embedding(
     image: Float[Array | np.ndarray, "*batch_and_frames height width channels"],
     *,
     patch_size: SupportsIndex | Sequence[SupportsIndex],
-    table_grid: Sequence[SupportsIndex] | None,
+    table_grid: Sequence[SupportsIndex] | Integer[np.ndarray, " num_axes"] | None,
     resampling: Resampling | None = None,
     masked: Bool[Array | np.ndarray, "*#batch num_patches"]
     | Integer[Array | np.ndarray, "*#batch num_patches"]
@@ -226,23 +227,22 @@ def apply_vision_embedding(
     check_out_sharding(out_sharding)
     image = jnp.asarray(float_array("image", image))
     check_params(params, VisionEmbeddingParams)
-    wide, num_before = check_vision_params(params, table_grid, patch_size, image.dtype)
+    patch = side_lengths("patch_size", patch_size)
+    wide, num_before, grid = check_vision_params(params, table_grid, patch, image.dtype)
     if resampling is not None:
         check_resampling(resampling)
     # Patches are not rounded before positions are added.
     x = embedded_image(
-        params.patch, image, patch_size, image.dtype, precision, None, "params.patch"
+        params.patch, image, patch, image.dtype, precision, None, "params.patch"
     ).astype(wide)
     if masked is not None:
         x = replace_masked(x, masked, params.mask_token)
     if params.tokens_with_position is not None:
         x = insert_tokens(x, params.tokens_with_position)
     if params.positions is not None:
-        num_axes = len(as_size("patch_size", patch_size))
-        size = image.shape[-1 - num_axes : -1]
-        new_grid = patch_grid(size, patch_size)
         table = params.positions.weight.astype(wide)
-        rows = resized_for(table, table_grid, new_grid, resampling, num_before)
+        new_grid = grid_of_image(image, patch)
+        rows = resized_for(table, grid, new_grid, resampling, num_before)
         x = add_rows(x, rows)
     if params.tokens_without_position is not None:
         x = insert_tokens(x, params.tokens_without_position, index=num_before)

@@ -1,23 +1,24 @@
-"""The table of positions of a vision embedding, for the grid of an image."""
+"""The table of positions of a vision embedding, resized for the grid of an image."""
 
 from .._resizing.grid import resize_positions
+from .._resizing.resampling import check_resampling
 
 
-def resized_for(table, table_grid, new_grid, resampling, num_before):
-    """The rows of `num_before` tokens and of `new_grid`."""
-    if new_grid == tuple(table_grid):
+def resized_for(table, table_grid, grid, resampling, num_before):
+    """Returns the rows of `num_before` tokens and of the `grid` of an image."""
+    if grid == table_grid:
         return table
-    if len(new_grid) == 3:
+    if len(grid) == 3:
         raise ValueError(
-            f"the video's {new_grid=} must be {table_grid=}, that of the positions: "
-            "they are not resized over time; resize the video."
+            f"image has {_product(grid)} patches, but must have {table_grid=}: the "
+            "positions of a video are not resized over time; resize the video."
         )
-    if resampling is None:
-        raise ValueError(
-            f"{resampling=} must be an attnax.functional.Resampling for an image of "
-            f"{new_grid=} and positions of {table_grid=}; "
-            'attnax.interop.resampling("vit") is that of ViT.'
-        )
+    reason = f"for an image of {_product(grid)} patches and {table_grid=}"
+    check_resampling(resampling, reason)
     return resize_positions(
-        table, table_grid, new_grid, resampling, num_prefix_tokens=num_before
+        table, table_grid, grid, resampling, num_prefix_tokens=num_before
     )
+
+
+def _product(grid):
+    return " x ".join(map(str, grid))

@@ -7,18 +7,15 @@ import numpy as np
 from jax import lax
 
 from ..._sharding import explicit_axes, sharding_like
-from .patch_grid import patch_grid
-from .sizes import as_size, channels_first
+
+_ORDERS = {2: ("HWC", "CHW"), 3: ("THWC", "CTHW")}  # by the axes of a patch
 
 
-def cut(image, patch_size, patch_order) -> Any:
-    """Returns the patches of an image, without checks of its size."""
-    patch = as_size("patch_size", patch_size)
-    num_axes = len(patch)
-    *pixels, channels = image.shape[-num_axes - 1 :]
-    grid = patch_grid(tuple(pixels), patch_size)
+def cut(image, grid, patch, patch_order) -> Any:
+    """Returns the patches of an image; they must fill it."""
+    channels = image.shape[-1]
     shape, axes = _blocks(grid, patch, channels, patch_order)
-    blocks = _reshape(image, num_axes + 1, shape)
+    blocks = _reshape(image, len(grid) + 1, shape)
     blocks = _transpose(blocks, axes)
     flat = (math.prod(grid), math.prod(patch) * channels)
     return own(_reshape(blocks, len(axes), flat), image)
@@ -46,10 +43,22 @@ def _blocks(grid, patch, channels, patch_order):
     num_axes = len(grid)
     shape = [size for pair in zip(grid, patch, strict=True) for size in pair]
     axes = [*range(0, 2 * num_axes, 2), *range(1, 2 * num_axes, 2)]
-    if channels_first(patch_order, num_axes):
+    if _channels_first(patch_order, num_axes):
         return (*shape, channels), (*axes[:num_axes], 2 * num_axes, *axes[num_axes:])
     # Columns and channels stay one axis: with two, jax 0.12 takes four times as long.
     return (*shape[:-1], shape[-1] * channels), tuple(axes)
+
+
+def _channels_first(patch_order, num_axes) -> bool:
+    """Returns whether `patch_order` puts channels first; `None` puts them last."""
+    last, first = _ORDERS[num_axes]
+    known = patch_order is None or isinstance(patch_order, str)
+    if not known or patch_order not in (None, last, first):
+        raise ValueError(
+            f"{patch_order=} must be '{last}' or '{first}' for patches of "
+            f"{num_axes} axes."
+        )
+    return patch_order == first
 
 
 def _transpose(x, axes):

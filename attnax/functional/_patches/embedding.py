@@ -2,99 +2,22 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, SupportsIndex
+from typing import SupportsIndex
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
-from ..._checks import (
-    check_flags,
-    check_key,
-    check_out_sharding,
-    check_params,
-    check_precision,
-    float_array,
-    positive_integer,
-)
-from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
+from ..._checks import check_out_sharding, check_precision, float_array, side_lengths
+from ..._dtypes import result_dtype
 from ..._public import public
-from ..._sharding import sharding_beside, spread
 from .channels_last import check_channels_last
+from .params import PatchEmbeddingParams, check_patch_params
 from .patchify import patches_of
-from .product import patch_product
-from .sizes import as_size
-
-
-class PatchEmbeddingParams(NamedTuple):
-    """Parameters of a patch embedding.
-
-    Attributes:
-        weight: One row per feature of a patch, in (row, column, channel) order, or for
-            video in (frame, row, column, channel) order.
-        bias: Vector that is added to every patch, or `None`.
-    """
-
-    weight: Float[Array, "patch_dim d_model"]
-    bias: Float[Array, " d_model"] | None
-
-
-@public
-def init_patch_embedding(
-    key: PRNGKeyArray,
-    *,
-    patch_size: SupportsIndex | Sequence[SupportsIndex],
-    num_channels: SupportsIndex,
-    d_model: SupportsIndex,
-    use_bias: bool = True,
-    dtype: DTypeLike | None = None,
-) -> PatchEmbeddingParams:
-    """Draws a patch embedding with a LeCun-normal weight and a zero bias.
-
-    Args:
-        key: A JAX random key.
-        patch_size: Side of a patch in pixels, `(height, width)`, or for video
-            `(frames, height, width)`.
-        num_channels: Channels of the image. Positive.
-        d_model: Width of the embedding. Positive.
-        use_bias: Whether there is a bias.
-        dtype: Dtype of the parameters, which are drawn in float32 or wider and rounded
-            once. The default, `None`, is JAX's default float.
-
-    Returns:
-        Parameters with a `weight` of `(product of patch_size * channels, d_model)`. It
-        is drawn from a normal distribution truncated at two standard deviations, with
-        variance `1 / rows`.
-
-    Raises:
-        ValueError: If `key` is not one random key, a size is not positive, or `dtype`
-            is not a real float.
-
-    Example:
-        >>> key = jax.random.key(0)
-        >>> sizes = dict(patch_size=4, num_channels=3, d_model=8)
-        >>> init_patch_embedding(key, **sizes).weight.shape
-        (48, 8)
-
-    Reference:
-        LeCun et al., Efficient BackProp, 1998, section 4.6; Dosovitskiy et al., 2021,
-        section 3.1. https://arxiv.org/abs/2010.11929
-    """
-    check_key(key)
-    size = as_size("patch_size", patch_size)
-    num_channels = positive_integer("num_channels", num_channels)
-    d_model = positive_integer("d_model", d_model)
-    check_flags(use_bias=use_bias)
-    dtype = result_dtype("dtype", dtype, default_float_dtype())
-    draw = jax.nn.initializers.lecun_normal()
-    shape = (math.prod(size) * num_channels, d_model)
-    weight = draw(key, shape, compute_dtype(dtype)).astype(dtype)
-    bias = jnp.zeros((d_model,), dtype) if use_bias else None
-    return PatchEmbeddingParams(weight=weight, bias=bias)
+from .product import patch_product, with_bias
 
 
 @public
@@ -149,10 +72,12 @@ def apply_patch_embedding(
     """
     check_precision(precision)
     check_out_sharding(out_sharding)
+    check_patch_params(params, "params")
+    patch = side_lengths("patch_size", patch_size)
     image = jnp.asarray(float_array("image", image, nan=False))
     own = image.dtype
     dtype = own if dtype is None else result_dtype("dtype", dtype, own)
-    x = embedded_image(params, image, patch_size, dtype, precision, out_sharding)
+    x = embedded_image(params, image, patch, dtype, precision, out_sharding)
     return x.astype(dtype)
 
 
@@ -203,6 +128,7 @@ def apply_patch_projection(
     """
     check_precision(precision)
     check_out_sharding(out_sharding)
+    check_patch_params(params, "params")
     patches = jnp.asarray(float_array("patches", patches, nan=False))
     own = patches.dtype
     dtype = own if dtype is None else result_dtype("dtype", dtype, own)
@@ -211,24 +137,20 @@ def apply_patch_projection(
 
 
 def embedded_image(
-    params, image, patch_size, rounded_to, precision, out_sharding, argument="params"
+    params, image, patch, rounded_to, precision, out_sharding, argument="params"
 ):
     """Returns the embedded patches of an image, see `embedded_patches`."""
-    check_params(params, PatchEmbeddingParams, argument)
-    weight = float_array(f"{argument}.weight", params.weight, nan=False)
-    size = as_size("patch_size", patch_size)
-    channels, rest = divmod(math.prod(weight.shape[:1]), math.prod(size))
+    weight = params.weight
+    channels, rest = divmod(weight.shape[0], math.prod(patch))
     if rest == 0:
-        check_channels_last("image", image, len(size), channels)
-    patches = patches_of(image, patch_size)
-    if patches.shape[-1:] != weight.shape[:1]:
+        check_channels_last("image", image, len(patch), channels)
+    patches = patches_of(image, patch)
+    if patches.shape[-1] != weight.shape[0]:
         raise ValueError(
             f"{argument}.weight.shape={weight.shape} must have {patches.shape[-1]} "
-            f"rows for {patch_size=} and {image.shape[-1]} channels."
+            f"rows for patch_size={patch} and {image.shape[-1]} channels."
         )
-    return embedded_patches(
-        params, patches, rounded_to, precision, out_sharding, (argument, "image")
-    )
+    return embedded_patches(params, patches, rounded_to, precision, out_sharding)
 
 
 def embedded_patches(
@@ -239,30 +161,15 @@ def embedded_patches(
     out_sharding,
     arguments=("params", "patches"),
 ):
-    """Returns embedded patches in the compute dtype; the caller rounds them."""
-    argument, patches_argument = arguments
-    check_params(params, PatchEmbeddingParams, argument)
+    """Returns embedded patches in the compute dtype; the caller rounds them.
+
+    `params` are checked. `arguments` are the caller's names of them and the patches.
+    """
     weight, bias = params
-    float_array(f"{argument}.weight", weight, nan=False)
-    if bias is not None:
-        float_array(f"{argument}.bias", bias, nan=False)
-    weight_shape = f"{argument}.weight.shape={weight.shape}"
-    if weight.ndim != 2:
-        raise ValueError(f"{weight_shape} must have two axes.")
     if patches.shape[-1:] != weight.shape[:1]:
         raise ValueError(
-            f"{patches_argument}.shape={patches.shape} must end in "
-            f"{weight.shape[0]}, the number of rows of {weight_shape}."
+            f"{arguments[1]}.shape={patches.shape} must end in {weight.shape[0]}, "
+            f"the number of rows of {arguments[0]}.weight.shape={weight.shape}."
         )
     embedded = patch_product(patches, weight, rounded_to, precision, out_sharding)
-    if bias is None:
-        return embedded
-    if bias.shape != weight.shape[1:]:
-        raise ValueError(
-            f"{argument}.bias.shape={bias.shape} must be that of a row of "
-            f"{weight_shape}."
-        )
-    wide = compute_dtype(embedded.dtype, bias.dtype)
-    bias = spread(bias, sharding_beside(embedded, ()))
-    bias = bias.astype(wide).reshape((1,) * (embedded.ndim - 1) + bias.shape)
-    return embedded.astype(wide) + bias
+    return embedded if bias is None else with_bias(embedded, bias)

@@ -4,9 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import SupportsIndex
 
-from ..._checks import positive_integer
+from ..._checks import positive_integer, side_lengths
 from ..._public import public
-from .sizes import as_pair
 
 
 @public
@@ -41,8 +40,8 @@ def image_size_for_max_patches(
         `get_image_size_for_max_num_patches`; Tschannen et al., SigLIP 2, 2025, section
         2.4.2. https://arxiv.org/abs/2502.14786
     """
-    image = as_pair("image_size", image_size)
-    patch = as_pair("patch_size", patch_size)
+    image = side_lengths("image_size", image_size, most_axes=2)
+    patch = side_lengths("patch_size", patch_size, most_axes=2)
     max_patches = positive_integer("max_patches", max_patches)
 
     def grid(scale):

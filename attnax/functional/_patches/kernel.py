@@ -7,10 +7,9 @@ from typing import SupportsIndex
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._checks import choice, float_array
+from ..._checks import choice, float_array, side_lengths
 from ..._public import public
 from .blocks import own
-from .sizes import as_size
 
 # Each letter is an axis; flattened axes stand in parentheses.
 LAYOUTS = (
@@ -154,7 +153,7 @@ def _axes(layout):
 
 
 def _size(argument, patch_size, layout, axes):
-    size = as_size(argument, patch_size)
+    size = side_lengths(argument, patch_size)
     if len(size) + 2 != len(axes):
         raise ValueError(
             f"{argument}={patch_size} must have {len(axes) - 2} axes for {layout=}."

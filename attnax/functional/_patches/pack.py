@@ -17,11 +17,11 @@ from ..._checks import (
     integer_array,
     is_known,
     positive_integer,
+    side_lengths,
 )
 from ..._public import public
 from .blocks import cut, join
-from .channels_last import check_channels_last
-from .sizes import as_pair, image_axes
+from .patch_grid import grid_of_image
 
 
 class PackedPatches(NamedTuple):
@@ -82,7 +82,7 @@ def pack_patches(
         https://arxiv.org/abs/2502.14786; Dehghani et al., Patch n' Pack: NaViT, 2023.
         https://arxiv.org/abs/2307.06304
     """
-    patch = as_pair("patch_size", patch_size)
+    patch = side_lengths("patch_size", patch_size, most_axes=2)
     max_patches = positive_integer("max_patches", max_patches)
     _check_images(images)
     if len(images) == 0:
@@ -91,7 +91,7 @@ def pack_patches(
     rows, grids = [], []
     for index, image in enumerate(images):
         grid = _grid(index, image, images[0], patch, max_patches)
-        cut_image = cut(image, patch, patch_order)
+        cut_image = cut(image, grid, patch, patch_order)
         padding = max_patches - math.prod(grid)
         rows.append(xp.pad(cut_image, ((0, padding), (0, 0))))
         grids.append(grid)
@@ -134,7 +134,7 @@ def unpack_patches(
         Tschannen et al., SigLIP 2, 2025, section 2.4.2 (NaFlex).
         https://arxiv.org/abs/2502.14786
     """
-    patch = as_pair("patch_size", patch_size)
+    patch = side_lengths("patch_size", patch_size, most_axes=2)
     check_params(packed, PackedPatches, "packed")
     any_array("packed.patches", packed.patches)
     grids = integer_array("packed.grids", packed.grids)
@@ -194,24 +194,16 @@ def _mask(grids, max_patches):
 def _grid(index, image, first, patch, max_patches):
     """Returns `(rows, columns)` of patches of one image; raises if it does not fit."""
     name = f"images[{index}]"
-    if any(n % side != 0 for n, side in zip(image.shape, patch, strict=False)):
-        check_channels_last(f"images[{index}]", image, 2)
+    grid = grid_of_image(image, patch, name)
     if image.ndim != 3 or image.shape[-1:] != first.shape[-1:]:
         raise ValueError(
             f"{name}.shape={image.shape} must be (height, width, "
             f"{first.shape[-1] if first.ndim else 'channels'})."
         )
-    height, width = image_axes(image, 2, name)
-    if height % patch[0] or width % patch[1]:
-        raise ValueError(
-            f"{name}.shape={image.shape} must be a multiple of patch_size={patch}; pad "
-            "or resize the image."
-        )
     if image.dtype != first.dtype:
         raise ValueError(
             f"{name}.dtype={image.dtype} must be {first.dtype}, that of images[0]."
         )
-    grid = (height // patch[0], width // patch[1])
     excess = math.prod(grid) - max_patches
     if excess > 0:
         raise ValueError(

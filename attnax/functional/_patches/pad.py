@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Shaped
 
+from ..._checks import side_lengths
 from ..._public import public
 from .channels_last import check_channels_last
-from .sizes import as_size, image_axes
+from .patch_grid import pixels_of, whole_patches
 
 
 class PaddedImage(NamedTuple):
@@ -68,8 +69,8 @@ def pad_image(
         timm 1.0.31, `layers/patch_embed.py`, `PatchEmbed` with `dynamic_img_pad`.
         https://github.com/huggingface/pytorch-image-models
     """
-    patch = as_size("patch_size", patch_size)
-    size = image_axes(image, len(patch))
+    patch = side_lengths("patch_size", patch_size)
+    size = pixels_of(image, len(patch))
     xp = np if isinstance(image, np.ndarray) else jnp
     padded = _padded_size(image, size, patch, padded_size)
     width = [(0, 0)] * (image.ndim - len(size) - 1)
@@ -90,7 +91,7 @@ def _padded_size(image, size, patch, padded_size):
             otherwise = f"; if it is so already, pass padded_size={whole}"
             check_channels_last("image", image, len(size), otherwise=otherwise)
         return whole
-    padded = as_size("padded_size", padded_size)
+    padded = side_lengths("padded_size", padded_size)
     same_axes = len(padded) == len(size)
     if not same_axes or any(new < n for n, new in zip(size, padded, strict=True)):
         check_channels_last("image", image, len(size))
@@ -98,8 +99,7 @@ def _padded_size(image, size, patch, padded_size):
             f"{padded_size=} must be at least {size}, the size of the "
             "image; resize the image."
         )
-    if any(new % side for new, side in zip(padded, patch, strict=True)):
-        raise ValueError(f"{padded_size=} must be a multiple of patch_size={patch}.")
+    whole_patches(f"{padded_size=}", padded, patch, hint="")
     return padded
 
 

@@ -1,10 +1,13 @@
-"""The grid of patches of an image."""
+"""The grid of patches of an image, and the rule that patches fill the image."""
 
 from collections.abc import Sequence
 from typing import SupportsIndex
 
+from jax.export import is_symbolic_dim
+
+from ..._checks import any_array, side_lengths
 from ..._public import public
-from .sizes import as_size
+from .channels_last import check_channels_last
 
 
 @public
@@ -34,16 +37,51 @@ def patch_grid(
         Dosovitskiy et al., An Image is Worth 16x16 Words, 2021, section 3.1.
         https://arxiv.org/abs/2010.11929
     """
-    image = as_size("image_size", image_size)
-    patch = as_size("patch_size", patch_size)
-    if len(image) != len(patch):
+    size = side_lengths("image_size", image_size)
+    patch = side_lengths("patch_size", patch_size)
+    return whole_patches(f"{image_size=}", size, patch)
+
+
+def whole_patches(described, size, patch, hint="; pad or resize the image"):
+    """Returns the number of patches along each axis; raises unless they fill `size`.
+
+    `described` is the caller's name for `size` with its value, and `hint` the way out.
+    """
+    if len(size) != len(patch):
         raise ValueError(
-            f"{image_size=} must have the axes of {patch_size=}: (height, "
-            "width), or for video (frames, height, width)."
+            f"{described} must have the axes of patch_size={patch}: (height, width), "
+            "or for video (frames, height, width)."
         )
-    if any(pixels % side != 0 for pixels, side in zip(image, patch, strict=True)):
+    if any(pixels % side for pixels, side in zip(size, patch, strict=True)):
+        frames = "frames, " if len(patch) > 2 else ""
         raise ValueError(
-            f"{image_size=} must be a multiple of {patch_size=}; pad or "
-            "resize the image."
+            f"{described} must be a multiple of patch_size={patch} in {frames}height "
+            f"and width{hint}."
         )
-    return tuple(pixels // side for pixels, side in zip(image, patch, strict=True))
+    return tuple(pixels // side for pixels, side in zip(size, patch, strict=True))
+
+
+def grid_of_image(image, patch, argument="image") -> tuple[int, ...]:
+    """Returns the grid of patches of an array `(..., height, width, channels)`."""
+    size = pixels_of(image, len(patch), argument)
+    if any(pixels % side for pixels, side in zip(size, patch, strict=True)):
+        check_channels_last(argument, image, len(patch))
+    return whole_patches(f"{argument}.shape={image.shape}", size, patch)
+
+
+def pixels_of(image, num_axes, argument="image") -> tuple[int, ...]:
+    """Returns the size in pixels of an array `(..., height, width, channels)`."""
+    any_array(argument, image)
+    size = image.shape[-num_axes - 1 : -1]
+    if image.ndim <= num_axes or 0 in size:
+        axes = "height, width" if num_axes == 2 else "frames, height, width"
+        raise ValueError(
+            f"{argument}.shape={image.shape} must be (..., {axes}, channels), of one "
+            "pixel or more."
+        )
+    if any(map(is_symbolic_dim, size)):
+        raise ValueError(
+            f"{argument}.shape={image.shape} must have numbers of pixels, for the grid "
+            "of patches is static; export a program for each size of images."
+        )
+    return size

@@ -7,12 +7,11 @@ from typing import SupportsIndex
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from ..._checks import any_array, check_not_sharded, integers
+from ..._checks import any_array, check_not_sharded, integers, side_lengths
 from ..._public import public
 from .blocks import cut, join
-from .channels_last import axis_of_channels, check_channels_last
-from .patch_grid import patch_grid
-from .sizes import as_size, image_axes
+from .channels_last import axis_of_channels
+from .patch_grid import grid_of_image, whole_patches
 
 _UNSHARDED = "shard the batch, or use jax.reshard"
 
@@ -56,17 +55,14 @@ def patchify(
         https://arxiv.org/abs/2010.11929; for video, Arnab et al., ViViT, 2021, section
         3.2 (tubelets). https://arxiv.org/abs/2103.15691
     """
-    return patches_of(image, patch_size, patch_order)
+    return patches_of(image, side_lengths("patch_size", patch_size), patch_order)
 
 
-def patches_of(image, patch_size, patch_order=None):
-    """Returns what `patchify` returns, for calls from other public functions."""
-    size = as_size("patch_size", patch_size)
-    pixels = image_axes(image, len(size))
-    if any(n % side != 0 for n, side in zip(pixels, size, strict=True)):
-        check_channels_last("image", image, len(size))
-    check_not_sharded("image", image, len(size) + 1, _UNSHARDED)
-    return cut(image, patch_size, patch_order)
+def patches_of(image, patch, patch_order=None):
+    """Returns what `patchify` returns, for sides of a patch that are checked."""
+    grid = grid_of_image(image, patch)
+    check_not_sharded("image", image, len(patch) + 1, _UNSHARDED)
+    return cut(image, grid, patch, patch_order)
 
 
 @public
@@ -110,11 +106,12 @@ def unpatchify(
     if patches.ndim < 2:
         raise ValueError(f"{patches.shape=} must be (..., patches, dim).")
     num_patches, patch_dim = patches.shape[-2:]
-    num_axes = 2 if patch_size is None else len(as_size("patch_size", patch_size))
+    patch = None if patch_size is None else side_lengths("patch_size", patch_size)
+    num_axes = 2 if patch is None else len(patch)
     channels = None
     if isinstance(image_size, tuple | list) and len(image_size) > num_axes:
         image_size = integers("image_size", image_size)
-        _check_whole_shape(image_size, num_axes, patch_dim, patch_size)
+        _check_whole_shape(image_size, num_axes, patch_dim, patch)
         wanted, channels = image_size[: -num_axes - 1], image_size[-1]
         if wanted != patches.shape[:-2]:
             raise ValueError(
@@ -122,11 +119,10 @@ def unpatchify(
                 f"{image_size=}."
             )
         image_size = image_size[-num_axes - 1 : -1]
-    if patch_size is None:
-        patch_size = _square_patch(patch_dim, channels)
-    image_size = as_size("image_size", image_size)
-    grid = patch_grid(image_size, patch_size)
-    patch = as_size("patch_size", patch_size)
+    if patch is None:
+        patch = _square_patch(patch_dim, channels)
+    image_size = side_lengths("image_size", image_size)
+    grid = whole_patches(f"{image_size=}", image_size, patch)
     inferred, remainder = divmod(patch_dim, math.prod(patch))
     if math.prod(grid) != num_patches or remainder or channels not in (None, inferred):
         raise ValueError(
@@ -137,11 +133,11 @@ def unpatchify(
     return join(patches, grid, patch, patch_order)
 
 
-def _check_whole_shape(shape, num_axes, patch_dim, patch_size):
+def _check_whole_shape(shape, num_axes, patch_dim, patch):
     """Raises unless channels are last; without a patch size this is not known."""
-    if patch_size is None:
+    if patch is None:
         return
-    area = math.prod(as_size("patch_size", patch_size))
+    area = math.prod(patch)
     if axis_of_channels(shape, num_axes, patch_dim // area) is not None:
         raise ValueError(
             f"image_size={shape} must be channels last, as the image "
@@ -153,4 +149,4 @@ def _square_patch(patch_dim, channels):
     side = math.isqrt(patch_dim // channels) if channels and channels > 0 else 0
     if not side or side * side * (channels or 0) != patch_dim:
         raise ValueError(f"patch_size must be given for {patch_dim=} and {channels=}.")
-    return side
+    return side, side

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from ..._dtypes import compute_dtype
-from ..._sharding import sharding_of_rows
+from ..._sharding import sharding_beside, sharding_of_rows, spread
 
 
 def patch_product(patches, weight, rounded_to, precision, out_sharding):
@@ -20,6 +20,14 @@ def patch_product(patches, weight, rounded_to, precision, out_sharding):
     if operand == rounded_to == jnp.bfloat16:
         return _narrow_product(patches, weight, precision, out_sharding)
     return _product(patches, weight, wide, precision, out_sharding)
+
+
+def with_bias(embedded, bias):
+    """Returns `embedded + bias` in the wider of their compute dtypes."""
+    wide = compute_dtype(embedded.dtype, bias.dtype)
+    bias = spread(bias, sharding_beside(embedded, ()))
+    bias = bias.astype(wide).reshape((1,) * (embedded.ndim - 1) + bias.shape)
+    return embedded.astype(wide) + bias
 
 
 # The cotangent is a bfloat16 value that was widened, so it loses nothing when it is

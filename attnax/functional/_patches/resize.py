@@ -9,7 +9,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..._checks import float_array
+from ..._checks import float_array, side_lengths
 from ..._dtypes import compute_dtype
 from ..._public import public
 from .._resizing.axis import axis_matrix
@@ -19,7 +19,6 @@ from .kernel import (
     patch_kernel_from_weight,
     patch_weight_from_kernel,
 )
-from .sizes import as_size
 
 
 class ResizedPatchWeight(NamedTuple):
@@ -87,7 +86,7 @@ def resize_patch_weight(
         to 4. https://arxiv.org/abs/2212.08013
     """
     weight = jnp.asarray(float_array("weight", weight))
-    old = as_size("old_patch_size", old_patch_size)
+    old = side_lengths("old_patch_size", old_patch_size)
     if weight.ndim != 2 or weight.shape[0] % math.prod(old) != 0:
         raise ValueError(
             f"{weight.shape=} must have a multiple of "
@@ -147,7 +146,7 @@ def resize_patch_kernel(
 
 
 def _resize(weight, old, new_patch_size, resampling):
-    new = as_size("new_patch_size", new_patch_size)
+    new = side_lengths("new_patch_size", new_patch_size)
     if len(old) != len(new):
         raise ValueError(f"{new_patch_size=} must have {len(old)} axes.")
     check_resampling(resampling)

@@ -34,7 +34,7 @@ from .rows import resized_rows
 @public
 def resize_positions_at(
     table: Float[Array | np.ndarray, "old_rows d_model"],
-    old_grid: Sequence[SupportsIndex],
+    old_grid: Sequence[SupportsIndex] | Integer[np.ndarray, " num_axes"],
     new_grids: Integer[Array | np.ndarray, "*sizes 2"] | Sequence,
     coordinates: Integer[Array | np.ndarray, "*batch num_tokens 2"] | Sequence,
     resampling: Resampling,

@@ -7,7 +7,7 @@ from typing import SupportsIndex
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 
 from ..._checks import float_array, grid_sizes, integer
 from ..._dtypes import compute_dtype
@@ -20,8 +20,8 @@ from .resampling import Resampling, check_resampling
 @public
 def resize_positions(
     table: Float[Array | np.ndarray, "old_rows d_model"],
-    old_grid: Sequence[SupportsIndex],
-    new_grid: Sequence[SupportsIndex],
+    old_grid: Sequence[SupportsIndex] | Integer[np.ndarray, " num_axes"],
+    new_grid: Sequence[SupportsIndex] | Integer[np.ndarray, " num_axes"],
     resampling: Resampling,
     *,
     num_prefix_tokens: SupportsIndex = 0,

@@ -73,14 +73,13 @@ class Resampling:
             object.__setattr__(self, name, value)
 
 
-def check_resampling(resampling) -> Resampling:
-    """Returns `resampling`; raises unless it is a `Resampling`."""
+def check_resampling(resampling, reason="which says how grids are resized") -> None:
+    """Raises unless `resampling` is a `Resampling`; `reason` says what it is for."""
     if not isinstance(resampling, Resampling):
         raise ValueError(
-            f"{resampling=} must be an attnax.functional.Resampling, which says how "
-            'grids are resized; attnax.interop.resampling("vit") is that of ViT.'
+            f"{resampling=} must be an attnax.functional.Resampling, {reason}; "
+            'attnax.interop.resampling("vit") is that of ViT.'
         )
-    return resampling
 
 
 def exact_offset(resampling) -> Fraction:

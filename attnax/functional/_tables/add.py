@@ -1,6 +1,6 @@
 """The sum of tokens and position vectors, for sinusoids and learned positions."""
 
-from ..._checks import COUNT_FROM, broadcasts_to
+from ..._checks import COUNT_FROM, check_one_per_token
 from ..._dtypes import compute_dtype
 from ..._sharding import explicit_axes, sharding_beside, spread
 
@@ -19,10 +19,5 @@ def check_rows(x, batch):
 
     It is called before the rows are made, since they may be large.
     """
-    wanted = x.shape[:-1]
-    if batch[-1:] != wanted[-1:] or not broadcasts_to(batch, wanted):
-        hint = COUNT_FROM if batch[-1:] in ((), (1,)) else ""
-        raise ValueError(
-            f"positions of shape {tuple(batch)} must broadcast to "
-            f"{wanted}, the batch and sequence axes of x{hint}."
-        )
+    what = "the batch and sequence axes of x"
+    check_one_per_token("positions", batch, x.shape[:-1], what, COUNT_FROM)

@@ -2,8 +2,7 @@
 
 import attnax.functional as F
 
-from ..._checks import check_flags, check_params, grid_sizes
-from ...functional._patches.sizes import as_pair
+from ..._checks import check_flags, check_params, grid_sizes, side_lengths
 from .._checkpoint_families.family import CheckpointFamily
 from .arrays import check_names
 from .names import StoredTensor
@@ -38,8 +37,8 @@ def sizes_of(patch_size, grid) -> dict[str, int]:
     """The lengths of axes that a patch size and a grid tell, by the axis."""
     sizes = {}
     if patch_size is not None:
-        pair = as_pair("patch_size", patch_size)
-        sizes["patch_height"], sizes["patch_width"] = pair
+        sides = side_lengths("patch_size", patch_size, most_axes=2)
+        sizes["patch_height"], sizes["patch_width"] = sides
     if grid is not None:
         sizes["grid_rows"], sizes["grid_columns"] = grid_sizes("grid", grid)
     return sizes

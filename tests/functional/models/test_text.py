@@ -273,7 +273,7 @@ def test_sizes_must_fit():
     long = np.zeros((2, 10), np.int32)
     with pytest.raises(ValueError, match="seq_len=10 must be at most num_positions=9"):
         F.apply_text_embedding(params, long)
-    with refused(r"positions of shape \(4,\) must broadcast to \(2, 5\)"):
+    with refused(r"positions.shape=\(4,\) must broadcast to \(2, 5\)"):
         F.apply_text_embedding(params, IDS, positions=np.arange(4))
     for name, kind in (
         ("positions", F.LearnedPositionalEmbeddingParams),

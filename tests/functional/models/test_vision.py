@@ -546,14 +546,16 @@ def packed(params, **options):
 @pytest.mark.errors
 def test_another_grid_must_come_with_a_way_to_resize():
     message = (
-        r"resampling=None must be .* of new_grid=\(3, 2\) and .* table_grid=\(2, 3\); "
+        r"^apply_vision_embedding: resampling=None must be .* for an image of 3 x 2 "
+        r"patches and table_grid=\(2, 3\); "
     )
     with pytest.raises(ValueError, match=f"{message}attnax.interop.resampling"):
         embed(small(), host.ones((6, 4, 3)))
     with pytest.raises(ValueError, match=r"resampling=None must be .*interop.resampl"):
         packed(small(), resampling=None)
     message = (
-        r"new_grid=\(2, 2, 3\) must be table_grid=\(1, 2, 3\).* not resized over time"
+        r"^apply_vision_embedding: image has 2 x 2 x 3 patches, but must have "
+        r"table_grid=\(1, 2, 3\).* not resized over time"
     )
     with pytest.raises(ValueError, match=message):
         embed(
@@ -580,25 +582,35 @@ def test_ways_to_resize_are_checked_before_they_are_needed(apply, positions):
 @pytest.mark.errors
 @pytest.mark.parametrize("apply", (embed, packed))
 def test_tables_must_fit(apply):
-    message = r"shape \(7, 4\) must have 1 \+ 8 rows: .* of table_grid=\(2, 4\)"
+    message = r"shape=\(7, 4\) must have 1 \+ 8 rows: .* of table_grid=\(2, 4\)"
     with pytest.raises(ValueError, match=message):
         apply(small(), table_grid=(2, 4))
-    message = r"shape \(7, 4\) must have 0 \+ 6 rows"
+    message = r"shape=\(7, 4\) must have 0 \+ 6 rows"
     with pytest.raises(ValueError, match=message):
         apply(small(tokens_with_position=None))
     for name in ("tokens_with_position", "tokens_without_position"):
-        message = (
-            rf"params.{name} of shape \(1, 5\) must have .* params.patch.weight, 4"
-        )
+        message = rf"params.{name}.shape=\(1, 5\) must end in the width of params.patch"
         with pytest.raises(ValueError, match=message):
             apply(small(**{name: host.ones((1, 5))}))
-    with pytest.raises(ValueError, match=r"params.mask_token of shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"params.mask_token.shape=\(3,\)"):
         apply(small(mask_token=host.ones(3)))
-    reason = {embed: " for patch_size=2", packed: ": packed batches are of images"}
-    for grid in (None, 14, (6,), (1, 2, 3), (-2, -3), (2.0, 3.0)):
-        message = f"table_{grid=} must be 2 positive numbers of patches{reason[apply]}."
-        with refused(re.escape(message)):
+    for name, shape in (("tokens_with_position", (4,)), ("mask_token", (1, 4))):
+        with refused(re.escape(f"params.{name}.shape={shape} must have ")):
+            apply(small(**{name: host.ones(shape)}))
+    for grid in (None, 14, (6,), (1, 1, 2, 3), (-2, -3), (2.0, 3.0)):
+        with refused(re.escape(f"table_{grid=} must be (rows, columns)")):
             apply(small(), table_grid=grid)
+    reason = {embed: "for patch_size=(2, 2)", packed: "packed batches are of images"}
+    message = r"table_grid=\(1, 2, 3\) must have 2 axes.*" + re.escape(reason[apply])
+    with pytest.raises(ValueError, match=message):
+        apply(small(), table_grid=(1, 2, 3))
+
+
+@pytest.mark.parametrize("apply", (embed, packed))
+def test_grids_of_tables_may_be_lists_and_arrays(apply):
+    expected = apply(small())
+    for grid in ([2, 3], np.array([2, 3]), (np.int64(2), np.int32(3))):
+        assert_same_bits(apply(small(), table_grid=grid), expected)
 
 
 @pytest.mark.errors
@@ -708,13 +720,11 @@ def test_sizes_are_checked_when_drawn():
     for name in ("num_tokens_with_position", "num_tokens_without_position"):
         with pytest.raises(ValueError, match=f"{name}=-1 must be an integer"):
             init(**{name: -1})
-    with pytest.raises(
-        ValueError, match=r"table_grid=\(2, 0\) must be 2 positive numbers"
-    ):
-        init(table_grid=(2, 0))
-    for grid in (None, 14):
-        with refused(rf"table_grid={grid} must be 2 positive numbers"):
+    for grid in ((2, 0), None, 14):
+        with refused(re.escape(f"table_grid={grid} must be (rows, columns)")):
             init(table_grid=grid)
+    with pytest.raises(ValueError, match=r"table_grid=\(2, 3, 1\) must have 2 axes"):
+        init(table_grid=(2, 3, 1))
     with pytest.raises(ValueError, match="d_model=0 must be a positive integer"):
         init(d_model=0)
     with pytest.raises(

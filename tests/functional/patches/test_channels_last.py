@@ -138,7 +138,8 @@ def test_padding_says_how_it_is_meant_otherwise():
     "shape", ((6, 9, 3), (2, 6, 9, 1), (3, 6, 4), (3, 5, 3), (6, 9, 12), (5, 9, 9))
 )
 def test_channels_last_is_told_about_its_size(shape):
-    with pytest.raises(ValueError, match=r"image_size=.* must be a multiple of patch"):
+    match = rf"^patchify: image.shape={re.escape(str(shape))} must be a multiple of "
+    with pytest.raises(ValueError, match=match + r"patch_size=\(4, 4\) in height and"):
         F.patchify(np.ones(shape), 4)
     assert F.pad_image(np.ones(shape), 4).image.shape[-1] == shape[-1]
 

@@ -320,7 +320,10 @@ def test_init_takes_patches_of_videos_and_leaves_out_the_bias():
 @pytest.mark.errors
 def test_images_must_be_divisible():
     params = F.PatchEmbeddingParams(weight=host.ones((48, 2)), bias=None)
-    message = r"image_size=\(6, 9\) must be a multiple of patch_size=4; pad or"
+    message = (
+        r"^apply_patch_embedding: image.shape=\(6, 9, 3\) must be a multiple of "
+        r"patch_size=\(4, 4\) in height and width; pad or"
+    )
     with pytest.raises(ValueError, match=message):
         F.apply_patch_embedding(params, host.ones((6, 9, 3)), patch_size=4)
 
@@ -349,7 +352,7 @@ def test_images_must_be_real_floats(dtype):
 @pytest.mark.errors
 def test_weights_must_fit_the_patches():
     params = F.PatchEmbeddingParams(weight=host.ones((5, 2)), bias=None)
-    message = r"params.weight.shape=\(5, 2\) must have 12 rows for patch_size=2"
+    message = r"params.weight.shape=\(5, 2\) must have 12 rows for patch_size=\(2, 2\)"
     with pytest.raises(ValueError, match=message):
         F.apply_patch_embedding(params, host.ones((4, 4, 3)), patch_size=2)
     message = (

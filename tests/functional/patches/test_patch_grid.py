@@ -27,7 +27,7 @@ def test_patches_along_each_axis(image_size, patch_size, expected):
 @pytest.mark.parametrize(
     "image_size, patch_size, message",
     (
-        ((8, 7), 4, "image_size=(8, 7) must be a multiple of patch_size=4"),
+        ((8, 7), 4, "image_size=(8, 7) must be a multiple of patch_size=(4, 4)"),
         ((4, 8, 8), (4, 4), "image_size=(4, 8, 8) must have the axes of patch_size"),
         (0, 4, "image_size=0 must be a positive integer"),
         (8, 4.0, "patch_size=4.0 must be a positive integer"),

@@ -252,7 +252,10 @@ def test_orders_must_be_those_of_the_patch():
 
 @pytest.mark.errors
 def test_videos_must_fit_their_patches():
-    message = r"image_size=\(5, 4, 6\) must be a multiple of patch_size=\(2, 2, 3\)"
+    message = (
+        r"image.shape=\(5, 4, 6, 3\) must be a multiple of patch_size=\(2, 2, 3\) in "
+        "frames, height and width"
+    )
     with pytest.raises(ValueError, match=message):
         F.patchify(host.ones((5, 4, 6, 3)), (2, 2, 3))
     message = (
@@ -275,10 +278,12 @@ def test_videos_must_fit_their_patches():
 
 @pytest.mark.errors
 def test_images_must_be_divisible():
-    message = r"image_size=\(6, 9\) must be a multiple of patch_size=4; pad or"
+    message = (
+        r"image.shape=\(6, 9, 3\) must be a multiple of patch_size=\(4, 4\) .*; pad"
+    )
     with pytest.raises(ValueError, match=message):
         F.patchify(host.ones((6, 9, 3)), 4)
-    message = r"image_size=\(6, 9\) must be a multiple of patch_size=\(3, 2\)"
+    message = r"image.shape=\(2, 6, 9, 3\) must be a multiple of patch_size=\(3, 2\)"
     with pytest.raises(ValueError, match=message):
         F.patchify(host.ones((2, 6, 9, 3)), (3, 2))
 
@@ -345,7 +350,7 @@ def test_patches_must_fit_the_image():
         (((9, 10), (3, 5)), "must be 6 patches of 3 x 5"),
         (((4, 6, 4), 2), "must be 6 patches of 2 x 2"),
         (((9, 7, 4, 6, 3), 2), r"must start with \(9, 7\), the batch of"),
-        (((5, 6), 2), "must be a multiple of patch_size=2"),
+        (((5, 6), 2), r"image_size=\(5, 6\) must be a multiple of patch_size=\(2, 2\)"),
         (((4, 6),), "patch_size must be given for patch_dim=12 and channels=None"),
         (((4, 6, 5),), "patch_size must be given for patch_dim=12 and channels=5"),
         (((4, 6, 0),), "patch_size must be given for patch_dim=12 and channels=0"),

@@ -236,5 +236,5 @@ def test_arguments_are_checked():
         apply(x, np.array([0, 1]), start=5)
     with pytest.raises(ValueError, match="must not come with positions; add them"):
         apply(x, np.array([0, 1]), start=jnp.asarray(0))
-    with refused(r"positions of shape \(3,\) must broadcast to \(2,\)"):
+    with refused(r"positions.shape=\(3,\) must broadcast to \(2,\)"):
         apply(x, np.array([0, 1, 2]))
