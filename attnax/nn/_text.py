@@ -124,9 +124,9 @@ class TextEmbedding(eqx.Module):
         return from_fields(
             cls,
             params=params_of(checkpoint, F.TextEmbeddingParams),
-            scale=plain_number(scale),
-            padding_id=plain_number(padding_id),
-            padding_position=plain_number(padding_position),
+            scale=scale,
+            padding_id=padding_id,
+            padding_position=padding_position,
         )
 
     @public

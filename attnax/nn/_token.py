@@ -124,9 +124,9 @@ class TokenEmbedding(eqx.Module):
         return from_fields(
             cls,
             params=params_of(checkpoint, F.TokenEmbeddingParams),
-            padding_id=plain_number(padding_id),
+            padding_id=padding_id,
             mask_padding=mask_padding,
-            scale=plain_number(scale),
+            scale=scale,
             scale_dtype=_scale_dtype(scale_dtype),
         )
 
