@@ -185,11 +185,9 @@ class RotaryEmbedding(eqx.Module):
         dtype = self.dtype
         if out_dtype is not None:
             dtype = result_dtype("out_dtype", out_dtype, dtype)
+        end = self.max_positions
         cos, sin = cos_sin_of_rope(
-            self.rope,
-            position_ids,
-            argument="position_ids",
-            end=self.max_positions,
+            self.rope, position_ids, argument="position_ids", end=end
         )
         return cos.astype(dtype), sin.astype(dtype)
 
@@ -216,32 +214,26 @@ class RotaryEmbedding(eqx.Module):
         check_rotated(self.rope, x, self.head_axis)
         end = self.max_positions
         if positions is None:
-            seq_len = x.shape[sequence_axis(self.head_axis)]
-            if self._within_bound(seq_len):
-                end = None
-            positions = jnp.arange(seq_len, dtype=jnp.int32)
+            positions, end = self._default_positions(x)
         return rotate_heads(
-            self.rope,
-            x,
-            positions,
-            inverse=inverse,
-            head_axis=self.head_axis,
-            end=end,
+            self.rope, x, positions, self.head_axis, inverse=inverse, end=end
         )
 
-    def _within_bound(self, seq_len) -> bool:
-        """Whether default positions are known to be in range; raises if not."""
+    def _default_positions(self, x):
+        """`0 ... seq_len - 1`, and the `end` that they have yet to be checked for."""
         if self.rope.axis_of_pair is not None:
             raise ValueError(
                 "positions must be given for a rope of several axes, with "
                 f"{self.rope.num_axes} coordinates each; on text, the coordinates of a "
                 "token are equal."
             )
-        end = self.max_positions
+        seq_len, end = x.shape[sequence_axis(self.head_axis)], self.max_positions
         too_long = end is not None and exceeds(seq_len, end)
         if too_long:
             raise ValueError(f"{seq_len=} must be at most max_positions={end}.")
-        return too_long is not None  # None: only the program knows the length
+        # `None` means that only the program knows the length.
+        unchecked = end if too_long is None else None
+        return jnp.arange(seq_len, dtype=jnp.int32), unchecked
 
 
 def _plain_rope(head_dim, base, rotary_dim, layout):

@@ -9,7 +9,7 @@ from jaxtyping import Int32, Integer
 from ..._checks import grid_sizes, positive_integer
 from ..._public import public
 
-_MOST_AXES = 64  # of a NumPy array
+_MOST_AXES = 61  # a NumPy array has at most 64, and groups need three more
 
 
 @public
@@ -33,8 +33,8 @@ def positions_from_grid(
         the class token has 0.
 
     Raises:
-        ValueError: If a size is not positive, there are fewer than two, or `merge_size`
-            does not divide the last two.
+        ValueError: If a size is not positive, there are fewer than two or more than 61,
+            or `merge_size` does not divide the last two.
 
     Example:
         >>> positions_from_grid((2, 2)).tolist()

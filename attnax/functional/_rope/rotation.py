@@ -118,10 +118,10 @@ def rotate(
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
     check_rotated(rope_settings(rope), x, head_axis)
-    return rotate_heads(rope, x, positions, inverse=inverse, head_axis=head_axis)
+    return rotate_heads(rope, x, positions, head_axis, inverse=inverse)
 
 
-def rotate_heads(rope, x, positions, *, inverse, head_axis, end=None):
+def rotate_heads(rope, x, positions, head_axis, *, inverse, end=None):
     """`rotate` of an `x` that `check_rotated` has passed.
 
     Positions must lie in `[0, end)` if an `end` is given.

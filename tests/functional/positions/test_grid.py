@@ -3,7 +3,7 @@ import re
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_same_bits
+from helpers import assert_same_bits, refused
 
 import attnax.functional as F
 
@@ -64,6 +64,14 @@ def test_grids_have_two_or_more_positive_sizes(sizes):
     message = re.escape(f"grid={sizes} must be (rows, columns)")
     with pytest.raises(ValueError, match=message):
         F.positions_from_grid(sizes)
+
+
+@pytest.mark.errors
+def test_grids_have_as_many_axes_as_numpy_has_room_for():
+    assert F.positions_from_grid((1,) * 59 + (2, 2), merge_size=2).shape == (4, 61)
+    for count in (62, 64, 65):
+        with refused("^positions_from_grid: grid=.* must be .rows, columns"):
+            F.positions_from_grid((1,) * count)
 
 
 @pytest.mark.errors

@@ -187,6 +187,19 @@ def test_llama3_with_one_bound_is_a_step(
     assert_within_one_ulp(actual[clear], expected[clear])
 
 
+def test_llama3_keeps_a_pair_at_the_one_bound():
+    plain = F.default_inv_freq(8)
+    bound = float(4096 * plain[1] / (2 * np.pi))
+    actual = F.llama3_inv_freq(
+        8,
+        factor=8.0,
+        low_freq_factor=bound,
+        high_freq_factor=bound,
+        original_max_len=4096,
+    )
+    np.testing.assert_array_equal(actual, plain / [1.0, 1.0, 8.0, 8.0])
+
+
 @given(data=st.data(), head_dim=st.sampled_from(SIZES), base=ax.bases)
 def test_longrope_divides_each_by_its_own(data, head_dim, base):
     element = st.floats(0.5, 64.0)
