@@ -115,6 +115,15 @@ def test_position_0_is_the_identity():
     np.testing.assert_array_equal(actual, x)
 
 
+def test_one_coordinate_past_int32_makes_a_patch_nan():
+    params = init(jax.random.key(3), HEADS, HEAD_DIM)
+    positions = np.array([[0, 1], [2**31, 1], [1, 2**31], [2**31 - 1, 0]], np.uint32)
+    actual = np.asarray(apply(params, normal((4, HEADS, HEAD_DIM)), positions))
+    bad = [False, True, True, False]
+    np.testing.assert_array_equal(np.isnan(actual).all((1, 2)), bad)
+    np.testing.assert_array_equal(np.isnan(actual).any((1, 2)), bad)
+
+
 def test_batch_jit_and_low_precision():
     params = init(jax.random.key(4), HEADS, HEAD_DIM, dtype=jnp.float32)
     x = normal((2, 35, HEADS, HEAD_DIM)).astype(jnp.bfloat16)
