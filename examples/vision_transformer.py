@@ -222,7 +222,7 @@ WAYS = (positions_resized, patches_resized, axes_swapped, rows_read_on)
 
 
 def grid_of(images):
-    return images.shape[1] // PATCH, images.shape[2] // PATCH
+    return F.patch_grid(images.shape[1:3], PATCH)
 
 
 def with_table(embedding, images, table):

@@ -99,6 +99,8 @@ ENTRY %main.1 (x: f32[2,3]) -> f32[] {
   %one = f32[2,3]{1,0} fusion(%x), kind=kLoop, calls=%inside
   %loop = f32[2,3]{1,0} while(%one), condition=%condition.1, body=%body-1
   %again = f32[2,3]{1,0} while(%loop), condition=%condition.1, body=%body-1
+  %begun = (f32[2,3]{1,0}, f32[2,3]{1,0}) copy-start(%again)
+  %done = f32[2,3]{1,0} copy-done(%begun)
   %p = pred[] compare(%zero, %zero), direction=EQ
   %either = f32[2,3]{1,0} conditional(%p, %again, %again), METHOD
   ROOT %total = f32[] reduce(%either, %zero), dimensions={0,1}, to_apply=%sum
@@ -114,7 +116,7 @@ def test_every_way_to_run_another_computation_is_followed():
         text = TEXT.replace("METHOD", method)
         found = kernels(SimpleNamespace(as_text=lambda text=text: text))
         assert sorted(k.opcode for k in found) == [
-            *("compare", "compare", "custom-call"),
+            *("compare", "compare", "copy-start", "custom-call"),
             *("fusion", "reduce", "sine"),
         ]
         (pair,) = (k for k in found if k.opcode == "custom-call")

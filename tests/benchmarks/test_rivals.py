@@ -42,7 +42,7 @@ def test_without_rivals_the_cases_remain(without, suite):
     assert len({group.case for group in groups}) == 6
     for group in groups:
         assert list(group.rivals)[:2] == ["limit", "attnax"]
-        assert {*group.rivals} <= {"limit", "attnax", "convolution", "equinox.nn"}
+        assert not [name for name in group.rivals if name.startswith(tuple(PACKAGES))]
         assert group.facts.keys() <= group.rivals.keys()
 
 
@@ -62,6 +62,8 @@ def test_command_runs_without_rivals(without, monkeypatch, capsys):
     out = capsys.readouterr().out
     absent = "left out, for not installed or not on this device"
     assert f"{absent}: {', '.join(PACKAGES)}\n" in out
-    assert "| case | limit | attnax | target | equinox.nn |\n" in out
+    (head,) = (line for line in out.splitlines() if line.startswith("| case |"))
+    assert "| attnax | target | equinox.nn |" in head
+    assert not [name for name in PACKAGES if name in head]
     assert out.count("| quick: lookup 100 x 16, 16 tokens, ") == 2
     assert "A quick run: its sizes are tiny" in out
