@@ -91,7 +91,7 @@ def apply_packed_vision_embedding(
     wide, num_before, grid = check_vision_params(
         params, table_grid, None, patches.dtype
     )
-    if resampling is not None:
+    if resampling is not None or grid is not None:
         check_resampling(resampling)
     arguments = "params.patch", "packed.patches"
     x = embedded_patches(
@@ -99,7 +99,6 @@ def apply_packed_vision_embedding(
     ).astype(wide)
     before = params.tokens_with_position
     if params.positions is not None:
-        check_resampling(resampling)
         table = whole_rows(params.positions.weight).astype(wide)
         x = x + rows_at(
             table[num_before:],

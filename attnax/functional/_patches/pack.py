@@ -18,6 +18,7 @@ from ..._checks import (
     is_known,
     positive_integer,
     side_lengths,
+    type_of,
 )
 from ..._public import public
 from .blocks import cut, join
@@ -179,9 +180,7 @@ def _known_grids(packed, grids):
 def _check_images(images):
     is_array = isinstance(images, np.ndarray | jax.Array) and images.ndim > 0
     if not is_array and not isinstance(images, Sequence):
-        raise ValueError(
-            f"images is a {type(images).__name__}, but must be several arrays."
-        )
+        raise ValueError(f"images is {type_of(images)}, but must be several arrays.")
     for index, image in enumerate(images):
         any_array(f"images[{index}]", image)
 

@@ -123,8 +123,9 @@ def rows_at(
     out_sharding,
     arguments=("new_grids", "coordinates"),
 ):
-    """`resize_positions_at` for checked arrays that fit, in the dtype of the table.
+    """Returns what `resize_positions_at` does, in the dtype of the table.
 
+    The arrays are checked and fit each other.
     `arguments` are the caller's names of the grids and the coordinates.
     """
     sizes, index, valid = _in_grids(

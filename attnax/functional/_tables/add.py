@@ -6,7 +6,10 @@ from ..._sharding import explicit_axes, sharding_beside, spread
 
 
 def add_rows(x, rows):
-    """`x + rows` in float32 or wider, rounded once; `check_rows` comes first."""
+    """Returns `x + rows`, computed in float32 or wider and rounded once.
+
+    The caller calls `check_rows` first.
+    """
     dtype = compute_dtype(x.dtype, rows.dtype)
     if explicit_axes(x) is not None:  # the sum is sharded as `x` is
         rows = spread(rows, sharding_beside(x, rows.shape[:-1]))
@@ -17,7 +20,7 @@ def add_rows(x, rows):
 def check_rows(x, batch):
     """Raises unless rows `(*batch, d_model)` fit `x` without enlarging it.
 
-    It is called before the rows are made, since they may be large.
+    The caller calls it before the rows are made, since they may be large.
     """
     what = "the batch and sequence axes of x"
     check_one_per_token("positions", batch, x.shape[:-1], what, COUNT_FROM)
