@@ -4,6 +4,7 @@ import host
 import jax
 import jax.numpy as jnp
 import numpy as np
+import strategies as ax
 
 import attnax.functional as F
 
@@ -100,6 +101,10 @@ ROPES = {
     ),
     "one_pair": (F.Rope([0.7]), 2),
 }
+
+# Every hard position, with both signs, and the ends of int32: two rows of 13.
+HARD = (*ax.hard_positions, *(-p for p in ax.hard_positions), 2**31 - 1, -(2**31))
+HARD = np.array(HARD, np.int32).reshape(2, 13)
 
 
 def inputs(name, positions, seed=0):
