@@ -1,4 +1,5 @@
 import functools
+import re
 
 import host
 import jax
@@ -273,8 +274,10 @@ def test_sizes_must_fit():
     long = np.zeros((2, 10), np.int32)
     with pytest.raises(ValueError, match="seq_len=10 must be at most num_positions=9"):
         F.apply_text_embedding(params, long)
-    with refused(r"positions.shape=\(4,\) must broadcast to \(2, 5\)"):
-        F.apply_text_embedding(params, IDS, positions=np.arange(4))
+    for shape in ((4,), (2, 1), (3, 5), (1, 2, 5)):
+        said = rf"positions.shape={re.escape(str(shape))} must broadcast to \(2, 5\)"
+        with refused(said):
+            F.apply_text_embedding(params, IDS, positions=np.zeros(shape, np.int32))
     for name, kind in (
         ("positions", F.LearnedPositionalEmbeddingParams),
         ("token_types", F.TokenEmbeddingParams),

@@ -308,6 +308,14 @@ def test_init_draws_the_stated_normal(dtype):
     assert np.abs(weight).max() < 2.3 * deviation  # cut at two, then rescaled
 
 
+@pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16))
+def test_init_draws_in_float32_and_rounds_once(dtype):
+    sizes = {"patch_size": (2, 3), "num_channels": 3, "d_model": 5}
+    draw = lambda dtype: F.init_patch_embedding(jax.random.key(0), **sizes, dtype=dtype)
+    wide = draw(jnp.float32).weight
+    assert_same_bits(draw(dtype).weight, wide.astype(dtype))
+
+
 def test_init_takes_patches_of_videos_and_leaves_out_the_bias():
     init = lambda key: F.init_patch_embedding(
         key, patch_size=(2, 2, 3), num_channels=5, d_model=7, use_bias=False
