@@ -43,7 +43,7 @@ def check_precision(precision) -> None:
         raise ValueError(f"{precision=} must be a precision of jax.lax.dot_general.")
 
 
-@functools.lru_cache(maxsize=64, typed=True)
+@functools.lru_cache(maxsize=64)
 def _is_known_to_jax(precision):
     """Whether a product of this precision can be traced, which takes 0.3 ms."""
     vector = jax.ShapeDtypeStruct((1,), jnp.float32)

@@ -18,6 +18,7 @@ from .._checks import (
     plain_number,
     positive_integer,
     positive_multiple,
+    type_of,
 )
 from .._dtypes import result_dtype
 from .._public import public
@@ -140,7 +141,7 @@ class RotaryEmbedding(eqx.Module):
         """
         if not isinstance(rope, F.Rope):
             raise ValueError(
-                f"rope is a {type(rope).__name__}, but must be a Rope; a layer "
+                f"rope is {type_of(rope)}, but must be a Rope; a layer "
                 "without one needs no module, and elements of stack_ropes go into "
                 "attnax.functional.rotate."
             )

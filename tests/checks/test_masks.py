@@ -138,7 +138,7 @@ def test_known_integers_are_zero_and_one(function, bad):
 @everywhere
 def test_what_is_no_array_is_named(function):
     for mask in ([[True], [True, False]], object()):
-        with refused(r"mask(ed)? is a (list|object), but must be an array, or lists"):
+        with refused(r"mask(ed)? is an? (list|object), but must be an array, or lists"):
             function(mask)
 
 

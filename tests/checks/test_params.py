@@ -70,7 +70,7 @@ def test_dicts_and_lists_are_told_what_they_must_be(name):
             function(other)
     jax.eval_shape(function, type(params)(**params._asdict()))
     for other in (None, "params", 3.5, X):
-        with refused(f"^{name}: params is a .*, but must be an .*{kind}.$"):
+        with refused(f"^{name}: params is an? .*, but must be an .*{kind}.$"):
             function(other)
 
 

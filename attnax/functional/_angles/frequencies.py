@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 
-from ..._checks import FLOAT32_MAX, array_of_several, first_where, is_known
+from ..._checks import FLOAT32_MAX, array_of_several, first_where, is_known, type_of
 from ..._dtypes import float_dtype
 
 # `phase_words` holds the frequencies below it.
@@ -34,7 +34,7 @@ def exact_frequencies(inv_freq, hint="") -> np.ndarray:
     array = frequencies(inv_freq)
     if not _is_float64_on_host(inv_freq, array):
         raise ValueError(
-            f"inv_freq is a {type(inv_freq).__name__} of {_kind_of(inv_freq)}, but "
+            f"inv_freq is {type_of(inv_freq)} of {_kind_of(inv_freq)}, but "
             f"must be a float64 NumPy vector or a list of Python numbers{hint}."
         )
     # NaN is not below it either.

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Integer
 
-from ..._checks import choice, is_integer, positive_integer
+from ..._checks import choice, is_integer, positive_integer, type_of
 from ..._public import public
 from .._angles.axes import checked_axes
 from .._angles.frequencies import exact_frequencies
@@ -163,7 +163,7 @@ class Rope:
 def check_rope(argument, rope) -> None:
     """A `ValueError` unless a rope is a record."""
     if not isinstance(rope, Rope):
-        raise ValueError(f"{argument} is a {type(rope).__name__}, but must be a Rope.")
+        raise ValueError(f"{argument} is {type_of(rope)}, but must be a Rope.")
 
 
 def _checked_blocks(num_blocks, pairs, layout):

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
+from ..._checks import type_of
 from ..._public import public
 from .record import Rope
 
@@ -83,7 +84,7 @@ def rope_settings(rope) -> Rope:
     if not isinstance(rope, StackedRopes):
         way_out = "; do not rotate a layer without a rope" if rope is None else ""
         raise ValueError(
-            f"rope is a {type(rope).__name__}, but must be a Rope, or an "
+            f"rope is {type_of(rope)}, but must be a Rope, or an "
             f"element of stack_ropes{way_out}."
         )
     # A stack that was restored or cast may have other dtypes, and other angles then.
@@ -111,9 +112,7 @@ def without_factor(rope):
 
 def _checked_ropes(ropes):
     if not isinstance(ropes, Iterable) or getattr(ropes, "ndim", 1) == 0:
-        raise ValueError(
-            f"ropes is a {type(ropes).__name__}, but must be several Ropes."
-        )
+        raise ValueError(f"ropes is {type_of(ropes)}, but must be several Ropes.")
     ropes = list(ropes)
     for rope in ropes:
         if not isinstance(rope, Rope | None):

@@ -2,7 +2,7 @@
 
 import attnax.functional as F
 
-from ..._checks import check_flags, check_params, grid_sizes, side_lengths
+from ..._checks import check_flags, check_params, grid_sizes, side_lengths, type_of
 from .._checkpoint_families.family import CheckpointFamily
 from .arrays import check_names
 from .names import StoredTensor
@@ -48,7 +48,7 @@ def check_checkpoint(checkpoint) -> None:
     """A `ValueError` unless the fields of a checkpoint are of their kinds."""
     if not isinstance(checkpoint, EmbeddingCheckpoint):
         raise ValueError(
-            f"checkpoint is a {type(checkpoint).__name__}, but must be an "
+            f"checkpoint is {type_of(checkpoint)}, but must be an "
             "attnax.interop.EmbeddingCheckpoint."
         )
     check_params(
@@ -60,7 +60,7 @@ def check_checkpoint(checkpoint) -> None:
     tensors = checkpoint.tensors
     if tensors is not None and not _are_stored(tensors):
         raise ValueError(
-            f"checkpoint.tensors is a {type(tensors).__name__}, but must be what "
+            f"checkpoint.tensors is {type_of(tensors)}, but must be what "
             "params_from_checkpoint returned, or None for the family's usual names."
         )
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from ..._checks import type_of
 from ..._dtypes import default_float_dtype
 
 FLOATS = ("bfloat16", "float16", "float32", "float64")
@@ -52,7 +53,7 @@ def check_names(argument, arrays) -> None:
     """A `ValueError` unless `arrays` is a mapping whose keys are strings."""
     if not isinstance(arrays, Mapping):
         raise ValueError(
-            f"{argument} is a {type(arrays).__name__}, but must be a mapping of arrays."
+            f"{argument} is {type_of(arrays)}, but must be a mapping of arrays."
         )
     strange = next((key for key in arrays if not isinstance(key, str)), None)
     if strange is not None:

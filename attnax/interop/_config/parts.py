@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from ..._checks import type_of
 from .families.table import REFUSED
 from .part import OWN, Part, model_type_of, part_error, tables
 from .vocabulary import FOREIGN, ROTARY, STRUCTURE
@@ -28,7 +29,7 @@ def all_parts(config):
     """
     if not isinstance(config, Mapping):
         raise ValueError(
-            f"config is a {type(config).__name__}, but must be a dict as "
+            f"config is {type_of(config)}, but must be a dict as "
             "in config.json; pass config.to_dict()."
         )
     parts, main = _walk(Part((), model_type_of(config), config))

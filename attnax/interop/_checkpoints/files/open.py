@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from contextlib import contextmanager
 
+from ...._checks import type_of
 from ..arrays import Arrays, check_names
 from .index import Shards, path_inside
 from .npz import Npz
@@ -37,8 +38,7 @@ def _find(source, follow_links):
     """The path of a file that can be read, and the path that it leads to."""
     if not isinstance(source, str | os.PathLike):
         raise ValueError(
-            f"source is a {type(source).__qualname__}, but must be a mapping of arrays "
-            "or a path."
+            f"source is {type_of(source)}, but must be a mapping of arrays or a path."
         )
     path = pathlib.Path(source)
     if not os.path.exists(path):  # False for a path with a null character too
