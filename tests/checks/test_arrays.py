@@ -219,7 +219,7 @@ def test_a_single_value_has_no_axis_to_count_along():
     for single in (5, None):
         with refused("rope_cos_sin: inv_freq is an? \\w+, but must be an array, or l"):
             F.rope_cos_sin(one, single)
-        with refused("rope_cos_sin: positions is a \\w+, but must be an array, or li"):
+        with refused("rope_cos_sin: positions is an? \\w+, but must be an array, or l"):
             F.rope_cos_sin(single, INV_FREQ)
 
 
