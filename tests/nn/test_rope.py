@@ -308,8 +308,8 @@ def test_settings_are_checked_when_built():
     for build, message in (
         (lambda: make(8, 16, rotary_dim=3), "rotary_dim=3 must be positive and even"),
         (
-            lambda: make(7, 16, rotary_dim=10),
-            "rotary_dim=10 must be at most head_dim=7",
+            lambda: make(7, 16, rotary_dim=8),
+            "rotary_dim=8 must be at most head_dim=7",
         ),
         (
             lambda: make(8, 16, layout="pairs"),
