@@ -67,7 +67,7 @@ def channel_permutation(
     head_dim = positive_integer("head_dim", head_dim)
     for argument, rope in (("source", source), ("target", target)):
         check_rope(argument, rope)
-        if not 0 <= rope._first_channel(head_dim) <= head_dim - rope.rotary_dim:
+        if not rope._fits(head_dim):
             raise ValueError(
                 f"{head_dim=} must hold the {rope.rotary_dim} channels of {rope}."
             )
@@ -163,7 +163,7 @@ def permute_qk(
     other = "interleaved" if to == "half" else "half"
     source = Rope(pairs, other, rotary_start=rotary_start)
     target = Rope(pairs, to, rotary_start=rotary_start)
-    if source._first_channel(head_dim) + rotary_dim > head_dim:
+    if not source._fits(head_dim):
         raise ValueError(
             f"{rotary_start=} must leave room for {rotary_dim=} in {head_dim=}."
         )

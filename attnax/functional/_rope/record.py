@@ -121,6 +121,10 @@ class Rope:
             return head_dim - self.rotary_dim
         return 0 if self.rotary_start == "leading" else int(self.rotary_start)
 
+    def _fits(self, head_dim: int) -> bool:
+        """Whether a head of `head_dim` holds every rotating channel."""
+        return 0 <= self._first_channel(head_dim) <= head_dim - self.rotary_dim
+
     @property
     def _order_in(self) -> str:
         """The order of pairs that a rotation takes, `"half"` or `"interleaved"`."""

@@ -41,8 +41,7 @@ def check_rotated(settings, x, head_axis, *, argument="x") -> None:
             f"{argument}.shape={x.shape} must be (*batch, {_AXES[head_axis]}) for "
             f"{head_axis=}."
         )
-    start = settings._first_channel(x.shape[-1])
-    if start < 0 or start + settings.rotary_dim > x.shape[-1]:
+    if not settings._fits(x.shape[-1]):
         raise ValueError(
             f"{argument}.shape={x.shape} must end in a head that holds the "
             f"{settings.rotary_dim} channels that rotate, with "
