@@ -97,6 +97,8 @@ def _variants(array):
         yield f"as {np.dtype(dtype).name}", array.astype(dtype)
     yield "with more axes", array[None, None]
     yield "with no rows", array[:0]
+    for axis in range(array.ndim):
+        yield f"one shorter along axis {axis}", np.delete(array, 0, axis)
 
 
 def outcome(name: str, argument: str, kind: str, value) -> str | None:

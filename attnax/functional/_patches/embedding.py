@@ -148,7 +148,7 @@ def embedded_image(
     if patches.shape[-1] != weight.shape[0]:
         raise ValueError(
             f"{argument}.weight.shape={weight.shape} must have {patches.shape[-1]} "
-            f"rows for patch_size={patch} and {image.shape[-1]} channels."
+            f"rows for patch_size={patch} and {image.shape[-1]=}."
         )
     return embedded_patches(params, patches, rounded_to, precision, out_sharding)
 
