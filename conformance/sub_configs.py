@@ -1,4 +1,4 @@
-"""What the code of each model of transformers knows about its parts."""
+"""The facts about its parts in the code of each model of transformers."""
 
 import contextlib
 
@@ -34,7 +34,7 @@ def _part_type(spec, names):
 
 
 def _parts(cls, types):
-    """What the code of a model knows about each of its parts, by key.
+    """The facts that the code of a model has about each of its parts, by key.
 
     - `model_type`: the model type of the part.
     - `fixed`: whether the part has it whatever its own `model_type` says.

@@ -294,6 +294,17 @@ CASES = {
         | {"cls_token": (1, 1, D), "dist_token": (1, 1, D), "pos_embed": (1, 6, D)},
         (),
     ),
+    "timm, distilled with registers": (
+        "timm",
+        TIMM
+        | {
+            "cls_token": (1, 1, D),
+            "dist_token": (1, 1, D),
+            "reg_token": (1, 4, D),
+            "pos_embed": (1, 31, D),
+        },
+        (),
+    ),
     "timm, patches only": (
         "timm",
         {"patch_embed.proj.weight": (D, 3, 5, 2), "pos_embed": (1, 9, D)},

@@ -35,7 +35,7 @@ def records():
 
 
 def ours(record):
-    """From the name of the family alone."""
+    """The table resized by what `resampling` returns for the name of the family."""
     way = resampling(record.options["family"])
     table = jnp.asarray(record.arrays["table"])
     new_grid = tuple(record.options["new_grid"])

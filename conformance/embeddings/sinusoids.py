@@ -27,7 +27,7 @@ def records():
 
 
 def ours(record):
-    """What attnax makes of the same inputs."""
+    """The result of attnax for the same inputs."""
     options, arrays = record.options, record.arrays
     settings = options["settings"]
     if options["function"] == "detr_sinusoids":

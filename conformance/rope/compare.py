@@ -43,7 +43,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Observation:
-    """What an attention does to its queries and keys.
+    """The effect of an attention on its queries and keys.
 
     Attributes:
         family: Folder of the model in transformers.

@@ -9,14 +9,12 @@ skeleton without weights; the function that rotates tells which attention called
 Needs `pip install -e ".[conformance]"`. Ends with 1 if anything disagrees.
 """
 
-import ast
 import copy
 import inspect
 import itertools
 import math
 import re
 import sys
-import textwrap
 
 import numpy as np
 import torch
@@ -32,14 +30,12 @@ from .coordinates import rows_first
 from .recorder import record
 from .report import command
 from .rotary import positions_of
-from .skeletons import bounded, running, skeleton
+from .skeletons import bounded, leave_out_the_rest, running, skeleton
 from .subjects import names_of, subjects
 from .walk import TEXT, short
 
 # Their layers run several times, and a layer is one run of one of them.
 REPEATED = ("HrmTextAttention",)
-# They mix several residual streams and change the shape of what passes.
-STREAMS = ("HyperConnection", "HyperHead", "GatedResidual")
 # They look their embeddings up themselves.
 BY_ID = ("CsmDepthDecoderModel", "Gemma4TextModel")
 
@@ -127,7 +123,7 @@ def observe(subject, config):
     attentions = [
         m for m in model.modules() if subject.source.rotates(type(m).__name__)
     ]
-    _leave_out_the_rest(model, attentions)
+    leave_out_the_rest(model, attentions)
     seen = []
     if rotary is not None:
         rotary.register_forward_pre_hook(
@@ -207,44 +203,6 @@ def _picture(model):
     names = {"hidden_states": patches, "pixel_values": patches}
     sizes = {"merge_sizes": torch.tensor([2])}
     return names | sizes | dict.fromkeys(("grid_thw", "image_grid_thw"), grid)
-
-
-def _leave_out_the_rest(model, attentions):
-    """Makes everything but attentions, and what leads to them, return its input.
-
-    Layers without attention and feed-forward networks are of no interest, and experts
-    cannot run without weights.
-    """
-    ours = {id(attention) for attention in attentions}
-    paths = {name for name, module in model.named_modules() if id(module) in ours}
-    on_the_way = {p.rsplit(".", i)[0] for p in paths for i in range(p.count(".") + 1)}
-    for name, module in model.named_modules():
-        parent = name.rpartition(".")[0]
-        inside = any(part.isdigit() for part in name.split("."))
-        large = any(p.is_meta for p in module.parameters()) and not _is_plain(module)
-        if inside and large and parent in on_the_way - paths and name not in on_the_way:
-            module.forward = _pass(module)
-
-
-def _is_plain(module):
-    name = type(module).__name__
-    return type(module).__module__.startswith("torch.") or name.endswith(STREAMS)
-
-
-def _pass(module):
-    """A forward that returns its input, with `None` for every other output."""
-    source = textwrap.dedent(inspect.getsource(type(module).forward))
-    nodes = ast.walk(ast.parse(source))
-    values = [node.value for node in nodes if isinstance(node, ast.Return)]
-    tuples = [value for value in values if isinstance(value, ast.Tuple)]
-    more = max((len(value.elts) - 1 for value in tuples), default=0)
-
-    def forward(*args, **kwargs):
-        tensors = (x for x in (*args, *kwargs.values()) if torch.is_tensor(x))
-        x = next(tensors, 0.0)
-        return (x, *[None] * more) if more else x
-
-    return forward
 
 
 def run(only):

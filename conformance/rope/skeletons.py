@@ -6,14 +6,18 @@ A whole configuration so takes a fraction of a second and a few megabytes, and t
 rotary embedding, which has no weights, is that of the real model.
 """
 
+import ast
 import contextlib
 import inspect
+import textwrap
 
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 from transformers.initialization import no_init_weights
 
+# They mix several residual streams and change the shape of what passes.
+_STREAMS = ("HyperConnection", "HyperHead", "GatedResidual")
 _SMALL = 4096  # the most numbers of a tensor that is not made on `meta`
 _ACTIVATION = 1 << 22  # the most numbers of a result that is filled at random
 _EMPTY = (torch.empty, torch.zeros, torch.ones, torch.randn, torch.rand, torch.full)
@@ -79,3 +83,41 @@ def running():
     """A context in which skeletons run as if they had weights."""
     with torch.no_grad(), _RandomInstead():
         yield
+
+
+def leave_out_the_rest(model, attentions):
+    """Makes everything but attentions, and what leads to them, return its input.
+
+    Layers without attention and feed-forward networks are of no interest, and experts
+    cannot run without weights.
+    """
+    ours = {id(attention) for attention in attentions}
+    paths = {name for name, module in model.named_modules() if id(module) in ours}
+    on_the_way = {p.rsplit(".", i)[0] for p in paths for i in range(p.count(".") + 1)}
+    for name, module in model.named_modules():
+        parent = name.rpartition(".")[0]
+        inside = any(part.isdigit() for part in name.split("."))
+        large = any(p.is_meta for p in module.parameters()) and not _is_plain(module)
+        if inside and large and parent in on_the_way - paths and name not in on_the_way:
+            module.forward = _pass(module)
+
+
+def _is_plain(module):
+    name = type(module).__name__
+    return type(module).__module__.startswith("torch.") or name.endswith(_STREAMS)
+
+
+def _pass(module):
+    """A forward that returns its input, with `None` for every other output."""
+    source = textwrap.dedent(inspect.getsource(type(module).forward))
+    nodes = ast.walk(ast.parse(source))
+    values = [node.value for node in nodes if isinstance(node, ast.Return)]
+    tuples = [value for value in values if isinstance(value, ast.Tuple)]
+    more = max((len(value.elts) - 1 for value in tuples), default=0)
+
+    def forward(*args, **kwargs):
+        tensors = (x for x in (*args, *kwargs.values()) if torch.is_tensor(x))
+        x = next(tensors, 0.0)
+        return (x, *[None] * more) if more else x
+
+    return forward

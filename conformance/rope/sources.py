@@ -1,4 +1,4 @@
-"""What the source of transformers says: classes, and which functions they call."""
+"""The source of transformers: its classes, and the functions that they call."""
 
 import ast
 import functools

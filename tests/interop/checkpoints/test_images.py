@@ -40,6 +40,12 @@ named = pytest.mark.parametrize("case", CASES)
         ("timm, registers with positions", ["cls_token", "reg_token"], [], (5, 5)),
         ("timm, distilled", ["cls_token", "dist_token"], [], (2, 2)),
         (
+            "timm, distilled with registers",
+            ["cls_token", "dist_token", "reg_token"],
+            [],
+            (5, 5),
+        ),
+        (
             "timm_naflex, convolution",
             [],
             ["embeds.cls_token", "embeds.reg_token"],

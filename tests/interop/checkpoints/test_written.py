@@ -48,7 +48,11 @@ def test_what_is_the_caller_s_is_written_in_row_order_too():
     tensors = state(shapes)
     columns = {name: np.asfortranarray(array) for name, array in tensors.items()}
     checkpoint = interop.params_from_checkpoint(columns, family)
-    assert_same_tensors(interop.checkpoint_from_params(checkpoint), tensors)
+    extra = {name: columns[name] for name in checkpoint.extra_tensors}
+    by_hand = checkpoint._replace(extra_tensors=extra)
+    assert any(not array.flags.c_contiguous for array in extra.values())
+    for given in (checkpoint, by_hand):
+        assert_same_tensors(interop.checkpoint_from_params(given), tensors)
 
 
 def test_a_distillation_token_is_not_guessed():

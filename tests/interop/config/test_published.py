@@ -192,7 +192,7 @@ ROWS = (
     (
         {"model_type": "llama"}
         | {"rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}},
-        "unknown rope_type='mrope'; write 'default' with mrope_section, in a model",
+        "unknown rope_type='mrope'; write 'default' with mrope_section, for a model",
         "transformers 5.23, modeling_llama.py, has one axis",
     ),
     (
