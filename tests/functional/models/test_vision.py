@@ -494,6 +494,29 @@ def test_mixed_dtypes_are_widened_and_the_result_is_that_of_the_image():
     assert_same_bits(narrow, tokens.astype(jnp.bfloat16))
 
 
+@pytest.mark.parametrize(
+    "apply",
+    (
+        lambda params: embed(params, host.ones((4, 6, 3), np.float32)),
+        lambda params: packed(params),
+    ),
+    ids=("one image", "packed"),
+)
+def test_parameters_of_float64_are_not_rounded_before_the_sum(apply):
+    with jax.enable_x64(True):
+        params = jax.tree.map(lambda t: np.asarray(t, np.float64), small())
+        # In float32, this row of positions is 1, and its sum with the token 0.
+        table = np.zeros((7, 4))
+        table[0] = 1 + 2.0**-30
+        params = params._replace(
+            tokens_with_position=np.full((1, 4), -1.0),
+            positions=F.LearnedPositionalEmbeddingParams(weight=table),
+        )
+        tokens = np.asarray(apply(params))
+    assert tokens.dtype == np.float32
+    np.testing.assert_array_equal(tokens.reshape(-1, 4)[0], 2.0**-30)
+
+
 @given(data=st.data(), batch=ax.batches, index=st.integers(0, 3), dtype=ax.dtypes)
 def test_inserted_tokens(data, batch, index, dtype):
     x = data.draw(ax.floats((*batch, 3, D_MODEL), dtype))
