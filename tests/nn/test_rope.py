@@ -84,6 +84,17 @@ def test_traced_positions_past_the_bound_are_nan():
     np.testing.assert_array_equal(np.isnan(rotated).all((1, 2)), [False, True, True])
 
 
+def test_default_positions_that_fit_are_not_checked_by_the_program():
+    bounded, free = (
+        attnax.RotaryEmbedding.from_rope(F.Rope(F.default_inv_freq(8)), **options)
+        for options in ({"max_positions": 9}, {})
+    )
+    x = host.ones((5, 3, 8))
+    assert str(jax.make_jaxpr(bounded)(x)) == str(jax.make_jaxpr(free)(x))
+    with_check = jax.make_jaxpr(bounded)(x, jnp.arange(5))
+    assert str(with_check) != str(jax.make_jaxpr(free)(x, jnp.arange(5)))
+
+
 # -- the head axis
 
 

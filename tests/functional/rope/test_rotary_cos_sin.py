@@ -100,8 +100,10 @@ def test_a_bad_coordinate_is_nan_in_the_pairs_that_it_drives():
     rope = F.Rope(F.default_inv_freq(8), axis_of_pair=(0, 1, 1, 0))
     positions = jnp.array([[0, 1], [2**31, 1], [1, 2**31]], jnp.uint32)
     expected = [[False] * 4, [True, False, False, True], [False, True, True, False]]
-    for t in jax.jit(F.rotary_cos_sin)(rope, positions):
-        np.testing.assert_array_equal(np.isnan(t), expected)
+    of_a_stack = jax.tree.map(lambda t: t[0], F.stack_ropes([rope]))
+    for one in (rope, of_a_stack):
+        for t in jax.jit(F.rotary_cos_sin)(one, positions):
+            np.testing.assert_array_equal(np.isnan(t), expected)
 
 
 @pytest.mark.errors
