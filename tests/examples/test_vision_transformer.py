@@ -58,6 +58,27 @@ def test_at_the_trained_size_all_ways_agree(example, embedding):
         np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
+def test_whole_runs_of_images_are_held_out(example):
+    (images, _), (held_out, _) = example.load_images()
+    digits = example.load_digits().images[..., None] / 16
+    start = 2 * example.RUN
+    np.testing.assert_allclose(
+        held_out[: example.RUN], digits[start : start + example.RUN]
+    )
+    np.testing.assert_allclose(images[:start], digits[:start])
+
+
+def test_distorted_images_are_upright_and_in_place(example):
+    """On average a bright pixel stays where it is; a quarter turn would move it."""
+    image = np.zeros((8, 8, 1), np.float32)
+    image[1, 4] = 1.0
+    keys = jax.random.split(jax.random.key(0), 400)
+    mean = np.asarray(jax.vmap(example.distort, (0, None))(keys, image)).mean(0)[..., 0]
+    rows, columns = np.indices(mean.shape)
+    center = [(mean * axis).sum() / mean.sum() for axis in (rows, columns)]
+    np.testing.assert_allclose(center, [1, 4], atol=0.5)
+
+
 def test_ways_differ_where_they_should(example, embedding):
     images = images_of(8, 12)
     resized, patches, swapped, read_on = (
