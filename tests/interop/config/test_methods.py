@@ -95,3 +95,12 @@ def test_dynamic_may_name_its_length_twice():
     for seq_len in (9, 5000):
         expected = rope_from_hf(config, seq_len=seq_len)
         assert rope_from_hf(twice, seq_len=seq_len) == expected
+
+
+@pytest.mark.parametrize("key", ("beta_fast", "beta_slow"))
+def test_a_beta_of_zero_stands_for_the_default(key):
+    yarn = {"rope_type": "yarn", "factor": 4.0}
+    yarn |= {"original_max_position_embeddings": 4096}
+    config = {"model_type": "llama", "head_dim": 128, "rope_scaling": yarn}
+    zero = config | {"rope_scaling": yarn | {key: 0.0}}
+    assert rope_from_hf(zero) == rope_from_hf(config)

@@ -19,7 +19,7 @@ def halves(**settings):
 
 
 def _halves(context, width, base, **settings):
-    return F.axial_rope((width // 2, width - width // 2), base, **settings)
+    return F.axial_rope((width // 2,) * 2, base, **settings)
 
 
 def thirds(context, width, base):
