@@ -289,6 +289,11 @@ def test_other_mixed_operands_are_widened():
     x = jnp.full((2,), 1 + 2.0**-10, jnp.float16)
     actual = F.apply_token_unembedding(params, x, dtype=jnp.float32)
     np.testing.assert_array_equal(actual, np.float32(2 * (1 + 2.0**-10) * weight))
+    # Hidden states of 8 bits would leave three bits of a table.
+    x = jnp.full((2,), 1.25, jnp.float8_e4m3fn)
+    params = F.TokenEmbeddingParams(weight=jnp.full((1, 2), 1 + 2.0**-20))
+    actual = F.apply_token_unembedding(params, x, dtype=jnp.float32)
+    np.testing.assert_array_equal(actual, np.float32(2 * 1.25 * (1 + 2.0**-20)))
 
 
 narrow = pytest.mark.parametrize("dtype", (jnp.bfloat16, *slow(jnp.float16)))
