@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Integer, Real
 
 from ..._checks import choice, grid_sizes, number, number_array, positive_multiple
 from ..._public import public
@@ -14,7 +14,9 @@ from .._angles.cos_sin import cos_sin
 
 @public
 def normalized_coordinates(
-    grid: Sequence[SupportsIndex], *, normalize: str = "separate"
+    grid: Sequence[SupportsIndex] | Integer[np.ndarray, " num_axes"],
+    *,
+    normalize: str = "separate",
 ) -> Float[np.ndarray, "{grid[0]}*{grid[1]} 2"]:
     """Centers of the patches of an image, from -1 to 1, row by row.
 

@@ -68,7 +68,8 @@ def rotary_cos_sin(
 def cos_sin_of_rope(rope, positions, *, argument="positions", end=None):
     """`rotary_cos_sin` of integer positions, which must lie in `[0, end)` if given."""
     positions = _checked_positions(rope, positions, argument)
-    positions = integer_array(argument, positions, _FRACTIONAL)
+    hint = _FRACTIONAL if isinstance(rope, Rope) else ""  # stacked ropes are exact
+    positions = integer_array(argument, positions, hint)
     valid = None
     if end is not None:
         positions, valid = int32_in_range(argument, positions, 0, end)

@@ -214,6 +214,11 @@ def test_made_once_for_all_layers_and_heads():
     assert cosines(1, 1) == cosines(4, 8) == 2  # of y, and of x
 
 
+def test_a_grid_may_be_an_array():
+    expected = F.normalized_coordinates((2, 3))
+    np.testing.assert_array_equal(F.normalized_coordinates(np.array([2, 3])), expected)
+
+
 @pytest.mark.errors
 @pytest.mark.parametrize("grid", ((0, 3), (2, -3), (2,), (2, 3, 4), 3), ids=str)
 def test_a_grid_is_two_positive_sizes(grid):

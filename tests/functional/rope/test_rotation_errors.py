@@ -1,6 +1,7 @@
 """What rotations refuse, and the names that their errors carry."""
 
 import host
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -134,6 +135,10 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
     ):
         with refused(message):
             function()
+    # Stacked ropes are exact, and have no other way for fractions.
+    stacked = jax.tree.map(lambda t: t[0], F.stack_ropes([ROPE]))
+    with refused(r"^rotate: [^;]* must be integer\.$"):
+        F.rotate(stacked, x, half)
     for rope in (np.ones(4), None, "rope"):
         with refused("rotary_cos_sin: rope is a .*, but must be a Rope"):
             F.rotary_cos_sin(rope, host.arange(5))
