@@ -33,8 +33,8 @@ class RopeFamily:
         per_layer: Rule from the config and the parameters of a label to the parameters
             of single layers, by index.
         overrides: Rule for the keys of the config that single layers change.
-        method: Rule for frequencies and attention factor. The common methods apply
-            where it returns `None`, or without it.
+        method: Method of the family, see `methods.py`. Where it returns `None`, or
+            there is none, the method of the rope type applies.
         padded: Whether lists with one entry per layer may have further entries, for
             layers that predict more tokens (`num_nextn_predict_layers`).
         elsewhere: Keys that other parts of the model read.

@@ -1,12 +1,12 @@
 """The methods of Hugging Face: from RoPE parameters to frequencies.
 
-A method takes a `Wanted` and returns `(inv_freq, attention_factor)`. A method that the
-code of single families has in place of a common one takes the context of the model too,
-and returns `None` where the common ones apply.
+A method takes a `Wanted` and returns `(inv_freq, attention_factor)`. The method of a
+family may also return `None`, which leaves the case to the method of the rope type.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,16 +19,18 @@ class Wanted:
     """The case that a method makes frequencies for.
 
     Attributes:
-        keys: The part of the config.
+        context: The `Context` of the layer.
         params: The parameters of RoPE.
+        kind: The rope type.
         head_dim: Width of a head.
         rotary_dim: Number of its channels that rotate.
         base: Base of the frequencies.
         seq_len: Length in tokens, or `None` if the caller passed none.
     """
 
-    keys: Keys
+    context: Any
     params: Keys
+    kind: str
     head_dim: int
     rotary_dim: int
     base: float
@@ -57,7 +59,7 @@ def _proportional(wanted):
 
 def _dynamic(wanted):
     params = wanted.params
-    trained = wanted.keys.integer("max_position_embeddings")
+    trained = wanted.context.keys.integer("max_position_embeddings")
     said = params.given("original_max_position_embeddings")
     if said not in (None, trained):
         raise params.error(
@@ -99,28 +101,28 @@ def _yarn(wanted):
     return inv_freq, params.number("attention_factor", computed)
 
 
-def _longrope_factors(params, rotary_dim, seq_len):
-    """The original length, the factors of the pairs, and whether they are the long."""
+def _longrope_factors(wanted):
+    """The original length, a factor for each pair, and whether the text is long."""
+    params, pairs = wanted.params, wanted.rotary_dim // 2
     original = params.integer("original_max_position_embeddings")
     lists = {}
     for name in ("short_factor", "long_factor"):
         lists[name] = [float(factor) for factor in params.require(name)]
-        if len(lists[name]) != rotary_dim // 2:
+        if len(lists[name]) != pairs:
             raise params.error(
                 f"{params.where}[{name!r}] holds {len(lists[name])} numbers, but the "
-                f"{rotary_dim} rotating channels have {rotary_dim // 2} pairs"
+                f"{wanted.rotary_dim} rotating channels have {pairs} pairs"
             )
     said = f"{params.where} has rope_type='longrope'"
-    is_long = required_length(params, said, seq_len, original) > original
+    is_long = required_length(params, said, wanted.seq_len, original) > original
     return original, lists["long_factor" if is_long else "short_factor"], is_long
 
 
 def _longrope(wanted):
-    params = wanted.params
-    original, chosen, _ = _longrope_factors(params, wanted.rotary_dim, wanted.seq_len)
+    original, chosen, _ = _longrope_factors(wanted)
     computed = F.longrope_attention_factor(_factor(wanted, original), original)
     inv_freq = F.longrope_inv_freq(wanted.rotary_dim, wanted.base, factors=chosen)
-    return inv_freq, params.number("attention_factor", computed)
+    return inv_freq, wanted.params.number("attention_factor", computed)
 
 
 def _llama3(wanted):
@@ -147,7 +149,7 @@ def _mixed_ntk(wanted):
 
 
 # By their `rope_type`, for every family that does not restrict its types.
-COMMON: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
+COMMON_METHODS: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
     "default": _default,
     "linear": _linear,
     "dynamic": _dynamic,
@@ -156,16 +158,16 @@ COMMON: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
     "llama3": _llama3,
     "proportional": _proportional,
 }
-# Names that say nothing without the code of a model: for families that list them.
-OF_FAMILIES = {"ntk": _mixed_ntk}
-METHODS = COMMON | OF_FAMILIES
+# By rope types whose meaning depends on the model, for families that list them.
+_METHODS_OF_FAMILIES = {"ntk": _mixed_ntk}
+METHODS = COMMON_METHODS | _METHODS_OF_FAMILIES
 
 
 def _factor(wanted, original):
     """The factor in the parameters, or how much longer the served context is."""
     if wanted.params.get("factor") is not None:
         return wanted.params.number("factor")
-    served = wanted.keys.integer("max_position_embeddings")
+    served = wanted.context.keys.integer("max_position_embeddings")
     if served < original:
         raise wanted.params.error(
             f"{wanted.params.where} holds no factor, and max_position_embeddings="
@@ -185,29 +187,31 @@ def required_length(keys, said, seq_len, trained):
     return seq_len
 
 
-# In place of the common methods, in the code of several families.
+# Methods that several families have in place of the common ones.
 
 
-def ntk_with_alpha(context, params, kind, rotary_dim, seq_len):
+def ntk_with_alpha(wanted):
     """Hunyuan's `dynamic` with `alpha`, which depends on no length."""
-    if kind != "dynamic" or not params.get("alpha"):
+    params = wanted.params
+    if wanted.kind != "dynamic" or not params.get("alpha"):
         return None
     # Its configs hold these too, and its code does not read them.
     params.ignore("factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim")
-    base, alpha = params.number("rope_theta"), params.number("alpha")
-    return F.ntk_inv_freq(rotary_dim, base, factor=alpha), 1.0
+    alpha = params.number("alpha")
+    return F.ntk_inv_freq(wanted.rotary_dim, wanted.base, factor=alpha), 1.0
 
 
-def longrope_with_two_factors(context, params, kind, rotary_dim, seq_len):
+def longrope_with_two_factors(wanted):
     """LongRoPE with an attention factor for short texts and one for long ones.
 
     The released code of PhiMoE and Phi-3-small does this. transformers 5.23 does not
     pass the length there, and takes the short factors for every text.
     """
-    if kind != "longrope":
+    if wanted.kind != "longrope":
         return None
-    base = params.number("rope_theta")
-    _, chosen, is_long = _longrope_factors(params, rotary_dim, seq_len)
+    params = wanted.params
+    _, chosen, is_long = _longrope_factors(wanted)
     params.ignore("factor", "attention_factor")
     factors = params.number("short_mscale"), params.number("long_mscale")
-    return F.longrope_inv_freq(rotary_dim, base, factors=chosen), factors[is_long]
+    inv_freq = F.longrope_inv_freq(wanted.rotary_dim, wanted.base, factors=chosen)
+    return inv_freq, factors[is_long]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ... import functional as F
 from ...functional import Rope
-from .methods import COMMON, METHODS, Wanted
+from .methods import COMMON_METHODS, METHODS, Wanted
 from .names import check_inner_spelling
 from .unread import SEVERAL_AXES, check_all_read
 from .values import MOST
@@ -65,7 +65,7 @@ def _rope_type(context, params):
     family, kind = context.family, _named(context, params)
     if kind == "axial" and family.axial:
         kind = "default"
-    taken = family.types or COMMON
+    taken = family.types or COMMON_METHODS
     if kind not in taken or (family.axial and kind != "default"):
         raise context.error(
             f"{params.where} has rope_type={kind!r}, which the code of "
@@ -83,23 +83,21 @@ def _named(context, params):
             f"type={params.values['type']!r}, which contradict each other; keep one"
         )
     kind = new if new is not None else "default" if old is None else old
-    if kind in (*COMMON, *(context.family.types or ()), "axial"):
+    if kind in (*COMMON_METHODS, *(context.family.types or ()), "axial"):
         return kind
-    hint = _FOREIGN.get(kind, f"known are {', '.join(COMMON)}")
+    hint = _FOREIGN.get(kind, f"known are {', '.join(COMMON_METHODS)}")
     raise context.error(f"{params.where} has an unknown rope_type={kind!r}; {hint}")
 
 
 def _frequencies(context, params, kind, head_dim, rotary_dim, seq_len):
-    """`(inv_freq, attention_factor)` by the family's method, or else a common one."""
-    if context.family.method is not None:
-        made = context.family.method(context, params, kind, rotary_dim, seq_len)
-        if made is not None:
-            return made
+    """`(inv_freq, attention_factor)` by the family's method or that of the type."""
     base = params.number("rope_theta")
     if base <= 0.0:
         raise context.error(f"{params.said('rope_theta')}, which must be positive")
-    wanted = Wanted(context.keys, params, head_dim, rotary_dim, base, seq_len)
-    return METHODS[kind](wanted)
+    wanted = Wanted(context, params, kind, head_dim, rotary_dim, base, seq_len)
+    rule = context.family.method
+    made = None if rule is None else rule(wanted)
+    return METHODS[kind](wanted) if made is None else made
 
 
 def _rotary_dim(context, params, kind, head_dim):

@@ -73,21 +73,20 @@ def of_shared_attention(context):
     return 2 * hidden_size // keys.integer("num_attention_heads")
 
 
-def long_context(context, params, kind, rotary_dim, seq_len):
+def long_context(wanted):
     """Frequencies with the larger base that `use_long_context` switches on.
 
     The code of the release does this. transformers 5.23 still announces it in a
     warning, but no longer does it.
     """
-    if not context.keys.get("use_long_context"):
+    if not wanted.context.keys.get("use_long_context"):
         return None
-    if kind != "default":
-        raise context.error(
-            f"the config holds use_long_context=True and {params.where} with "
-            f"rope_type={kind!r}; keep one of the two"
+    if wanted.kind != "default":
+        raise wanted.context.error(
+            f"the config holds use_long_context=True and {wanted.params.where} with "
+            f"rope_type={wanted.kind!r}; keep one of the two"
         )
-    base = params.number("rope_theta")
-    return F.ntk_inv_freq(rotary_dim, base, factor=8.0), 1.0
+    return F.ntk_inv_freq(wanted.rotary_dim, wanted.base, factor=8.0), 1.0
 
 
 ROWS = (

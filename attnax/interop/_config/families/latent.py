@@ -2,7 +2,7 @@
 
 from .. import layers, widths
 from ..family import RopeFamily
-from ..methods import COMMON
+from ..methods import COMMON_METHODS
 from ..schemas.checks import FRACTION, check_same, without
 from ..schemas.flat import flat
 from ..schemas.given import given_parameters
@@ -48,7 +48,7 @@ def without_latents(keys):
     return _LLAMA_IN_DEEPSEEK if keys.get("use_mla", True) is False else None
 
 
-NOT_PROPORTIONAL = tuple(name for name in COMMON if name != "proportional")
+NOT_PROPORTIONAL = tuple(name for name in COMMON_METHODS if name != "proportional")
 LATENT = {"rotary_start": "trailing", "head_dim": of_the_rotary_part}
 _TO_HALF = {**LATENT, "layout": "interleaved_to_half"}
 

@@ -46,29 +46,29 @@ def qwen(context):
 # Methods; `None` where the common ones apply.
 
 
-def minicpm(context, params, kind, rotary_dim, seq_len):
+def minicpm(wanted):
     """Checks the factor, which the code of MiniCPM computes from the lengths."""
-    if kind == "longrope" and params.get("factor") is not None:
+    context, params = wanted.context, wanted.params
+    if wanted.kind == "longrope" and params.get("factor") is not None:
         served = context.keys.integer("max_position_embeddings")
         original = params.integer("original_max_position_embeddings")
         check_same(context, "factor", params.get("factor"), served / original)
     return None
 
 
-def qwen_ntk(context, params, kind, rotary_dim, seq_len):
+def qwen_ntk(wanted):
     """NTK frequencies whose factor steps with the length, as in the first Qwen.
 
     The factor is `2 ** ceil(log2(seq_len / seq_length) + 1) - 1`, and at least 1.
     """
-    if kind != "dynamic":
+    if wanted.kind != "dynamic":
         return None
-    trained = context.keys.integer("seq_length")
+    trained = wanted.context.keys.integer("seq_length")
     said = "the config holds use_dynamic_ntk=True"
-    seq_len = methods.required_length(params, said, seq_len, trained)
+    seq_len = methods.required_length(wanted.params, said, wanted.seq_len, trained)
     # The least power of two that is not below twice the ratio, in whole numbers.
     alpha = max((1 << (-(-2 * seq_len // trained) - 1).bit_length()) - 1, 1)
-    base = params.number("rope_theta")
-    return F.ntk_inv_freq(rotary_dim, base, factor=float(alpha)), 1.0
+    return F.ntk_inv_freq(wanted.rotary_dim, wanted.base, factor=float(alpha)), 1.0
 
 
 ROWS = (
