@@ -221,7 +221,7 @@ class RotaryEmbedding(eqx.Module):
         )
 
     def _default_positions(self, x):
-        """`0 ... seq_len - 1`, and the `end` that they have yet to be checked for."""
+        """`0 ... seq_len - 1`, and the `end` that is still to be checked, or `None`."""
         if self.rope.axis_of_pair is not None:
             raise ValueError(
                 "positions must be given for a rope of several axes, with "

@@ -86,8 +86,6 @@ class VisionEmbedding(eqx.Module):
     ):
         self.table_grid = F.patch_grid(image_size, patch_size)
         self.patch_size = side_lengths("patch_size", patch_size)
-        if resampling is not None:
-            check_resampling(resampling)
         self.resampling = resampling
         self.params = F.init_vision_embedding(
             key,
@@ -150,8 +148,6 @@ class VisionEmbedding(eqx.Module):
             )
         if grid is not None:
             grid = grid_sizes("checkpoint.grid", grid, most_axes=3)
-        if resampling is not None:
-            check_resampling(resampling)
         return from_fields(
             cls,
             params=params,
@@ -162,6 +158,8 @@ class VisionEmbedding(eqx.Module):
 
     @public
     def __check_init__(self):
+        if self.resampling is not None:
+            check_resampling(self.resampling)
         # Checks the parameters by the rules of the function, without a computation.
         weight = self.params.patch.weight
         num_channels = weight.shape[0] // math.prod(self.patch_size)

@@ -1,7 +1,7 @@
 """Model types that have no family of checkpoints, and the reason for each.
 
-The tensors of these models look like those of a family, while their embedding is
-another. Each reason is the end of a sentence that begins with the name of the type.
+The tensors of these models look like those of a family, but their embedding differs
+from it. Each reason is the end of a sentence that begins with the name of the type.
 """
 
 from .._model_types import by_name

@@ -1,4 +1,4 @@
-"""Arrays by name, their dtypes, and their way to JAX and back."""
+"""Arrays by name, checks of their dtypes, and their way to JAX."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

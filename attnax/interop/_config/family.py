@@ -22,7 +22,8 @@ class RopeFamily:
         axes: Axes of text with pictures: a rule from the sections and the number of
             pairs to the axis of each pair, and the sections of a config without any.
             `None` for positions of one axis.
-        axial: Rule of pictures from the width and the base to a rope, or `None`.
+        axial: Rule of pictures from the context, the width and the base to a rope, or
+            `None`.
         types: Rope types that the code takes; `None` for all common ones.
         renames: Rope types under names that only this family uses.
         schema: Rule from the config to the parameters of each layer type.
@@ -37,7 +38,8 @@ class RopeFamily:
             there is none, the method of the rope type applies.
         padded: Whether lists with one entry per layer may have further entries, for
             layers that predict more tokens (`num_nextn_predict_layers`).
-        elsewhere: Keys that other parts of the model read.
+        elsewhere: Keys that are no error in a config of the family, since its own
+            rules or other parts of the model read them.
         variant: Rule from the keys of a config to the rules of another code that the
             model type also stands for, or `None`.
         says: Keys of other engines that the configs hold, each with the one value that

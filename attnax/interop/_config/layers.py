@@ -89,9 +89,11 @@ def where_on(key, *values):
 
 def by_flags(context, types):
     """`no_rope_layers` holds a 1 for each layer that rotates."""
-    default = rope_flags(context.keys, len(types))
-    flags = context.keys.given("no_rope_layers") or default
-    return [bool(flag) for flag in one_per_layer(context, types, flags)]
+    flags = context.keys.given("no_rope_layers")
+    if not flags:
+        flags = rope_flags(context.keys, len(types))
+    check_one_per_layer(context, "no_rope_layers", flags)
+    return [bool(flag) for flag in flags]
 
 
 # For rules that single families add.
@@ -103,19 +105,18 @@ def full_if(full):
 
 
 def rope_flags(keys, count):
-    """`no_rope_layers` of a config without it."""
+    """The `no_rope_layers` that the code makes for a config without them."""
     interval = keys.get("no_rope_layer_interval", 4)
     return [int((i + 1) % interval != 0) for i in range(count)]
 
 
-def one_per_layer(context, types, values):
-    """`values`; raises unless there is one for each layer."""
-    if len(values) != len(types):
+def check_one_per_layer(context, key, values):
+    """Raises unless the list under `key` has one entry for each layer."""
+    count = len(context.layer_types)
+    if len(values) != count:
         raise context.error(
-            f"a list of {len(values)} entries must have one for each of the "
-            f"{len(types)} layers: {list(values)}"
+            f"the config holds {len(values)} {key} for {count} layers: {list(values)}"
         )
-    return values
 
 
 # The layers of one config.
@@ -138,11 +139,13 @@ def _by_rule(context):
     if count is None:
         return []
     if count > MOST:
-        raise context.error(f"the config holds {count} layers, of {MOST} at most")
+        raise context.error(
+            f"the config holds {count} layers, but must hold at most {MOST}"
+        )
     types = context.family.layer_types(context.keys, count)
     if len(types) != count:
         raise context.error(
-            f"the config holds {count} layers, and lists that make {len(types)}: "
+            f"the config holds {count} layers, but its lists describe {len(types)}: "
             f"{types}"
         )
     return types
@@ -151,7 +154,9 @@ def _by_rule(context):
 def _listed(context, given):
     """The types in the config's list, which must have one for each layer."""
     if len(given) > MOST:
-        raise context.error(f"layer_types holds {len(given)} names, of {MOST} at most")
+        raise context.error(
+            f"layer_types holds {len(given)} names, but must hold at most {MOST}"
+        )
     types = [current_name(name) for name in given]
     unknown = sorted(set(types) - _NAMES)
     if unknown and context.known:

@@ -59,7 +59,7 @@ class Part:
 
 
 def part_error(path, message):
-    """A `ValueError` that says where in the config it is, and has that as `path`."""
+    """A `ValueError` whose message and `path` say where in the config it arose."""
     place = "".join(f"[{key!r}]" for key in path)
     place = f"config{place}: " if place else ""
     error: Any = ValueError(f"{place}{message}.")
@@ -77,6 +77,9 @@ def model_type_of(values, path=()):
 
 @cache
 def tables():
-    """Defaults and parts by model type, as `conformance.defaults` wrote them."""
+    """Defaults and parts by model type, as `conformance.defaults` wrote them.
+
+    `conformance/sub_configs.py` says what the entries of a part mean.
+    """
     path = resources.files("attnax.interop._config") / "defaults.json"
     return json.loads(path.read_text())

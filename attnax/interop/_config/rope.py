@@ -42,10 +42,10 @@ def rope_from_hf(
             that is not in the table needs it. See `attnax.functional.Rope`.
 
     Returns:
-        The rope, or `None` for a `layer_type` without one. Without `layer_type`, the
-        rope that the parameters describe, even if no layer uses it, as in Falcon with
-        `alibi`; `ropes_from_hf` says which layers do. A rope of images takes positions
-        as (row, column), even if the code of the model takes (column, row).
+        The rope, or `None` for a `layer_type` without one. Without `layer_type`, this
+        is the rope that the parameters describe, even if no layer uses it, as in Falcon
+        with `alibi`; `ropes_from_hf` says which layers do. A rope of images takes
+        positions as (row, column), even if the code of the model takes (column, row).
 
     Raises:
         ValueError: If a key is missing, unknown, contradicts another or is out of its
@@ -132,8 +132,9 @@ def config_parts(config: Mapping) -> tuple[str, ...]:
 
     A name is the key of the part without `_config`, with a dot between levels:
     `"text"`, `"vision"`, `"thinker.text"`. A language model whose keys stand at the
-    level of the whole config, as in the first configs of Qwen2-VL, has a name too. So
-    has a part that is known and refused; the error of `rope_from_hf` says why.
+    level of the whole config, as in the first configs of Qwen2-VL, has a name too. A
+    part that is known and refused is listed; the error of `rope_from_hf` says why it is
+    refused.
 
     Args:
         config: A dict as in `config.json`, see `rope_from_hf`.

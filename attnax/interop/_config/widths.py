@@ -60,6 +60,7 @@ def per_layer_config(context, types):
     outside = [index for index in given if int(index) >= len(types)]
     if outside:
         raise context.error(
-            f"per_layer_config holds layers {outside}, of {len(types)} layers"
+            f"per_layer_config holds the layers {outside}, but the model has "
+            f"{len(types)} layers"
         )
     return {int(index): values for index, values in given.items()}

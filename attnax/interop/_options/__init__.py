@@ -1,1 +1,1 @@
-"""Arguments of functions as released models have them."""
+"""Options of released models: how they resize positions and make sinusoids."""

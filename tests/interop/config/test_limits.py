@@ -37,7 +37,10 @@ LONG = {"rope_type": "longrope", "short_factor": [1.0] * 32, "long_factor": [2.0
         ),
         ({"num_hidden_layers": 10**6}, "num_hidden_layers=1000000 must be .* at most"),
         ({"num_hidden_layers": MOST + 1}, "at most 65536"),
-        ({"layer_types": ["full_attention"] * (MOST + 1)}, "holds 65537 names, of"),
+        (
+            {"layer_types": ["full_attention"] * (MOST + 1)},
+            "65537 names, but .* at most 65536",
+        ),
         ({"head_dim": 10**8}, "head_dim=100000000 must be .* at most 65536"),
         ({"per_layer_config": {"1" * 6000: {}}}, "per_layer_config=.* must be a dict"),
         ({"hidden_size": 10**9}, "head_dim=250000000 .* must be at most 65536"),

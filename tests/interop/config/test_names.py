@@ -154,8 +154,8 @@ def test_parameters_that_stand_twice():
     assert rope_from_hf(twice | {"rope_parameters": part}) == once
     # Removing the second would leave the wrong base.
     other = {"rope_parameters": {"rope_type": "linear", "rope_theta": 5e5}}
-    message = "rope_parameters holds rope_theta=500000.0, but rope_scaling, which goes"
-    refused(twice | other, f"{message} before it, makes that 10000.0; write all of it")
+    message = "rope_parameters holds rope_theta=500000.0, but rope_scaling, which takes"
+    refused(twice | other, f"{message} precedence, makes that 10000.0; write all of it")
     nested = {"full_attention": {"rope_type": "default", "rope_theta": 1e6}}
     nested |= {"sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
     config = {"model_type": "gemma3_text", "rope_parameters": nested}

@@ -202,7 +202,7 @@ ROWS = (
     ),
     (
         {"model_type": "llama", "transformers_version": "5.0.0", "head_dim": 64},
-        r"rope_parameters holds rope_theta=500000\.0, but rope_scaling, which goes",
+        r"rope_parameters holds rope_theta=500000\.0, but rope_scaling, which takes",
         "transformers 5.23 takes rope_scaling alone, and a base of 1e4",
     ),
     # Language models of known code in models that transformers does not know.

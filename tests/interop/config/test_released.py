@@ -41,7 +41,7 @@ def test_a_listed_pattern_of_layers_is_followed():
     config |= {"num_hidden_layers": 12}
     release = {"hybrid_layer_pattern": [0, 1, 1, 1, 1, 0] + [1] * 5 + [0]}
     assert ropes_from_hf(config | release) == ropes_from_hf(config)
-    with pytest.raises(ValueError, match="12 layers, and lists that make 4"):
+    with pytest.raises(ValueError, match="12 layers, but its lists describe 4"):
         ropes_from_hf(config | pattern)
 
 

@@ -359,7 +359,7 @@ def test_falcon_with_a_bias_rotates_nowhere():
         ),
         ("internlm", {"rotary": 3}, "rotary=3 must be a dict with a type of"),
         ("nemotron-nas", {"block_configs": [1, 1]}, "block_configs=.* must be a list"),
-        ("nemotron-nas", {"block_configs": [{}]}, "2 layers, and lists that make 1"),
+        ("nemotron-nas", {"block_configs": [{}]}, "2 layers, but its lists describe 1"),
         ("minicpm", {"rope_scaling": MINICPM4 | {"factor": 1.0}}, "holds factor=1.0"),
         ("molmo", {"rope_scaling": LLAMA3}, "rope_type='llama3', which the code of"),
         ("nemotron-nas", {"position_embedding_type": "yarn"}, "makes it 'rope'"),

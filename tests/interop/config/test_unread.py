@@ -163,12 +163,17 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
         (
             {"model_type": "llama4_text", "num_hidden_layers": 8}
             | {"no_rope_layers": [1, 1, 0]},
-            "holds 8 layers, and lists that make 3",
+            "holds 8 layers, but its lists describe 3",
         ),
         (
             {"model_type": "gemma4_text", "num_hidden_layers": 6}
             | {"per_layer_config": {"99": {}}},
-            r"per_layer_config holds layers \['99'\], of 6 layers",
+            r"per_layer_config holds the layers \['99'\], but the model has 6 layers",
+        ),
+        (
+            {"model_type": "granite_swa", "num_hidden_layers": 4}
+            | {"layer_rope_theta": [1e4]},
+            r"holds 1 layer_rope_theta for 4 layers: \[10000\.0\]",
         ),
         (
             {

@@ -4,7 +4,7 @@ from functools import partial
 
 from .. import layers, widths
 from ..family import RopeFamily
-from ..layers import full_if, one_per_layer
+from ..layers import check_one_per_layer, full_if
 from ..schemas.flat import flat
 
 # Layer types.
@@ -68,7 +68,8 @@ def sliding_or_dense_prefix(context, types):
     if kinds is None:
         dense = keys.get("first_k_dense_replace", 0)
         kinds = ["dense" if i < dense else "sparse" for i in range(len(types))]
-    pairs = zip(types, one_per_layer(context, types, kinds), strict=True)
+    check_one_per_layer(context, "mlp_layer_types", kinds)
+    pairs = zip(types, kinds, strict=True)
     return [name == "sliding_attention" or kind == "dense" for name, kind in pairs]
 
 
@@ -89,7 +90,8 @@ def where_theta(rule):
         thetas = context.keys.given("layer_rope_theta")
         if thetas is None:
             return rule(context, types)
-        return [bool(theta) for theta in one_per_layer(context, types, thetas)]
+        check_one_per_layer(context, "layer_rope_theta", thetas)
+        return [bool(theta) for theta in thetas]
 
     return changed
 

@@ -169,7 +169,7 @@ ROWS = (
         "zaya",
         RopeFamily(
             reads_fraction=True,
-            schema=partial(by_layer_type, fraction="partial_rotary_factor"),
+            schema=partial(by_layer_type, fraction=FRACTION),
             layer_types=layers.all_of("hybrid"),
         ),
     ),

@@ -5,7 +5,7 @@ has `rope_theta` and `rope_scaling` at the level of the model, and a few models 
 names of their own. Precedence is that of transformers 5.23: `rope_scaling` where it is
 given, then `rope_parameters`, then the default of the model's code. What these lack
 comes from the keys beside them, and then from the default of the code. A key beside
-them that contradicts what goes before it is an error.
+them that contradicts a value with precedence over it is an error.
 
 A schema takes the context and returns a dict. Its keys are labels: layer types, or
 `None` where all layers share one set of parameters. Its values are parameters, or

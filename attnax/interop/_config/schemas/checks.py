@@ -39,7 +39,7 @@ def check_beside(context, params, beside, theta_keys, fraction):
         if value not in (None, *made):
             raise context.error(
                 f"{place} holds {key}={value!r}, but the parameters by layer type, "
-                f"which go before it, have {name}={made}; keep these"
+                f"which take precedence, have {name}={made}; keep these"
             )
 
 

@@ -70,20 +70,20 @@ def _check_beside(context, values, beside, where, is_given):
         said = context.keys.given(key)
         if said not in (None, values.get(name)):
             raise context.error(
-                f"the config holds {key}={said!r}, but {holder}, which goes "
-                f"before it, has {name}={values[name]!r}; keep one in {where}"
+                f"the config holds {key}={said!r}, but {holder}, which takes "
+                f"precedence, has {name}={values[name]!r}; keep one in {where}"
             )
 
 
 def _check_repeats(context, values):
-    """Raises if `rope_parameters` contradicts `rope_scaling`, which goes before it."""
+    """Raises if `rope_parameters` contradicts `rope_scaling`, which has precedence."""
     made = {"rope_type": values.get("type", "default"), **values}
     made |= {"type": made["rope_type"]}
     other = without_nulls(context.keys.given("rope_parameters") or {})
     for key, said in other.items():
         if said != made.get(key):
             raise context.error(
-                f"rope_parameters holds {key}={said!r}, but rope_scaling, which goes "
-                f"before it, makes that {made.get(key)!r}; write all of it in one of "
+                f"rope_parameters holds {key}={said!r}, but rope_scaling, which takes "
+                f"precedence, makes that {made.get(key)!r}; write all of it in one of "
                 "the two"
             )

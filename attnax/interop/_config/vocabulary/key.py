@@ -21,7 +21,8 @@ class Key:
         stands_for: Name or formula of Hugging Face for the same thing.
         foreign: Advice about a name of another engine, which no code of Hugging Face
             reads; empty for other keys.
-        elsewhere: Whether it may go unread, because other parts of a model have it too.
+        elsewhere: Whether it may go unread, because other parts of a model read it or
+            it changes nothing.
     """
 
     kind: Kind = ANY

@@ -52,18 +52,21 @@ def minimax_m3(context):
 
 
 def nemotron_nas(context):
-    """Parameters of Llama, unless `position_embedding_type` is not `"rope"`."""
-    said = context.keys.get("position_embedding_type", "rope")
-    check_same(context, "position_embedding_type", said, "rope")
+    """Parameters of Nemotron NAS, if it has rotary positions."""
+    _check_rotates(context)
     return flat(context)
 
 
 def new(context):
     """Parameters of GTE 1.5, if it has rotary positions."""
-    keys = context.keys
-    said = keys.get("position_embedding_type", "rope")
-    check_same(context, "position_embedding_type", said, "rope")
+    _check_rotates(context)
     return flat(context, fraction=None)
+
+
+def _check_rotates(context):
+    """Raises if `position_embedding_type` names other positions than rotary ones."""
+    said = context.keys.get("position_embedding_type", "rope")
+    check_same(context, "position_embedding_type", said, "rope")
 
 
 def xverse(context):
@@ -86,8 +89,8 @@ def yuan(context):
         if context.keys.given(key):
             raise context.error(
                 f"the config holds {key}={context.keys.given(key)!r}, which the code "
-                "of Yuan 2.0 does not read; how that of later releases does is not "
-                "known"
+                "of Yuan 2.0 does not read; how the code of later releases reads it is "
+                "not known"
             )
     return base_10000(context)
 

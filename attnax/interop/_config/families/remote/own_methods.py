@@ -3,7 +3,7 @@
 from ..... import functional as F
 from ... import methods, widths
 from ...family import RopeFamily
-from ...schemas.checks import check_same
+from ...schemas.checks import FRACTION, check_same
 from ...schemas.flat import flat
 from .record import BASE, GPT2_NAMES, HUB, SCALED, Remote
 
@@ -36,7 +36,7 @@ def qwen(context):
     keys = context.keys
     values = {
         "rope_theta": keys.number("rotary_emb_base"),
-        "partial_rotary_factor": keys.number("rotary_pct"),
+        FRACTION: keys.number("rotary_pct"),
     }
     if keys.get("use_dynamic_ntk"):
         values["rope_type"] = "dynamic"
