@@ -161,6 +161,8 @@ COMMON_METHODS: dict[str, Callable[[Wanted], tuple[np.ndarray, float]]] = {
 # By rope types whose meaning depends on the model, for families that list them.
 _METHODS_OF_FAMILIES = {"ntk": _mixed_ntk}
 METHODS = COMMON_METHODS | _METHODS_OF_FAMILIES
+# The methods that need `original_max_position_embeddings` among the parameters.
+NEED_ORIGINAL_LENGTH = frozenset(("yarn", "longrope", "llama3"))
 
 
 def _factor(wanted, original):

@@ -8,8 +8,9 @@ from rope_configs import LONGROPE, YARN, scaled
 
 import attnax.functional as F
 from attnax.interop import rope_from_hf
-from attnax.interop._config import methods
+from attnax.interop._config import methods, vocabulary
 
+ORIGINAL = "original_max_position_embeddings"
 YARN_CALL = dict(factor=4.0, original_max_len=4096)
 
 
@@ -31,6 +32,12 @@ def test_every_method_in_every_spelling(kind):
 
 def test_every_type_of_the_table_is_compared():
     assert METHODS.keys() == methods.METHODS.keys()
+
+
+@pytest.mark.parametrize("kind", METHODS)
+def test_every_parameter_is_in_the_vocabulary(kind):
+    """A key that is not there is of no kind, and no misspelt one is noticed."""
+    assert METHODS[kind].parameters.keys() <= vocabulary.INNER
 
 
 @pytest.mark.parametrize(
@@ -59,6 +66,19 @@ def test_implicit_factors_are_the_ratio_of_the_lengths():
 def test_the_original_length_defaults_to_the_served_one():
     config = scaled("yarn", factor=4.0) | {"max_position_embeddings": 4096}
     assert rope_from_hf(config) == rope_from_hf(scaled("yarn", **YARN))
+
+
+@pytest.mark.parametrize(
+    "kind", [k for k in METHODS if ORIGINAL in METHODS[k].parameters]
+)
+def test_every_method_takes_the_original_length_from_beside_its_parameters(kind):
+    method = METHODS[kind]
+    inside = {"rope_type": kind, "rope_theta": BASE, **method.parameters}
+    without = {key: value for key, value in inside.items() if key != ORIGINAL}
+    expected = rope_from_hf(method.model | {"rope_scaling": inside}, seq_len=9000)
+    for length in (ORIGINAL, "max_position_embeddings"):
+        beside = {length: inside[ORIGINAL], "rope_scaling": without}
+        assert rope_from_hf(method.model | beside, seq_len=9000) == expected
 
 
 def test_an_original_length_beside_the_parameters_overrides_the_one_inside():

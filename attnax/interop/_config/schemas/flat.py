@@ -1,7 +1,13 @@
 """One set of parameters for all layers."""
 
 from .checks import FRACTION, without_nulls
-from .given import NAMES, ORIGINAL, given_parameters, is_scaled, with_original_length
+from .given import (
+    NAMES,
+    ORIGINAL,
+    given_parameters,
+    needs_original_length,
+    with_original_length,
+)
 
 
 def base_10000(context):
@@ -45,7 +51,7 @@ def flat(
     _check_beside(context, values, beside, where, given is not None)
     if where == "rope_scaling" and "rope_parameters" in names:
         _check_repeats(context, values)
-    if is_scaled(context, values) and keys.get(ORIGINAL) is not None:
+    if needs_original_length(context, values) and keys.get(ORIGINAL) is not None:
         values[ORIGINAL] = keys.get(ORIGINAL)  # it overrides the one inside
     params = with_original_length(context, values, where)
     for name, key in beside.items():

@@ -1,5 +1,6 @@
-"""The parameters that the config itself holds, and the length it was trained at."""
+"""The parameters that the config itself holds, and their original length."""
 
+from ..methods import NEED_ORIGINAL_LENGTH
 from .checks import check_new_name, without, without_nulls
 
 ORIGINAL = "original_max_position_embeddings"
@@ -33,11 +34,11 @@ def old_scaling(context, old_type=False):
 
 
 def with_original_length(context, values, where):
-    """Parameters in which a scaled method finds the length that it was trained at.
+    """Parameters in which every method that needs the original length finds it.
 
     Where nothing else says it, that is the length that the model is served with.
     """
-    if is_scaled(context, values):
+    if needs_original_length(context, values):
         length = context.keys.get("max_position_embeddings")
         if length is not None:
             values.setdefault(ORIGINAL, length)
@@ -51,8 +52,9 @@ def with_original_length(context, values, where):
     return context.params(values, where)
 
 
-def is_scaled(context, values):
-    """Whether the method needs the trained length among its parameters."""
+def needs_original_length(context, values):
+    """Whether the method needs the original length among its parameters."""
     kind = values.get("rope_type", values.get("type"))
-    scaled = ("llama3", "yarn", "longrope")
-    return isinstance(kind, str) and context.family.renames.get(kind, kind) in scaled
+    if not isinstance(kind, str):
+        return False
+    return context.family.renames.get(kind, kind) in NEED_ORIGINAL_LENGTH
