@@ -54,7 +54,7 @@ from .settings import (
 )
 from .shapes import (
     broadcasts_to as broadcasts_to,
-    check_axis as check_axis,
+    check_axes as check_axes,
     check_not_sharded as check_not_sharded,
     check_one_per_token as check_one_per_token,
     check_width as check_width,

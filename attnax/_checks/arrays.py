@@ -9,6 +9,7 @@ from jax.core import Tracer
 
 from .._dtypes import float_dtype
 from .settings import is_number, type_of
+from .shapes import check_axes
 
 
 def array_of(name: str, values):
@@ -114,10 +115,7 @@ def float_array(name: str, values, *axes: str, nan: bool = True):
             "float dtype; make it with jnp.asarray, which says the dtype."
         )
     float_dtype(f"{name}.dtype", values.dtype, nan=nan)
-    if values.ndim < len(axes):
-        raise ValueError(
-            f"{name}.shape={values.shape} must be (..., {', '.join(axes)})."
-        )
+    check_axes(name, values, *axes)
     return values
 
 

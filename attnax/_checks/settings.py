@@ -4,6 +4,7 @@ import math
 import operator
 from typing import Any
 
+import jax
 import numpy as np
 
 # The range of the normal numbers of float32. Smaller ones are flushed to zero.
@@ -180,8 +181,10 @@ def _kind(noun, low, high):
 
 def type_of(value) -> str:
     """The type of a value with its article, such as "an int", for an error."""
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+    # The class of a JAX array has a private name, and under `jit` another one.
+    name = "jax.Array" if isinstance(value, jax.Array) else type(value).__name__
+    vowel = name[0] in "aeiouAEIOU" or name == "ndarray"
+    return f"{'an' if vowel else 'a'} {name}"
 
 
 def plain_number(value) -> Any:

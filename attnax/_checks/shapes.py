@@ -4,10 +4,11 @@ import jax
 import numpy as np
 
 
-def check_axis(name: str, array, axis: str = "seq_len") -> None:
-    """Raises unless `array` has a last axis, `axis`, to count along."""
-    if array.ndim == 0:
-        raise ValueError(f"{name}.shape=() must be (..., {axis}).")
+def check_axes(name: str, array, *axes: str) -> None:
+    """Raises unless `array` has at least the last `axes`, which the error names."""
+    if array.ndim < len(axes):
+        shape = tuple(array.shape)
+        raise ValueError(f"{name}.{shape=} must be (..., {', '.join(axes)}).")
 
 
 def check_one_per_token(name: str, shape, wanted, what: str, hint: str = "") -> None:

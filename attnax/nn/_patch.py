@@ -14,6 +14,7 @@ from .. import functional as F
 from .._checks import float_array, positive_integer, side_lengths
 from .._public import public
 from ..functional._patches.channels_last import check_channels_last
+from ._made import check_call
 
 
 class PatchEmbedding(eqx.Module):
@@ -77,10 +78,9 @@ class PatchEmbedding(eqx.Module):
     @public
     def __check_init__(self):
         F.patch_grid(self.image_size, self.patch_size)
-        # Checks the image by the rules of the function, without a computation.
         shape = (*self.image_size, self.num_channels)
         image = jax.ShapeDtypeStruct(shape, self.params.weight.dtype)
-        jax.eval_shape(self.__call__, image)
+        check_call(PatchEmbedding, self, image)
 
     @property
     def weight(self) -> Float[Array, "patch_dim d_model"]:

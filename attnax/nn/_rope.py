@@ -18,12 +18,12 @@ from .._checks import (
     plain_number,
     positive_integer,
     positive_multiple,
-    type_of,
 )
 from .._dtypes import result_dtype
 from .._public import public
 from ..functional._rope.frequencies import exact_geometric
 from ..functional._rope.kernel import ORDERS
+from ..functional._rope.record import check_rope
 from ..functional._rope.rotary_cos_sin import cos_sin_of_rope
 from ..functional._rope.rotation import rotate_heads
 from ..functional._rope.rotation_checks import (
@@ -32,7 +32,12 @@ from ..functional._rope.rotation_checks import (
     rotating_channels,
     sequence_axis,
 )
-from ._from_fields import from_fields
+from ._made import from_fields
+
+_NO_RECORD = (
+    "; a layer without one needs no module, and elements of stack_ropes go into "
+    "attnax.functional.rotate"
+)
 
 
 class RotaryEmbedding(eqx.Module):
@@ -139,12 +144,7 @@ class RotaryEmbedding(eqx.Module):
         Reference:
             Su et al., RoFormer, 2021, section 3.2.2. https://arxiv.org/abs/2104.09864
         """
-        if not isinstance(rope, F.Rope):
-            raise ValueError(
-                f"rope is {type_of(rope)}, but must be a Rope; a layer "
-                "without one needs no module, and elements of stack_ropes go into "
-                "attnax.functional.rotate."
-            )
+        check_rope("rope", rope, _NO_RECORD)
         if max_positions is not None:
             max_positions = positive_integer("max_positions", max_positions)
         return from_fields(

@@ -14,7 +14,7 @@ from .. import functional as F
 from .._checks import plain_number
 from .._public import public
 from ..interop import EmbeddingCheckpoint
-from ._from_fields import from_fields, params_of
+from ._made import check_call, from_fields, params_of
 
 
 class TextEmbedding(eqx.Module):
@@ -131,14 +131,10 @@ class TextEmbedding(eqx.Module):
 
     @public
     def __check_init__(self):
-        # Checks the options by the rules of the function, without a computation.
         one = jax.ShapeDtypeStruct((1,), np.int32)
         types = None if self.params.token_types is None else one
-        needs_positions = self.padding_position is not None
-        call = lambda ids, types, positions: self(
-            ids, token_type_ids=types, positions=positions
-        )
-        jax.eval_shape(call, one, types, one if needs_positions else None)
+        positions = None if self.padding_position is None else one
+        check_call(TextEmbedding, self, one, token_type_ids=types, positions=positions)
 
     @public
     @jax.named_scope("attnax.nn.TextEmbedding")

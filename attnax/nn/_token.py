@@ -15,7 +15,7 @@ from .._checks import plain_number
 from .._dtypes import float_dtype
 from .._public import public
 from ..interop import EmbeddingCheckpoint
-from ._from_fields import from_fields, params_of
+from ._made import check_call, from_fields, params_of
 
 
 class TokenEmbedding(eqx.Module):
@@ -132,9 +132,8 @@ class TokenEmbedding(eqx.Module):
 
     @public
     def __check_init__(self):
-        # Checks the options by the rules of the function, without a computation.
         ids = jax.ShapeDtypeStruct((), np.int32)
-        jax.eval_shape(self.__call__, ids)
+        check_call(TokenEmbedding, self, ids)
 
     @property
     def weight(self) -> Float[Array, "vocab_size d_model"]:

@@ -16,7 +16,7 @@ from .._checks import grid_sizes, side_lengths
 from .._public import public
 from ..functional._resizing.resampling import check_resampling
 from ..interop import EmbeddingCheckpoint
-from ._from_fields import from_fields, params_of
+from ._made import check_call, from_fields, params_of
 
 
 class VisionEmbedding(eqx.Module):
@@ -160,7 +160,6 @@ class VisionEmbedding(eqx.Module):
     def __check_init__(self):
         if self.resampling is not None:
             check_resampling(self.resampling)
-        # Checks the parameters by the rules of the function, without a computation.
         weight = self.params.patch.weight
         num_channels = weight.shape[0] // math.prod(self.patch_size)
         grid = (
@@ -168,7 +167,7 @@ class VisionEmbedding(eqx.Module):
         )
         size = [n * side for n, side in zip(grid, self.patch_size, strict=True)]
         image = jax.ShapeDtypeStruct((*size, num_channels), weight.dtype)
-        jax.eval_shape(self.__call__, image)
+        check_call(VisionEmbedding, self, image)
 
     @public
     @jax.named_scope("attnax.nn.VisionEmbedding")

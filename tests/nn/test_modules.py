@@ -158,6 +158,21 @@ def test_in_a_sequential():
     assert_same_bits(layers(IDS, key=KEY), expected)
 
 
+class Counted(attnax.TokenEmbedding):
+    """A subclass whose call takes pairs: ids, and a name to log them by."""
+
+    def __call__(self, named_ids):
+        name, ids = named_ids
+        return f"{len(ids)} {name}", super().__call__(ids)
+
+
+def test_a_subclass_may_take_other_arguments():
+    counted = Counted(11, 8, key=KEY)
+    text, rows = counted(("tokens", IDS))
+    assert text == "2 tokens"
+    assert_same_bits(rows, token()(IDS))
+
+
 @everything
 def test_copies_and_pickles_are_the_same_module(make):
     module, inputs = make(), INPUTS[make]

@@ -356,7 +356,7 @@ def test_records_are_checked_when_they_come_in():
     of_a_stack = jax.tree.map(lambda t: t[0], F.stack_ropes([rope]))
     for other in (None, of_a_stack, np.ones(4)):
         with refused(
-            r"^RotaryEmbedding.from_rope: rope is a \w+, but must be a Rope; a"
+            r"^RotaryEmbedding.from_rope: rope is an? \w+, but must be a Rope; a"
         ):
             make(other)
     for bound in (0, -1):

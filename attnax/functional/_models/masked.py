@@ -9,7 +9,7 @@ from ..._sharding import per_row, sharding_beside, spread
 def replace_masked(x, masked, mask_token):
     """Returns `x` with `mask_token` in place of the patches where `masked` is True."""
     if mask_token is None:
-        raise ValueError("masked must come with params.mask_token.")
+        raise ValueError("masked must come with params.mask_token, which is None.")
     masked = bool_array("masked", masked)
     what = "the batch and the patches of image"
     check_one_per_token("masked", masked.shape, x.shape[:-1], what)

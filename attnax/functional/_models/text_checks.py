@@ -1,13 +1,12 @@
 """Checks that the tables and the inputs of a text embedding agree."""
 
-from ..._checks import COUNT_FROM, check_one_per_token, is_integer
+from ..._checks import COUNT_FROM, check_axes, check_one_per_token, is_integer
 
 
 def check_tables(params, ids, type_ids, positions, padding_position):
     """Raises unless each input has its table, and sizes and widths agree."""
     token, learned, types = params
-    if not ids.shape:
-        raise ValueError("token_ids.shape=() must be (*batch, seq_len).")
+    check_axes("token_ids", ids, "seq_len")
     for table_name, table in (("positions", learned), ("token_types", types)):
         if table is not None and table.weight.shape[1] != token.weight.shape[1]:
             raise ValueError(
@@ -18,7 +17,7 @@ def check_tables(params, ids, type_ids, positions, padding_position):
     if (types is None) != (type_ids is None):
         raise ValueError(
             "token_type_ids must be given if, and only if, there is a table "
-            "params.token_types; zeros for a single sentence."
+            "params.token_types; pass zeros for a single sentence."
         )
     if type_ids is not None and type_ids.shape != ids.shape:
         raise ValueError(

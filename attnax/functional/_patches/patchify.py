@@ -7,7 +7,13 @@ from typing import SupportsIndex
 import numpy as np
 from jaxtyping import Array, Shaped
 
-from ..._checks import any_array, check_not_sharded, integers, side_lengths
+from ..._checks import (
+    any_array,
+    check_axes,
+    check_not_sharded,
+    integers,
+    side_lengths,
+)
 from ..._public import public
 from .blocks import cut, join
 from .channels_last import axis_of_channels
@@ -103,8 +109,7 @@ def unpatchify(
         https://arxiv.org/abs/2010.11929
     """
     any_array("patches", patches)
-    if patches.ndim < 2:
-        raise ValueError(f"{patches.shape=} must be (..., patches, dim).")
+    check_axes("patches", patches, "num_patches", "patch_dim")
     num_patches, patch_dim = patches.shape[-2:]
     patch = None if patch_size is None else side_lengths("patch_size", patch_size)
     num_axes = 2 if patch is None else len(patch)

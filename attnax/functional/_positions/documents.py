@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Int32, Integer
 
-from ..._checks import INT32_MAX, check_axis, integer, integer_array
+from ..._checks import INT32_MAX, check_axes, integer, integer_array
 from ..._public import public
 
 
@@ -39,7 +39,7 @@ def positions_from_segment_ids(
         section 3.2. https://arxiv.org/abs/2107.02027
     """
     segment_ids = integer_array("segment_ids", segment_ids)
-    check_axis("segment_ids", segment_ids)
+    check_axes("segment_ids", segment_ids, "seq_len")
     axis = segment_ids.ndim - 1
     before, after = segment_ids[..., :-1], segment_ids[..., 1:]
     # Compared before JAX takes the ids: a 64-bit id may wrap there. The first token is
@@ -81,7 +81,7 @@ def positions_from_lengths(
     """
     total_len = integer("total_len", total_len, 1, INT32_MAX)
     lengths = integer_array("lengths", lengths)
-    check_axis("lengths", lengths, "num_documents")
+    check_axes("lengths", lengths, "num_documents")
     # Cut before they are added, so that no sum wraps.
     limit = min(total_len, jnp.iinfo(lengths.dtype).max)
     ends = _ends(jnp.asarray(lengths.clip(0, limit)), total_len)

@@ -11,7 +11,7 @@ from ..._checks import (
     INT32_MAX,
     bool_array,
     broadcasts_to,
-    check_axis,
+    check_axes,
     int32_in_range,
     integer,
 )
@@ -118,5 +118,5 @@ def padded_positions(
 def _counted(mask):
     """A mask as bools, and the number of tokens up to each place of it."""
     mask = jnp.asarray(bool_array("mask", mask))
-    check_axis("mask", mask)
+    check_axes("mask", mask, "seq_len")
     return mask, jnp.cumsum(mask, axis=-1, dtype=jnp.int32)

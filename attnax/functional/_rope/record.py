@@ -164,10 +164,10 @@ class Rope:
         return TextDoc(repr(self))
 
 
-def check_rope(argument, rope) -> None:
-    """A `ValueError` unless a rope is a record."""
+def check_rope(argument, rope, hint="") -> None:
+    """A `ValueError` unless a rope is a record; `hint` is the way out."""
     if not isinstance(rope, Rope):
-        raise ValueError(f"{argument} is {type_of(rope)}, but must be a Rope.")
+        raise ValueError(f"{argument} is {type_of(rope)}, but must be a Rope{hint}.")
 
 
 def _checked_blocks(num_blocks, pairs, layout):

@@ -117,8 +117,7 @@ def _checked_ropes(ropes):
     for rope in ropes:
         if not isinstance(rope, Rope | None):
             raise ValueError(
-                f"ropes hold a {type(rope).__name__}, but must hold "
-                "nothing but Ropes and None."
+                f"ropes hold {type_of(rope)}, but must hold nothing but Ropes and None."
             )
     return ropes
 

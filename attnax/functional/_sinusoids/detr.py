@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from ..._checks import bool_array, check_flags
+from ..._checks import bool_array, check_axes, check_flags
 from ..._public import public
 from .frequencies import checked_position_scale
 from .grid import grid_sinusoids
@@ -69,8 +69,7 @@ def detr_sinusoids(
     """
     check_flags(pixel_centers=pixel_centers)
     mask = jnp.asarray(bool_array("mask", mask))
-    if mask.ndim < 2:
-        raise ValueError(f"{mask.shape=} must be (..., rows, columns).")
+    check_axes("mask", mask, "rows", "columns")
     if scale is None and pixel_centers:
         raise ValueError(f"{pixel_centers=} must come with a scale.")
     y, x = (jnp.cumsum(mask, axis=axis, dtype=jnp.int32) for axis in (-2, -1))

@@ -6,7 +6,7 @@ from ..._checks import check_flags, check_params, grid_sizes, side_lengths, type
 from .._checkpoint_families.family import CheckpointFamily
 from .arrays import check_names
 from .names import StoredTensor
-from .record import EmbeddingCheckpoint
+from .record import check_record
 
 PARAMS = {
     "token": F.TokenEmbeddingParams,
@@ -46,11 +46,7 @@ def sizes_of(patch_size, grid) -> dict[str, int]:
 
 def check_checkpoint(checkpoint) -> None:
     """A `ValueError` unless the fields of a checkpoint are of their kinds."""
-    if not isinstance(checkpoint, EmbeddingCheckpoint):
-        raise ValueError(
-            f"checkpoint is {type_of(checkpoint)}, but must be an "
-            "attnax.interop.EmbeddingCheckpoint."
-        )
+    check_record(checkpoint)
     check_params(
         checkpoint.head, F.TokenEmbeddingParams, "checkpoint.head", optional=True
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 import attnax.functional as F
 
+from ..._checks import type_of
 from .names import StoredTensor
 
 
@@ -47,3 +48,12 @@ class EmbeddingCheckpoint(NamedTuple):
     def __reduce__(self):
         """For pickle and copy, which take no mapping proxy."""
         return type(self), tuple(self._replace(extra_tensors=dict(self.extra_tensors)))
+
+
+def check_record(checkpoint) -> None:
+    """Raises unless `checkpoint` is an `EmbeddingCheckpoint`."""
+    if not isinstance(checkpoint, EmbeddingCheckpoint):
+        raise ValueError(
+            f"checkpoint is {type_of(checkpoint)}, but must be an "
+            "EmbeddingCheckpoint, as attnax.interop.params_from_checkpoint returns it."
+        )

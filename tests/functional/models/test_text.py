@@ -269,7 +269,7 @@ def test_what_goes_with_which_table():
 def test_sizes_must_fit():
     params = params_of()._replace(token_types=None)
     for bare in (params, params._replace(positions=None)):
-        with refused(r"token_ids.shape=\(\) must be \(\*batch, seq_len\)"):
+        with refused(r"token_ids.shape=\(\) must be \(..., seq_len\)"):
             F.apply_text_embedding(bare, np.array(3))
     long = np.zeros((2, 10), np.int32)
     with pytest.raises(ValueError, match="seq_len=10 must be at most num_positions=9"):

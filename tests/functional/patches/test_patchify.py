@@ -337,7 +337,7 @@ def test_sharded_pixels_are_refused():
 def test_images_must_have_three_axes():
     with refused(r"image.shape=\(4, 4\) must be \(..., height, width, channels\)"):
         F.patchify(host.ones((4, 4)), 2)
-    with refused(r"patches.shape=\(4,\) must be \(..., patches, dim\)"):
+    with refused(r"patches.shape=\(4,\) must be \(..., num_patches, patch_dim\)"):
         F.unpatchify(host.ones((4,)), 2, 2)
 
 

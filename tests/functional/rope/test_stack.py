@@ -203,7 +203,9 @@ def test_stacks_are_checked():
         message = f"stack_ropes: ropes={ropes} must hold at least one Rope, which"
         with pytest.raises(ValueError, match=re.escape(message)):
             F.stack_ropes(ropes)
-    with refused("^stack_ropes: ropes hold a ndarray, but must hold nothing but Ropes"):
+    with refused(
+        "^stack_ropes: ropes hold an ndarray, but must hold nothing but Ropes"
+    ):
         F.stack_ropes([F.Rope(**BASE), np.ones(4)])
     for change in (
         {"layout": "interleaved"},

@@ -112,5 +112,5 @@ def test_fields_are_of_their_kinds(field, message):
     )
     with refused(f"checkpoint_from_params: {message}"):
         write(made._replace(**field))
-    with refused("checkpoint_from_params: checkpoint is a dict, but must be an attnax"):
+    with refused("checkpoint_from_params: checkpoint is a dict, but must be an Emb"):
         write(made._asdict())

@@ -2,6 +2,8 @@
 
 import json
 
+from ...._checks import type_of
+
 
 def parse(content: bytes) -> dict:
     """The object that a UTF-8 text holds.
@@ -17,7 +19,7 @@ def parse(content: bytes) -> dict:
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     if not isinstance(found, dict):
-        raise ValueError(f"it holds a {type(found).__name__} in place of an object")
+        raise ValueError(f"it holds {type_of(found)} in place of an object")
     return found
 
 

@@ -1,9 +1,12 @@
-"""Modules made from ready fields, without the random draws of `__init__`."""
+"""How modules are made from ready fields, and checked once they are made."""
 
+from functools import partial
 from typing import Any
 
+import jax
+
 from .._checks import plain_number, type_of
-from ..interop import EmbeddingCheckpoint
+from ..interop._checkpoints.record import check_record
 
 
 def from_fields(module, **fields):
@@ -18,13 +21,17 @@ def from_fields(module, **fields):
     return made
 
 
+def check_call(kind, module, *inputs, **named) -> None:
+    """Raises what a call of `module` raises for these inputs; computes nothing.
+
+    The call is that of the class `kind`. A subclass may have one of other arguments.
+    """
+    jax.eval_shape(partial(kind.__call__, module), *inputs, **named)
+
+
 def params_of(checkpoint, kind) -> Any:
     """Returns the parameters of a checkpoint; raises unless they are a `kind`."""
-    if not isinstance(checkpoint, EmbeddingCheckpoint):
-        raise ValueError(
-            f"checkpoint is {type_of(checkpoint)}, but must be an "
-            "EmbeddingCheckpoint, as attnax.interop.params_from_checkpoint returns it."
-        )
+    check_record(checkpoint)
     if not isinstance(checkpoint.params, kind):
         raise ValueError(
             f"checkpoint.params is {type_of(checkpoint.params)}, but must be "
