@@ -15,7 +15,12 @@ from attnax.interop._checkpoint_families.images import IMAGES
 from attnax.interop._checkpoint_families.table import CHECKPOINT_FAMILIES
 from attnax.interop._checkpoint_families.texts import TEXTS
 from attnax.interop._checkpoint_families.tokens import TOKENS
-from attnax.interop._config.families.table import KINDS, REFUSED, REMOTE
+from attnax.interop._config.families.table import (
+    IN_TRANSFORMERS,
+    KINDS,
+    REFUSED,
+    REMOTE,
+)
 from attnax.interop._model_types import by_name
 from attnax.interop._options.resampling import RESAMPLINGS
 
@@ -94,19 +99,19 @@ def _types() -> Iterator[tuple[str, ...]]:
 
 
 def _kinds() -> Iterator[tuple[str, ...]]:
-    yield "models", "model types"
+    yield "models", f"{len(IN_TRANSFORMERS)} model types"
     for kind, rows in KINDS.items():
         names = sorted(by_name(rows), key=str.lower)
         yield kind, ", ".join(f"`{name}`" for name in names)
 
 
 def _remote() -> Iterator[tuple[str, ...]]:
-    yield "model type", "its code"
+    yield f"{len(REMOTE)} model types", "their code"
     yield from ((f"`{name}`", row.source) for name, row in sorted(REMOTE.items()))
 
 
 def _refused() -> Iterator[tuple[str, ...]]:
-    yield "model type", "reason"
+    yield f"{len(REFUSED)} model types", "reason"
     yield from ((f"`{name}`", reason) for name, reason in sorted(REFUSED.items()))
 
 
