@@ -1,5 +1,6 @@
 """The pages: their code runs, their links lead somewhere, figures were measured."""
 
+import inspect
 import json
 import pathlib
 import re
@@ -8,6 +9,7 @@ from itertools import takewhile
 import jax
 import pytest
 
+from attnax import _checks
 from benchmarks import pages
 from conformance import pages as tables
 
@@ -65,6 +67,13 @@ def test_paths_of_the_lists_of_additions_exist():
         parts = pathlib.PurePath(path).parts
         known = takewhile(lambda part: "<" not in part, parts)
         assert ROOT.joinpath(*known).exists(), path
+
+
+def test_contributing_names_every_check():
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    for name, check in inspect.getmembers(_checks, inspect.isfunction):
+        file = check.__module__.replace(".", "/") + ".py"
+        assert re.search(rf"^\| `{file}` .*`{name}`", page, re.M), name
 
 
 def test_every_page_is_in_the_index():
