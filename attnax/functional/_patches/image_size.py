@@ -18,7 +18,7 @@ def image_size_for_max_patches(
 
     `size = ceil(scale * image_size / patch_size) * patch_size` with the largest `scale`
     that fits, up to 100 and to within 1e-5. The bisection that finds it is that of
-    SigLIP-2. The aspect ratio is kept to within a patch.
+    SigLIP 2. The aspect ratio is kept to within a patch.
 
     Args:
         image_size: Side of the image in pixels, or `(height, width)`.

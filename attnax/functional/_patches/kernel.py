@@ -33,7 +33,7 @@ def patch_weight_from_kernel(
             channels of the image, `O` features of the embedding. Convolutions have
             `"HWIO"` (Flax, big_vision) or `"OIHW"` (PyTorch, timm, Equinox), and for
             video `"THWIO"` or `"OITHW"`. Linear layers of PyTorch, whose second axis
-            is flattened, have `"O(HWI)"` (SigLIP-2), `"O(IHW)"` (Llama 4), `"O(THWI)"`
+            is flattened, have `"O(HWI)"` (SigLIP 2), `"O(IHW)"` (Llama 4), `"O(THWI)"`
             or `"O(ITHW)"`.
         patch_size: Side of a patch in pixels, `(height, width)` or `(frames, height,
             width)`. Flattened layouts need it; for the others it is checked if given.

@@ -49,7 +49,7 @@ def pack_patches(
     *,
     patch_order: str | None = None,
 ) -> PackedPatches:
-    """Cuts images of different sizes into one batch of patches (NaFlex, SigLIP-2).
+    """Cuts images of different sizes into one batch of patches (NaFlex, SigLIP 2).
 
     Every image becomes a row of `max_patches` patches, whatever its size, so a program
     compiled for one batch serves all batches. NumPy images are cut on the host, which
