@@ -14,6 +14,7 @@ from attnax.interop._checkpoint_families.table import (
     CHECKPOINT_TYPES,
 )
 from attnax.interop._checkpoint_families.without import REASONS
+from attnax.interop._config.families.table import REMOTE
 from attnax.interop._model_types import by_name, family_of
 from attnax.interop._options.grid_sinusoids import GRID_SINUSOIDS
 from attnax.interop._options.resampling import RESAMPLING_TYPES, RESAMPLINGS
@@ -22,11 +23,6 @@ from attnax.interop._options.sinusoids import SINUSOIDS
 ROOT = pathlib.Path(__file__).parents[2]
 FOLDERS = json.loads((ROOT / "attnax/interop/model_types.json").read_text())
 ALL = {name for names in FOLDERS["folders"].values() for name in names}
-# Of code that comes with the files of a model.
-OWN_CODE = {"baichuan", "deepseek", "exaone", "internlm", "internlm2", "mimo", "qwen"}
-OWN_CODE |= {"nemotron-nas", "orion", "xverse", "RefinedWeb", "RefinedWebModel"}
-OWN_CODE |= {"minicpm", "minicpmv", "phi3small"}
-OWN_CODE |= {"hunyuan", "qwen3_asr_text", "molmo"}
 load, errors = interop.params_from_checkpoint, pytest.mark.errors
 
 
@@ -58,7 +54,7 @@ def test_other_model_types_have_the_family_of_their_names():
 
 
 def test_every_model_type_is_one_and_has_a_family_or_a_reason():
-    assert set(CHECKPOINT_TYPES) | set(REASONS) <= ALL | OWN_CODE
+    assert set(CHECKPOINT_TYPES) | set(REASONS) <= ALL | set(REMOTE)
     assert set(CHECKPOINT_TYPES.values()) <= set(CHECKPOINT_FAMILIES)
     assert not set(CHECKPOINT_TYPES) & set(REASONS)
     for types, families in (
