@@ -2,13 +2,12 @@
 
 from .family import Tensor
 
-TABLE, PATCH_OIHW = ("vocab_size d_model",), "d_model channels patch_height patch_width"
-ONE_TOKEN, TOKENS = ("1 1 d_model",), ("1 num_registers d_model",)
+PATCH_OIHW = "d_model channels patch_height patch_width"
 
 
-def token(*names, axes=TABLE, copies=False):
+def token(*names, axes="vocab_size d_model", copies=False):
     """The table of the tokens."""
-    return Tensor("token", names, axes, copies=copies)
+    return Tensor("token", names, (axes,), copies=copies)
 
 
 def extra(*names, axes="d_model", required=True, beside=False):
@@ -49,12 +48,13 @@ def patches(weight, bias, axes=(PATCH_OIHW,), *, bias_required=True):
 
 def one_token(role, tensor, *, required=True):
     """A token in front of the patches."""
-    return Tensor(role, (tensor,), ONE_TOKEN, required=required)
+    return Tensor(role, (tensor,), ("1 1 d_model",), required=required)
 
 
 def registers(tensor, *, required=True):
     """The registers in front of the patches."""
-    return Tensor("registers", (tensor,), TOKENS, required=required)
+    axes = ("1 num_registers d_model",)
+    return Tensor("registers", (tensor,), axes, required=required)
 
 
 def mask(tensor, axes):

@@ -74,7 +74,7 @@ TEXTS = (
     _text(
         "opt",
         ("embed_tokens.", "embed_positions.", "project_in.", "project_out."),
-        token("embed_tokens.weight", axes=("vocab_size token_width",)),
+        token("embed_tokens.weight", axes="vocab_size token_width"),
         positions("embed_positions.weight"),
         extra("project_in.weight", axes="d_model token_width", required=False),
         extra("project_out.weight", axes="token_width d_model", required=False),

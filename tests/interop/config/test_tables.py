@@ -33,6 +33,15 @@ def test_every_default_is_a_key_that_is_read():
         assert set(values) <= known | spelled, name
 
 
+def test_every_key_of_a_family_is_in_the_vocabulary():
+    for name, family in families.ROPE_FAMILIES.items():
+        assert set(family.says) <= set(vocabulary.FOREIGN), name
+        assert set(family.elsewhere) <= set(vocabulary.KEYS), name
+    for name, row in families.REMOTE.items():
+        spelled = {*row.defaults, *row.aliases.values()}
+        assert spelled <= {*vocabulary.KEYS, "default_rope_theta"}, name
+
+
 def test_vocabularies_do_not_overlap():
     assert not set(vocabulary.FOREIGN) & vocabulary.ROTARY
     assert not vocabulary.STRUCTURE & vocabulary.ROTARY
