@@ -16,9 +16,9 @@ from .arguments import PARAMS, check_checkpoint, check_options, sizes_of
 from .arrays import Arrays, check_held
 from .files.open import open_source
 from .head import hint_of_head, is_head_alone, table_from_head, with_head_as_table
-from .layout import complete_layout
 from .names import find_prefix, find_tensors, pair_of, whole_prefix
 from .record import EmbeddingCheckpoint
+from .stored import stored_for
 from .text import is_projected, read_text, write_text
 from .vision import read_vision, write_vision
 
@@ -94,16 +94,16 @@ def params_from_checkpoint(
         hint = hint_of_head(table, tensors.names, tied)
         table = table_from_head(table, tensors.names, tied)
         prefix = find_prefix(table, tensors.names, prefix, hint)
-        layout = find_tensors(table, tensors, prefix, sizes, hint)
-        for stored in layout:
-            check_held(stored.name, tensors.describe(stored.name)[1])
-        extra = {s.name: tensors.read_own(s.name) for s in layout if s.role == "extra"}
+        stored = find_tensors(table, tensors, prefix, sizes, hint)
+        for tensor in stored:
+            check_held(tensor.name, tensors.describe(tensor.name)[1])
+        extra = {s.name: tensors.read_own(s.name) for s in stored if s.role == "extra"}
         if table.kind == "vision":
             given = pair_of(sizes, "grid_rows", "grid_columns")
-            params, grid = read_vision(table, tensors, layout, sizes, given)
+            params, grid = read_vision(table, tensors, stored, sizes, given)
             head = None
         else:
-            params, head, layout = read_text(table, tensors, layout, tied)
+            params, head, stored = read_text(table, tensors, stored, tied)
     return EmbeddingCheckpoint(
         family=table.name,
         params=params,
@@ -112,7 +112,7 @@ def params_from_checkpoint(
         grid=grid,
         extra_tensors=extra,
         prefix=prefix,
-        tensors=tuple(stored for stored in layout if stored.role != "extra"),
+        tensors=tuple(s for s in stored if s.role != "extra"),
         resampling=known_resampling(family) if table.kind == "vision" else None,
     )
 
@@ -156,14 +156,14 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     checkpoint = checkpoint._replace(
         family=table.name, prefix=whole_prefix(table, checkpoint.prefix)
     )
-    layout = complete_layout(table, checkpoint)
+    stored = stored_for(table, checkpoint)
     extra = Arrays(checkpoint.extra_tensors)
     sizes = sizes_of(checkpoint.patch_size, checkpoint.grid)
     if table.kind == "vision":
-        tensors = write_vision(table, params, layout, sizes)
+        tensors = write_vision(table, params, stored, sizes)
     else:
         projected = is_projected(extra.names)
-        tensors = write_text(params, checkpoint.head, layout, projected=projected)
+        tensors = write_text(params, checkpoint.head, stored, projected=projected)
     for twice in tensors.keys() & checkpoint.extra_tensors.keys():
         raise ValueError(
             f"{twice!r} must not be in extra_tensors, since it is in the parameters."
@@ -171,7 +171,7 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     tensors |= {name: extra.read(name) for name in extra.names}
     # What is written must be what `params_from_checkpoint` reads.
     hint = "; put it in params or extra_tensors, or take another family"
-    if is_head_alone(table, layout):
+    if is_head_alone(table, stored):
         table = with_head_as_table(table)
     find_tensors(table, Arrays(tensors), checkpoint.prefix, sizes, hint)
     return {name: _in_row_order(tensor) for name, tensor in tensors.items()}

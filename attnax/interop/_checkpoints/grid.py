@@ -13,16 +13,16 @@ def find_grid(family, stored, sizes, counts, grid):
     """
     if "grid_rows" in stored.axes:
         return (sizes["grid_rows"], sizes["grid_columns"]), family.without_position
-    afters = [family.without_position]
+    choices = [family.without_position]
     if family.without_position is None:
-        afters = [(), tuple(counts)] if counts else [()]
+        choices = [(), tuple(counts)] if counts else [()]
     rows, fits, shapes = sizes["num_positions"], [], []
-    for after in afters:
-        prefix = sum(count for role, count in counts.items() if role not in after)
+    for without in choices:
+        prefix = sum(count for role, count in counts.items() if role not in without)
         side = math.isqrt(max(rows - prefix, 0))
         made = (side, side) if grid is None else grid
         if math.prod(made) == rows - prefix > 0:
-            fits.append((made, after))
+            fits.append((made, without))
         patches = "side * side" if grid is None else f"{grid[0]} * {grid[1]}"
         patches = f"{prefix} + {patches}" if prefix else patches
         shapes.append(shape_of(stored.axes, sizes | {"num_positions": patches}))
@@ -37,25 +37,26 @@ def find_grid(family, stored, sizes, counts, grid):
 
 
 def check_grid(family, params, counts, grid):
-    """A `ValueError` unless a file can tell where tokens stand, and rows fit."""
-    before = (
-        0 if params.tokens_with_position is None else len(params.tokens_with_position)
-    )
-    without = family.without_position
-    expected = sum(count for role, count in counts.items() if role in (without or ()))
-    after = sum(counts.values()) - before
-    if without is None and not (before and after) and params.positions is not None:
-        expected = after
-    if after != expected:
+    """A `ValueError` unless a file can tell the grid and which tokens have positions."""
+    tokens = params.tokens_with_position
+    num_with = 0 if tokens is None else len(tokens)
+    num_without = sum(counts.values()) - num_with
+    roles = family.without_position
+    expected = sum(count for role, count in counts.items() if role in (roles or ()))
+    all_alike = num_with == 0 or num_without == 0
+    if roles is None and all_alike and params.positions is not None:
+        expected = num_without
+    if num_without != expected:
         raise ValueError(
-            f"tokens_without_position has {after} rows, but must have {expected}: a "
-            "file with other rows would not tell which tokens have positions."
+            f"tokens_without_position has {num_without} rows, but must have "
+            f"{expected}: a file with other rows would not tell which tokens have "
+            "positions."
         )
     if params.positions is None:
         return
     shape = params.positions.weight.shape
-    if grid is None or shape[0] != before + math.prod(grid):
+    if grid is None or shape[0] != num_with + math.prod(grid):
         raise ValueError(
-            f"params.positions.weight.shape={shape} must have {before} + "
+            f"params.positions.weight.shape={shape} must have {num_with} + "
             f"rows * columns rows for {grid=}; set grid to the grid of the rows."
         )

@@ -37,12 +37,12 @@ def with_head_as_table(family: CheckpointFamily) -> CheckpointFamily:
     return family._replace(tensors=(*first, table, *rest))
 
 
-def is_head_alone(family: CheckpointFamily, layout) -> bool:
-    """Whether a layout has the table under names of the head only."""
-    stored = [s.name for s in layout or () if s.role == "token"]
+def is_head_alone(family: CheckpointFamily, stored) -> bool:
+    """Whether the stored tensors have the table under names of the head only."""
+    tables = [tensor.name for tensor in stored if tensor.role == "token"]
     heads = _names(family, "head")
-    return bool(stored) and all(
-        any(_stands_in(head, name, family) for head in heads) for name in stored
+    return bool(tables) and all(
+        any(_stands_in(head, name, family) for head in heads) for name in tables
     )
 
 

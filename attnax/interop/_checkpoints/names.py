@@ -54,7 +54,7 @@ def find_prefix(family: CheckpointFamily, names, prefix, hint=""):
         first = (
             f"the first of {len(names)} names is {names[0]!r}"
             if names
-            else ("source holds no tensors")
+            else "source holds no tensors"
         )
         raise ValueError(
             f"{looked_for} must be in source, alone or after a prefix; {first}{hint}."
@@ -76,7 +76,7 @@ def find_tensors(family: CheckpointFamily, source, prefix, sizes, hint=""):
 
     `hint` ends the message if a tensor is missing.
     """
-    names, layout = set(source.names), []
+    names, stored = set(source.names), []
     for tensor in family.tensors:
         places = _parts(prefix, family.separator) if tensor.beside else [prefix]
         wanted = [place + name for place in places for name in tensor.names]
@@ -94,12 +94,12 @@ def find_tensors(family: CheckpointFamily, source, prefix, sizes, hint=""):
             check_float(name, dtype)
             axes = axes_of(tensor.axes, shape)
             bind(name, shape, axes, sizes)
-            layout.append(StoredTensor(tensor.role, name, axes))
+            stored.append(StoredTensor(tensor.role, name, axes))
         if tensor.role == "head":  # a tied head has the rows of the table
             sizes.setdefault("head_size", sizes["vocab_size"])
-    known = {stored.name for stored in layout}
+    known = {tensor.name for tensor in stored}
     _check_no_others(family, source, prefix, known)
-    return tuple(layout)
+    return tuple(stored)
 
 
 def _check_no_others(family: CheckpointFamily, source, prefix, known):

@@ -8,14 +8,14 @@ from .arrays import same_bits, to_jax
 from .names import bind
 
 
-def read_text(family, source, layout, tied):
-    """Returns parameters, a head of its own or `None`, and the layout.
+def read_text(family, source, stored, tied):
+    """Returns parameters, a head of its own or `None`, and the stored tensors.
 
-    In that layout a tied head has the role of the token table.
+    Among these, a tied head has the role of the token table.
     """
-    shapes = {s.name: source.describe(s.name)[0] for s in layout}
-    _check_width(layout, shapes, is_projected(shapes))
-    first, *others = (s for s in layout if s.role == "token")
+    shapes = {s.name: source.describe(s.name)[0] for s in stored}
+    _check_width(stored, shapes, is_projected(shapes))
+    first, *others = (s for s in stored if s.role == "token")
     table = source.read(first.name)
     for copy in others:
         if not same_bits(source, copy.name, table):
@@ -23,35 +23,36 @@ def read_text(family, source, layout, tied):
                 f"{_words(source, copy.name)} must equal "
                 f"{_words(source, first.name)}, bit for bit."
             )
-    stored = next((s for s in layout if s.role == "head"), None)
-    if stored is None and tied is False:
+    found = next((s for s in stored if s.role == "head"), None)
+    if found is None and tied is False:
         raise ValueError(f"a head must be there for {tied=}.")
     tie = family.tied if tied is None else tied
-    if stored is not None and _is_tied(source, stored, first, table, tie):
-        marked = stored._replace(role="token")
-        layout = tuple(marked if s is stored else s for s in layout)
+    if found is not None and _is_tied(source, found, first, table, tie):
+        marked = found._replace(role="token")
+        stored = tuple(marked if s is found else s for s in stored)
     token = F.TokenEmbeddingParams(to_jax(source, table))
     del table
-    names = {s.role: s.name for s in layout}
+    names = {s.role: s.name for s in stored}
 
     def read(role, make):
         return make(to_jax(source, source.read(names[role]))) if role in names else None
 
     head = read("head", F.TokenEmbeddingParams)
     if family.kind == "token":
-        return token, head, layout
+        return token, head, stored
     positions = read("positions", F.LearnedPositionalEmbeddingParams)
     types = read("token_types", F.TokenEmbeddingParams)
-    return F.TextEmbeddingParams(token, positions, types), head, layout
+    return F.TextEmbeddingParams(token, positions, types), head, stored
 
 
-def _is_tied(source, stored, first, table, tied):
+def _is_tied(source, head, first, table, tied):
+    """Whether the head in a file equals the table; raises if it must and does not."""
     if tied is False:
         return False
-    equal = same_bits(source, stored.name, table)
+    equal = same_bits(source, head.name, table)
     if not equal and tied:
         raise ValueError(
-            f"{_words(source, stored.name)} must equal the token table "
+            f"{_words(source, head.name)} must equal the token table "
             f"{_words(source, first.name)}, bit for bit, for a tied head; pass "
             "tied=False if the model has a head of its own."
         )
@@ -63,18 +64,18 @@ def _words(source, name):
     return f"{name!r} of shape {shape} and dtype {dtype}"
 
 
-def write_text(params, head, layout, *, projected):
-    """The tensors of `layout` by name, as NumPy arrays."""
+def write_text(params, head, stored, *, projected):
+    """The stored tensors by name, as NumPy arrays."""
     if isinstance(params, F.TokenEmbeddingParams):
         params = F.TextEmbeddingParams(params, None, None)
     tables = {**params._asdict(), "head": head}
     tensors, sizes = {}, {}
-    for role, name, axes in layout:
+    for role, name, axes in stored:
         if role in tables and tables[role] is not None:
             tensors[name] = np.asarray(tables[role].weight)
             bind(name, tensors[name].shape, axes, sizes)
     shapes = {name: array.shape for name, array in tensors.items()}
-    _check_width(layout, shapes, projected)
+    _check_width(stored, shapes, projected)
     return tensors
 
 
@@ -88,10 +89,10 @@ def is_projected(names):
     return None not in both
 
 
-def _check_width(layout, shapes, projected):
+def _check_width(stored, shapes, projected):
     """A `ValueError` for tokens and positions of two widths without a projection."""
-    token = next(s for s in layout if s.role == "token")
-    positions = next((s for s in layout if s.role == "positions"), None)
+    token = next(s for s in stored if s.role == "token")
+    positions = next((s for s in stored if s.role == "positions"), None)
     if positions is None or projected:
         return
     shape, width = shapes[token.name], shapes[positions.name][1]

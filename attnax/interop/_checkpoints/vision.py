@@ -16,41 +16,41 @@ KERNELS = {
 }
 
 
-def read_vision(family, source, layout, sizes, grid):
+def read_vision(family, source, stored, sizes, grid):
     """Returns parameters, and the grid that their positions were made for."""
-    stored = {s.role: s for s in layout if s.role != "extra"}
-    roles = [role for role in FRONT_TOKENS if role in stored]
+    by_role = {s.role: s for s in stored if s.role != "extra"}
+    roles = [role for role in FRONT_TOKENS if role in by_role]
     counts = {r: sizes["num_registers"] if r == "registers" else 1 for r in roles}
-    positions, after = None, family.without_position or ()
-    if "positions" in stored:
-        place = stored["positions"]
-        grid, after = find_grid(family, place, sizes, counts, grid)
+    positions, without = None, family.without_position or ()
+    if "positions" in by_role:
+        place = by_role["positions"]
+        grid, without = find_grid(family, place, sizes, counts, grid)
         table = to_jax(source, source.read(place.name).reshape(-1, sizes["d_model"]))
         positions = F.LearnedPositionalEmbeddingParams(table)
 
     def vector(role):
-        if role not in stored:
+        if role not in by_role:
             return None
-        return to_jax(source, source.read(stored[role].name).reshape(-1))
+        return to_jax(source, source.read(by_role[role].name).reshape(-1))
 
     def tokens(roles):
-        return _joined(source, [stored[role] for role in roles])
+        return _joined(source, [by_role[role] for role in roles])
 
-    weight = to_jax(source, _weight(source, stored["patch"], sizes))
+    weight = to_jax(source, _weight(source, by_role["patch"], sizes))
     params = F.VisionEmbeddingParams(
         patch=F.PatchEmbeddingParams(weight=weight, bias=vector("bias")),
         positions=positions,
-        tokens_with_position=tokens([role for role in counts if role not in after]),
-        tokens_without_position=tokens([role for role in counts if role in after]),
+        tokens_with_position=tokens([role for role in counts if role not in without]),
+        tokens_without_position=tokens([role for role in counts if role in without]),
         mask_token=vector("mask"),
     )
     return params, grid
 
 
-def write_vision(family, params, layout, sizes):
-    """The tensors of `layout` by name, as NumPy arrays."""
-    places = {s.role: s for s in layout if s.role != "extra"}
-    counts = _counted(params, [role for role in FRONT_TOKENS if role in places])
+def write_vision(family, params, stored, sizes):
+    """The stored tensors by name, as NumPy arrays."""
+    by_role = {s.role: s for s in stored if s.role != "extra"}
+    counts = _counted(params, [role for role in FRONT_TOKENS if role in by_role])
     check_grid(family, params, counts, pair_of(sizes, "grid_rows", "grid_columns"))
     positions = params.positions
     arrays = {
@@ -61,7 +61,7 @@ def write_vision(family, params, layout, sizes):
         **_split(family, params, counts),
     }
     sizes, tensors = dict(sizes), {}
-    for role, name, axes in places.values():
+    for role, name, axes in by_role.values():
         array = np.asarray(arrays[role])
         if role == "patch":
             array = _kernel(array, axes, pair_of(sizes, "patch_height", "patch_width"))
@@ -126,22 +126,22 @@ def _counted(params, roles):
 
 
 def _split(family, params, counts):
-    """The tokens by role. `check_grid` has checked where they stand."""
-    after = family.without_position
-    if after is None:
-        after = tuple(counts) if params.tokens_with_position is None else ()
+    """The tokens by role. `check_grid` has checked which of them have positions."""
+    without = family.without_position
+    if without is None:
+        without = tuple(counts) if params.tokens_with_position is None else ()
     tokens, starts = {}, {True: 0, False: 0}
     for role, count in counts.items():
-        behind = role in after
-        side = "tokens_without_position" if behind else "tokens_with_position"
+        last = role in without
+        side = "tokens_without_position" if last else "tokens_with_position"
         rows = getattr(params, side)
         if rows is None:
             raise ValueError(
                 f"{side}=None must hold the {role}; pass an array of 0 rows if "
                 "there are none."
             )
-        tokens[role] = np.asarray(rows)[starts[behind] :][:count]
-        starts[behind] += count
+        tokens[role] = np.asarray(rows)[starts[last] :][:count]
+        starts[last] += count
     return tokens
 
 

@@ -17,7 +17,12 @@ INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 
 @contextmanager
 def open_source(source, follow_links):
-    """The tensors of `source` by name. They are read later, one at a time."""
+    """The tensors of `source`, which are read later, one at a time.
+
+    Every kind of source has `names`, `describe(name)` for the shape and the name of the
+    dtype, `read(name)` for the array, `read_own(name)` for an array that nobody else
+    writes to, and `parts(name)` for the rows, some at a time.
+    """
     if isinstance(source, Mapping):
         check_names("source", source)
         yield Arrays(source)

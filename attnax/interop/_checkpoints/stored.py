@@ -6,11 +6,11 @@ from .._checkpoint_families.family import FRONT_TOKENS
 from .names import StoredTensor
 
 
-def complete_layout(family, checkpoint):
-    """`checkpoint.tensors` for the parameters that a checkpoint holds.
+def stored_for(family, checkpoint):
+    """The stored tensors for the parameters that a checkpoint holds.
 
-    Tensors of parameters that are `None` are left out; parameters without a tensor get
-    the usual one of the family.
+    They are `checkpoint.tensors` without those of parameters that are `None`; a
+    parameter without a tensor there gets the usual one of the family.
     """
     _check_names(family, checkpoint)
     held = _roles_held(checkpoint, family)
