@@ -37,7 +37,7 @@ def find_grid(family, stored, sizes, counts, grid):
 
 
 def check_grid(family, params, counts, grid):
-    """A `ValueError` unless a file can tell the grid and which tokens have positions."""
+    """A `ValueError` unless a file can tell the grid and the tokens with positions."""
     tokens = params.tokens_with_position
     num_with = 0 if tokens is None else len(tokens)
     num_without = sum(counts.values()) - num_with
