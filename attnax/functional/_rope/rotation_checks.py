@@ -94,14 +94,14 @@ def check_sequence(
             f"{given} must have a sequence axis of {seq_len}, that of "
             f"{of_x} for {head_axis=}{COUNT_FROM}."
         )
+    batch = x.shape[: -2 if head_axis is None else -3]
     count = shape[-1]
     if count != seq_len and not (one_for_all and count == 1):
         held = "1 position" if count == 1 else f"{count} positions"
         raise ValueError(
             f"{given} holds {held}, but {of_x} has a sequence of {seq_len} "
-            f"for {head_axis=}{_way_out(count, x, head_axis)}."
+            f"for {head_axis=}{_way_out(count, seq_len, batch, x, head_axis)}."
         )
-    batch = x.shape[: -2 if head_axis is None else -3]
     if not broadcasts_to(shape[:-1], batch):
         raise ValueError(
             f"{given} must broadcast to the batch axes {batch} of {of_x} for "
@@ -109,11 +109,14 @@ def check_sequence(
         )
 
 
-def _way_out(count, x, head_axis):
-    other = {-2: -3, -3: -2}.get(head_axis)
-    if other is not None and x.shape[sequence_axis(other)] == count != 1:
-        place = "after" if other == -2 else "before"
-        return f"; if the heads stand {place} the sequence, pass head_axis={other}"
+def _way_out(count, seq_len, batch, x, head_axis):
     if count == 1:
         return COUNT_FROM
-    return ""
+    ways = ""
+    other = {-2: -3, -3: -2}.get(head_axis)
+    if other is not None and x.shape[sequence_axis(other)] == count:
+        place = "after" if other == -2 else "before"
+        ways += f"; if the heads stand {place} the sequence, pass head_axis={other}"
+    if seq_len == 1 and batch[-1:] == (count,):
+        ways += f"; one position for each sequence has the shape {(count, 1)}"
+    return ways

@@ -97,6 +97,18 @@ def test_heads_on_the_other_side_are_told():
 
 
 @pytest.mark.errors
+def test_one_position_per_sequence_is_told_its_shape():
+    x = host.ones((4, 1, 3, 8))
+    way_out = r"; one position for each sequence has the shape \(4, 1\)\.$"
+    with pytest.raises(ValueError, match=f"for head_axis=-2{way_out}"):
+        F.rotate(ROPE, x, host.arange(4))
+    told = f"pass head_axis=-3{way_out}"  # as many heads as sequences
+    with pytest.raises(ValueError, match=told):
+        F.rotate(ROPE, host.ones((4, 1, 4, 8)), host.arange(4))
+    assert F.rotate(ROPE, x, host.arange(4)[:, None]).shape == x.shape
+
+
+@pytest.mark.errors
 @pytest.mark.parametrize("batch", ((3,), (2, 2), (1, 2)))
 def test_positions_never_enlarge_x(batch):
     positions = host.zeros((*batch, 5), jnp.int32)
