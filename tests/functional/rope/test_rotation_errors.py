@@ -152,7 +152,7 @@ def test_errors_carry_the_name_of_the_function_that_was_called():
     with refused(r"^rotate: [^;]* must be integer\.$"):
         F.rotate(stacked, x, half)
     for rope in (np.ones(4), None, "rope"):
-        with refused("rotary_cos_sin: rope is a .*, but must be a Rope"):
+        with refused("rotary_cos_sin: rope is an? .*, but must be a Rope"):
             F.rotary_cos_sin(rope, host.arange(5))
     with refused("rotary_cos_sin: positions is an int, but must be an array"):
         F.rotary_cos_sin(ROPE, 3)
