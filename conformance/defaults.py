@@ -25,7 +25,7 @@ import transformers
 from transformers import PreTrainedConfig
 
 from attnax.interop._config.families.table import IN_TRANSFORMERS
-from attnax.interop._config.names import misspelt
+from attnax.interop._config.wrong_keys import misspelt
 
 from .sub_configs import READ, SENTINEL, sub_configs
 from .without_rotary import without_rotary

@@ -53,7 +53,8 @@ class RotaryEmbedding(eqx.Module):
         max_positions: End of the range `[0, max_positions)` of positions. Positive. No
             table is made.
         base: Base of the frequencies. Positive.
-        dtype: Dtype of the results of `cos_sin_for_positions`. Calls rotate in float32.
+        dtype: Dtype of the results of `cos_sin_for_positions`. Calls ignore it: their
+            cos and sin are float32.
         rotary_dim: Number of leading features of a head that rotate. Positive and even.
             `None` is all features.
         layout: `"half"` or `"interleaved"`, see `attnax.functional.apply_rope`.

@@ -1,11 +1,11 @@
 """The part of a config that is meant, checked against what stands around it."""
 
 from .families.table import REFUSED
-from .names import instead, misspelt
 from .part import model_type_of, part_error, tables
 from .parts import all_parts
 from .values import check_name
 from .vocabulary import FOREIGN, ROTARY, STRUCTURE
+from .wrong_keys import instead, misspelt
 
 
 def part_names(config):

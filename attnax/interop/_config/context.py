@@ -8,11 +8,11 @@ from .families.table import REFUSED, REMOTE, ROPE_FAMILIES, UNKNOWN
 from .family import RopeFamily
 from .keys import Keys
 from .layers import layer_types
-from .names import check_names
 from .part import part_error, tables
 from .schemas.given import without_repetition
 from .values import shortened
 from .vocabulary import COMMON, ROTARY, STANDS_FOR
+from .wrong_keys import check_keys
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _context(path, model_type, part, layout):
         raise context.error(_none(model_type, part))
     if not context.known:
         _check_unknown(context, part, layout)
-    check_names(context, part, tables()["similar_keys"])
+    check_keys(context, part, tables()["similar_keys"])
     return replace(context, layer_types=layer_types(context))
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from ... import functional as F
 from ...functional import Rope
 from .methods import COMMON_METHODS, METHODS, Wanted
-from .names import check_inner_spelling
 from .unread import SEVERAL_AXES, check_all_read
 from .values import MOST
+from .wrong_keys import check_inner_spelling
 
 # Advice about types of other engines, and about names that several codes share.
 _FOREIGN = {

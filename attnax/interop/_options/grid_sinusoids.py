@@ -11,7 +11,7 @@ from ..._checks import (
     positive_integer,
 )
 from ..._public import public
-from .family import SinusoidFamilies, SinusoidFamily
+from .sinusoid_family import SinusoidFamilies, SinusoidFamily
 
 
 @public

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..._checks import INT32_MAX, INT32_MIN, check_flags, integer, number
 from ..._public import public
-from .family import SinusoidFamilies, SinusoidFamily
+from .sinusoid_family import SinusoidFamilies, SinusoidFamily
 
 
 @public

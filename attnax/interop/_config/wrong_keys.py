@@ -12,7 +12,7 @@ from .vocabulary import (
 )
 
 
-def check_names(context, part, similar):
+def check_keys(context, part, similar):
     """Raises if a key of `part` is a name of another engine, or misspelt.
 
     `similar` lists keys that look like misspelt ones, but that other code reads.

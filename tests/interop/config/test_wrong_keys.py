@@ -5,7 +5,7 @@ import json
 import pytest
 
 from attnax.interop import rope_from_hf, ropes_from_hf
-from attnax.interop._config import names, part, vocabulary
+from attnax.interop._config import part, vocabulary, wrong_keys
 
 LLAMA = {"model_type": "llama", "hidden_size": 256, "num_attention_heads": 4}
 
@@ -65,7 +65,7 @@ def test_a_misspelt_key_among_the_parameters_too(key, meant):
 def test_no_key_that_is_read_or_looks_like_one_is_taken_for_misspelt():
     similar = part.tables()["similar_keys"]
     known = vocabulary.ROTARY | vocabulary.STRUCTURE | set(vocabulary.FOREIGN)
-    assert not known & set(similar) and all(map(names.misspelt, similar))
+    assert not known & set(similar) and all(map(wrong_keys.misspelt, similar))
     for key in similar:
         assert rope_from_hf(LLAMA | {key: [8]}) == rope_from_hf(LLAMA)
     # Of fields that all configs have, or that stand in many of them.
@@ -76,7 +76,7 @@ def test_no_key_that_is_read_or_looks_like_one_is_taken_for_misspelt():
         rms_norm_eps tie_word_embeddings torch_dtype transformers_version use_cache
         vocab_size v_head_dim n_embed max_length problem_type _sliding_window_pattern
     """.split()
-    assert not any(names.misspelt(k) for k in set(common) - set(similar))
+    assert not any(wrong_keys.misspelt(k) for k in set(common) - set(similar))
 
 
 def test_letters_that_are_changed_put_in_left_out_and_swapped_are_edits():
@@ -90,8 +90,8 @@ def test_letters_that_are_changed_put_in_left_out_and_swapped_are_edits():
         ("rope-theta", "rope_theta", 1),
         ("orpe_thtea", "rope_theta", 2),
     ):
-        assert names._edits(one, other, 2) == edits
-    assert names._edits("abcdefghij", "rope_theta", 2) > 2
+        assert wrong_keys._edits(one, other, 2) == edits
+    assert wrong_keys._edits("abcdefghij", "rope_theta", 2) > 2
 
 
 @pytest.mark.errors
