@@ -161,6 +161,11 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
             "rotary_dim=32, .* does not read",
         ),
         (
+            {"model_type": "minimax_m2", "rotary_dim": 32}
+            | {"partial_rotary_factor": 0.5},
+            "rotary_dim=32, .* does not read",
+        ),
+        (
             {"model_type": "llama4_text", "num_hidden_layers": 8}
             | {"no_rope_layers": [1, 1, 0]},
             "holds 8 layers, but its lists describe 3",

@@ -4,18 +4,7 @@ from functools import partial
 
 from .. import layers, methods, widths
 from ..family import RopeFamily
-from ..schemas.checks import FRACTION
-from ..schemas.flat import base_10000, flat
-
-
-def minimax_m2(context):
-    """Parameters of MiniMax M2, whose `rotary_dim` stands for the fraction."""
-    keys = context.keys
-    more = {}
-    if keys.given("rotary_dim") is not None:
-        head_dim = keys.integer("head_dim")
-        more = {FRACTION: keys.given("rotary_dim") / head_dim}
-    return flat(context, more=more)
+from ..schemas.flat import base_10000, flat, flat_with_rotary_dim
 
 
 def dbrx(context):
@@ -52,7 +41,7 @@ ROWS = (
             schema=partial(flat, theta="rotary_emb_base", fraction="rotary_pct"),
         ),
     ),
-    ("minimax_m2", RopeFamily(reads_fraction=True, schema=minimax_m2)),
+    ("minimax_m2", RopeFamily(reads_fraction=True, schema=flat_with_rotary_dim)),
     ("dbrx", RopeFamily(schema=dbrx)),
     (
         "phi3 phi4_multimodal",

@@ -60,6 +60,20 @@ def flat(
     return {None: params}
 
 
+def flat_with_rotary_dim(context):
+    """One set of parameters, whose fraction may be given as `rotary_dim`.
+
+    Where both are given, `rotary_dim` stays unread, so that another width is an error.
+    """
+    keys = context.keys
+    given, _ = given_parameters(context)
+    fractions = keys.given(FRACTION), (given or {}).get(FRACTION)
+    if fractions != (None, None) or keys.given("rotary_dim") is None:
+        return flat(context)
+    width = context.family.head_dim(context)
+    return flat(context, more={FRACTION: keys.given("rotary_dim") / width})
+
+
 def _check_flat(context, given, where):
     values = context.keys.defaults.get(where, {}) if given is None else given
     if nested := [k for k, v in values.items() if isinstance(v, dict)]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from ... import widths
 from ...family import RopeFamily
-from ...schemas.checks import FRACTION, check_same
-from ...schemas.flat import base_10000, flat
+from ...schemas.checks import check_same
+from ...schemas.flat import base_10000, flat, flat_with_rotary_dim
 from .record import BASE, HUB, SCALED, Remote
 
 # Parameters.
@@ -38,17 +38,6 @@ def internlm(context):
     if values["rope_type"] == "dynamic":
         values["factor"] = rotary.get("scaling_factor", 1.0)
     return {None: context.params(values, "rotary")}
-
-
-def minimax_m3(context):
-    """Parameters of MiniMax M3, whose `rotary_dim` repeats or replaces the fraction."""
-    keys = context.keys
-    more = {}
-    if keys.given("rotary_dim") is not None:
-        fraction = keys.given("rotary_dim") / context.family.head_dim(context)
-        more = {FRACTION: fraction}
-        check_same(context, FRACTION, keys.given(FRACTION), fraction)
-    return flat(context, more=more)
 
 
 def nemotron_nas(context):
@@ -140,7 +129,7 @@ ROWS = (
     (
         "minimax_m3",
         Remote(
-            RopeFamily(reads_fraction=True, schema=minimax_m3),
+            RopeFamily(reads_fraction=True, schema=flat_with_rotary_dim),
             "transformers 5.23, modeling_minimax_m3_vl.py",
         ),
     ),
