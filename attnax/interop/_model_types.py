@@ -34,7 +34,7 @@ def family_of(
     *,
     hint: str = "",
 ) -> str:
-    """The name in the table of a family that the caller names.
+    """The name that the table has for the family that the caller named.
 
     Args:
         family: The name of a family, or a model type of transformers. Hyphens count as

@@ -16,7 +16,7 @@ PARAMS = {
 
 
 def check_options(family: CheckpointFamily, prefix, patch_size, grid, tied) -> None:
-    """A `ValueError` for an option of the wrong kind, or one that no file has."""
+    """A `ValueError` for an option of the wrong kind, or one that the family lacks."""
     if prefix is not None and not isinstance(prefix, str):
         raise ValueError(f"{prefix=} must be a string, or None.")
     for argument, size in (("patch_size", patch_size), ("grid", grid)):
@@ -34,7 +34,7 @@ def check_options(family: CheckpointFamily, prefix, patch_size, grid, tied) -> N
 
 
 def sizes_of(patch_size, grid) -> dict[str, int]:
-    """The lengths of axes that a patch size and a grid tell, by the axis."""
+    """The lengths that a patch size and a grid give, by the name of the axis."""
     sizes = {}
     if patch_size is not None:
         sides = side_lengths("patch_size", patch_size, most_axes=2)

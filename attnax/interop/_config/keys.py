@@ -33,7 +33,7 @@ class Keys:
         self.read = set()
         self.checked = set()
         self.error = error
-        # The place and the name of values that were found elsewhere under another one.
+        # Where values were found under another name: the place and that name.
         self.spelled = {}
 
     def given(self, key, default=None):

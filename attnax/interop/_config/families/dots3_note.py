@@ -42,7 +42,7 @@ def _of_type(context, name, base):
 
 
 def _fraction(context, name):
-    """The part of a head that rotates in the layers of one type."""
+    """The fraction of a head that rotates in the layers of one type."""
     layer = context.at(context.layer_types.index(name))
     sizes = ("qk_rope_head_dim", "head_dim")
     rotary, whole = (layer.keys.integer(size) for size in sizes)

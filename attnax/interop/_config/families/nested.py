@@ -60,7 +60,7 @@ def neomme(context):
 
 
 def mimo(context):
-    """Parameters of MiMo-V2; about a third of a head rotates unless they say more.
+    """Parameters of MiMo-V2; about a third of a head rotates unless they say otherwise.
 
     The released configs also hold names that the code does not read, with what it does.
     """
@@ -100,7 +100,7 @@ def ultrabert(context):
 
 
 def mimo_layers(keys, count):
-    """The first layer and every sixth are full, unless `hybrid_layer_pattern` says."""
+    """Layers as `hybrid_layer_pattern` says, or the first and every sixth are full."""
     pattern = keys.given("hybrid_layer_pattern")
     if pattern is not None:
         return [full_if(sliding == 0) for sliding in pattern]

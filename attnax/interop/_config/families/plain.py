@@ -21,7 +21,7 @@ ROWS = (
         RopeFamily(),
     ),
     (
-        # The first head alone rotates; its attention pairs halves before.
+        # Only the first head rotates, after the attention has reordered it to halves.
         "qwen2_5_omni_dit",
         RopeFamily(),
     ),

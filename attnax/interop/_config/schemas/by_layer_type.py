@@ -23,10 +23,10 @@ def by_layer_type(
         context: The part of the config, with its rules.
         thetas: Old key of the base, or `None`, and its default, by label.
         scaled: Labels that an old `rope_scaling` applies to.
-        old_type: Whether that may hold its type under the name `type`.
+        old_type: Whether an old `rope_scaling` may name its type `type`.
         more: Values for what the config does not hold, by label.
         shared: The key beside the parameters that holds the base of every label.
-        fraction: The key beside them that holds the fraction of every label.
+        fraction: The key beside the parameters that holds the fraction of every label.
         labels_known: Whether the types of the layers are known.
     """
     keys = context.keys

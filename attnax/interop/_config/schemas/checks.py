@@ -13,7 +13,7 @@ def check_same(context, key, said, made):
 
 
 def check_new_name(context, where, values):
-    """Raises on the old name of a type, which newer code takes for the plain type."""
+    """Raises if a type stands under its old name, which newer code does not read."""
     if "rope_type" not in values and values.get("type", "default") != "default":
         raise context.error(
             f"{where} holds type={values['type']!r}, which the code of "

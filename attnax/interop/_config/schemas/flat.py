@@ -28,7 +28,8 @@ def flat(
     Args:
         context: The part of the config, with its rules.
         theta: The key beside the parameters that holds the base.
-        fraction: The key beside them that holds the fraction of channels that rotate.
+        fraction: The key beside the parameters that holds the fraction of channels that
+            rotate.
         more: Values for what neither the parameters nor these keys hold.
         names: Keys that the code takes the parameters from, first to last.
     """

@@ -59,7 +59,7 @@ def _check_rotates(context):
 
 
 def xverse(context):
-    """Parameters of XVERSE up to 8192 tokens; its code has other bases beyond."""
+    """Parameters of XVERSE up to 8192 tokens; longer models may have another base."""
     keys = context.keys
     length = keys.get("max_position_embeddings", 0)
     if keys.given("rope_theta") is None and length > 8192:
