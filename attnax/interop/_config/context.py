@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from .chosen_part import find_part
 from .families.table import REFUSED, REMOTE, ROPE_FAMILIES, UNKNOWN
 from .family import RopeFamily
-from .keys import Keys
 from .layers import layer_types
 from .part import part_error, tables
 from .schemas.given import without_repetition
+from .tracked_keys import TrackedKeys
 from .values import shortened
 from .vocabulary import COMMON, ROTARY, STANDS_FOR
 from .wrong_keys import check_keys
@@ -30,7 +30,7 @@ class Context:
     path: tuple[str, ...]
     model_type: str | None
     family: RopeFamily
-    keys: Keys
+    keys: TrackedKeys
     layer_types: Sequence[str] = ()
 
     @property
@@ -44,7 +44,7 @@ class Context:
 
     def params(self, values, where):
         """Parameters of RoPE, whose errors name this part."""
-        return Keys(values, where, error=self.error)
+        return TrackedKeys(values, where, error=self.error)
 
     def changes(self):
         """The keys that single layers change, by index."""
@@ -70,7 +70,7 @@ def _context(path, model_type, part, layout):
     known = _known(model_type)
     error = lambda message: part_error(path, shortened(message))
     aliases = known.get("aliases", {})
-    keys = Keys(without_repetition(part), "the config", known, aliases, error)
+    keys = TrackedKeys(without_repetition(part), "the config", known, aliases, error)
     variant = family.variant(keys) if family.variant is not None else None
     context = Context(path, model_type, variant or family, keys)
     if model_type in REFUSED:

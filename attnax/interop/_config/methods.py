@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ... import functional as F
-from .keys import Keys
+from .tracked_keys import TrackedKeys
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Wanted:
     """
 
     context: Any
-    params: Keys
+    params: TrackedKeys
     kind: str
     head_dim: int
     rotary_dim: int

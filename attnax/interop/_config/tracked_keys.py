@@ -7,7 +7,7 @@ from .values import shown
 from .vocabulary import kind_of
 
 
-class Keys:
+class TrackedKeys:
     """The values of a part of a config, and the defaults of the model's code for them.
 
     A key may have several names. A key that holds `None` counts as missing, as in
@@ -94,7 +94,9 @@ class Keys:
 
     def changed(self, **values):
         """The same part with other values, which shares the memory of keys read."""
-        out = Keys({**self.values, **values}, self.where, self.defaults, (), self.error)
+        out = TrackedKeys(
+            {**self.values, **values}, self.where, self.defaults, (), self.error
+        )
         out.aliases, out.read, out.nulls = self.aliases, self.read, self.nulls
         out.spelled = self.spelled
         return out
