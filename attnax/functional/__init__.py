@@ -80,7 +80,7 @@ from ._rope.factors import (
 )
 
 # Rotary embeddings: cos and sin, and the rotation by them
-from ._rope.tables import (
+from ._rope.rope_cos_sin import (
     rope_cos_sin as rope_cos_sin,
     rope_cos_sin_from_positions as rope_cos_sin_from_positions,
     rope_cos_sin_table as rope_cos_sin_table,
