@@ -79,7 +79,8 @@ def number_array(name: str, values, *, rule="integer or a real float"):
     """`values` as an array of integers, or of floats of 32 bits or more.
 
     Floats of 16 bits are refused, because they round what is measured: bfloat16 does
-    not hold 257, and float16 does not hold 2049.
+    not hold 257, and float16 does not hold 2049. `rule` is the rule in the error, for a
+    caller that then refuses integers too.
     """
     values = array_of(name, values)
     if jnp.issubdtype(values.dtype, jnp.integer):
@@ -123,7 +124,9 @@ def check_table(name: str, table) -> None:
     """Raises unless a table is of real floats and has rows and columns."""
     float_array(name, table)
     if table.ndim != 2 or 0 in table.shape:
-        raise ValueError(f"{name}.shape={table.shape} must be two axes of one or more.")
+        raise ValueError(
+            f"{name}.shape={table.shape} must be (rows, columns), both at least 1."
+        )
 
 
 def is_known(values) -> bool:

@@ -29,7 +29,10 @@ def check_key(key) -> None:
 def check_out_sharding(out_sharding, kinds=(NamedSharding, PartitionSpec)) -> None:
     """Raises unless `out_sharding` is one of `kinds` or `None`."""
     if out_sharding is not None and not isinstance(out_sharding, kinds):
-        names = ", ".join(f"a {kind.__name__}" for kind in kinds)
+        # JAX may call the class of a PartitionSpec P.
+        names = "a NamedSharding"
+        if PartitionSpec in kinds:
+            names += ", a PartitionSpec"
         raise ValueError(f"{out_sharding=} must be {names} or None.")
 
 

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from collections.abc import Mapping, Set
 from typing import Any
 
 import jax
@@ -57,14 +58,16 @@ def positive_multiple(name: str, value, unit: int, reason: str = "") -> int:
 
 
 def integers(name: str, values) -> tuple[int, ...]:
-    """Several static integers as ints."""
+    """A sequence of static integers as ints; a set is refused, for it has no order."""
     try:
-        values = tuple(values)
+        several = None if isinstance(values, Set | Mapping) else tuple(values)
     except TypeError:
-        raise ValueError(f"{name}={values!r} must be several integers.") from None
-    numbers = tuple(n for n in map(_as_integer, values) if n is not None)
-    if len(numbers) < len(values):
-        raise ValueError(f"{name}={values} must be integers.")
+        several = None
+    if several is None:
+        raise ValueError(f"{name}={values!r} must be a sequence of integers.")
+    numbers = tuple(n for n in map(_as_integer, several) if n is not None)
+    if len(numbers) < len(several):
+        raise ValueError(f"{name}={several} must be integers.")
     return numbers
 
 

@@ -86,7 +86,7 @@ def test_settings_are_checked_when_built():
         ({"num_token_types": 0}, "num_token_types=0 must be a positive integer"),
         ({"init_std": -1.0}, r"init_std=-1.0 must be a finite number of"),
         ({"padding_id": 11}, r"padding_id=11 must be an integer in \[0, 10\]"),
-        ({"padding_position": 9}, r"padding_position=9 must lie in \[0, 9\)"),
+        ({"padding_position": 9}, r"padding_position=9 must be an integer in \[0, 8\]"),
     ):
         with pytest.raises(ValueError, match=message):
             make(**options)

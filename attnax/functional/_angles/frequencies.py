@@ -20,7 +20,7 @@ def frequencies(inv_freq):
     float_dtype("inv_freq.dtype", array.dtype)
     if array.ndim != 1 or array.size == 0:
         raise ValueError(
-            f"inv_freq.shape={array.shape} must be one axis of one or more."
+            f"inv_freq.shape={array.shape} must be one axis of one or more frequencies."
         )
     return array
 

@@ -99,7 +99,7 @@ def apply_packed_vision_embedding(
     ).astype(wide)
     before = params.tokens_with_position
     if params.positions is not None:
-        table = whole_rows(params.positions.weight).astype(wide)
+        table = whole_rows(jnp.asarray(params.positions.weight)).astype(wide)
         x = x + rows_at(
             table[num_before:],
             grid,

@@ -200,7 +200,12 @@ def apply_text_embedding(
     if padding_id is not None:
         padding_id = integer("padding_id", padding_id, 0, token.weight.shape[0] - 1)
     weights = [table.weight for table in (token, learned, types) if table is not None]
-    check_tables(params, token_ids, token_type_ids, positions, padding_position)
+    check_tables(params, token_ids, token_type_ids, positions)
+    if padding_position is not None:
+        if learned is None or positions is None:
+            raise ValueError(f"{padding_position=} must come with positions.")
+        last = learned.weight.shape[0] - 1
+        padding_position = integer("padding_position", padding_position, 0, last)
     seq_len = token_ids.shape[-1]
     if learned is not None and positions is None:
         num_positions = learned.weight.shape[0]

@@ -1,9 +1,9 @@
 """Checks that the tables and the inputs of a text embedding agree."""
 
-from ..._checks import COUNT_FROM, check_axes, check_one_per_token, is_integer
+from ..._checks import COUNT_FROM, check_axes, check_one_per_token
 
 
-def check_tables(params, ids, type_ids, positions, padding_position):
+def check_tables(params, ids, type_ids, positions):
     """Raises unless each input has its table, and sizes and widths agree."""
     token, learned, types = params
     check_axes("token_ids", ids, "seq_len")
@@ -29,12 +29,3 @@ def check_tables(params, ids, type_ids, positions, padding_position):
             raise ValueError("positions must come with a table params.positions.")
         what = "the shape of token_ids"
         check_one_per_token("positions", positions.shape, ids.shape, what, COUNT_FROM)
-    if padding_position is not None:
-        num_positions = 0 if positions is None else learned.weight.shape[0]
-        if not is_integer(padding_position) or not (
-            0 <= padding_position < num_positions
-        ):
-            raise ValueError(
-                f"{padding_position=} must lie in [0, {num_positions}), and "
-                "come with positions."
-            )

@@ -103,17 +103,25 @@ def patch_kernel_from_weight(
     float_array("weight", weight, nan=False)
     axes, order = _axes(layout)
     size = _size("patch_size", patch_size, layout, axes)
-    if weight.ndim != 2 or weight.shape[0] % math.prod(size) != 0:
-        raise ValueError(
-            f"{weight.shape=} must have a multiple of "
-            f"{' x '.join(map(str, size))} rows for {patch_size=}."
-        )
+    check_rows_of_patches(weight, size, f"{patch_size=}")
     channels, d_model = weight.shape[0] // math.prod(size), weight.shape[1]
     kernel = weight.reshape(*size, channels, d_model)
     kernel = kernel.transpose([order.index(axis) for axis in axes])
     if "(" in layout:
         kernel = kernel.reshape(d_model, weight.shape[0])
     return own(kernel, weight)
+
+
+def check_rows_of_patches(weight, size, described) -> None:
+    """Raises unless a weight has a row for each feature of patches of `size`.
+
+    `described` is the caller's name for `size` with its value.
+    """
+    if weight.ndim != 2 or weight.shape[0] % math.prod(size) != 0:
+        raise ValueError(
+            f"{weight.shape=} must have a multiple of "
+            f"{' x '.join(map(str, size))} rows for {described}."
+        )
 
 
 def kernel_patch_size(argument, kernel, layout, patch_size) -> tuple[int, ...]:

@@ -81,7 +81,7 @@ def pixels_of(image, num_axes, argument="image") -> tuple[int, ...]:
         )
     if any(map(is_symbolic_dim, size)):
         raise ValueError(
-            f"{argument}.shape={image.shape} must have numbers of pixels, for the grid "
-            "of patches is static; export a program for each size of images."
+            f"{argument}.shape={image.shape} must have a fixed number of pixels, "
+            "because the grid of patches is static; export a program for each size."
         )
     return size

@@ -153,5 +153,8 @@ def _check_whole_shape(shape, num_axes, patch_dim, patch):
 def _square_patch(patch_dim, channels):
     side = math.isqrt(patch_dim // channels) if channels and channels > 0 else 0
     if not side or side * side * (channels or 0) != patch_dim:
-        raise ValueError(f"patch_size must be given for {patch_dim=} and {channels=}.")
+        raise ValueError(
+            f"patch_size must be given for {patch_dim=} and {channels=}; it follows "
+            "only from square patches and an image_size that is a whole shape."
+        )
     return side, side

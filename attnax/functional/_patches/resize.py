@@ -15,6 +15,7 @@ from ..._public import public
 from .._resizing.axis import axis_matrix
 from .._resizing.resampling import Resampling, check_resampling
 from .kernel import (
+    check_rows_of_patches,
     kernel_patch_size,
     patch_kernel_from_weight,
     patch_weight_from_kernel,
@@ -87,11 +88,7 @@ def resize_patch_weight(
     """
     weight = jnp.asarray(float_array("weight", weight))
     old = side_lengths("old_patch_size", old_patch_size)
-    if weight.ndim != 2 or weight.shape[0] % math.prod(old) != 0:
-        raise ValueError(
-            f"{weight.shape=} must have a multiple of "
-            f"{' x '.join(map(str, old))} rows for {old_patch_size=}."
-        )
+    check_rows_of_patches(weight, old, f"{old_patch_size=}")
     return _resize(weight, old, new_patch_size, resampling)
 
 

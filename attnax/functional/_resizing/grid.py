@@ -94,12 +94,17 @@ def _resized(table, old_grid, new_grid, resampling, num_prefix_tokens):
     return jnp.concatenate([table[:num_prefix_tokens], resized])
 
 
-def check_grid_table(table, grid, num_prefix_tokens=0):
-    """Raises unless the rows of a table are those of its prefix and its grid."""
-    rows, columns = grid
-    if table.ndim != 2 or table.shape[0] != num_prefix_tokens + rows * columns:
-        prefix = f"{num_prefix_tokens} + " if num_prefix_tokens else ""
+def check_grid_table(table, old_grid, num_prefix_tokens=None):
+    """Raises unless the rows of a table are those of its prefix and its grid.
+
+    `None` stands for a function without an argument `num_prefix_tokens`.
+    """
+    rows, columns = old_grid
+    num_prefix = num_prefix_tokens or 0
+    if table.ndim != 2 or table.shape[0] != num_prefix + rows * columns:
+        prefix = f"{num_prefix} + " if num_prefix else ""
+        given = "" if num_prefix_tokens is None else f" and {num_prefix_tokens=}"
         raise ValueError(
-            f"{table.shape=} must be ({prefix}{rows} * {columns}, d_model) "
-            f"for its old grid and {num_prefix_tokens=}."
+            f"{table.shape=} must be ({prefix}{rows} * {columns}, d_model) for "
+            f"{old_grid=}{given}."
         )

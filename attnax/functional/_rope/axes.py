@@ -41,7 +41,7 @@ def chunked_axes(
     """
     sections = _checked_sections(sections)
     num_axes = positive_integer("num_axes", num_axes)
-    axes = np.arange(len(sections)) % num_axes
+    axes = [axis % num_axes for axis in range(len(sections))]
     return tuple(np.repeat(axes, np.asarray(sections)).tolist())
 
 

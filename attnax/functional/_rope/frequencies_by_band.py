@@ -187,7 +187,7 @@ def longrope_inv_freq(
             f"of the {inv_freq.size} pairs of {head_dim=}."
         )
     if not ((factors > 0) & np.isfinite(factors)).all():
-        raise ValueError(f"factors={factors.tolist()} must be positive.")
+        raise ValueError(f"factors={factors.tolist()} must be positive and finite.")
     return inv_freq / factors
 
 

@@ -166,7 +166,9 @@ def rope_cos_sin_from_positions(
         positions, valid = int32_in_range("position_ids", position_ids)
     else:
         table_len = positive_integer("table_len", table_len)
-        positions, valid = int32_in_range("position_ids", position_ids, 0, table_len)
+        positions, valid = int32_in_range(
+            "position_ids", position_ids, 0, table_len, f" for {table_len=}"
+        )
     cos, sin = cos_sin(positions, inv_freq)
     cos, sin = (nan_where_invalid(valid, t) for t in (cos, sin))
     return cos.astype(out_dtype), sin.astype(out_dtype)

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from ..._checks import type_of
+from ..._checks import any_array, type_of
 from ..._public import public
-from .record import Rope
+from .record import Rope, check_rope
 
 
 class StackedRopes(NamedTuple):
@@ -87,19 +87,9 @@ def rope_settings(rope) -> Rope:
             f"rope is {type_of(rope)}, but must be a Rope, or an "
             f"element of stack_ropes{way_out}."
         )
-    # A stack that was restored or cast may have other dtypes, and other angles then.
-    for name, dtype in (("words", np.uint32), ("attention_factor", np.float32)):
-        found = getattr(rope, name).dtype
-        if found != dtype:
-            raise ValueError(
-                f"rope.{name}.dtype={found} must be {np.dtype(dtype)}, as "
-                "stack_ropes makes it; keep it from casts, and restore it as it was."
-            )
-    if rope.words.ndim != 2:
-        raise ValueError(
-            f"{rope.words.shape=} must be that of one rope, (2, pairs); "
-            "scan over the stack, or select with jax.tree.map(lambda t: t[i], stack)."
-        )
+    check_rope("rope.settings", rope.settings)
+    _check_element("words", rope.words, np.uint32, (2, rope.settings.rotary_pairs))
+    _check_element("attention_factor", rope.attention_factor, np.float32, ())
     return rope.settings
 
 
@@ -108,6 +98,22 @@ def without_factor(rope):
     if isinstance(rope, Rope):
         return dataclasses.replace(rope, attention_factor=1.0)
     return rope._replace(attention_factor=jnp.ones_like(rope.attention_factor))
+
+
+def _check_element(field, array, dtype, shape):
+    """Raises unless an array is as `stack_ropes` makes it, and of one rope."""
+    array = any_array(f"rope.{field}", array)
+    # A stack that was restored or cast may have other dtypes, and other angles then.
+    if array.dtype != dtype:
+        raise ValueError(
+            f"rope.{field}.dtype={array.dtype} must be {np.dtype(dtype)}, as "
+            "stack_ropes makes it; keep it from casts, and restore it as it was."
+        )
+    if array.shape != shape:
+        raise ValueError(
+            f"rope.{field}.shape={array.shape} must be {shape}, that of one rope; "
+            "scan over the stack, or select with jax.tree.map(lambda t: t[i], stack)."
+        )
 
 
 def _checked_ropes(ropes):

@@ -51,7 +51,7 @@ def gaussian_fourier_features(
         Low Dimensional Domains, 2020, eq. 5, https://arxiv.org/abs/2006.10739;
         `SamPositionalEmbedding` in modeling_sam.py of transformers 5.23.0.
     """
-    coordinates = number_array("coordinates", coordinates)
+    coordinates = number_array("coordinates", coordinates, rule="a real float")
     float_dtype("coordinates.dtype", coordinates.dtype)
     float_array("matrix", matrix)
     if matrix.ndim != 2 or coordinates.shape[-1:] != matrix.shape[:1]:

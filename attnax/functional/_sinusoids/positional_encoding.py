@@ -66,21 +66,21 @@ def apply_positional_encoding(
         https://arxiv.org/abs/1706.03762
     """
     x = jnp.asarray(float_array("x", x, "seq_len", "d_model"))
-    bounds = INT32_MIN, INT32_MAX + 1
+    bounds, hint = (INT32_MIN, INT32_MAX + 1), ""
     if max_len is not None:
         max_len = positive_integer("max_len", max_len)
-        bounds = 0, min(max_len, INT32_MAX + 1)
+        bounds, hint = (0, min(max_len, INT32_MAX + 1)), f" for {max_len=}"
     if positions is None:
-        positions, valid = _consecutive(start, x.shape[-2], *bounds)
+        positions, valid = _consecutive(start, x.shape[-2], *bounds, hint)
     elif _is_static_integer(start) and start == 0:
-        positions, valid = int32_in_range("positions", positions, *bounds)
+        positions, valid = int32_in_range("positions", positions, *bounds, hint)
     else:
         raise ValueError(f"{start=} must not come with positions; add them.")
     check_rows(x, positions.shape)
     return add_rows(x, nan_where_invalid(valid, sinusoids(positions, x.shape[-1])))
 
 
-def _consecutive(start, seq_len, lower, upper):
+def _consecutive(start, seq_len, lower, upper, hint):
     """Positions from `start` on, and a mask of those in `[lower, upper)` or `None`."""
     is_array = isinstance(start, jax.Array | np.ndarray) and start.ndim == 0
     if not (
@@ -94,7 +94,8 @@ def _consecutive(start, seq_len, lower, upper):
         too_far = exceeds(start + seq_len, upper)
         if start < lower or too_far:
             raise ValueError(
-                f"{start=} and {seq_len=} must keep positions in [{lower}, {upper})."
+                f"{start=} and {seq_len=} must keep positions in [{lower}, {upper})"
+                f"{hint}."
             )
         if too_far is not None:
             return start + steps, None

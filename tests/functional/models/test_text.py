@@ -300,7 +300,7 @@ def test_paddings_must_be_rows():
     ):
         F.apply_text_embedding(params, IDS, padding_id=11)
     for position in (-1, 9, 1.5):
-        message = rf"padding_position={position} must lie in \[0, 9\)"
+        message = rf"padding_position={position} must be an integer in \[0, 8\]"
         with refused(message):
             F.apply_text_embedding(
                 params, IDS, positions=TYPES, padding_position=position

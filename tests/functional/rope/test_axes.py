@@ -262,6 +262,10 @@ def test_chunks(sections, more):
     )
 
 
+def test_chunks_of_more_axes_than_sections():
+    assert F.chunked_axes((1, 2), num_axes=2**70) == (0, 1, 1)
+
+
 @given(sections=sections, pairs=st.integers(1, 40))
 def test_strides(sections, pairs):
     expected = tuple(stride(pair, sections) for pair in range(pairs))

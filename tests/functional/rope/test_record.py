@@ -258,6 +258,7 @@ def test_training_a_module_with_a_rope_leaves_the_rope_alone():
             {"axis_of_pair": (0, 0.9, 1, 1)},
             r"=\(0, 0.9, 1, 1\) must be integers",
         ),
+        ({"axis_of_pair": {0, 1, 2, 3}}, "must be a sequence of integers"),
         ({"num_axes": 2.5}, "num_axes=2.5 must be a positive integer"),
         ({"rotary_start": True}, "rotary_start=True must be 'leading', 'trailing' or"),
     ),

@@ -203,9 +203,7 @@ def test_stacks_are_checked():
         message = f"stack_ropes: ropes={ropes} must hold at least one Rope, which"
         with pytest.raises(ValueError, match=re.escape(message)):
             F.stack_ropes(ropes)
-    with refused(
-        "^stack_ropes: ropes hold an ndarray, but must hold nothing but Ropes"
-    ):
+    with refused("^stack_ropes: ropes hold an ndarray, but must hold nothing"):
         F.stack_ropes([F.Rope(**BASE), np.ones(4)])
     for change in (
         {"layout": "interleaved"},
@@ -230,9 +228,18 @@ def test_a_whole_stack_is_not_a_rope():
         "rerotate": lambda: F.rerotate(STACK, X, FLAT),
     }
     for name, function in functions.items():
-        match = rf"^{name}: rope.words.shape=\(3, 2, 4\) must be that of one rope"
+        match = rf"^{name}: rope.words.shape=\(3, 2, 4\) must be \(2, 4\), that of one"
         with pytest.raises(ValueError, match=match):
             function()
     one = jax.tree.map(lambda t: t[0], STACK)
+    for field, bad, message in (
+        ("words", None, "is a NoneType, but must be an array"),
+        ("words", one.words[:, :3], r"shape=\(2, 3\) must be \(2, 4\), that of one"),
+        ("attention_factor", 1.0, "is a float, but must be an array"),
+        ("attention_factor", STACK.attention_factor, r"shape=\(3,\) must be \(\),"),
+        ("settings", None, "is a NoneType, but must be a Rope"),
+    ):
+        with refused(rf"rotary_cos_sin: rope.{field}.?{message}"):
+            F.rotary_cos_sin(one._replace(**{field: bad}), FLAT)
     with pytest.raises(ValueError, match="numerics='float32' must be 'exact' for stac"):
         F.rotary_cos_sin(one, FLAT, numerics="float32")
