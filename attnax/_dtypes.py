@@ -34,7 +34,7 @@ def float_dtype(name: str, dtype: DTypeLike, *, nan: bool = True) -> np.dtype:
 
 
 def result_dtype(name: str, dtype: DTypeLike | None, default: DTypeLike) -> np.dtype:
-    """`dtype` by the rule of `float_dtype`, or `default` as JAX holds it for `None`.
+    """`dtype`, checked by `float_dtype`; for `None`, `default` as JAX holds it.
 
     float64 is refused outside 64-bit mode, where JAX would make float32 of it.
     """

@@ -14,8 +14,8 @@ def public(function: _Function) -> _Function:
     Code below it speaks of arguments only: `raise ValueError(f"{head_dim=} must be
     even.")` reads `rope_inv_freq: head_dim=3 must be even.` to a user who called
     `rope_inv_freq`. Where one public function calls another, the error names the outer
-    one. A method is named with its class. Constructing and calling an object are named
-    by the class alone.
+    one. A method is named with its class. Errors of a constructor and of a call of an
+    object name the class alone.
     """
     parts = function.__qualname__.split(".")
     name = ".".join(part for part in parts if part not in _UNNAMED)

@@ -43,7 +43,7 @@ def sharding_of_rows(x, table):
     """The default sharding of rows that are a product of `x` and a table.
 
     The leading axes are sharded as those of `x`, and the last one as the columns of the
-    table. `None` where neither is sharded.
+    table. It is `None` where neither is sharded.
     """
     axes, of_table = explicit_axes(x), explicit_axes(table)
     if axes is None or of_table is None or not any((*axes, *of_table)):
@@ -54,8 +54,8 @@ def sharding_of_rows(x, table):
 def sharding_of_lookup(indices, table):
     """The default sharding of the rows of a table at `indices`.
 
-    The leading axes are sharded as `indices` are, and the rows are whole. `None` where
-    neither the indices nor the table are sharded.
+    The leading axes are sharded as `indices` are, and the rows are whole. It is
+    `None` where neither the indices nor the table are sharded.
     """
     axes = explicit_axes(indices)
     if axes is None or not any((*axes, *(explicit_axes(table) or ()))):

@@ -166,7 +166,7 @@ def apply_text_embedding(
             comes without types, tables differ in width, shapes do not fit, `seq_len` is
             longer than the table of positions, a dtype is not a real float that holds
             NaN, `scale` is not a finite number, a padding is outside its table, or an
-            index known outside every transformation is.
+            index that is known outside every transformation is out of range.
 
     Example:
         >>> key = jax.random.key(0)

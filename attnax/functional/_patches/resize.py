@@ -62,7 +62,7 @@ def resize_patch_weight(
             video `(frames, height, width)`.
         new_patch_size: Side of the new patches in pixels, with the same axes.
         resampling: Record of how patches are resized, without `align_corners` and
-            `offset`. timm has `Resampling("bicubic", antialias=True)`, big_vision has
+            `offset`. timm uses `Resampling("bicubic", antialias=True)`, big_vision uses
             `Resampling("bilinear", antialias=False)`.
 
     Returns:
@@ -110,8 +110,8 @@ def resize_patch_kernel(
             `patch_weight_from_kernel`.
         new_patch_size: Side of the new patches in pixels, `(height, width)`, or for
             video `(frames, height, width)`.
-        layout: Order of the axes of the kernel, see `patch_weight_from_kernel`.
         resampling: Record of how patches are resized, see `resize_patch_weight`.
+        layout: Order of the axes of the kernel, see `patch_weight_from_kernel`.
         old_patch_size: Side of the old patches in pixels. Flattened layouts need it;
             for the others it is checked if given.
 

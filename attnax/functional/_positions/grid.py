@@ -22,18 +22,18 @@ def positions_from_grid(
 
     Args:
         grid: Number of patches along each axis: `(rows, columns)`,
-            `(frames, rows, columns)`, or more axes in front of these. Positive.
+            `(frames, rows, columns)`, or more axes in front of these. All positive.
         merge_size: Side of the square groups in which the patches come, one group after
-            another. Models with a patch merger take them so (Qwen2-VL, with 2). It
-            divides the rows and the columns.
+            another. Models with a patch merger need them in this order; Qwen2-VL has 2.
+            It must divide the numbers of rows and columns.
 
     Returns:
-        The coordinates of every patch, in the order of `grid`, as a NumPy array. A rope
-        of as many axes takes them. Models that count from 1 add 1; in Llama 4 vision,
-        the class token has 0.
+        The coordinates of every patch, in the order of `grid`, as a NumPy array. They
+        are positions for a rope with as many axes. For a model that counts from 1, add
+        1 to them; in Llama 4 vision, the coordinates of the class token are 0.
 
     Raises:
-        ValueError: If a size is not positive, there are fewer than two or more than 61,
+        ValueError: If a size is not positive, `grid` does not have from 2 to 61 sizes,
             or `merge_size` does not divide the last two.
 
     Example:

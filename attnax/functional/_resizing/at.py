@@ -125,8 +125,8 @@ def rows_at(
 ):
     """Returns what `resize_positions_at` does, in the dtype of the table.
 
-    The arrays are checked and fit each other.
-    `arguments` are the caller's names of the grids and the coordinates.
+    The arrays are checked and fit each other. `arguments` are the caller's names of the
+    grids and the coordinates.
     """
     sizes, index, valid = _in_grids(
         new_grids, coordinates, mask, old_grid, resampling, arguments

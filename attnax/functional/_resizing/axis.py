@@ -66,7 +66,10 @@ def dense_weights(xp, dtype, index, new_size, old_size, resampling):
 
 
 def _in_units(xp, new_size, old_size, resampling):
-    """Returns the sizes, offset added to the new one, in units that make it integer."""
+    """Returns both sizes, the new one with the offset, as integers.
+
+    The unit is one over the denominator of the offset.
+    """
     offset = exact_offset(resampling)
     over, under = offset.numerator, offset.denominator
     if over and (resampling.antialias or resampling.method == "bilinear"):

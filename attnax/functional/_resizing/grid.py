@@ -28,8 +28,8 @@ def resize_positions(
 ) -> Float[Array, "new_rows d_model"]:
     """Resizes a learned grid of positions, as `torch.nn.functional.interpolate` does.
 
-    Each axis that changes costs one matrix product, in float32. The result is rounded
-    once.
+    Each axis that changes costs one matrix product, in float32 or wider. The result is
+    rounded once.
 
     Args:
         table: Table with one row per position: first those of the prefix tokens, then

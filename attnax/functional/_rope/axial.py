@@ -43,9 +43,9 @@ def axial_rope(
             puts the column first.
         alternate: True takes one pair of each axis in turn, False all pairs of one axis
             and then all of the next. True needs equal `dims`.
-        shared: True deals the frequencies of one progression over all channels out to
-            the axes in turn (Pixtral, in which rows have the even frequencies and
-            columns the odd ones). It needs equal `dims`.
+        shared: True makes one progression over all channels and gives its frequencies
+            to the axes in turn (in Pixtral, rows have the even frequencies and columns
+            the odd ones). It needs equal `dims`.
         layout: The channels that form a pair, see `Rope`.
         num_blocks: 1, or the number of axes, to pair channels within each axis, see
             `Rope`. The latter needs equal `dims`.

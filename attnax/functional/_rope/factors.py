@@ -192,7 +192,7 @@ def query_temperature(
 
 
 def static_attention_factor(attention_factor) -> float:
-    """The factor on cos and sin as a float: it is static, and no array."""
+    """The factor on cos and sin as a float; it is static."""
     return number("attention_factor", attention_factor, 1e-15, 1e15)
 
 

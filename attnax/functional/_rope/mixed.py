@@ -110,11 +110,11 @@ def apply_mixed_rope(
         positions: `(row, column)` of each patch, as integers or as floats of 32 bits or
             more; fractions are allowed. Batch axes broadcast. Angles are float32
             products, so their error grows with the position, to 1e-5 at 100.
-        layout: Which features form a pair, see `apply_rope`.
+        layout: The features that form a pair, see `apply_rope`.
 
     Returns:
-        The shape and dtype of `x`, rounded once. Traced integers outside int32 give
-        NaN.
+        The rotated `x`, in its shape and dtype, rounded once. Traced integers outside
+        int32 give NaN.
 
     Raises:
         ValueError: If `positions` do not hold two coordinates for each patch, are

@@ -123,6 +123,6 @@ def _periods(base, periods, count):
     if base is not None:
         raise ValueError(f"{base=} must be None where {periods=} is given.")
     if not isinstance(periods, Sequence | np.ndarray) or len(periods) != 2:
-        raise ValueError(f"{periods=} must be the shortest and the longest.")
+        raise ValueError(f"{periods=} must be the shortest and the longest period.")
     shortest, longest = (number("periods", end, positive=True) for end in periods)
     return np.geomspace(shortest, longest, count)

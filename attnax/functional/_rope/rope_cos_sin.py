@@ -131,7 +131,7 @@ def rope_cos_sin_from_positions(
 ) -> tuple[
     Float[Array, "*positions {head_dim}//2"], Float[Array, "*positions {head_dim}//2"]
 ]:
-    """Exact cos and sin of explicit positions, rounded to `out_dtype`; makes no table.
+    """Exact cos and sin of explicit positions, rounded to `out_dtype`, without a table.
 
     Args:
         position_ids: Integer positions of any shape, usually `(batch, seq_len)`.

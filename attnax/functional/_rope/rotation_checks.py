@@ -33,7 +33,7 @@ def rotating_channels(rotary_dim, head_dim) -> int:
 
 
 def check_rotated(settings, x, head_axis, *, argument="x") -> None:
-    """`x` is of real floats and has the axes and the channels that rotate."""
+    """Raises unless `x` is of real floats and has the axes and channels that rotate."""
     check_head_axis(head_axis)
     float_array(argument, x)
     if x.ndim < (2 if head_axis is None else 3):
@@ -51,7 +51,7 @@ def check_rotated(settings, x, head_axis, *, argument="x") -> None:
 
 
 def check_cos_sin(cos, sin) -> None:
-    """`cos` and `sin` are of real floats, of one shape, and have features."""
+    """Raises unless `cos` and `sin` are real floats of one shape, with features."""
     float_array("cos", cos)
     float_array("sin", sin)
     if cos.shape != sin.shape:
@@ -82,7 +82,7 @@ def shape_of_positions(settings, positions, argument="positions"):
 def check_sequence(
     given, shape, x, head_axis, *, argument="x", one_for_all=False
 ) -> None:
-    """`shape`, `(*batch, seq_len)`, fits `x`; only its batch axes may broadcast.
+    """Raises unless `shape`, `(*batch, seq_len)`, fits `x`; only its batch broadcasts.
 
     Errors call the array of that shape `given`, and `x` `argument`. `one_for_all` also
     admits one number for the whole sequence.

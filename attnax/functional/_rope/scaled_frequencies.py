@@ -137,8 +137,8 @@ def mixed_ntk_inv_freq(
         head_dim: Number of features that rotate. Positive and even.
         base: Base of the geometric progression. Positive and finite.
         factor: How many times longer the context becomes. At least 1.
-        power: Exponent of the share of a pair (`mixed_b` in configs). At least 0; the
-            larger, the less the first pairs change.
+        power: Exponent of `(i + 1) / n` (`mixed_b` in configs). At least 0; the larger
+            it is, the less the first pairs change.
 
     Returns:
         `head_dim // 2` frequencies in radians per position.

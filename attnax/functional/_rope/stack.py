@@ -17,9 +17,10 @@ class StackedRopes(NamedTuple):
     """Several ropes as arrays, to scan over: see `stack_ropes`.
 
     Attributes:
-        words: Frequencies in turns, as two words each.
+        words: Frequencies in turns per position, as two uint32 words each.
         attention_factor: One factor per rope.
-        settings: The settings that all ropes share; its frequencies are 0.
+        settings: Record of the settings that all ropes share, with frequencies of 0 and
+            a factor of 1.
     """
 
     words: UInt32[Array, "*ropes 2 rotary_pairs"]
@@ -45,8 +46,9 @@ def stack_ropes(ropes: Iterable[Rope | None]) -> StackedRopes:
             for layers without rotation. At least one record.
 
     Returns:
-        A pytree of the words and the factors. They are exact and not meant for
-        training: keep them away from optimizers and casts.
+        A pytree with the frequencies, as fixed-point numbers of two words, and the
+        attention factors. They are not meant for training, and a cast changes them:
+        keep them away from optimizers and casts.
 
     Raises:
         ValueError: If there is no record, or two records differ in anything else.

@@ -20,10 +20,10 @@ def gaussian_fourier_features(
 ) -> Float[Array, "*batch 2*{matrix.shape[1]}"]:
     """Sines, then cosines, of `2 pi * coordinates @ matrix`.
 
-    The sum over the axes is taken in turns, one product after another, and reduced to
-    at most half a turn before it is multiplied by `2 pi`. In float32 the error is at
-    most `3.8e-7 * num_axes * turns + 5e-7`, where `turns` is the sum of the magnitudes
-    of the products. That is 5e-6 for 6 turns of two axes, as in SAM, and 5e-3 for 6000.
+    The product is computed in units of turns and reduced to at most half a turn before
+    it is multiplied by `2 pi`. In float32 the error is at most `3.8e-7 * num_axes *
+    turns + 5e-7`, where `turns` is the sum of the magnitudes of the products. That is
+    5e-6 for 6 turns of two axes, as in SAM, and 5e-3 for 6000.
 
     Args:
         coordinates: Points, as floats of 32 bits or more. SAM has points `(x, y)` from

@@ -52,11 +52,11 @@ def grid_sinusoids(
             takes floats of 32 bits or more too.
         d_model: Number of features, which the axes share. Every axis gets a positive
             even number of them.
-        axis_order: Axis of `coordinates` behind each block of features. `None` is `(0,
-            1, ...)`, for an image rows first. Some released models put columns first,
-            `(1, 0)`; on a square grid no shape shows the difference.
-        axis_shares: Parts of the width that each axis of `coordinates` gets. Positive.
-            `None` is equal parts.
+        axis_order: Axis of `coordinates` that each block of features encodes. `None` is
+            `(0, 1, ...)`, which for an image is rows first. Some released models put
+            columns first, `(1, 0)`; on a square grid no shape shows the difference.
+        axis_shares: Share of the width for each axis of `coordinates`, as positive
+            integers. `None` is equal shares.
         base: Base of the frequencies. At least 1 and finite.
         frequency_shift: Steps taken off the length of the progression. With 0, the
             last frequency is one step short of `1 / base`; with 1, it is `1 / base`.

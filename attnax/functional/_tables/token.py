@@ -64,7 +64,7 @@ def init_token_embedding(
             `apply_token_embedding` too.
         out_sharding: Sharding of the table. Each device makes its own shard, and the
             values do not depend on the mesh. Where a shard has fewer columns than a
-            vector register holds, the last bits may depend on it.
+            vector register holds, the last bits may depend on the mesh.
 
     Returns:
         Parameters with a `weight` of shape `(vocab_size, d_model)`.

@@ -55,8 +55,9 @@ def apply_token_unembedding(
         soft_cap: Bound of the logits, `soft_cap * tanh(logits / soft_cap)`. Positive
             and finite. `None` is no bound.
         compute_dtype: Dtype in which `x` and the table are multiplied. `None` is that
-            of `x` if it has 16 bits and the table more, or else the wider of the two.
-            `jnp.float32` multiplies a float32 table as it is.
+            of `x` if the table has the same dtype, or if `x` has 16 bits and the table
+            more; otherwise it is float32, or float64 if an operand is. `jnp.float32`
+            multiplies a float32 table as it is.
         precision: Precision of the matrix product, as in `jax.lax.dot_general`.
         out_sharding: Sharding of the logits, under a mesh with explicit axes.
 
