@@ -1,3 +1,5 @@
+"""Embeddings of images: tokens, positions of every grid, and gradients."""
+
 import math
 import re
 
@@ -8,69 +10,39 @@ import numpy as np
 import oracles
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, jitted, refused, slow
+from helpers import assert_close, assert_same_bits, jitted, refused
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from vision_embeddings import (
+    BICUBIC,
+    BILINEAR,
+    D_MODEL,
+    FAMILIES,
+    apply_each,
+    embed,
+    made,
+    normal,
+    one_packed,
+    pack,
+    packed,
+    params_of,
+    size_of_sums,
+    small,
+)
 
 import attnax.functional as F
 
-D_MODEL = 5
-BICUBIC = F.Resampling("bicubic", antialias=False)
-BILINEAR = F.Resampling("bilinear", antialias=True)
 WITH_OFFSET = F.Resampling("bicubic", antialias=False, offset=0.1)
-# Tokens before and after the patches, and whether there are positions.
-FAMILIES = {
-    "ViT, CLIP": (1, 0, True),
-    "DeiT": (2, 0, True),
-    "SigLIP": (0, 0, True),
-    "DINOv2 with registers": (1, 4, True),
-    "timm, no_embed_class": (0, 3, True),
-    "DINOv3": (1, 4, False),
-    "patches alone": (0, 0, False),
-}
 drawn_families = st.sampled_from(tuple(FAMILIES))
 init = jitted(F.init_vision_embedding)
 apply = jitted(F.apply_vision_embedding)
-apply_packed = jitted(F.apply_packed_vision_embedding)
-
-
-@jitted
-def apply_each(params, image, **options):
-    """The embedding for each set of parameters, of `{family: params}`."""
-    embed = lambda p: F.apply_vision_embedding(p, image, **options)
-    return {family: embed(p) for family, p in params.items()}
-
-
-def normal(shape, dtype=jnp.float32, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
-
-
-def made(family, patch_dim, rows, dtype=jnp.float32):
-    """Parameters of a family, as large as `init_vision_embedding` draws weights."""
-    rng = np.random.default_rng(0)
-    table = lambda n: (0.3 * rng.normal(size=(n, D_MODEL))).astype(dtype)
-    return params_of(family, patch_dim, rows, table)
 
 
 def draw_params(data, patch_dim, rows, family, dtype=jnp.float32):
     table = lambda n: data.draw(ax.floats((n, D_MODEL), dtype))
     return params_of(family, patch_dim, rows, table)
-
-
-def params_of(family, patch_dim, rows, table):
-    """Parameters of a family for a table of `rows` patches, from `table(rows)`."""
-    before, after, positions = FAMILIES[family]
-    learned = F.LearnedPositionalEmbeddingParams(table(before + rows))
-    params = F.VisionEmbeddingParams(
-        patch=F.PatchEmbeddingParams(table(patch_dim), np.asarray(table(1))[0]),
-        positions=learned if positions else None,
-        tokens_with_position=table(before) if before else None,
-        tokens_without_position=table(after) if after else None,
-        mask_token=np.asarray(table(1))[0],
-    )
-    return jax.device_put(params)
 
 
 def draw_image(data, family, dtype=jnp.float32, batch=None):
@@ -110,11 +82,6 @@ def rows_of_patches(params):
         else params.tokens_with_position.shape[0]
     )
     return np.asarray(params.positions.weight)[before:]
-
-
-def size_of_sums(params):
-    """Bounds the sum of magnitudes of a token, of values of size at most 8."""
-    return 64.0 * params.patch.weight.shape[0] + 16.0
 
 
 @given(data=st.data(), dtype=ax.dtypes, with_mask=st.booleans())
@@ -320,126 +287,6 @@ def test_gradients_pass_through_resized_positions():
     np.testing.assert_array_equal(rows[0], 1.0)
 
 
-def pack(images, patch_size, max_patches, order=None):
-    """Packed by hand: patches, coordinates, mask and grids."""
-    batch = len(images)
-    channels = images[0].shape[-1]
-    patches = np.zeros((batch, max_patches, patch_size**2 * channels), np.float32)
-    coordinates = np.zeros((batch, max_patches, 2), np.int32)
-    mask = np.zeros((batch, max_patches), bool)
-    grids = np.array([[s // patch_size for s in i.shape[:2]] for i in images], np.int32)
-    for index, image in enumerate(images):
-        cut = oracles.patches(image, patch_size, patch_size)
-        where = F.positions_from_grid(grids[index].tolist())
-        chosen = np.arange(len(cut)) if order is None else order(len(cut))
-        patches[index, : len(cut)] = cut[chosen]
-        coordinates[index, : len(cut)] = where[chosen]
-        mask[index, : len(cut)] = True
-    return patches, coordinates, mask, grids
-
-
-def images_of(sizes, channels=2):
-    rng = np.random.default_rng(0)
-    return [rng.normal(size=(*s, channels)).astype(np.float32) for s in sizes]
-
-
-@pytest.mark.parametrize("resampling", (BILINEAR, *slow(BICUBIC)))
-def test_packed_images_are_embedded_as_each_alone_is(resampling):
-    params = {family: made(family, 2 * 2 * 2, 3 * 4) for family in FAMILIES}
-    options = {"table_grid": (3, 4), "resampling": resampling}
-    compiled = []
-
-    @jax.jit
-    def embed(params, *packed):
-        compiled.append(packed)
-        embed = lambda p: F.apply_packed_vision_embedding(
-            p, F.PackedPatches(*packed), **options
-        )
-        return {family: embed(p) for family, p in params.items()}
-
-    for sizes in (((6, 8), (10, 4)), ((2, 2), (4, 12))):  # traced: one compilation
-        images = images_of(sizes)
-        flip = lambda n: np.arange(n)[::-1]
-        patches, coordinates, mask, grids = pack(images, 2, 13, order=flip)
-        patches[~mask] = 7.0  # padding, whatever it holds
-        coordinates[~mask] = 99
-        together = embed(params, patches, coordinates, mask, grids)
-        for index, (image, real) in enumerate(zip(images, mask, strict=True)):
-            each = apply_each(params, image, patch_size=2, **options)
-            for family, (before, after, _) in FAMILIES.items():
-                alone, front = np.asarray(each[family]), before + after
-                embedded = np.asarray(together[family])[index]
-                flipped = np.concatenate([alone[:front], alone[front:][::-1]])
-                got = embedded[: front + real.sum()]
-                np.testing.assert_allclose(got, flipped, rtol=0, atol=4e-6)
-                np.testing.assert_array_equal(embedded[front + real.sum() :], 0.0)
-    assert len(compiled) == 1
-
-
-def test_packed_patches_are_what_it_takes():
-    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
-    options = {"table_grid": (3, 4), "resampling": BILINEAR}
-    images = images_of(((6, 8), (10, 4)))
-    by_hand = pack(images, 2, 13)
-    by_hand[1][~by_hand[2]] = 99  # no patch of any image: padding is not looked at
-    assert_same_bits(
-        apply_packed(params, F.pack_patches(images, 2, 13), **options),
-        apply_packed(params, F.PackedPatches(*by_hand), **options),
-    )
-
-
-def test_numpy_parameters_are_taken_as_jax_has_them():
-    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
-    options = {"table_grid": (3, 4), "resampling": BILINEAR}
-    batch = F.PackedPatches(*pack(images_of(((6, 8), (10, 4))), 2, 13))
-    embed = lambda p: F.apply_packed_vision_embedding(p, batch, **options)
-    assert_same_bits(embed(jax.tree.map(np.asarray, params)), embed(params))
-
-
-def test_padding_of_packed_images_has_no_gradient():
-    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
-    patches, coordinates, mask, grids = pack(images_of(((6, 8), (2, 4))), 2, 13)
-    coordinates[~mask] = 99
-    options = {"table_grid": (3, 4), "resampling": BILINEAR}
-    loss = lambda params, patches, coordinates: jnp.sum(
-        F.apply_packed_vision_embedding(
-            params, F.PackedPatches(patches, coordinates, mask, grids), **options
-        )
-        ** 2
-    )
-    gradients = jax.jit(jax.grad(loss, (0, 1)))(params, patches, coordinates)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
-    assert (np.abs(gradients[1]).max(-1) == 0).tolist() == (~mask).tolist()
-
-
-def test_packed_batches_agree_with_vmap():
-    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
-    packed = pack(images_of(((6, 8), (2, 4))), 2, 13)
-    options = {"table_grid": (3, 4), "resampling": BILINEAR}
-    embed = lambda *packed: F.apply_packed_vision_embedding(
-        params, F.PackedPatches(*packed), **options
-    )
-    assert_close(
-        jax.jit(jax.vmap(embed))(*packed),
-        np.asarray(apply_packed(params, F.PackedPatches(*packed), **options)),
-        magnitude=size_of_sums(params),
-    )
-
-
-def test_packed_coordinates_outside_their_grid_are_nan():
-    params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
-    patches, coordinates, mask, grids = pack(images_of(((6, 8),)), 2, 12)
-    coordinates[0, 5] = 3, 0  # the fourth of three rows
-    options = {"table_grid": (3, 4), "resampling": BILINEAR}
-    embed = lambda *packed: F.apply_packed_vision_embedding(
-        params, F.PackedPatches(*packed), **options
-    )
-    rows = np.isnan(jax.jit(embed)(patches, coordinates, mask, grids)).all(-1)
-    assert np.flatnonzero(rows[0]).tolist() == [6]  # the class token is in front
-    with pytest.raises(ValueError, match=r"coordinates.*=3 must lie in"):
-        embed(jnp.asarray(patches), coordinates, mask, grids)
-
-
 @pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
 def test_sharded_batch(axis_type):
     mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
@@ -525,53 +372,9 @@ def test_parameters_of_float64_are_not_rounded_before_the_sum(apply):
     np.testing.assert_array_equal(tokens.reshape(-1, 4)[0], 2.0**-30)
 
 
-@given(data=st.data(), batch=ax.batches, index=st.integers(0, 3), dtype=ax.dtypes)
-def test_inserted_tokens(data, batch, index, dtype):
-    x = data.draw(ax.floats((*batch, 3, D_MODEL), dtype))
-    tokens = data.draw(ax.floats((2, D_MODEL)))
-    actual = jitted(F.insert_tokens)(x, tokens, index=index)
-    assert actual.shape == (*batch, 5, D_MODEL)
-    assert_same_bits(np.delete(actual, [index, index + 1], axis=-2), x)
-    for place in (0, 1):
-        row = np.asarray(tokens)[place].astype(dtype)
-        row = np.broadcast_to(row, (*batch, D_MODEL))
-        assert_same_bits(np.asarray(actual)[..., index + place, :], row)
-
-
-@pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float32))
-def test_gradients_of_inserted_tokens_are_added_up_in_float32(dtype):
-    x, tokens = host.zeros((65_536, 1, 2), jnp.bfloat16), host.zeros((1, 2), dtype)
-    insert = lambda t: F.insert_tokens(x, t).astype(jnp.float32).sum()
-    assert jax.jit(jax.grad(insert))(tokens).astype(float).tolist() == [[65_536.0] * 2]
-
-
 def test_numpy_images_are_taken_as_jax_has_them():
     image, params = np.random.default_rng(0).normal(size=(4, 6, 3)), small()
     assert_same_bits(embed(params, image), embed(params, jnp.asarray(image)))
-
-
-def small(**changes):
-    table = lambda n: normal((n, 4))
-    params = params_of("ViT, CLIP", 2 * 2 * 3, 2 * 3, table)
-    return params._replace(**{"mask_token": None, **changes})
-
-
-def embed(params, image=None, **options):
-    options = {"patch_size": 2, "table_grid": (2, 3), **options}
-    image = host.ones((4, 6, 3)) if image is None else image
-    return F.apply_vision_embedding(params, image, **options)
-
-
-def one_packed():
-    patches, *rest = pack([np.ones((4, 6, 3), np.float32)], 2, 8)
-    return jnp.asarray(patches), *rest
-
-
-def packed(params, **options):
-    options = {"table_grid": (2, 3), "resampling": BILINEAR, **options}
-    return F.apply_packed_vision_embedding(
-        params, F.PackedPatches(*one_packed()), **options
-    )
 
 
 @pytest.mark.errors
@@ -662,45 +465,6 @@ def test_masks_must_fit():
 
 
 @pytest.mark.errors
-@pytest.mark.parametrize("positions", (True, False))
-def test_what_comes_with_packed_patches_must_fit(positions):
-    """With a table of positions or without: the arrays of a loader are the same."""
-    params = small() if positions else small(positions=None)
-    patches, *arrays = one_packed()
-    names = "coordinates", "mask", "grids"
-
-    def embed(**changes):
-        more = {**dict(zip(names, arrays, strict=True)), **changes}
-        F.apply_packed_vision_embedding(
-            params,
-            F.PackedPatches(patches, **more),
-            table_grid=(2, 3),
-            resampling=BILINEAR,
-        )
-
-    apply_packed(
-        params,
-        F.PackedPatches(patches, *arrays),
-        table_grid=(2, 3),
-        resampling=BILINEAR,
-    )
-    for name, shape, wanted in (
-        ("coordinates", (1, 7, 2), (1, 8, 2)),
-        ("coordinates", (1, 8, 3), (1, 8, 2)),
-        ("coordinates", (8, 2), (1, 8, 2)),
-        ("grids", (1, 3), (1, 2)),
-        ("grids", (2, 2), (1, 2)),
-        ("grids", (2,), (1, 2)),
-    ):
-        with refused(re.escape(f"packed.{name}.shape={shape} must be {wanted}")):
-            embed(**{name: np.ones(shape, np.int32)})
-    for name, array in zip(names, arrays, strict=True):
-        kind = "bool" if name == "mask" else "integer"
-        with refused(f"packed.{name}.dtype=float32 must be {kind}"):
-            embed(**{name: array.astype(np.float32)})
-
-
-@pytest.mark.errors
 def test_images_must_be_real_floats():
     with refused("image.dtype=uint8 must be a real float dtype"):
         embed(small(), host.ones((4, 6, 3), jnp.uint8))
@@ -709,31 +473,6 @@ def test_images_must_be_real_floats():
         F.apply_packed_vision_embedding(
             small(), F.PackedPatches(*arrays), table_grid=(2, 3), resampling=BILINEAR
         )
-
-
-@pytest.mark.errors
-def test_errors_name_the_fields_of_a_packed_batch():
-    batch = F.pack_patches([host.ones((4, 6, 3))], 2, 6)
-    for changed, message in (
-        ({"grids": [[0, 3]]}, r"packed.grids\[0, 0\]=0 must lie in \[1, "),
-        ({"grids": [[1, 3]]}, r"packed.coordinates\[0, 3, 0\]=1 must lie in the grid"),
-        (
-            {"coordinates": batch.coordinates - 1},
-            r"packed.coordinates\[0, 0, 0\]=-1 must lie in \[0, ",
-        ),
-        (
-            {"patches": batch.patches[..., 1:]},
-            r"packed.patches.shape=\(1, 6, 11\) must end in 12, .*"
-            r" params.patch.weight.shape=\(12, ",
-        ),
-    ):
-        with refused(f"apply_packed_vision_embedding: {message}"):
-            F.apply_packed_vision_embedding(
-                small(),
-                batch._replace(**changed),
-                table_grid=(2, 3),
-                resampling=BILINEAR,
-            )
 
 
 @pytest.mark.errors
@@ -762,14 +501,3 @@ def test_sizes_are_checked_when_drawn():
         ValueError, match=r"init_std=-1.0 must be a finite number of at least 0"
     ):
         init(init_std=-1.0)
-
-
-@pytest.mark.errors
-def test_tokens_must_fit_where_they_are_inserted():
-    with refused(r"x.shape=\(3, 4\) must be .* tokens.shape=\(2, 5\)"):
-        F.insert_tokens(host.ones((3, 4)), host.ones((2, 5)))
-    for index in (-1, 4):
-        with pytest.raises(
-            ValueError, match=rf"index={index} must be an integer in \[0, 3\]"
-        ):
-            F.insert_tokens(host.ones((3, 4)), host.ones((2, 4)), index=index)

@@ -1,8 +1,6 @@
 import dataclasses
 import functools
-from typing import NamedTuple
 
-import host
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,63 +11,18 @@ from helpers import assert_close, assert_same_bits, slow
 from hypothesis import given
 from hypothesis import strategies as st
 from ropes import HARD, ROPES, inputs
+from rotations import (
+    NEAR,
+    QUICK,
+    every_rope,
+    norm,
+    rotate,
+    rotated,
+    rotating,
+)
 
 import attnax.functional as F
 
-# A rope is static, so that each compiles once for each shape.
-rotate = jax.jit(F.rotate, static_argnames=("inverse", "head_axis"))
-rerotate = jax.jit(F.rerotate, static_argnames="head_axis")
-
-
-def rotated(rope, x, positions, cotangent=None):
-    """`x` rotated in every way there is, by one program for each rope.
-
-    Cosines and sines, which take most of the time to compile, are made once in it.
-    """
-    cotangent = x if cotangent is None else cotangent
-    return Rotated(*map(np.asarray, _rotated(rope, x, positions, cotangent)))
-
-
-class Rotated(NamedTuple):
-    cos: np.ndarray
-    sin: np.ndarray
-    plain: np.ndarray
-    inverse: np.ndarray
-    mapped: np.ndarray
-    before: np.ndarray
-    added: np.ndarray
-    pullback: np.ndarray
-    tangent: np.ndarray
-
-
-@jax.jit
-def _rotated(rope, x, positions, cotangent):
-    rotate = functools.partial(F.rotate, rope, positions=positions)
-    cos, sin = F.rotary_cos_sin(rope, positions)
-    _, pullback = jax.vjp(rotate, x)
-    return Rotated(
-        cos=cos,
-        sin=sin,
-        plain=rotate(x),
-        inverse=rotate(x, inverse=True),
-        mapped=jax.vmap(F.rotate, (None, 0, 0))(rope, x, positions),
-        before=rotate(x.swapaxes(1, 2), head_axis=-3).swapaxes(1, 2),
-        added=F.rerotate(rope, x, positions),
-        pullback=pullback(cotangent)[0],
-        tangent=jax.jvp(rotate, (x,), (cotangent,))[1],
-    )
-
-
-# Together these have every kind of layout, place, factor, axes and blocks, and the
-# smallest and real sizes; the others combine them in other ways.
-QUICK = (
-    *("half_trailing", "reversed_at_3", "interleaved", "interleaved_at_3"),
-    *("to_half_trailing", "to_half_at_1", "blocks_at_2", "strided"),
-    *("alternating_of_4", "one_pair"),
-)
-every_rope = pytest.mark.parametrize(
-    "name", (*QUICK, *slow(*(name for name in ROPES if name not in QUICK)))
-)
 drawn = pytest.mark.parametrize(
     "names", (QUICK, *slow(sorted(ROPES))), ids=("quick", "all")
 )
@@ -77,21 +30,6 @@ drawn = pytest.mark.parametrize(
 some_ropes = pytest.mark.parametrize(
     "name", ("half_trailing", "strided", "blocks_at_2")
 )
-
-# Differences such that the sums stay within int32 and below 2**27 in magnitude.
-NEAR = np.array((0, 1, 5, 255, 257, 2047, 4095, 32_767, 131_071, 1_000_003, 2**24 + 1))
-NEAR = np.concatenate([NEAR, -NEAR, [7, 3, -2, 2**25]]).astype(np.int32).reshape(2, 13)
-
-
-def norm(x):
-    return 1.0 + float(np.linalg.norm(np.asarray(x, np.float64), axis=-1).max())
-
-
-def rotating(name):
-    """Which channels of the head rotate, those of a negative index excluded."""
-    rope, head_dim = ROPES[name]
-    channels = [read for read, _ in rope_oracles.channels(rope, head_dim)]
-    return np.isin(np.arange(head_dim), channels)
 
 
 # -- the oracle
@@ -251,7 +189,7 @@ def test_eager_equals_compiled(name):
 
 
 @some_ropes
-def test_rotation_and_apply_rotation_make_rotate(name):
+def test_rotary_cos_sin_and_apply_rotary_make_rotate(name):
     rope, _ = ROPES[name]
     x, positions = inputs(name, HARD)
     cos, sin = F.rotary_cos_sin(rope, positions)
@@ -311,63 +249,6 @@ def test_the_inverse_undoes_it_for_drawn_values(data, names):
     forth = rotated(rope, x, positions).plain
     back = rotated(rope, forth, positions).inverse
     assert_close(back, np.asarray(x, np.float64), magnitude=norm(x), roundings=4)
-
-
-@every_rope
-def test_rerotate_adds_positions(name):
-    rope, _ = ROPES[name]
-    x, positions = inputs(name, NEAR // 2)
-    _, delta = inputs(name, np.roll(NEAR // 2, 5))
-    actual = rotated(rope, rotated(rope, x, positions).plain, delta).added
-    expected = rotated(rope, x, positions + delta).plain
-    # Two rotations against one, of the keys' own size: 4.5 roundings each.
-    magnitude = max(1.0, rope.attention_factor) * norm(x)
-    assert_close(
-        actual, np.asarray(expected, np.float64), magnitude=magnitude, roundings=13
-    )
-    still = ~rotating(name)
-    assert_same_bits(actual[..., still], np.asarray(x)[..., still])
-
-
-@jax.jit
-def rerotate_by_each(rope, x, deltas):
-    return [F.rerotate(rope, x, delta) for delta in deltas]
-
-
-@pytest.mark.parametrize("name", ("to_half_at_1", *slow("chunked")))
-def test_rerotate_by_what_broadcasts(name):
-    rope, _ = ROPES[name]
-    x, positions = inputs(name, HARD)
-    shape = positions.shape[2:]  # of one position: empty, or the coordinates
-    row = positions[0, :1] // 2
-    rows = np.stack([row, -row])
-    deltas = (
-        np.array(-257, np.int32),
-        np.full((1, *shape), -257, np.int32),  # one for every position
-        rows,  # one for every sequence
-        positions[0],  # one for every position, whatever the sequence
-    )
-    for delta, actual in zip(deltas, rerotate_by_each(rope, x, deltas), strict=True):
-        whole = rotated(rope, x, np.broadcast_to(delta, positions.shape)).added
-        assert_same_bits(actual, whole)
-    number, _, by_rows, _ = map(np.asarray, rerotate_by_each(rope, x, deltas))
-    assert_same_bits(F.rerotate(rope, x, -257), number)
-    x = np.asarray(x)
-    before = rerotate(rope, x.swapaxes(1, 2), rows, head_axis=-3)
-    assert_same_bits(np.asarray(before).swapaxes(1, 2), by_rows)
-    alone = rerotate(rope, x[..., 0, :], deltas[0], head_axis=None)
-    assert_same_bits(alone, number[..., 0, :])
-
-
-def test_rerotate_takes_keys_as_they_come_out():
-    """In halves, for a layout that reads interleaved, and scaled as they are."""
-    rope = F.Rope(F.default_inv_freq(8), "interleaved_to_half", attention_factor=1.5)
-    half = F.Rope(F.default_inv_freq(8))
-    x = host.asarray(np.random.default_rng(0).normal(size=(5, 3, 8)), jnp.float32)
-    assert_same_bits(F.rerotate(rope, x, np.arange(5)), F.rotate(half, x, np.arange(5)))
-    narrow = x.astype(jnp.bfloat16)
-    wide = rerotate(rope, narrow.astype(jnp.float32), np.arange(5))
-    assert_same_bits(rerotate(rope, narrow, np.arange(5)), wide.astype(jnp.bfloat16))
 
 
 @every_rope
