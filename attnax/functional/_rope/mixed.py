@@ -83,6 +83,8 @@ def init_mixed_rope(
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     wide = compute_dtype(dtype)
     length = np.array([base ** (-k / head_dim) for k in range(0, head_dim, 4)])
+    if length.max() > jnp.finfo(dtype).max:
+        raise ValueError(f"{base=} must be larger, for {dtype} to hold its powers.")
     length = length.astype(wide)[None]
     angle = jax.random.uniform(key, (num_heads, 1), wide, 0.0, 2 * np.pi)
     cos, sin = jnp.cos(angle), jnp.sin(angle)

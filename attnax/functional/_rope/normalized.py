@@ -7,7 +7,14 @@ from typing import SupportsFloat, SupportsIndex
 import numpy as np
 from jaxtyping import Array, Float, Integer, Real
 
-from ..._checks import choice, grid_sizes, number, number_array, positive_multiple
+from ..._checks import (
+    FLOAT32_MAX,
+    choice,
+    grid_sizes,
+    number,
+    number_array,
+    positive_multiple,
+)
 from ..._public import public
 from .._angles.cos_sin import cos_sin
 
@@ -87,8 +94,8 @@ def normalized_cos_sin(
 
     Raises:
         ValueError: If `coordinates` are not pairs or are floats of 16 bits, `head_dim`
-            is not a positive multiple of 4, `base` and `periods` are both given, or one
-            of them is not positive.
+            is not a positive multiple of 4, `base` and `periods` are both given, one of
+            them is not positive, or the first period is longer than the second.
 
     Example:
         >>> cos, sin = normalized_cos_sin(normalized_coordinates((2, 3)), 8)
@@ -104,6 +111,11 @@ def normalized_cos_sin(
         raise ValueError(f"{coordinates.shape=} must end in the pair (row, column).")
     head_dim = positive_multiple("head_dim", head_dim, 4)
     period = _periods(base, periods, head_dim // 4)
+    if period.min() < 2 * math.pi / FLOAT32_MAX:
+        given = f"{base=}" if periods is None else f"{periods=}"
+        raise ValueError(
+            f"{given} must be larger, for float32 to hold its frequencies."
+        )
     inv_freq = np.tile(2 * math.pi / period, 2)
     axes = (0,) * period.size + (1,) * period.size
     return cos_sin(
@@ -125,4 +137,6 @@ def _periods(base, periods, count):
     if not isinstance(periods, Sequence | np.ndarray) or len(periods) != 2:
         raise ValueError(f"{periods=} must be the shortest and the longest period.")
     shortest, longest = (number("periods", end, positive=True) for end in periods)
+    if shortest > longest:
+        raise ValueError(f"{periods=} must be the shortest and the longest period.")
     return np.geomspace(shortest, longest, count)

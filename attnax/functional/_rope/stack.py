@@ -1,7 +1,7 @@
 """Several ropes as arrays, to scan over."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -119,8 +119,9 @@ def _check_element(field, array, dtype, shape):
 
 
 def _checked_ropes(ropes):
-    if not isinstance(ropes, Iterable) or getattr(ropes, "ndim", 1) == 0:
-        raise ValueError(f"ropes is {type_of(ropes)}, but must be several Ropes.")
+    is_ordered = isinstance(ropes, Iterable) and not isinstance(ropes, Set)
+    if not is_ordered or getattr(ropes, "ndim", 1) == 0:
+        raise ValueError(f"ropes is {type_of(ropes)}, but must be a sequence of Ropes.")
     ropes = list(ropes)
     for rope in ropes:
         if not isinstance(rope, Rope | None):

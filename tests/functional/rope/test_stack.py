@@ -205,6 +205,8 @@ def test_stacks_are_checked():
             F.stack_ropes(ropes)
     with refused("^stack_ropes: ropes hold an ndarray, but must hold nothing"):
         F.stack_ropes([F.Rope(**BASE), np.ones(4)])
+    with refused("^stack_ropes: ropes is a set, but must be a sequence of Ropes"):
+        F.stack_ropes({F.Rope(**BASE)})
     for change in (
         {"layout": "interleaved"},
         {"axis_of_pair": (0, 1, 0, 1)},
