@@ -59,8 +59,9 @@ def init_mixed_rope(
         num_heads: Number of heads. Positive.
         head_dim: Features of a head. Positive and a multiple of 4.
         base: Base of the lengths. Positive and finite.
-        dtype: Dtype of the parameters, which are drawn in float32 and rounded once.
-            `None` is JAX's default float. Keep float32: angles are formed from them.
+        dtype: Dtype of the parameters, which are drawn in float32 or wider and rounded
+            once. `None` is JAX's default float. Keep float32: angles are formed from
+            them.
 
     Returns:
         Parameters with `freqs` of shape `(2, num_heads, head_dim // 2)`.
