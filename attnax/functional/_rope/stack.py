@@ -104,7 +104,9 @@ def without_factor(rope):
 
 def _check_element(field, array, dtype, shape):
     """Raises unless an array is as `stack_ropes` makes it, and of one rope."""
-    array = any_array(f"rope.{field}", array)
+    # NumPy's own scalars are what an element of an array of NumPy is.
+    if not isinstance(array, np.generic):
+        array = any_array(f"rope.{field}", array)
     # A stack that was restored or cast may have other dtypes, and other angles then.
     if array.dtype != dtype:
         raise ValueError(

@@ -71,6 +71,13 @@ def test_an_element_of_a_stack_equals_its_rope():
         assert_same_bits(actual, expected[1])
 
 
+def test_an_element_of_a_stack_of_numpy_arrays_is_a_rope():
+    stack = jax.tree.map(np.asarray, STACK)
+    element = jax.tree.map(lambda t: t[1], stack)
+    assert isinstance(element.attention_factor, np.float32)
+    assert_same_bits(F.rotate(element, X, FLAT), F.rotate(LAYERS[1], X, FLAT))
+
+
 def test_ready_cos_and_sin_selected_by_layer_equal_the_ropes():
     """The form for few ropes and many layers: they are made once, outside the scan."""
     kinds = jnp.array([0, 0, 1, 2, 1])
