@@ -315,7 +315,9 @@ def test_sharded_batch_and_heads():
 )
 def test_arguments_of_init(num_heads, head_dim, base, message):
     with pytest.raises(ValueError, match=message):
-        F.init_mixed_rope(jax.random.key(0), num_heads, head_dim, base=base)
+        # In 64-bit mode the default dtype would hold more.
+        key, options = jax.random.key(0), {"base": base, "dtype": jnp.float32}
+        F.init_mixed_rope(key, num_heads, head_dim, **options)
 
 
 @pytest.mark.errors
