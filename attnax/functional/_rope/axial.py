@@ -73,7 +73,7 @@ def axial_rope(
     dims = integers("dims", dims)
     count = len(dims)
     if count == 0 or not all(d > 0 and d % 2 == 0 for d in dims):
-        raise ValueError(f"{dims=} must be positive and even, one or more.")
+        raise ValueError(f"{dims=} must be one or more positive even numbers.")
     axis_order = permutation(
         "axis_order", range(count) if axis_order is None else axis_order, count
     )

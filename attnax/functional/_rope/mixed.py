@@ -1,5 +1,6 @@
 """Learned frequencies that mix the axes of a position: RoPE-Mixed."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
@@ -83,10 +84,11 @@ def init_mixed_rope(
     base = number("base", base, positive=True)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     wide = compute_dtype(dtype)
-    length = np.array([base ** (-k / head_dim) for k in range(0, head_dim, 4)])
-    if length.max() > jnp.finfo(dtype).max:
+    exponents = [-k / head_dim for k in range(0, head_dim, 4)]
+    # By logarithms, since Python raises an `OverflowError` for the largest powers.
+    if exponents[-1] * math.log(base) > math.log(jnp.finfo(dtype).max):
         raise ValueError(f"{base=} must be larger, for {dtype} to hold its powers.")
-    length = length.astype(wide)[None]
+    length = np.array([base**exponent for exponent in exponents]).astype(wide)[None]
     angle = jax.random.uniform(key, (num_heads, 1), wide, 0.0, 2 * np.pi)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     per_column = jnp.concatenate([length * cos, -length * sin], axis=-1)

@@ -311,6 +311,7 @@ def test_sharded_batch_and_heads():
         (3, 8, 0.0, "base=0.0 must be finite and positive"),
         (3, 8, float("nan"), "base=nan must be finite and positive"),
         (3, 8, 1e-300, "base=1e-300 must be larger, for float32 to hold its powers"),
+        (3, 400, 5e-324, "base=5e-324 must be larger, for float32 to hold its powers"),
     ),
 )
 def test_arguments_of_init(num_heads, head_dim, base, message):
