@@ -43,8 +43,7 @@ def check_grid(family, params, counts, grid):
     num_without = sum(counts.values()) - num_with
     roles = family.without_position
     expected = sum(count for role, count in counts.items() if role in (roles or ()))
-    all_alike = num_with == 0 or num_without == 0
-    if roles is None and all_alike and params.positions is not None:
+    if roles is None and num_with == 0 and params.positions is not None:
         expected = num_without
     if num_without != expected:
         raise ValueError(

@@ -75,9 +75,10 @@ def test_packed_patches_are_what_it_takes():
     )
 
 
-def test_numpy_parameters_are_taken_as_jax_has_them():
+@pytest.mark.parametrize("resampling", (BILINEAR, BICUBIC))
+def test_numpy_parameters_are_taken_as_jax_has_them(resampling):
     params = made("ViT, CLIP", 2 * 2 * 2, 3 * 4)
-    options = {"table_grid": (3, 4), "resampling": BILINEAR}
+    options = {"table_grid": (3, 4), "resampling": resampling}
     batch = F.PackedPatches(*pack(images_of(((6, 8), (10, 4))), 2, 13))
     embed = lambda p: F.apply_packed_vision_embedding(p, batch, **options)
     assert_same_bits(embed(jax.tree.map(np.asarray, params)), embed(params))

@@ -433,7 +433,11 @@ def test_integers_of_every_width(dtype):
         ),
         ({"coordinates": np.array([[0, -2]])}, r"coordinates\[0, 1\]=-2 must lie in"),
         ({"coordinates": np.zeros((2, 2))}, "coordinates.dtype=float64 must be"),
-        ({"old_grid": (4, 6)}, r"table.shape=\(20, 3\) must be \(4 \* 6, d_model\)"),
+        (
+            {"old_grid": (4, 6)},
+            r"table.shape=\(20, 3\) must be \(4 \* 6, d_model\) for "
+            r"old_grid=\(4, 6\)\.$",
+        ),
         ({"new_grids": np.array([3, 7, 1])}, r"new_grids.shape=\(3,\) must be"),
         (
             {"coordinates": np.zeros((2, 2, 2), int)},

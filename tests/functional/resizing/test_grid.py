@@ -226,7 +226,11 @@ def test_golden_grids_tell_the_conventions_apart():
     "changed, message",
     (
         ({"old_grid": (3, 5)}, r"table.shape=\(12, 2\) must be \(3 \* 5, d_model\)"),
-        ({"num_prefix_tokens": 1}, r"table.shape=\(12, 2\) must be \(1 \+ 3 \* 4"),
+        (
+            {"num_prefix_tokens": 1},
+            r"table.shape=\(12, 2\) must be \(1 \+ 3 \* 4, d_model\) for "
+            r"old_grid=\(3, 4\) and num_prefix_tokens=1\.$",
+        ),
         ({"num_prefix_tokens": -1}, "num_prefix_tokens=-1 must be an integer of"),
         ({"new_grid": (0, 4)}, r"new_grid=\(0, 4\) must be .*positive integers"),
         ({"new_grid": (3, 4, 5)}, r"new_grid=\(3, 4, 5\) must be \(rows, columns\)"),

@@ -271,8 +271,9 @@ def test_periods_are_two_and_sizes_whole():
     for periods in ((1.0,), (1.0, 2.0, 3.0), (), (2.0, 1.0)):
         with refused("periods=.* must be the shortest and the longest"):
             F.normalized_cos_sin(np.zeros((6, 2), np.float32), 8, periods=periods)
-    for options in ({"base": 1e-300}, {"periods": (1e-300, 1.0)}):
-        with refused("normalized_cos_sin: (base|periods)=.* must be larger, for flo"):
+    for name, value in (("base", 1e-300), ("periods", (1e-300, 1.0))):
+        options = {name: value}
+        with refused(f"normalized_cos_sin: {name}=.* must be larger, for float32 to"):
             F.normalized_cos_sin(np.zeros((6, 2), np.float32), 8, **options)
     with refused(r"grid=\(2.5, 2\) must be \(rows, columns\)"):
         F.normalized_coordinates((2.5, 2))

@@ -191,7 +191,7 @@ def test_a_coordinate_past_int32_takes_its_own_pairs_along():
 @pytest.mark.errors
 @pytest.mark.parametrize("bad", (-1, 9, 2**40))
 def test_known_positions_out_of_the_table_are_refused(bad):
-    message = rf"position_ids\[1, 0\]={bad} must lie in \[0, 9\)"
+    message = rf"position_ids\[1, 0\]={bad} must lie in \[0, 9\) for table_len=9\.$"
     with pytest.raises(ValueError, match=message):
         F.rope_cos_sin_from_positions(np.array([[0, 1], [bad, 2]]), 6, 1e4, 9)
 

@@ -154,5 +154,7 @@ def test_arguments_are_checked():
         make(host.ones((2,)), host.ones((2, 5, 1)))
     with refused("coordinates.dtype=int32 must be a real float dtype"):
         make(host.ones((2,), jnp.int32), host.ones((2, 5)))
+    with refused(r"coordinates.dtype=complex64 must be a real float\.$"):
+        make(host.ones((2,), jnp.complex64), host.ones((2, 5)))
     with refused("matrix.dtype=complex64 must be a real float dtype"):
         make(host.ones((2,)), host.ones((2, 5), jnp.complex64))

@@ -206,7 +206,8 @@ def test_known_offsets_past_a_bound_are_refused(jit):
     for options, message in (
         (
             {"start": 4, "max_len": 8},
-            r"start=4 and seq_len=5 must keep positions in \[0, 8\)",
+            r"start=4 and seq_len=5 must keep positions in \[0, 8\) for "
+            r"max_len=8\.",
         ),
         ({"start": -1, "max_len": 8}, "start=-1 and seq_len=5 must keep"),
         ({"max_len": 4}, "start=0 and seq_len=5 must keep"),

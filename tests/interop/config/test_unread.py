@@ -166,6 +166,11 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
             "rotary_dim=32, .* does not read",
         ),
         (
+            {"model_type": "minimax_m2", "rotary_dim": 32, "head_dim": 128}
+            | {"rope_parameters": {"rope_theta": 1e4, "partial_rotary_factor": 0.5}},
+            "rotary_dim=32, .* does not read",
+        ),
+        (
             {"model_type": "llama4_text", "num_hidden_layers": 8}
             | {"no_rope_layers": [1, 1, 0]},
             "holds 8 layers, but its lists describe 3",
@@ -174,6 +179,16 @@ LLAVA = {"model_type": "llava", "text_config": LLAMA | {"rope_theta": 5e5}}
             {"model_type": "gemma4_text", "num_hidden_layers": 6}
             | {"per_layer_config": {"99": {}}},
             r"per_layer_config holds the layers \['99'\], but the model has 6 layers",
+        ),
+        (
+            {"model_type": "smollm3", "layer_types": ["full_attention"] * 4}
+            | {"num_hidden_layers": 4, "no_rope_layers": [1, 1, 0]},
+            r"holds 3 no_rope_layers for 4 layers: \[1, 1, 0\]",
+        ),
+        (
+            {"model_type": "cohere2_moe", "num_hidden_layers": 4}
+            | {"mlp_layer_types": ["dense", "sparse"]},
+            "holds 2 mlp_layer_types for 4 layers",
         ),
         (
             {"model_type": "granite_swa", "num_hidden_layers": 4}
