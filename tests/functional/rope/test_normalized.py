@@ -268,7 +268,7 @@ def test_a_base_or_periods(base, periods, message):
 
 @pytest.mark.errors
 def test_periods_are_two_and_sizes_whole():
-    for periods in ((1.0,), (1.0, 2.0, 3.0), (), (2.0, 1.0)):
+    for periods in ((1.0,), (1.0, 2.0, 3.0), (), (2.0, 1.0), (1.01, 1.0)):
         with refused("periods=.* must be the shortest and the longest"):
             F.normalized_cos_sin(np.zeros((6, 2), np.float32), 8, periods=periods)
     for name, value in (("base", 1e-300), ("periods", (1e-300, 1.0))):
