@@ -1,0 +1,151 @@
+"""ALiBi: a bias proportional to the distance, with a slope for each head."""
+
+from dataclasses import dataclass
+from typing import SupportsFloat, SupportsIndex
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from ..._checks import choice, number, positive_integer
+from ..._public import public
+from .by_distance import distance_at, key_at, matrix_by_distance
+from .record import set_fields
+
+FORMS = ("symmetric", "signed", "key")
+
+
+@public
+def alibi_slopes(
+    num_heads: SupportsIndex, *, max_bias: SupportsFloat = 8.0
+) -> Float[np.ndarray, " num_heads"]:
+    """Returns the slope of each head of ALiBi, as released models have them.
+
+    For a power of two, the slopes are `2 ** (-max_bias * (h + 1) / num_heads)` for the
+    heads `h`. For another number, let `P` be the power of two below it: the first `P`
+    slopes are those of `P` heads, and the others are every second one, from the first
+    on, of the slopes of `2 P` heads.
+
+    Args:
+        num_heads: Number of heads. Positive.
+        max_bias: Negative binary logarithm of the last slope of a power of two.
+            Positive and finite; 8 in the paper, `alibi_bias_max` in MPT.
+
+    Returns:
+        Slopes in float64. BLOOM, MPT and Falcon subtract the slope times the distance
+        from the scores.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
+    Example:
+        >>> alibi_slopes(4).tolist()
+        [0.25, 0.0625, 0.015625, 0.00390625]
+
+    Reference:
+        Press et al., Train Short, Test Long, 2022, section 3, and `get_slopes` of its
+        code. https://arxiv.org/abs/2108.12409
+    """
+    num_heads = positive_integer("num_heads", num_heads)
+    max_bias = number("max_bias", max_bias, positive=True)
+    power = 1 << (num_heads.bit_length() - 1)
+    slopes = _geometric(power, max_bias)
+    further = _geometric(2 * power, max_bias)[0::2]
+    return np.concatenate([slopes, further[: num_heads - power]])
+
+
+def _geometric(num_heads, max_bias):
+    return 2.0 ** (-max_bias * np.arange(1, num_heads + 1) / num_heads)
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True, init=False)
+class AlibiBias:
+    """ALiBi's position bias, which has no parameters.
+
+    Args:
+        num_heads: Number of heads. Positive.
+        max_bias: See `alibi_slopes`.
+        form: `"symmetric"` is `-slope * |distance|`, for encoders. `"signed"` is
+            `slope * distance`, where the distance is the position of the key minus
+            that of the query; it is the same in a causal decoder. `"key"` is
+            `slope * position of the key` (BLOOM, Falcon): it differs from `"signed"`
+            by a constant in each row, so that attention is the same up to rounding.
+        factor: Factor on the biases, for models that divide the sum of scores and
+            biases. Finite.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+
+    Example:
+        >>> AlibiBias(8, form="signed")
+        AlibiBias(num_heads=8, max_bias=8.0, form='signed', factor=1.0)
+
+    Reference:
+        Press et al., Train Short, Test Long, 2022, section 3.
+        https://arxiv.org/abs/2108.12409
+    """
+
+    num_heads: int
+    max_bias: float
+    form: str
+    factor: float
+
+    @public
+    def __init__(
+        self,
+        num_heads: SupportsIndex,
+        *,
+        max_bias: SupportsFloat = 8.0,
+        form: str = "symmetric",
+        factor: SupportsFloat = 1.0,
+    ):
+        set_fields(
+            self,
+            num_heads=positive_integer("num_heads", num_heads),
+            max_bias=number("max_bias", max_bias, positive=True),
+            form=choice("form", form, FORMS),
+            factor=number("factor", factor),
+        )
+
+    def _init(self, key, init_std, dtype):
+        return None
+
+    def _check(self, params):
+        if params is not None:
+            raise ValueError("params must be None: ALiBi has no parameters.")
+
+    def _slopes(self):
+        slopes = self.factor * alibi_slopes(self.num_heads, max_bias=self.max_bias)
+        return slopes.astype(np.float32)
+
+    def _length(self, distance):
+        """What a slope multiplies."""
+        if self.form == "symmetric":
+            # Not the absolute value, which -2**31 does not have.
+            distance = jnp.minimum(distance, -jnp.maximum(distance, -(2**31 - 1)))
+        return jnp.asarray(distance).astype(jnp.float32)
+
+    def _matrix(self, params, pairs, dtype):
+        slopes = self._slopes()
+        if self.form == "key":
+            keys = self._length(pairs.k)[..., None, None, :]
+            biases = slopes.reshape((1,) * (keys.ndim - 3) + (-1, 1, 1)) * keys
+            shape = (*pairs.batch, self.num_heads, *pairs.lengths)
+            return jnp.broadcast_to(biases.astype(dtype), shape)
+
+        def values(distance):
+            slope = slopes.reshape(-1, *(1,) * distance.ndim)
+            return slope * self._length(distance)[None]
+
+        return matrix_by_distance(values, pairs, dtype)
+
+    def _score(self, params, pairs):
+        slopes = jnp.asarray(self._slopes())
+        of_pair = key_at(pairs) if self.form == "key" else distance_at(pairs)
+
+        def bias(batch, head, q_index, k_index):
+            return slopes[head] * self._length(of_pair(batch, q_index, k_index))
+
+        return bias

@@ -1,0 +1,56 @@
+"""Biases that depend on the distance alone, as a matrix and at single pairs."""
+
+import jax.numpy as jnp
+
+from ..._checks import nan_unless
+from .distances import saturating_difference
+from .spread import spread
+
+
+def matrix_by_distance(values, pairs, dtype):
+    """The bias of every pair, `(*batch, num_heads, q_len, k_len)`, in `dtype`.
+
+    `values(distance)` are the biases `(num_heads, *distance)` of int32 distances. Where
+    positions count up, it is called with the distances of the diagonals alone.
+    """
+    q_len, k_len = pairs.lengths
+    if pairs.offset is not None:
+        diagonals = values(pairs.diagonal_distances())
+        return spread(diagonals, (q_len,), (k_len,), dtype)
+    biases = jnp.moveaxis(values(pairs.distances()), 0, -3).astype(dtype)
+    return nan_at_invalid(biases, pairs)
+
+
+def nan_at_invalid(biases, pairs):
+    """Biases with NaN at pairs whose positions int32 does not hold."""
+    valid = pairs.valid()
+    if valid is None:
+        return biases
+    valid = valid[..., None, :, :]
+    return jnp.where(valid, biases, nan_unless(valid, biases.dtype))
+
+
+def distance_at(pairs):
+    """The function from a batch index and the indices of query and key to a distance."""
+    if pairs.offset is not None:
+        return lambda batch, q_index, k_index: k_index - q_index + pairs.offset
+    q, k = (_with_batch(t) for t in (pairs.q, pairs.k))
+
+    def distance(batch, q_index, k_index):
+        return saturating_difference(k(batch, k_index), q(batch, q_index))
+
+    return distance
+
+
+def key_at(pairs):
+    """The function from a batch index and the indices of a pair to its key's position."""
+    k = _with_batch(pairs.k)
+    return lambda batch, q_index, k_index: k(batch, k_index)
+
+
+def _with_batch(positions):
+    if positions.ndim == 1:
+        return lambda batch, index: positions[index]
+    if positions.shape[0] == 1:
+        return lambda batch, index: positions[0, index]
+    return lambda batch, index: positions[batch, index]

@@ -1,0 +1,156 @@
+"""Distances from queries to keys, as int32, for two sequences of positions."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from ..._checks import (
+    INT32_MAX,
+    INT32_MIN,
+    array_of,
+    broadcasts_to,
+    check_axis,
+    first_where,
+    int32_in_range,
+    is_known,
+    number_array,
+)
+
+
+class Pairs(NamedTuple):
+    """Every pair of a query and a key.
+
+    Attributes:
+        q: Positions of the queries, int32, `(*batch, q_len)`.
+        k: Positions of the keys, int32, `(*batch, k_len)`.
+        q_valid: Which positions of queries int32 holds; `None` where all are.
+        k_valid: The same for the keys.
+        offset: The position of the first key minus that of the first query if both are
+            known to count up by one; else `None`.
+    """
+
+    q: jnp.ndarray
+    k: jnp.ndarray
+    q_valid: jnp.ndarray | None
+    k_valid: jnp.ndarray | None
+    offset: int | None
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Number of queries and of keys."""
+        return self.q.shape[-1], self.k.shape[-1]
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The batch axes of queries and keys together."""
+        return np.broadcast_shapes(self.q.shape[:-1], self.k.shape[:-1])
+
+    def diagonal_distances(self):
+        """Distances along the diagonals, `(q_len + k_len - 1,)`, as a NumPy array.
+
+        The first is that of the last query and the first key.
+        """
+        q_len, k_len = self.lengths
+        first = self.offset - (q_len - 1)
+        distances = np.arange(first, first + q_len + k_len - 1, dtype=np.int64)
+        return np.clip(distances, INT32_MIN, INT32_MAX).astype(np.int32)
+
+    def distances(self):
+        """The distance of every pair, `(*batch, q_len, k_len)`."""
+        return saturating_difference(self.k[..., None, :], self.q[..., :, None])
+
+    def valid(self):
+        """Which pairs have two valid positions; `None` where all have."""
+        masks = []
+        if self.q_valid is not None:
+            masks.append(self.q_valid[..., :, None])
+        if self.k_valid is not None:
+            masks.append(self.k_valid[..., None, :])
+        return None if not masks else masks[0] if len(masks) == 1 else masks[0] & masks[1]
+
+
+def pairs_of(q_positions, k_positions) -> Pairs:
+    """The pairs of checked positions, whose batch axes broadcast."""
+    q_positions = _array("q_positions", q_positions)
+    k_positions = _array("k_positions", k_positions)
+    offset = None
+    if _counts_up(q_positions) and _counts_up(k_positions):
+        offset = int(k_positions[0]) - int(q_positions[0])
+    q, q_valid = int32_in_range("q_positions", q_positions)
+    k, k_valid = int32_in_range("k_positions", k_positions)
+    check_axis("q_positions", q, "q_len")
+    check_axis("k_positions", k, "k_len")
+    try:
+        np.broadcast_shapes(q.shape[:-1], k.shape[:-1])
+    except ValueError:
+        raise ValueError(
+            f"q_positions.shape={q.shape} and k_positions.shape={k.shape} must have "
+            "batch axes that broadcast."
+        ) from None
+    rank = max(q.ndim, k.ndim)
+    return Pairs(*(_of_rank(t, rank) for t in (q, k, q_valid, k_valid)), offset)
+
+
+def saturating_difference(a, b):
+    """`a - b` of int32; a difference outside int32 is the nearest int32."""
+    difference = a - b
+    overflows = ((a ^ b) & (a ^ difference)) < 0
+    limit = jnp.where(a < 0, jnp.int32(INT32_MIN), jnp.int32(INT32_MAX))
+    return jnp.where(overflows, limit, difference)
+
+
+def int32_distance(name: str, distance):
+    """Distances of any integer dtype as int32; those outside int32 are the nearest.
+
+    NumPy arrays and lists come back as NumPy arrays. Floats of 32 bits or more are
+    taken as the integers that they hold.
+    """
+    distance = number_array(name, distance)
+    is_float = jnp.issubdtype(distance.dtype, jnp.floating)
+    if is_float and is_known(distance):
+        known = np.asarray(distance)
+        fraction = first_where(name, known, known != np.trunc(known))
+        if fraction is not None:
+            raise ValueError(f"{fraction} must be an integer; round it first.")
+    xp = np if isinstance(distance, np.ndarray) else jnp
+    if is_float:
+        return _saturated_floats(distance, xp)
+    info = np.iinfo(distance.dtype)
+    low, high = max(info.min, INT32_MIN), min(info.max, INT32_MAX)
+    if (low, high) != (info.min, info.max):
+        distance = xp.clip(distance, distance.dtype.type(low), distance.dtype.type(high))
+    return distance.astype(np.int32)
+
+
+def _saturated_floats(distance, xp):
+    # float32 holds 2**31 and -2**31, but not 2**31 - 1.
+    limit = distance.dtype.type(2**31)
+    above = distance >= limit
+    inside = xp.where(above | xp.isnan(distance), distance.dtype.type(0), distance)
+    inside = xp.maximum(inside, -limit).astype(np.int32)
+    return xp.where(above, np.int32(INT32_MAX), inside)
+
+
+def _of_rank(array, rank):
+    """An array with leading axes of 1, so that ranks need not be promoted."""
+    if array is None:
+        return None
+    return array.reshape((1,) * (rank - array.ndim) + array.shape)
+
+
+def _array(name, positions):
+    if isinstance(positions, range):
+        positions = np.arange(positions.start, positions.stop, positions.step)
+    return array_of(name, positions)
+
+
+def _counts_up(positions):
+    """Whether known positions are one sequence that counts up by one."""
+    if not isinstance(positions, np.ndarray) or positions.ndim != 1:
+        return False
+    if not positions.size or not np.issubdtype(positions.dtype, np.integer):
+        return False
+    start = int(positions[0])
+    run = np.arange(start, start + positions.size)
+    return np.array_equal(positions.astype(run.dtype), run)

@@ -1,0 +1,27 @@
+"""What the records of position biases have in common."""
+
+from typing import Any, Protocol
+
+
+class PositionBias(Protocol):
+    """A record of settings, from which the three forms of a bias are made."""
+
+    num_heads: int
+
+    def _init(self, key, init_std, dtype) -> Any:
+        """Draws parameters."""
+
+    def _check(self, params) -> None:
+        """Raises unless `params` are those of this record."""
+
+    def _matrix(self, params, pairs, dtype) -> Any:
+        """The bias of every pair, `(*batch, num_heads, q_len, k_len)`."""
+
+    def _score(self, params, pairs) -> Any:
+        """The function from indices to a bias: `(batch, head, q_index, k_index)`."""
+
+
+def set_fields(record, **fields) -> None:
+    """Sets the fields of a frozen record."""
+    for name, value in fields.items():
+        object.__setattr__(record, name, value)
