@@ -22,7 +22,7 @@ from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
 
 # Queries whose rows are added up before their sum joins the others: errors of rounding
-# then grow with 64 plus the number of blocks, and not with the number of queries.
+# then grow with this number, and not with that of the queries.
 _BLOCK = 64
 
 
@@ -102,14 +102,20 @@ def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
         there += row.reshape(k_grid)
         return lax.dynamic_update_slice(part, there, at)
 
-    def add_block(n, block, total):
+    def add_block(n, block, carry):
         stop = jnp.minimum((block + 1) * _BLOCK, count)
         add = functools.partial(add_row, n)
-        return total + lax.fori_loop(block * _BLOCK, stop, add, jnp.zeros(sizes, wide))
+        part = lax.fori_loop(block * _BLOCK, stop, add, jnp.zeros(sizes, wide))
+        # Kahan's sum, which costs little once for each block.
+        total, lost = carry
+        part -= lost
+        new = total + part
+        return new, (new - total) - part
 
     def add_head(n, out):
         add = functools.partial(add_block, n)
-        total = lax.fori_loop(0, -(-count // _BLOCK), add, jnp.zeros(sizes, wide))
+        zeros = (jnp.zeros(sizes, wide),) * 2
+        total, _ = lax.fori_loop(0, -(-count // _BLOCK), add, zeros)
         return lax.dynamic_update_slice(out, total[None], (n, *origin))
 
     out = jnp.zeros((math.prod(lead), *sizes), wide)
