@@ -11,7 +11,7 @@ from jaxtyping import Float
 from ..._checks import choice, number, positive_integer
 from ..._public import public
 from .by_distance import distance_at, key_at, matrix_by_distance
-from .record import set_fields
+from .record import INT32, set_fields
 
 FORMS = ("symmetric", "signed", "key")
 
@@ -108,6 +108,8 @@ class AlibiBias:
             form=choice("form", form, FORMS),
             factor=number("factor", factor),
         )
+
+    _bounds = INT32
 
     def _init(self, key, init_std, dtype):
         return None

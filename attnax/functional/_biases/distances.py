@@ -28,6 +28,7 @@ class Pairs(NamedTuple):
         k_valid: The same for the keys.
         offset: The position of the first key minus that of the first query if both are
             known to count up by one; else `None`.
+        first_q: The position of the first query then; else `None`.
     """
 
     q: jnp.ndarray
@@ -35,6 +36,7 @@ class Pairs(NamedTuple):
     q_valid: jnp.ndarray | None
     k_valid: jnp.ndarray | None
     offset: int | None
+    first_q: int | None
 
     @property
     def lengths(self) -> tuple[int, int]:
@@ -56,6 +58,10 @@ class Pairs(NamedTuple):
         distances = np.arange(first, first + q_len + k_len - 1, dtype=np.int64)
         return np.clip(distances, INT32_MIN, INT32_MAX).astype(np.int32)
 
+    def all_of(self, num_tokens) -> bool:
+        """Whether queries and keys are each known to be the tokens from 0 on, in order."""
+        return self.first_q == 0 == self.offset and self.lengths == (num_tokens,) * 2
+
     def distances(self):
         """The distance of every pair, `(*batch, q_len, k_len)`."""
         return saturating_difference(self.k[..., None, :], self.q[..., :, None])
@@ -70,15 +76,16 @@ class Pairs(NamedTuple):
         return None if not masks else masks[0] if len(masks) == 1 else masks[0] & masks[1]
 
 
-def pairs_of(q_positions, k_positions) -> Pairs:
-    """The pairs of checked positions, whose batch axes broadcast."""
+def pairs_of(q_positions, k_positions, bounds=(INT32_MIN, INT32_MAX + 1)) -> Pairs:
+    """The pairs of checked positions in `bounds`, whose batch axes broadcast."""
     q_positions = _array("q_positions", q_positions)
     k_positions = _array("k_positions", k_positions)
-    offset = None
+    offset = first = None
     if _counts_up(q_positions) and _counts_up(k_positions):
-        offset = int(k_positions[0]) - int(q_positions[0])
-    q, q_valid = int32_in_range("q_positions", q_positions)
-    k, k_valid = int32_in_range("k_positions", k_positions)
+        first = int(q_positions[0])
+        offset = int(k_positions[0]) - first
+    q, q_valid = int32_in_range("q_positions", q_positions, *bounds)
+    k, k_valid = int32_in_range("k_positions", k_positions, *bounds)
     check_axis("q_positions", q, "q_len")
     check_axis("k_positions", k, "k_len")
     try:
@@ -89,7 +96,7 @@ def pairs_of(q_positions, k_positions) -> Pairs:
             "batch axes that broadcast."
         ) from None
     rank = max(q.ndim, k.ndim)
-    return Pairs(*(_of_rank(t, rank) for t in (q, k, q_valid, k_valid)), offset)
+    return Pairs(*(_of_rank(t, rank) for t in (q, k, q_valid, k_valid)), offset, first)
 
 
 def saturating_difference(a, b):

@@ -42,7 +42,7 @@ def apply_position_bias(
     """Returns the bias of every pair of a query and a key."""
     bias._check(params)
     dtype = result_dtype("dtype", dtype, _wide(params))
-    return bias._matrix(params, pairs_of(q_positions, k_positions), dtype)
+    return bias._matrix(params, _pairs(bias, q_positions, k_positions), dtype)
 
 
 @public
@@ -54,12 +54,16 @@ def position_bias_score_mod(
 ) -> Callable[..., Any]:
     """Returns the function `(score, batch, head, q_index, k_index)` that adds the bias."""
     bias._check(params)
-    at = bias._score(params, pairs_of(q_positions, k_positions))
+    at = bias._score(params, _pairs(bias, q_positions, k_positions))
 
     def score_mod(score, batch, head, q_index, k_index):
         return score + at(batch, head, q_index, k_index).astype(score.dtype)
 
     return score_mod
+
+
+def _pairs(bias, q_positions, k_positions):
+    return pairs_of(q_positions, k_positions, bias._bounds)
 
 
 def _wide(params):

@@ -2,11 +2,20 @@
 
 from typing import Any, Protocol
 
+from ..._checks import INT32_MAX, INT32_MIN
+
+# The bounds of positions, `[low, high)`, where any int32 is one.
+INT32 = (INT32_MIN, INT32_MAX + 1)
+
 
 class PositionBias(Protocol):
     """A record of settings, from which the three forms of a bias are made."""
 
     num_heads: int
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        """The bounds of positions, `[low, high)`."""
 
     def _init(self, key, init_std, dtype) -> Any:
         """Draws parameters."""

@@ -8,7 +8,7 @@ import jax
 from ..._checks import number, positive_integer
 from ..._public import public
 from .by_distance import distance_at, matrix_by_distance
-from .record import set_fields
+from .record import INT32, set_fields
 from .t5_bucket import check_buckets, relative_position_bucket
 from .table import bias_at, biases_at, check_bias_table, draw_table
 
@@ -69,6 +69,8 @@ class T5Bias:
             bidirectional=bool(bidirectional),
             factor=number("factor", factor),
         )
+
+    _bounds = INT32
 
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_buckets, self.num_heads, init_std, dtype)

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from ..._checks import grid_sizes, integer, positive_integer
+from ..._dtypes import compute_dtype
 from ..._public import public
+from .by_row import matrix_by_row, row_at
 from .record import set_fields
 from .spread import spread
-from .table import bias_at, biases_at, check_bias_table, draw_table
+from .table import bias_at, check_bias_table, draw_table
 from .window_index import window_index
 
 
@@ -71,11 +73,52 @@ class WindowBias:
         prefix = 3 if self.num_prefix_tokens else 0
         return math.prod(2 * n - 1 for n in self.window) + prefix
 
+    @property
+    def _bounds(self):
+        return 0, self.num_tokens
+
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_rows, self.num_heads, init_std, dtype)
 
     def _check(self, params):
         check_bias_table(params, self.num_rows, self.num_heads)
 
-    def _index(self):
-        return window_index(self.window, num_prefix_tokens=self.num_prefix_tokens)
+    def _matrix(self, params, pairs, dtype):
+        if pairs.all_of(self.num_tokens):
+            return self._whole(params.table, dtype)
+        return matrix_by_row(params.table, self._rows(pairs.q, pairs.k), pairs, dtype)
+
+    def _rows(self, q, k):
+        index = window_index(self.window, num_prefix_tokens=self.num_prefix_tokens)
+        return jnp.asarray(index).at[q[..., :, None], k[..., None, :]].get(mode="clip")
+
+    def _whole(self, table, dtype):
+        """The biases of all tokens, which the diagonals of both axes hold."""
+        table = jnp.asarray(table).astype(compute_dtype(table.dtype)).T
+        sizes = tuple(2 * n - 1 for n in self.window)
+        axes = tuple(range(-len(sizes), 0))
+        # Rows are numbered by the place of the query minus that of the key.
+        places = jnp.flip(table[:, : math.prod(sizes)].reshape(-1, *sizes), axes)
+        places = spread(places, self.window, self.window, dtype)
+        count, prefix = math.prod(self.window), self.num_prefix_tokens
+        places = places.reshape(-1, count, count)
+        if not prefix:
+            return places
+        to_place, to_prefix, both = table[:, -3:, None, None].astype(dtype).swapaxes(0, 1)
+        above = _side_by_side(both, (prefix, prefix), to_place, (prefix, count))
+        below = [jnp.broadcast_to(to_prefix, (*places.shape[:-1], prefix)), places]
+        return jnp.concatenate([above, jnp.concatenate(below, -1)], -2)
+
+    def _score(self, params, pairs):
+        rows = self._rows(pairs.q, pairs.k)
+        at = row_at(rows)
+        return lambda batch, head, q, k: bias_at(params.table, at(batch, q, k), head)
+
+
+def _side_by_side(left, left_shape, right, right_shape):
+    heads = left.shape[0]
+    parts = [
+        jnp.broadcast_to(left, (heads, *left_shape)),
+        jnp.broadcast_to(right, (heads, *right_shape)),
+    ]
+    return jnp.concatenate(parts, -1)

@@ -1,0 +1,24 @@
+"""Biases from a table whose rows are known for every pair."""
+
+import jax.numpy as jnp
+
+from .by_distance import nan_at_invalid
+from .table import biases_at
+
+
+def matrix_by_row(table, rows, pairs, dtype):
+    """The bias of every pair, `(*batch, num_heads, q_len, k_len)`, in `dtype`.
+
+    `rows` are the rows of the table, `(*batch, q_len, k_len)`.
+    """
+    biases = jnp.moveaxis(biases_at(table, rows), 0, -3).astype(dtype)
+    return nan_at_invalid(biases, pairs)
+
+
+def row_at(rows):
+    """The function from a batch index and the indices of a pair to its row."""
+    if rows.ndim == 2:
+        return lambda batch, q_index, k_index: rows[q_index, k_index]
+    if rows.shape[0] == 1:
+        return lambda batch, q_index, k_index: rows[0, q_index, k_index]
+    return lambda batch, q_index, k_index: rows[batch, q_index, k_index]
