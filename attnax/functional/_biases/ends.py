@@ -6,12 +6,14 @@ from typing import Any, SupportsFloat
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ..._checks import check_key, number
 from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
+from ..._sharding import explicit_axes
 from .distances import pairs_of
 from .record import PositionBias
 
@@ -42,7 +44,10 @@ def apply_position_bias(
     """Returns the bias of every pair of a query and a key."""
     bias._check(params)
     dtype = result_dtype("dtype", dtype, _wide(params))
-    return bias._matrix(params, _pairs(bias, q_positions, k_positions), dtype)
+    pairs = _pairs(bias, q_positions, k_positions)
+    return under_automatic_axes(
+        lambda params, pairs: bias._matrix(params, pairs, dtype), params, pairs
+    )
 
 
 @public
@@ -64,6 +69,34 @@ def position_bias_score_mod(
 
 def _pairs(bias, q_positions, k_positions):
     return pairs_of(q_positions, k_positions, bias._bounds)
+
+
+def under_automatic_axes(matrix, params, pairs):
+    """`matrix(params, pairs)`, where JAX chooses the shardings of what is in between.
+
+    Under a mesh with explicit axes, heads are sharded as the columns of a table, and
+    queries and keys as their positions.
+    """
+    leaves = [*jax.tree.leaves(params), pairs.q, pairs.k]
+    meshes = [m for x in leaves if (m := jax.typeof(x).sharding.mesh).explicit_axes]
+    if not meshes:
+        return matrix(params, pairs)
+    axes = [*(explicit_axes(pairs.q) or (None,) * pairs.q.ndim)]
+    k_axes = [*(explicit_axes(pairs.k) or (None,) * pairs.k.ndim)]
+    heads = [
+        explicit_axes(x)[-1] for x in jax.tree.leaves(params) if explicit_axes(x)
+    ]
+    batch = [a or b for a, b in zip(axes[:-1], k_axes[:-1], strict=True)]
+    spec = (*batch, next(iter(heads), None), axes[-1], k_axes[-1])
+    sharding = NamedSharding(meshes[0], PartitionSpec(*spec))
+
+    # Not the offset, which is static.
+    arrays = {name: getattr(pairs, name) for name in ("q", "k", "q_valid", "k_valid")}
+
+    def of_arrays(params, arrays):
+        return matrix(params, pairs._replace(**arrays))
+
+    return jax.sharding.auto_axes(of_arrays, out_sharding=sharding)(params, arrays)
 
 
 def _wide(params):
