@@ -110,6 +110,7 @@ class AlibiBias:
         )
 
     _bounds = INT32
+    _reads = ()
 
     def _init(self, key, init_std, dtype):
         return None
@@ -129,7 +130,7 @@ class AlibiBias:
             distance = jnp.minimum(distance, -jnp.maximum(distance, -(2**31 - 1)))
         return jnp.asarray(distance).astype(jnp.float32)
 
-    def _matrix(self, params, pairs, dtype):
+    def _matrix(self, params, pairs, content, dtype):
         slopes = self._slopes()
         if self.form == "key":
             keys = self._length(pairs.k)[..., None, None, :]
@@ -143,7 +144,7 @@ class AlibiBias:
 
         return matrix_by_distance(values, pairs, dtype)
 
-    def _score(self, params, pairs):
+    def _score(self, params, pairs, content):
         slopes = jnp.asarray(self._slopes())
         of_pair = key_at(pairs) if self.form == "key" else distance_at(pairs)
 

@@ -17,16 +17,20 @@ class PositionBias(Protocol):
     def _bounds(self) -> tuple[int, int]:
         """The bounds of positions, `[low, high)`."""
 
+    @property
+    def _reads(self) -> tuple[str, ...]:
+        """What the bias depends on beside positions: "q" and "k", queries and keys."""
+
     def _init(self, key, init_std, dtype) -> Any:
         """Draws parameters."""
 
     def _check(self, params) -> None:
         """Raises unless `params` are those of this record."""
 
-    def _matrix(self, params, pairs, dtype) -> Any:
+    def _matrix(self, params, pairs, content, dtype) -> Any:
         """The bias of every pair, `(*batch, num_heads, q_len, k_len)`."""
 
-    def _score(self, params, pairs) -> Any:
+    def _score(self, params, pairs, content) -> Any:
         """The function from indices to a bias: `(batch, head, q_index, k_index)`."""
 
 

@@ -71,6 +71,7 @@ class T5Bias:
         )
 
     _bounds = INT32
+    _reads = ()
 
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_buckets, self.num_heads, init_std, dtype)
@@ -86,13 +87,13 @@ class T5Bias:
             bidirectional=self.bidirectional,
         )
 
-    def _matrix(self, params, pairs, dtype):
+    def _matrix(self, params, pairs, content, dtype):
         def values(distance):
             return self.factor * biases_at(params.table, self._bucket(distance))
 
         return matrix_by_distance(values, pairs, dtype)
 
-    def _score(self, params, pairs):
+    def _score(self, params, pairs, content):
         distance = distance_at(pairs)
 
         def bias(batch, head, q_index, k_index):

@@ -73,6 +73,8 @@ class WindowBias:
         prefix = 3 if self.num_prefix_tokens else 0
         return math.prod(2 * n - 1 for n in self.window) + prefix
 
+    _reads = ()
+
     @property
     def _bounds(self):
         return 0, self.num_tokens
@@ -83,7 +85,7 @@ class WindowBias:
     def _check(self, params):
         check_bias_table(params, self.num_rows, self.num_heads)
 
-    def _matrix(self, params, pairs, dtype):
+    def _matrix(self, params, pairs, content, dtype):
         if pairs.all_of(self.num_tokens):
             return self._whole(params.table, dtype)
         return matrix_by_row(params.table, self._rows(pairs.q, pairs.k), pairs, dtype)
@@ -109,7 +111,7 @@ class WindowBias:
         below = [jnp.broadcast_to(to_prefix, (*places.shape[:-1], prefix)), places]
         return jnp.concatenate([above, jnp.concatenate(below, -1)], -2)
 
-    def _score(self, params, pairs):
+    def _score(self, params, pairs, content):
         rows = self._rows(pairs.q, pairs.k)
         at = row_at(rows)
         return lambda batch, head, q, k: bias_at(params.table, at(batch, q, k), head)
