@@ -1,0 +1,1 @@
+"""Position biases of other people's attention, to compare with and to keep."""

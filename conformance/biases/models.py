@@ -1,0 +1,90 @@
+"""Tiny models, what their attention adds to its scores, and tensors as files hold them."""
+
+import contextlib
+import json
+import pathlib
+import re
+import tempfile
+import unittest.mock
+
+import numpy as np
+
+from ..embeddings.checkpoint_models import drawn
+from ..embeddings.records import Record
+
+
+def of_transformers(name, **config):
+    """A tiny model of transformers with every parameter drawn, and its source."""
+    import transformers
+
+    model = getattr(transformers, name)
+    config = model.config_class(**config)
+    model = drawn(model._from_config(config, attn_implementation="eager"))
+    return model, f"transformers {transformers.__version__}, {name}"
+
+
+def config_of(model):
+    """The settings of a model as its config.json holds them."""
+    config = json.loads(model.config.to_json_string())
+    return {n: v for n, v in config.items() if n not in ("architectures", "dtype")}
+
+
+def stored(model, pattern):
+    """The tensors whose names match, under the names that the model's file has."""
+    from safetensors.numpy import load_file
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        state = load_file(pathlib.Path(folder) / "model.safetensors")
+    return {name: state[name] for name in sorted(state) if re.search(pattern, name)}
+
+
+def named(model, pattern):
+    """The tensors whose names match, under the names that the model has in memory."""
+    state = model.state_dict()
+    return {n: np.asarray(state[n]) for n in state if re.search(pattern, n)}
+
+
+def without_content(model, pattern):
+    """Sets the parameters that match to zero, so that queries or keys are zero."""
+    import torch
+
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if re.search(pattern, name):
+                parameter.zero_()
+
+
+@contextlib.contextmanager
+def recorded_scores():
+    """A list of the attention scores that pass a softmax, as they enter it."""
+    import torch
+
+    scores, softmax = [], torch.Tensor.softmax
+
+    def recording(tensor, *args, **kwargs):
+        scores.append(tensor.detach().clone())
+        return softmax(tensor, *args, **kwargs)
+
+    # The function of torch.nn.functional calls the method.
+    with unittest.mock.patch.object(torch.Tensor, "softmax", recording):
+        with torch.no_grad():
+            yield scores
+
+
+def positions(count):
+    """Token numbers `0 .. count - 1` of queries and of keys."""
+    return {
+        name: np.arange(count, dtype=np.int32)
+        for name in ("q_positions", "k_positions")
+    }
+
+
+def record(name, source, config, state, arrays, expected, **options):
+    """A record of a bias that one layer adds."""
+    arrays = {name: np.asarray(array) for name, array in arrays.items()}
+    arrays |= {f"state {name}": tensor for name, tensor in state.items()}
+    arrays["expected"] = np.asarray(expected, np.float32)
+    return Record(name, source, {"config": config, **options}, arrays)
