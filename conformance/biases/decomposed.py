@@ -187,7 +187,7 @@ def _layers(model, source, tower, part, grid, inputs=None):
 
 
 def _other_lengths():
-    """Queries and keys on grids of different sizes, as the pooling of MViTv2 has them."""
+    """Queries and keys on different grids, as where MViTv2 pools."""
     import torch
     import transformers
     from transformers.models.vitdet.modeling_vitdet import (

@@ -2,18 +2,10 @@
 
 import numpy as np
 
-from .models import (
-    config_of,
-    of_transformers,
-    positions,
-    record,
-    recorded_scores,
-    stored,
-    without_content,
-)
+from .blocks import records_of_blocks
+from .models import of_transformers, positions, record, stored
 
-TENSORS = r"continuous_position_bias_mlp|relative_(coords_table|position_index)|logit"
-QUERIES_AND_KEYS = r"\.(query|key)\."
+TENSORS = r"continuous_position_bias_mlp|relative_(coords_table|position_index)"
 HEADS, DEPTHS = (2, 3), (2, 1)
 
 
@@ -29,41 +21,11 @@ def records():
             **pyramid,
         )
         title = f"swinv2: window first {pretrained}"
-        yield from _blocks(model, source, title)
+        yield from records_of_blocks(model, source, title, stored(model, TENSORS))
     sizes |= {"image_size": 8, "embed_dim": 12, "window_size": 4, "num_heads": (3, 2)}
     model, source = of_transformers("Swin2SRModel", **sizes)
-    yield from _blocks(model, source, "swin2sr")
+    yield from records_of_blocks(model, source, "swin2sr", stored(model, TENSORS))
     yield from _timm()
-
-
-def _blocks(model, source, title):
-    """Records of all blocks, whose windows attend without the mask of their shift."""
-    import torch
-
-    state = stored(model, TENSORS)
-    without_content(model, QUERIES_AND_KEYS)
-    blocks = [m for m in model.modules() if hasattr(m, "shift_size")]
-    places = [
-        (stage, block) for stage in range(len(DEPTHS)) for block in range(DEPTHS[stage])
-    ]
-    for layer, ((stage, block), module) in enumerate(zip(places, blocks, strict=True)):
-        side = module.window_size
-        hidden = torch.ones(1, side * side, module.layernorm_before.weight.shape[0])
-        with recorded_scores() as scores:
-            module.attention(hidden)
-        yield record(
-            f"{title}, window {side}, layer {layer}",
-            source,
-            config_of(model),
-            state,
-            positions(side * side),
-            scores[0][0],
-            part="vision",
-            layer=layer,
-            stage=stage,
-            block=block,
-            grid=(side, side),
-        )
 
 
 def _timm():

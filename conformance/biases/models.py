@@ -1,4 +1,4 @@
-"""Tiny models, what their attention adds to its scores, and tensors as files hold them."""
+"""Tiny models, what their attention adds to scores, and tensors as files hold them."""
 
 import contextlib
 import json

@@ -1,39 +1,49 @@
 """Biases of the windows of Swin, from the code of its families and of timm."""
 
-from .models import (
-    config_of,
-    named,
-    of_transformers,
-    positions,
-    record,
-    recorded_scores,
-    stored,
-    without_content,
-)
+from .blocks import records_of_blocks
+from .models import named, of_transformers, positions, record, stored
 
 TENSORS = r"relative_position_(bias_table|index)$"
-QUERIES_AND_KEYS = r"\.(query|key|q_proj|k_proj)\."
 HEADS, DEPTHS = (2, 3), (2, 1)
+PYRAMID = {"image_size": 24, "patch_size": 2, "embed_dim": 12, "depths": DEPTHS}
+PYRAMID |= {"num_heads": HEADS, "mlp_ratio": 1.0}
 
 
 def records():
     """One for each block of the models, and for windows that are no squares."""
-    pyramid = {"image_size": 24, "patch_size": 2, "embed_dim": 12, "depths": DEPTHS}
-    pyramid |= {"num_heads": HEADS, "mlp_ratio": 1.0}
-    yield from _of_model("SwinModel", "vision", window_size=3, **pyramid)
-    yield from _of_model("SwinModel", "vision", stored=named, window_size=3, **pyramid)
-    yield from _of_model(
-        "SwinForImageClassification", "vision", window_size=4, num_labels=3, **pyramid
-    )
-    yield from _of_model("DonutSwinModel", "vision", window_size=4, **pyramid)
-    yield from _of_model("MaskFormerSwinBackbone", "vision", window_size=5, **pyramid)
+    yield from _of_model("swin", "SwinModel", window_size=3)
+    yield from _of_model("swin, names in memory", "SwinModel", named, window_size=3)
+    head = "SwinForImageClassification"
+    yield from _of_model("swin with a head", head, window_size=4, num_labels=3)
+    yield from _of_model("donut-swin", "DonutSwinModel", window_size=4)
+    yield from _of_model("maskformer-swin", "MaskFormerSwinBackbone", window_size=5)
+    yield from _maskformer()
     yield from _clap()
     yield from _timm()
 
 
-def _of_model(name, part, stored=stored, **config):
-    model, source = of_transformers(name, **config)
-    yield from _blocks(model, source, part, stored)
+def _of_model(title, name, stored=stored, **config):
+    model, source = of_transformers(name, **PYRAMID, **config)
+    yield from records_of_blocks(model, source, title, stored(model, TENSORS))
+
+
+def _maskformer():
+    backbone = {"model_type": "swin", "image_size": 32, "patch_size": 2}
+    backbone |= {"embed_dim": 4, "depths": [1, 2, 1, 1], "num_heads": [1, 2, 4, 2]}
+    backbone |= {"window_size": 3}
+    decoder = {"model_type": "detr", "d_model": 8, "num_queries": 3}
+    for part in ("encoder", "decoder"):
+        decoder |= {f"{part}_layers": 1, f"{part}_attention_heads": 2}
+        decoder |= {f"{part}_ffn_dim": 8}
+    model, source = of_transformers(
+        "MaskFormerModel",
+        backbone_config=backbone,
+        decoder_config=decoder,
+        fpn_feature_size=32,
+        mask_feature_size=8,
+    )
+    state = stored(model, TENSORS)
+    yield from records_of_blocks(model, source, "maskformer", state)
 
 
 def _clap():
@@ -46,39 +56,8 @@ def _clap():
     model, source = of_transformers(
         "ClapModel", text_config=text, audio_config=audio, projection_dim=4
     )
-    yield from _blocks(model, source, "audio", stored)
-
-
-def _blocks(model, source, part, stored):
-    """Records of all blocks, whose windows attend without the mask of their shift."""
-    import torch
-
-    # Before the content is gone: the tables are all that a bias needs.
     state = stored(model, TENSORS)
-    without_content(model, QUERIES_AND_KEYS)
-    blocks = [m for m in model.modules() if hasattr(m, "shift_size")]
-    places = [
-        (stage, block) for stage in range(len(DEPTHS)) for block in range(DEPTHS[stage])
-    ]
-    names = "names of the file" if stored is not named else "names in memory"
-    for layer, ((stage, block), module) in enumerate(zip(places, blocks, strict=True)):
-        side = module.window_size
-        hidden = torch.ones(1, side * side, module.layernorm_before.weight.shape[0])
-        with recorded_scores() as scores:
-            module.attention(hidden)
-        yield record(
-            f"{model.config.model_type}: {names}, window {side}, layer {layer}",
-            source,
-            config_of(model),
-            state,
-            positions(side * side),
-            scores[0][0],
-            part=part,
-            layer=layer,
-            stage=stage,
-            block=block,
-            grid=(side, side),
-        )
+    yield from records_of_blocks(model, source, "clap", state, part="audio")
 
 
 def _timm():
@@ -99,7 +78,7 @@ def _timm():
         yield record(
             f"timm: window 3 x 5, prefix tokens {prefix}",
             f"timm {version}, RelPosBias",
-            {"model_type": "timm", "window_size": [3, 5]},
+            {"model_type": "timm"},
             {"relative_position_bias_table": table.detach().numpy()},
             positions(prefix + 15),
             expected,
