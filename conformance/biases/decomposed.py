@@ -147,7 +147,7 @@ def _drawn(*shape):
 
 
 def _layers(model, source, tower, part, grid, inputs=None):
-    """Records of all layers: the scores where all keys are zero, and the queries."""
+    """Records of layers: the scores where all keys are zero, and the queries."""
     import torch
 
     state = stored(model, TENSORS)
@@ -166,6 +166,8 @@ def _layers(model, source, tower, part, grid, inputs=None):
     with recorded_scores() as scores:
         tower(torch.tensor(inputs))
     for layer, (query, bias) in enumerate(zip(queries, scores, strict=True)):
+        if layer == 0:
+            continue  # as the next, and files of records stay small
         rows, columns = query.shape[1:3]
         tokens = rows * columns
         positions = np.arange(tokens, dtype=np.int32)
