@@ -1,0 +1,74 @@
+"""Biases of PP-DocLayoutV2's order of reading: a linear map of relations of boxes."""
+
+import unittest.mock
+
+from .boxes import boxes
+from .models import config_of, of_transformers, record, stored, without_content
+
+HEADS, WIDTH = 3, 12
+
+
+def records():
+    """Two pages, the second with boxes of padding; its model alone and in the whole."""
+    import numpy as np
+    import torch
+    from transformers import PPDocLayoutV2Config
+    from transformers.models.pp_doclayout_v2 import modeling_pp_doclayout_v2 as layout
+
+    with unittest.mock.patch.object(
+        __import__("transformers"),
+        "PPDocLayoutV2ReadingOrder",
+        layout.PPDocLayoutV2ReadingOrder,
+        create=True,
+    ):
+        model, source = of_transformers(
+            "PPDocLayoutV2ReadingOrder",
+            hidden_size=WIDTH,
+            num_attention_heads=HEADS,
+            num_hidden_layers=2,
+            intermediate_size=8,
+            coordinate_size=2,
+            shape_size=2,
+            relation_bias_embed_dim=8,
+            global_pointer_head_size=4,
+        )
+    state = stored(model, r"rel_bias_module|rel_pos")
+    without_content(model, r"attention\.self\.query\.")
+    kind = type(model.encoder.layer[0].attention.self)
+    scores, softmax = [], kind.cogview_attention
+
+    def recording(self, attention_scores):
+        scores.append(attention_scores.clone())
+        return softmax(self, attention_scores)
+
+    page = boxes(7, 1000).astype(np.float32)
+    page[1, 5:] = 0
+    # Without a mask; what the model pads lies in it.
+    mask = torch.ones(2, 7, dtype=torch.bool)
+    patch = unittest.mock.patch.object(kind, "cogview_attention", recording)
+    with patch, torch.no_grad():
+        model(boxes=torch.tensor(page), mask=mask)
+    padded = np.pad(page, ((0, 0), (1, 1), (0, 0)))
+    arrays = {"boxes": padded}
+    for layer, bias in enumerate(scores):
+        yield record(
+            f"pp_doclayout_v2: order of reading, layer {layer}",
+            source,
+            config_of(model),
+            state,
+            arrays,
+            bias,
+            part="reading_order",
+            layer=layer,
+        )
+    model.config = PPDocLayoutV2Config(reading_order_config=model.config)
+    yield record(
+        "pp_doclayout_v2: the names of the whole model",
+        source,
+        config_of(model),
+        {f"reading_order.{name}": tensor for name, tensor in state.items()},
+        arrays,
+        scores[1],
+        part="reading_order",
+        layer=1,
+    )
