@@ -42,7 +42,9 @@ def by_pairs(q_positions, k_positions, value):
     q_positions, k_positions = np.asarray(q_positions), np.asarray(k_positions)
     if q_positions.ndim > 1 or k_positions.ndim > 1:
         batch = max(len(p) for p in (q_positions, k_positions) if p.ndim > 1)
-        rows = (np.broadcast_to(p, (batch, p.shape[-1])) for p in (q_positions, k_positions))
+        rows = (
+            np.broadcast_to(p, (batch, p.shape[-1])) for p in (q_positions, k_positions)
+        )
         return np.stack([by_pairs(q, k, value) for q, k in zip(*rows, strict=True)])
     pairs = [[value(q, k) for k in k_positions] for q in q_positions]
     return np.moveaxis(np.array(pairs, np.float64), -1, 0)
@@ -59,7 +61,9 @@ def block_ids(attention_mask, block_size):
             bool(token) and place % block_size == block_size - 1
             for place, token in enumerate(row)
         )
-        numbers = [place // block_size if token else -1 for place, token in enumerate(row)]
+        numbers = [
+            place // block_size if token else -1 for place, token in enumerate(row)
+        ]
         ids.append([min(number, whole - 1) for number in numbers])
     return np.array(ids)
 
@@ -89,7 +93,9 @@ def clipped_bias(table, q_positions, k_positions, max_distance, symmetric):
     def value(q, k):
         if symmetric:
             return table[min(abs(int(k) - int(q)), max_distance - 1)]
-        return table[min(max(int(k) - int(q), -max_distance), max_distance - 1) + max_distance]
+        return table[
+            min(max(int(k) - int(q), -max_distance), max_distance - 1) + max_distance
+        ]
 
     return by_pairs(q_positions, k_positions, value)
 

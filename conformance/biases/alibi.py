@@ -22,9 +22,9 @@ def records():
         for make in (_bloom, _mpt, _falcon):
             model, source = make(heads)
             yield from _lengths(model, source, heads)
-    for attention in ({"alibi_bias_max": 16}, {"softmax_scale": 0.1}):
-        model, source = _mpt(3, **attention)
-        yield _record(model, source, f"3 heads, {attention}", LENGTH)
+    model, source = _mpt(3, softmax_scale=0.1)
+    yield _record(model, source, "3 heads, scale 0.1", LENGTH)
+    yield _other_slopes()
     for make in (_bloom, _falcon):
         model, source = make(3)
         yield _record(model, source, "3 heads, many keys", MANY, rows=[0, MANY - 1])
@@ -104,9 +104,17 @@ def _record(model, source, title, length, past=0, padded=False, rows=None):
     biases = biases if padded else biases[0]
     options = {"part": "decoder", "layer": 1}
     config = config_of(model) | {"dtype": str(model.dtype).removeprefix("torch.")}
-    return record(
-        f"{kind}: {title}", source, config, {}, arrays, biases, **options
-    )
+    return record(f"{kind}: {title}", source, config, {}, arrays, biases, **options)
+
+
+def _other_slopes():
+    """Slopes of MPT's own function; the model leaves the last exponent at 8."""
+    model, source = _mpt(3, alibi_bias_max=16)
+    made = _record(model, source, "3 heads, last exponent 16", LENGTH)
+    bias = model.build_mpt_alibi_tensor(3, LENGTH, alibi_bias_max=16).numpy()
+    arrays = made.arrays | {"transformers": made.arrays["expected"]}
+    arrays["expected"] = np.broadcast_to(bias, made.arrays["expected"].shape).copy()
+    return made._replace(arrays=arrays)
 
 
 def _biases(model, length, past, padded, implementation):

@@ -156,7 +156,10 @@ def _layoutlmv3(switches):
     base = getattr(model, "layoutlmv3", model)
     kind = type(base.encoder.layer[0].attention.self)
     ids, words = torch.tensor([[5, 3, 7, 4, 8, 6, 2]] * 2), boxes(7, 1000)
-    for title, more in (("", {"pixel_values": torch.zeros(2, 3, 8, 8)}), (", words", {})):
+    for title, more in (
+        ("", {"pixel_values": torch.zeros(2, 3, 8, 8)}),
+        (", words", {}),
+    ):
         scores, softmax = [], kind.cogview_attention
 
         def recording(self, attention_scores, scores=scores, softmax=softmax):

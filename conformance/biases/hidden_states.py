@@ -116,7 +116,10 @@ def _prophetnet():
     state = stored(model, r"relative_pos_embeddings")
     config = config_of(model)
     for layer in range(2):
-        for title, rows, first in (("", whole, 0), (", cached", last, ids.shape[1] - 1)):
+        for title, rows, first in (
+            ("", whole, 0),
+            (", cached", last, ids.shape[1] - 1),
+        ):
             for part, (hidden, bias) in rows[layer].items():
                 # In a stream that predicts, main keys are one step further away. Of the
                 # stream's own keys, only the query's own one passes the mask.
@@ -147,8 +150,9 @@ def _recorded_rows(decoder, **inputs):
     import torch
 
     kind = type(decoder.layers[0].self_attn)
-    main, predict = kind.get_main_relative_pos_embeddings, (
-        kind.get_predict_relative_pos_embeddings
+    main, predict = (
+        kind.get_main_relative_pos_embeddings,
+        (kind.get_predict_relative_pos_embeddings),
     )
     layers = []
 
