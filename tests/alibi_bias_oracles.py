@@ -31,7 +31,7 @@ def bloom_bias(num_heads, k_positions, num_queries, dtype):
 
 
 def falcon_bias(num_heads, k_positions, num_queries, head_dim, dtype):
-    """Falcon: slopes, positions and products are bfloat16, and divided as scores are."""
+    """Falcon: bfloat16 slopes, positions and products, divided as scores are."""
     low = ml_dtypes.bfloat16
     rounded = slopes(num_heads).astype(np.float32).astype(low).astype(np.float64)
     keys = np.asarray(k_positions).astype(np.float32).astype(low).astype(np.float64)

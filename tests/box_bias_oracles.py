@@ -18,11 +18,10 @@ def udop_distance(boxes, axis, scale):
 
 def udop_bias(tables, kinds, boxes):
     """The sum over tables, whose kinds are dicts as in `relative_bias_args`."""
-    boxes = np.asarray(boxes)
-    batch, length, _ = boxes.shape
     made = 0.0
     for table, kind in zip(tables, kinds, strict=True):
-        made = made + np.stack([_udop_table(table, kind, page) for page in boxes])
+        pages = [_udop_table(table, kind, page) for page in np.asarray(boxes)]
+        made = made + np.stack(pages)
     return made
 
 

@@ -84,10 +84,7 @@ def segment_bias(table, segments, q_rows, num_segments, num_buckets, max_distanc
 
 
 def clipped_bias(table, q_positions, k_positions, max_distance, symmetric):
-    """Phi-4's audio encoder: a row for each distance from -max to max - 1, or for each
-
-    absolute distance.
-    """
+    """Phi-4's audio encoder: rows for distances -max to max - 1, or absolute."""
     table = np.asarray(table, np.float64)
 
     def value(q, k):

@@ -6,8 +6,7 @@ import unittest.mock
 
 import numpy as np
 
-from .models import config_of, of_transformers, record, recorded_scores
-from .models import without_content
+from .models import config_of, of_transformers, record, recorded_scores, without_content
 
 HEAD_DIM, LENGTH, PAST, MANY = 4, 11, 6, 300
 # A power of two, and numbers between powers.

@@ -2,36 +2,34 @@
 
 import unittest.mock
 
+import numpy as np
+
+from ..embeddings.checkpoint_models import drawn
 from .boxes import boxes
-from .models import config_of, of_transformers, record, stored, without_content
+from .models import config_of, record, stored, without_content
 
 HEADS, WIDTH = 3, 12
 
 
 def records():
     """Two pages, the second with boxes of padding; its model alone and in the whole."""
-    import numpy as np
     import torch
-    from transformers import PPDocLayoutV2Config
+    import transformers
     from transformers.models.pp_doclayout_v2 import modeling_pp_doclayout_v2 as layout
 
-    with unittest.mock.patch.object(
-        __import__("transformers"),
-        "PPDocLayoutV2ReadingOrder",
-        layout.PPDocLayoutV2ReadingOrder,
-        create=True,
-    ):
-        model, source = of_transformers(
-            "PPDocLayoutV2ReadingOrder",
-            hidden_size=WIDTH,
-            num_attention_heads=HEADS,
-            num_hidden_layers=2,
-            intermediate_size=8,
-            coordinate_size=2,
-            shape_size=2,
-            relation_bias_embed_dim=8,
-            global_pointer_head_size=4,
-        )
+    config = layout.PPDocLayoutV2ReadingOrderConfig(
+        hidden_size=WIDTH,
+        num_attention_heads=HEADS,
+        num_hidden_layers=2,
+        intermediate_size=8,
+        coordinate_size=2,
+        shape_size=2,
+        relation_bias_embed_dim=8,
+        global_pointer_head_size=4,
+    )
+    kind = layout.PPDocLayoutV2ReadingOrder
+    model = drawn(kind._from_config(config, attn_implementation="eager"))
+    source = f"transformers {transformers.__version__}, {kind.__name__}"
     state = stored(model, r"rel_bias_module|rel_pos")
     without_content(model, r"attention\.self\.query\.")
     kind = type(model.encoder.layer[0].attention.self)
@@ -61,7 +59,7 @@ def records():
             part="reading_order",
             layer=layer,
         )
-    model.config = PPDocLayoutV2Config(reading_order_config=model.config)
+    model.config = transformers.PPDocLayoutV2Config(reading_order_config=model.config)
     yield record(
         "pp_doclayout_v2: the names of the whole model",
         source,

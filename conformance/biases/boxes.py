@@ -5,8 +5,15 @@ import unittest.mock
 import numpy as np
 
 from ..embeddings.checkpoint_models import drawn
-from .models import config_of, of_transformers, positions, record, recorded_scores
-from .models import stored, without_content
+from .models import (
+    config_of,
+    of_transformers,
+    positions,
+    record,
+    recorded_scores,
+    stored,
+    without_content,
+)
 from .t5_stacks import SHORT, SIZES, TENSORS, of_decoder, recorded_biases
 
 HEADS, WIDTH = 3, 12

@@ -2,8 +2,15 @@
 
 import numpy as np
 
-from .models import config_of, of_transformers, positions, record, recorded_scores
-from .models import stored, without_content
+from .models import (
+    config_of,
+    of_transformers,
+    positions,
+    record,
+    recorded_scores,
+    stored,
+    without_content,
+)
 
 HEADS, HEAD_DIM = 3, 4
 WIDTH = HEADS * HEAD_DIM
@@ -94,7 +101,7 @@ def _cpmant(name):
 
 
 def _phi4():
-    """Distances cut at 5, at both ends, or absolute ones; alone and in the whole model."""
+    """Distances cut at 5, or absolute ones; the encoder alone and in its model."""
     import torch
     from transformers import Phi4MultimodalConfig
 

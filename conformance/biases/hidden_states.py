@@ -5,8 +5,15 @@ import unittest.mock
 
 import numpy as np
 
-from .models import config_of, of_transformers, positions, record, recorded_scores
-from .models import stored, without_content
+from .models import (
+    config_of,
+    of_transformers,
+    positions,
+    record,
+    recorded_scores,
+    stored,
+    without_content,
+)
 
 HEADS, HEAD_DIM = 3, 4
 WIDTH = HEADS * HEAD_DIM
@@ -109,7 +116,7 @@ def _prophetnet():
     ids = torch.tensor([[5, 3, 7, 4, 8, 6, 2, 5, 3], [2, 8, 4, 7, 3, 5, 6, 4, 2]])
     encoded = {"encoder_hidden_states": _drawn(2, 5, WIDTH)}
     whole = _recorded_rows(decoder, input_ids=ids, use_cache=False, **encoded)[0]
-    made, cache = _recorded_rows(decoder, input_ids=ids[:, :-1], **encoded)
+    _, cache = _recorded_rows(decoder, input_ids=ids[:, :-1], **encoded)
     last = _recorded_rows(
         decoder, input_ids=ids[:, -1:], past_key_values=cache, **encoded
     )[0]

@@ -49,7 +49,7 @@ def _local(model, source):
 
 
 def _blocks(model, source):
-    """Positions are the block of each query, -1 where it has none, and block numbers."""
+    """Positions are the block of each query, -1 without one, and block numbers."""
     import torch
     from transformers.models.longt5 import modeling_longt5 as longt5
 

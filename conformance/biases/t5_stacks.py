@@ -1,4 +1,4 @@
-"""Biases of T5 and its kin: a table of buckets of distances, and stacks that share it."""
+"""Biases of T5 and its kin: a table of buckets of distances, for whole stacks."""
 
 import contextlib
 import sys
