@@ -34,7 +34,7 @@ def first_argument(args, kwargs, out):
 
 
 def softmax_inputs(owner=None):
-    """A list of the scores that pass `softmax` of torch.nn.functional, or of `owner`."""
+    """A list of what passes `softmax` of torch.nn.functional, or of `owner`."""
     import torch
 
     return calls(owner or torch.nn.functional, "softmax", first_argument)

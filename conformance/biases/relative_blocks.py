@@ -26,7 +26,7 @@ LATER |= {"subsample_layers": [0]}
 
 
 def records():
-    """Blocks of 5 in 12 frames, the last one cut; in the later model then in 6 frames."""
+    """Blocks of 5 in 12 frames, the last one cut, and in 6 frames after a pooling."""
     for kind in ("Speech", "SpeechPlus"):
         yield _with_text(f"Granite{kind}ForConditionalGeneration", layer=1)
     for layer in (0, 1):
