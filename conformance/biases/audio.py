@@ -1,4 +1,4 @@
-"""Towers for audio of Gemma 3n and 4: projected sinusoids near each query, in blocks."""
+"""Towers for audio of Gemma 3n and 4: projected sinusoids near a query, in blocks."""
 
 import numpy as np
 

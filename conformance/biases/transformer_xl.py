@@ -1,4 +1,4 @@
-"""Conformers with the scores of Transformer-XL: projected sinusoids, and two vectors."""
+"""Conformers with the scores of Transformer-XL: projected sinusoids, two vectors."""
 
 import numpy as np
 
