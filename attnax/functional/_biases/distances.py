@@ -10,7 +10,7 @@ from ..._checks import (
     INT32_MIN,
     array_of,
     broadcasts_to,
-    check_axis,
+    check_axes,
     first_where,
     int32_in_range,
     is_known,
@@ -86,8 +86,8 @@ def pairs_of(q_positions, k_positions, bounds=(INT32_MIN, INT32_MAX + 1)) -> Pai
         offset = int(k_positions[0]) - first
     q, q_valid = int32_in_range("q_positions", q_positions, *bounds)
     k, k_valid = int32_in_range("k_positions", k_positions, *bounds)
-    check_axis("q_positions", q, "q_len")
-    check_axis("k_positions", k, "k_len")
+    check_axes("q_positions", q, "q_len")
+    check_axes("k_positions", k, "k_len")
     try:
         np.broadcast_shapes(q.shape[:-1], k.shape[:-1])
     except ValueError:
