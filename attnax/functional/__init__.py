@@ -173,3 +173,32 @@ from ._models.packed_vision import (
     apply_packed_vision_embedding as apply_packed_vision_embedding,
 )
 from ._models.extra_tokens import insert_tokens as insert_tokens
+
+# Position biases: their forms
+from ._biases.core.record import PositionBias as PositionBias
+from ._biases.ends import (
+    apply_position_bias as apply_position_bias,
+    init_position_bias as init_position_bias,
+    position_bias_score_mod as position_bias_score_mod,
+)
+
+# Position biases by the distances of a sequence
+from ._biases.core.table import TableBiasParams as TableBiasParams
+from ._biases.sequences.alibi import (
+    AlibiBias as AlibiBias,
+    alibi_slopes as alibi_slopes,
+)
+from ._biases.sequences.t5 import T5Bias as T5Bias
+from ._biases.sequences.t5_bucket import (
+    relative_position_bucket as relative_position_bucket,
+)
+
+# Position biases by the places of a grid
+from ._biases.windows.window import WindowBias as WindowBias
+from ._biases.windows.window_index import window_index as window_index
+
+# Position biases that read queries and keys
+from ._biases.queries.relative_key import (
+    RelativeKeyBias as RelativeKeyBias,
+    RelativeKeyParams as RelativeKeyParams,
+)

@@ -13,10 +13,10 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 from ..._checks import check_key, number
 from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
-from .automatic_axes import under_automatic_axes
-from .content import content_of
-from .distances import pairs_of
-from .record import PositionBias
+from .core.automatic_axes import matrix_of
+from .core.content import content_of
+from .core.distances import pairs_of
+from .core.record import PositionBias, check_bias
 
 
 @public
@@ -29,6 +29,7 @@ def init_position_bias(
 ) -> Any:
     """Draws the parameters of a position bias."""
     check_key(key)
+    check_bias(bias)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     return bias._init(key, number("init_std", init_std, 0), dtype)
 
@@ -46,13 +47,12 @@ def apply_position_bias(
     dtype: DTypeLike | None = None,
 ) -> Float[Array, "*batch num_heads q_len k_len"]:
     """Returns the bias of every pair of a query and a key."""
+    check_bias(bias)
     bias._check(params)
     pairs = pairs_of(q_positions, k_positions, bias._bounds)
     content = content_of(bias, pairs, q, k, precision)
     dtype = result_dtype("dtype", dtype, _wide((params, content.q, content.k)))
-    return under_automatic_axes(
-        lambda *arrays: bias._matrix(*arrays, dtype), params, pairs, content
-    )
+    return matrix_of(bias, params, pairs, content, dtype)
 
 
 @public
@@ -66,7 +66,8 @@ def position_bias_score_mod(
     k: Float[Array | np.ndarray, "*#batch k_len num_heads width"] | None = None,
     precision: PrecisionLike = None,
 ) -> Callable[..., Any]:
-    """Returns the function `(score, batch, head, q_index, k_index)` that adds the bias."""
+    """Returns a function `(score, batch, head, q_index, k_index)` with the bias."""
+    check_bias(bias)
     bias._check(params)
     pairs = pairs_of(q_positions, k_positions, bias._bounds)
     content = content_of(bias, pairs, q, k, precision)

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from ..._checks import nan_unless
+from ...._checks import nan_unless
 from .distances import saturating_difference
 from .spread import spread
 
@@ -31,7 +31,7 @@ def nan_at_invalid(biases, pairs):
 
 
 def distance_at(pairs):
-    """The function from a batch index and the indices of query and key to a distance."""
+    """The function from a batch index and the indices of a pair to its distance."""
     if pairs.offset is not None:
         return lambda batch, q_index, k_index: k_index - q_index + pairs.offset
     q, k = (_with_batch(t) for t in (pairs.q, pairs.k))
@@ -43,7 +43,7 @@ def distance_at(pairs):
 
 
 def key_at(pairs):
-    """The function from a batch index and the indices of a pair to its key's position."""
+    """The function from a batch index and the indices of a pair to the key position."""
     k = _with_batch(pairs.k)
     return lambda batch, q_index, k_index: k(batch, k_index)
 

@@ -152,8 +152,12 @@ def _shape(array, num_axes, last, dtype):
         spec = PartitionSpec(*sharding.spec[:lead], *(None,) * len(last))
         sharding = NamedSharding(sharding.mesh, spec)
     else:
-        sharding = NamedSharding(sharding.mesh, PartitionSpec(*(None,) * (lead + len(last))))
-    return array.update(shape=(*array.shape[:lead], *last), dtype=dtype, sharding=sharding)
+        sharding = NamedSharding(
+            sharding.mesh, PartitionSpec(*(None,) * (lead + len(last)))
+        )
+    return array.update(
+        shape=(*array.shape[:lead], *last), dtype=dtype, sharding=sharding
+    )
 
 
 def _matrix_of(values, *, q_grid, k_grid, narrow, wide):

@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ..._checks import INT32_MAX, check_table, integer, number, positive_integer
-from ..._dtypes import compute_dtype
-from ..._public import public
-from .products import products_by_distance
-from .record import INT32, set_fields
+from ...._checks import INT32_MAX, check_table, integer, number, positive_integer
+from ...._dtypes import compute_dtype
+from ...._public import public
+from ..core.content import PerHead
+from ..core.products import products_by_distance
+from ..core.record import PositionBias, set_fields
 
 
 class RelativeKeyParams(NamedTuple):
@@ -26,7 +27,7 @@ class RelativeKeyParams(NamedTuple):
 
 @jax.tree_util.register_static
 @dataclass(frozen=True, init=False)
-class RelativeKeyBias:
+class RelativeKeyBias(PositionBias):
     """Relative keys: the bias is the product of a query with a key of the distance.
 
     Distances, the position of the key minus that of the query, are clipped to
@@ -59,12 +60,9 @@ class RelativeKeyBias:
             factor=head_dim**-0.5 if factor is None else number("factor", factor),
         )
 
-    _bounds = INT32
-    _reads = ("q",)
-
     @property
-    def _width(self):
-        return self.head_dim
+    def _reads(self):
+        return {"q": PerHead(self.num_heads, self.head_dim)}
 
     @property
     def _num_rows(self):

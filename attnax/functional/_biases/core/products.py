@@ -17,7 +17,9 @@ def products_by_distance(x, rows, row_of, pairs, precision):
     if pairs.offset is not None:
         rows = rows[:, row_of(pairs.diagonal_distances())]
         return banded_product(x, rows, precision)
-    scores = jnp.einsum("...hqd,hnd->...hqn", x, _per_head(rows, x), precision=precision)
+    scores = jnp.einsum(
+        "...hqd,hnd->...hqn", x, _per_head(rows, x), precision=precision
+    )
     indices = row_of(pairs.distances())[..., None, :, :]
     indices = indices.reshape((1,) * (scores.ndim - indices.ndim) + indices.shape)
     shape = jnp.broadcast_shapes(scores.shape[:-1], indices.shape[:-1])
@@ -29,10 +31,11 @@ def products_by_distance(x, rows, row_of, pairs, precision):
 def banded_product(x, rows, precision):
     """The products `out[..., i, j] = x[..., i] . rows[..., q - 1 - i + j]`.
 
-    `x` is `(*batch, num_heads, q, width)` and `rows` is `(num_heads, q + k - 1, width)`.
-    A block of queries meets the rows of its own distances alone.
+    `x` is `(*batch, num_heads, q, width)`, and `rows` is
+    `(num_heads, q + k - 1, width)`. A block of queries meets the rows of its own
+    distances alone.
     """
-    *batch, heads, q_len, width = x.shape
+    q_len = x.shape[-2]
     k_len = rows.shape[-2] - q_len + 1
     rows = _per_head(rows, x)
 

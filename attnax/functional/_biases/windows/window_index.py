@@ -7,8 +7,8 @@ from typing import SupportsIndex
 import numpy as np
 from jaxtyping import Int32
 
-from ..._checks import grid_sizes, integer
-from ..._public import public
+from ...._checks import grid_sizes, integer
+from ...._public import public
 
 
 @public
@@ -52,7 +52,7 @@ def window_index(
     differences = places[:, :, None] - places[:, None, :]
     sizes = tuple(2 * n - 1 for n in window)
     shifted = [d + n - 1 for d, n in zip(differences, window, strict=True)]
-    index = np.ravel_multi_index(shifted, sizes).astype(np.int32)
+    index = np.asarray(np.ravel_multi_index(shifted, sizes), np.int32)
     if prefix:
         first = math.prod(sizes)
         index = np.pad(index, ((prefix, 0), (prefix, 0)))

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int32, Real
 
-from ..._checks import INT32_MAX, check_flags, integer
-from ..._public import public
-from .distances import int32_distance
+from ...._checks import INT32_MAX, check_flags, integer
+from ...._public import public
+from ..core.distances import int32_distance
 
 
 @public
@@ -63,18 +63,18 @@ def relative_position_bucket(
     """
     num_buckets, max_distance = check_buckets(num_buckets, max_distance, bidirectional)
     n = num_buckets // 2 if bidirectional else num_buckets
-    distance = int32_distance("distance", distance)
-    xp = np if isinstance(distance, np.ndarray) else jnp
+    steps = int32_distance("distance", distance)
+    xp = np if isinstance(steps, np.ndarray) else jnp
     # -2**31 has no absolute value in int32.
-    distance = xp.maximum(distance, np.int32(-INT32_MAX))
-    after = distance > 0
+    steps = xp.maximum(steps, np.int32(-INT32_MAX))
+    after = steps > 0
     if bidirectional:
-        distance = xp.abs(distance)
+        steps = xp.abs(steps)
     else:
-        distance = xp.maximum(-distance, np.int32(0))
-    bucket = xp.minimum(distance, np.int32(n // 2))
+        steps = xp.maximum(-steps, np.int32(0))
+    bucket = xp.minimum(steps, np.int32(n // 2))
     for threshold in _thresholds(n, max_distance):
-        bucket = bucket + (distance >= np.int32(threshold)).astype(np.int32)
+        bucket = bucket + (steps >= np.int32(threshold)).astype(np.int32)
     if bidirectional:
         bucket = bucket + xp.where(after, np.int32(n), np.int32(0))
     return bucket.astype(np.int32)

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ..._checks import choice, number, positive_integer
-from ..._public import public
-from .by_distance import distance_at, key_at, matrix_by_distance
-from .record import INT32, set_fields
+from ...._checks import choice, number, positive_integer
+from ...._public import public
+from ..core.by_distance import distance_at, key_at, matrix_by_distance
+from ..core.record import PositionBias, set_fields
 
 FORMS = ("symmetric", "signed", "key")
 
@@ -61,7 +61,7 @@ def _geometric(num_heads, max_bias):
 
 @jax.tree_util.register_static
 @dataclass(frozen=True, init=False)
-class AlibiBias:
+class AlibiBias(PositionBias):
     """ALiBi's position bias, which has no parameters.
 
     Args:
@@ -108,16 +108,6 @@ class AlibiBias:
             form=choice("form", form, FORMS),
             factor=number("factor", factor),
         )
-
-    _bounds = INT32
-    _reads = ()
-
-    def _init(self, key, init_std, dtype):
-        return None
-
-    def _check(self, params):
-        if params is not None:
-            raise ValueError("params must be None: ALiBi has no parameters.")
 
     def _slopes(self):
         slopes = self.factor * alibi_slopes(self.num_heads, max_bias=self.max_bias)

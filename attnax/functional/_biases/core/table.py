@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ..._checks import check_table
-from ..._dtypes import compute_dtype
+from ...._checks import check_table
+from ...._dtypes import compute_dtype
 
 # Pairs that are added up together, and the sums among which they are divided. Errors of
 # rounding grow with the quotient and not with the number of pairs.

@@ -1,15 +1,14 @@
 """Distances from queries to keys, as int32, for two sequences of positions."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from ..._checks import (
+from ...._checks import (
     INT32_MAX,
     INT32_MIN,
     array_of,
-    broadcasts_to,
     check_axes,
     first_where,
     int32_in_range,
@@ -31,10 +30,10 @@ class Pairs(NamedTuple):
         first_q: The position of the first query then; else `None`.
     """
 
-    q: jnp.ndarray
-    k: jnp.ndarray
-    q_valid: jnp.ndarray | None
-    k_valid: jnp.ndarray | None
+    q: Any
+    k: Any
+    q_valid: Any
+    k_valid: Any
     offset: int | None
     first_q: int | None
 
@@ -54,12 +53,12 @@ class Pairs(NamedTuple):
         The first is that of the last query and the first key.
         """
         q_len, k_len = self.lengths
-        first = self.offset - (q_len - 1)
+        first = (self.offset or 0) - (q_len - 1)
         distances = np.arange(first, first + q_len + k_len - 1, dtype=np.int64)
         return np.clip(distances, INT32_MIN, INT32_MAX).astype(np.int32)
 
     def all_of(self, num_tokens) -> bool:
-        """Whether queries and keys are each known to be the tokens from 0 on, in order."""
+        """Whether queries and keys are both known to be all tokens, in order."""
         return self.first_q == 0 == self.offset and self.lengths == (num_tokens,) * 2
 
     def distances(self):
@@ -73,7 +72,9 @@ class Pairs(NamedTuple):
             masks.append(self.q_valid[..., :, None])
         if self.k_valid is not None:
             masks.append(self.k_valid[..., None, :])
-        return None if not masks else masks[0] if len(masks) == 1 else masks[0] & masks[1]
+        return (
+            None if not masks else masks[0] if len(masks) == 1 else masks[0] & masks[1]
+        )
 
 
 def pairs_of(q_positions, k_positions, bounds=(INT32_MIN, INT32_MAX + 1)) -> Pairs:
@@ -96,7 +97,8 @@ def pairs_of(q_positions, k_positions, bounds=(INT32_MIN, INT32_MAX + 1)) -> Pai
             "batch axes that broadcast."
         ) from None
     rank = max(q.ndim, k.ndim)
-    return Pairs(*(_of_rank(t, rank) for t in (q, k, q_valid, k_valid)), offset, first)
+    q, k, q_valid, k_valid = (_of_rank(t, rank) for t in (q, k, q_valid, k_valid))
+    return Pairs(q, k, q_valid, k_valid, offset, first)
 
 
 def saturating_difference(a, b):
@@ -126,7 +128,9 @@ def int32_distance(name: str, distance):
     info = np.iinfo(distance.dtype)
     low, high = max(info.min, INT32_MIN), min(info.max, INT32_MAX)
     if (low, high) != (info.min, info.max):
-        distance = xp.clip(distance, distance.dtype.type(low), distance.dtype.type(high))
+        distance = xp.clip(
+            distance, distance.dtype.type(low), distance.dtype.type(high)
+        )
     return distance.astype(np.int32)
 
 

@@ -5,17 +5,17 @@ from typing import SupportsFloat, SupportsIndex
 
 import jax
 
-from ..._checks import number, positive_integer
-from ..._public import public
-from .by_distance import distance_at, matrix_by_distance
-from .record import INT32, set_fields
+from ...._checks import number, positive_integer
+from ...._public import public
+from ..core.by_distance import distance_at, matrix_by_distance
+from ..core.record import PositionBias, set_fields
+from ..core.table import bias_at, biases_at, check_bias_table, draw_table
 from .t5_bucket import check_buckets, relative_position_bucket
-from .table import bias_at, biases_at, check_bias_table, draw_table
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True, init=False)
-class T5Bias:
+class T5Bias(PositionBias):
     """T5's position bias: a table of `num_buckets` rows, one bias per bucket and head.
 
     T5, UMT5, LongT5, Pop2Piano, MPNet and others have it. T5 does not scale its scores,
@@ -69,9 +69,6 @@ class T5Bias:
             bidirectional=bool(bidirectional),
             factor=number("factor", factor),
         )
-
-    _bounds = INT32
-    _reads = ()
 
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_buckets, self.num_heads, init_std, dtype)

@@ -1,4 +1,4 @@
-"""The relative position bias of windows: Swin's table, and BEiT's with its class token."""
+"""The relative position bias of windows: the tables of Swin and BEiT."""
 
 import math
 from collections.abc import Sequence
@@ -8,19 +8,19 @@ from typing import SupportsIndex
 import jax
 import jax.numpy as jnp
 
-from ..._checks import grid_sizes, integer, positive_integer
-from ..._dtypes import compute_dtype
-from ..._public import public
-from .by_row import matrix_by_row, row_at
-from .record import set_fields
-from .spread import spread
-from .table import bias_at, check_bias_table, draw_table
+from ...._checks import grid_sizes, integer, positive_integer
+from ...._dtypes import compute_dtype
+from ...._public import public
+from ..core.by_row import matrix_by_row, row_at
+from ..core.record import PositionBias, set_fields
+from ..core.spread import spread
+from ..core.table import bias_at, check_bias_table, draw_table
 from .window_index import window_index
 
 
 @jax.tree_util.register_static
 @dataclass(frozen=True, init=False)
-class WindowBias:
+class WindowBias(PositionBias):
     """A table of biases for the tokens of a window, one row per difference of places.
 
     Positions are the numbers of the tokens: the prefix tokens first, then the places of
@@ -73,8 +73,6 @@ class WindowBias:
         prefix = 3 if self.num_prefix_tokens else 0
         return math.prod(2 * n - 1 for n in self.window) + prefix
 
-    _reads = ()
-
     @property
     def _bounds(self):
         return 0, self.num_tokens
@@ -106,7 +104,9 @@ class WindowBias:
         places = places.reshape(-1, count, count)
         if not prefix:
             return places
-        to_place, to_prefix, both = table[:, -3:, None, None].astype(dtype).swapaxes(0, 1)
+        to_place, to_prefix, both = (
+            table[:, -3:, None, None].astype(dtype).swapaxes(0, 1)
+        )
         above = _side_by_side(both, (prefix, prefix), to_place, (prefix, count))
         below = [jnp.broadcast_to(to_prefix, (*places.shape[:-1], prefix)), places]
         return jnp.concatenate([above, jnp.concatenate(below, -1)], -2)

@@ -1,0 +1,1 @@
+"""What the biases share: positions, content, tables and kernels."""

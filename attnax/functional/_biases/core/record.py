@@ -1,0 +1,73 @@
+"""What the records of position biases have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...._checks import INT32_MAX, INT32_MIN
+
+# The bounds of positions, `[low, high)`, where any int32 is one.
+INT32 = (INT32_MIN, INT32_MAX + 1)
+
+
+class PositionBias:
+    """A record of settings, from which the forms of a bias are made.
+
+    Records are frozen, hashable and static: they hold no arrays. What a scheme lacks
+    here it inherits: most have no parameters beside a table, read nothing beside
+    positions and have no channels.
+    """
+
+    num_heads: int
+
+    @property
+    def _bounds(self) -> tuple[int, int]:
+        """The bounds of positions, `[low, high)`."""
+        return INT32
+
+    @property
+    def _reads(self) -> Mapping[str, Any]:
+        """What the bias reads beside positions, by "q" and "k"; see `content.py`."""
+        return {}
+
+    def _init(self, key, init_std, dtype) -> Any:
+        """Draws parameters."""
+        del key, init_std, dtype
+
+    def _check(self, params) -> None:
+        """Raises unless `params` are those of this record."""
+        if params is not None:
+            raise ValueError(
+                f"params must be None: a {type(self).__name__} has no parameters."
+            )
+
+    def _matrix(self, params, pairs, content, dtype) -> Any:
+        """The bias of every pair, `(*batch, num_heads, q_len, k_len)`."""
+        raise NotImplementedError
+
+    def _score(self, params, pairs, content) -> Any:
+        """The function from indices to a bias: `(batch, head, q_index, k_index)`."""
+        raise NotImplementedError
+
+    def _channels(self, params, pairs, content, scale, dtype) -> Any:
+        """Channels of queries and of keys whose product, times `scale`, is the bias."""
+        del params, pairs, content, scale, dtype
+        raise ValueError(
+            f"bias must be one that is a sum of products of a query and a key; a "
+            f"{type(self).__name__} is none. Use apply_position_bias or "
+            "position_bias_score_mod."
+        )
+
+
+def check_bias(bias) -> None:
+    """Raises unless `bias` is a record of a position bias."""
+    if not isinstance(bias, PositionBias):
+        raise TypeError(
+            f"bias must be a record of a position bias such as T5Bias, not a "
+            f"{type(bias).__name__}."
+        )
+
+
+def set_fields(record, **fields) -> None:
+    """Sets the fields of a frozen record."""
+    for name, value in fields.items():
+        object.__setattr__(record, name, value)

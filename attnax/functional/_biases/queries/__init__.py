@@ -1,0 +1,1 @@
+"""Biases that read queries and keys beside positions."""

@@ -1,0 +1,1 @@
+"""Biases by the distances of tokens in a sequence."""

@@ -1,0 +1,1 @@
+"""Biases by the places of tokens in a grid."""
