@@ -181,6 +181,10 @@ from ._biases.ends import (
     init_position_bias as init_position_bias,
     position_bias_score_mod as position_bias_score_mod,
 )
+from ._biases.channels import (
+    PositionChannels as PositionChannels,
+    position_bias_channels as position_bias_channels,
+)
 
 # Position biases by the distances of a sequence
 from ._biases.core.table import TableBiasParams as TableBiasParams

@@ -48,12 +48,19 @@ class PositionBias:
         """The function from indices to a bias: `(batch, head, q_index, k_index)`."""
         raise NotImplementedError
 
-    def _channels(self, params, pairs, content, scale, dtype) -> Any:
-        """Channels of queries and of keys whose product, times `scale`, is the bias."""
-        del params, pairs, content, scale, dtype
+    def _channels(self, params, pairs, content, kernel) -> Any:
+        """Channels of queries and of keys whose product is the bias.
+
+        They are `(*batch, num_heads, q_len, width)` and
+        `(*batch, num_heads or 1, k_len, width)`, in `kernel.dtype`; the product, times
+        `kernel.scale`, is the bias, up to a constant in each row where the scheme says
+        so. `product_channels` makes them of two factors. Invalid positions become NaN
+        elsewhere.
+        """
+        del params, pairs, content, kernel
         raise ValueError(
-            f"bias must be one that is a sum of products of a query and a key; a "
-            f"{type(self).__name__} is none. Use apply_position_bias or "
+            f"bias must be a sum of products of a query and a key, which a "
+            f"{type(self).__name__} is not; use apply_position_bias or "
             "position_bias_score_mod."
         )
 
