@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import bias_calls
 import jax
 import numpy as np
 from frequency_methods import FURTHER, WIDTH
@@ -234,6 +235,7 @@ FUNCTIONAL = {
     "xpos_cos_sin": {"positions": IDS, "inv_freq": INV_FREQ},
     "yarn_attention_factor": {"factor": 2.0},
     "yarn_softmax_factor": {"factor": 2.0, "mscale_all_dim": 1.0},
+    **bias_calls.CALLS,
 }
 
 INTEROP = {

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Integer, PRNGKeyArray
+from jaxtyping import Array, Float, Integer, Num, PRNGKeyArray
 
-from ..._checks import check_key, number
+from ..._checks import check_key, check_precision, number
 from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from .core.automatic_axes import matrix_of
-from .core.content import content_of
+from .core.content import content_of, own_axes
 from .core.distances import pairs_of
 from .core.record import PositionBias, check_bias
 
@@ -27,7 +27,31 @@ def init_position_bias(
     init_std: SupportsFloat = 0.02,
     dtype: DTypeLike | None = None,
 ) -> Any:
-    """Draws the parameters of a position bias."""
+    """Returns parameters for a position bias, drawn from a normal distribution.
+
+    Args:
+        key: A random key of JAX.
+        bias: The record of the scheme, such as `T5Bias(8, bidirectional=True)`.
+        init_std: Standard deviation of the tables. Not negative.
+        dtype: Dtype of the parameters, default JAX's float; they are drawn in float32
+            or wider and rounded once.
+
+    Returns:
+        The parameters that the docstring of the record describes: `TableBiasParams`
+        for a table, or `None` for a scheme without parameters.
+
+    Raises:
+        TypeError: If `bias` is not a record of a position bias.
+        ValueError: If another argument is out of its range.
+
+    Example:
+        >>> bias = T5Bias(8, bidirectional=True)
+        >>> init_position_bias(jax.random.key(0), bias).table.shape
+        (32, 8)
+
+    Reference:
+        The docstring of each record names the source of its scheme.
+    """
     check_key(key)
     check_bias(bias)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
@@ -41,16 +65,58 @@ def apply_position_bias(
     q_positions: Integer[Array | np.ndarray, "*#batch q_len"] | Sequence,
     k_positions: Integer[Array | np.ndarray, "*#batch k_len"] | Sequence,
     *,
-    q: Float[Array | np.ndarray, "*#batch q_len num_heads width"] | None = None,
-    k: Float[Array | np.ndarray, "*#batch k_len num_heads width"] | None = None,
+    q: Num[Array | np.ndarray, "..."] | None = None,
+    k: Num[Array | np.ndarray, "..."] | None = None,
     precision: PrecisionLike = None,
     dtype: DTypeLike | None = None,
-) -> Float[Array, "*batch num_heads q_len k_len"]:
-    """Returns the bias of every pair of a query and a key."""
-    check_bias(bias)
-    bias._check(params)
-    pairs = pairs_of(q_positions, k_positions, bias._bounds)
-    content = content_of(bias, pairs, q, k, precision)
+) -> Float[Array, "*all_batch num_heads q_len k_len"]:
+    """Returns the bias of each head for every pair of a query and a key.
+
+    The bias is what attention adds to its scores after their scaling, for the distance
+    `position of the key - position of the query` or what else the record measures. It
+    never masks: pairs that a model leaves out, such as keys after the query, have
+    biases too, and a mask removes them.
+
+    Positions are any int32, in any order: those of a cache, of left padding or of
+    packed documents. Ranges, and NumPy arrays that count up by one, have a faster
+    program: the bias of each distance is made once.
+
+    Args:
+        bias: The record of the scheme.
+        params: Parameters of the record, by `init_position_bias` or from a checkpoint.
+            `None` for a scheme without parameters.
+        q_positions: Integer positions of the queries, `(*batch, q_len)`; a range or a
+            list too. Batch axes of all arrays broadcast.
+        k_positions: Positions of the keys, `(*batch, k_len)`.
+        q: What the record reads of the queries beside their positions, such as
+            vectors `(*batch, q_len, num_heads, head_dim)`; its docstring says what.
+            `None` where it reads nothing.
+        k: What it reads of the keys.
+        precision: Precision of matrix products, for records that have any.
+        dtype: Dtype of the result, default float32, or float64 if a parameter is
+            float64. Arithmetic is in float32 or wider and rounded once.
+
+    Returns:
+        Biases `(*batch, num_heads, q_len, k_len)`. `*batch` is empty where no array
+        has batch axes, and `jax.nn.dot_product_attention` takes the result as it is.
+        A traced position out of range gives NaN at its pairs.
+
+    Raises:
+        TypeError: If `bias` is not a record of a position bias.
+        ValueError: If `params`, `q` or `k` are not those of the record; if positions
+            are no integers; if a known position is out of range; or if shapes do not
+            fit together.
+
+    Example:
+        >>> apply_position_bias(AlibiBias(1, form="signed"), None, [2], range(3))
+        Array([[[-0.0078125 , -0.00390625,  0.        ]]], dtype=float32)
+
+    Reference:
+        Shaw et al., Self-Attention with Relative Position Representations, 2018; the
+        docstring of each record names the source of its scheme.
+        https://arxiv.org/abs/1803.02155
+    """
+    pairs, content = _read(bias, params, q_positions, k_positions, q, k, precision)
     dtype = result_dtype("dtype", dtype, _wide((params, content.q, content.k)))
     return matrix_of(bias, params, pairs, content, dtype)
 
@@ -62,21 +128,76 @@ def position_bias_score_mod(
     q_positions: Integer[Array | np.ndarray, "*#batch q_len"] | Sequence,
     k_positions: Integer[Array | np.ndarray, "*#batch k_len"] | Sequence,
     *,
-    q: Float[Array | np.ndarray, "*#batch q_len num_heads width"] | None = None,
-    k: Float[Array | np.ndarray, "*#batch k_len num_heads width"] | None = None,
+    q: Num[Array | np.ndarray, "..."] | None = None,
+    k: Num[Array | np.ndarray, "..."] | None = None,
     precision: PrecisionLike = None,
 ) -> Callable[..., Any]:
-    """Returns a function `(score, batch, head, q_index, k_index)` with the bias."""
-    check_bias(bias)
-    bias._check(params)
-    pairs = pairs_of(q_positions, k_positions, bias._bounds)
-    content = content_of(bias, pairs, q, k, precision)
+    """Returns a function of scores that adds the bias, for kernels that take one.
+
+    Such kernels never store the scores of all pairs, and call a function
+    `score_mod(score, batch, head, q_index, k_index)` on the part that they have at
+    hand. The indices count batches, heads, queries and keys; the function looks up the
+    positions of the two tokens and returns `score` plus the bias that
+    `apply_position_bias` has for them.
+
+    Args:
+        bias: The record of the scheme.
+        params: Parameters of the record, or `None`.
+        q_positions: As in `apply_position_bias`, with at most one batch axis.
+        k_positions: As `q_positions`, for the keys.
+        q: What the record reads of the queries, as in `apply_position_bias`.
+        k: What it reads of the keys.
+        precision: Precision of matrix products, for records that have any.
+
+    Returns:
+        The function. Its arguments broadcast; scores are floats that the attention has
+        scaled already, and the result has their dtype.
+
+    Raises:
+        TypeError: If `bias` is not a record of a position bias.
+        ValueError: As for `apply_position_bias`, and if there is more than one batch
+            axis.
+
+    Example:
+        >>> bias = AlibiBias(1, form="signed")
+        >>> score_mod = position_bias_score_mod(bias, None, [2], range(3))
+        >>> score_mod(jnp.float32(1.0), 0, 0, 0, 1)
+        Array(0.99609375, dtype=float32)
+
+    Reference:
+        Dong et al., Flex Attention, 2024, section 3.
+        https://arxiv.org/abs/2412.05496
+    """
+    pairs, content = _read(bias, params, q_positions, k_positions, q, k, precision)
+    _check_one_batch_axis(bias, pairs, content)
     at = bias._score(params, pairs, content)
 
     def score_mod(score, batch, head, q_index, k_index):
         return score + at(batch, head, q_index, k_index).astype(score.dtype)
 
     return score_mod
+
+
+def _read(bias, params, q_positions, k_positions, q, k, precision):
+    """The pairs, and what `bias` reads of their tokens, all of it checked."""
+    check_bias(bias)
+    bias._check(params)
+    check_precision(precision)
+    pairs = pairs_of(q_positions, k_positions, bias._bounds)
+    return pairs, content_of(bias, pairs, q, k, precision)
+
+
+def _check_one_batch_axis(bias, pairs, content):
+    batches = {"q_positions and k_positions": pairs.batch}
+    for argument in bias._reads:
+        x = getattr(content, argument)
+        batches[argument] = x.shape[: x.ndim - own_axes(bias, argument)]
+    for arguments, batch in batches.items():
+        if len(batch) > 1:
+            raise ValueError(
+                f"{arguments} with batch axes {batch} must have one at most, which the "
+                "index of the batch counts; use jax.vmap for others."
+            )
 
 
 def _wide(arrays):

@@ -81,26 +81,27 @@ def content_of(bias, pairs, q, k, precision) -> Content:
     return Content(q, k, precision)
 
 
-def own_axes(bias, name) -> int:
+def own_axes(bias, argument) -> int:
     """The number of axes of `q` or `k` after the batch axes."""
-    kind = bias._reads[name]
+    kind = bias._reads[argument]
     return 1 + len(kind.sizes if isinstance(kind, Numbers) else kind)
 
 
-def _read(bias, name, x, length):
-    record, kind = type(bias).__name__, bias._reads.get(name)
+def _read(bias, argument, x, length):
+    record, kind = type(bias).__name__, bias._reads.get(argument)
     if kind is None:
         if x is not None:
-            raise ValueError(f"{name} must be None: a {record} does not read it.")
+            raise ValueError(f"{argument} must be None: a {record} does not read it.")
         return None
     if x is None:
-        raise ValueError(f"{name} must be given: a {record} reads it.")
+        raise ValueError(f"{argument} must be given: a {record} reads it.")
     sizes = kind.sizes if isinstance(kind, Numbers) else tuple(kind)
-    checked = kind.checked(name, x)
+    checked = kind.checked(argument, x)
     shape = np.shape(x)
     wanted = (length, *sizes)
     if shape[-len(wanted) :] != wanted:
         raise ValueError(
-            f"{name}.shape={shape} must end in {wanted}, one entry for each position."
+            f"{argument}.shape={shape} must end in {wanted}, one entry for each "
+            "position."
         )
     return checked

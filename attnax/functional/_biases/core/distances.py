@@ -109,17 +109,17 @@ def saturating_difference(a, b):
     return jnp.where(overflows, limit, difference)
 
 
-def int32_distance(name: str, distance):
+def int32_distance(argument: str, distance):
     """Distances of any integer dtype as int32; those outside int32 are the nearest.
 
     NumPy arrays and lists come back as NumPy arrays. Floats of 32 bits or more are
     taken as the integers that they hold.
     """
-    distance = number_array(name, distance)
+    distance = number_array(argument, distance)
     is_float = jnp.issubdtype(distance.dtype, jnp.floating)
     if is_float and is_known(distance):
         known = np.asarray(distance)
-        fraction = first_where(name, known, known != np.trunc(known))
+        fraction = first_where(argument, known, known != np.trunc(known))
         if fraction is not None:
             raise ValueError(f"{fraction} must be an integer; round it first.")
     xp = np if isinstance(distance, np.ndarray) else jnp
@@ -150,10 +150,10 @@ def _of_rank(array, rank):
     return array.reshape((1,) * (rank - array.ndim) + array.shape)
 
 
-def _array(name, positions):
+def _array(argument, positions):
     if isinstance(positions, range):
         positions = np.arange(positions.start, positions.stop, positions.step)
-    return array_of(name, positions)
+    return array_of(argument, positions)
 
 
 def _counts_up(positions):

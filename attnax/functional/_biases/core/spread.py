@@ -128,8 +128,8 @@ def _float32_of_bits(bits):
     return lax.bitcast_convert_type(bits, jnp.float32)
 
 
-def _primitive(name, impl, abstract):
-    primitive = Primitive(name)
+def _primitive(label, impl, abstract):
+    primitive = Primitive(label)
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=_SETTINGS))
     primitive.def_abstract_eval(abstract)
     batching.primitive_batchers[primitive] = functools.partial(_batch, primitive)

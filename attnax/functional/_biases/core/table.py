@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ...._checks import check_table
+from ...._checks import check_params, check_table
 from ...._dtypes import compute_dtype
 
 # Pairs that are added up together, and the sums among which they are divided. Errors of
@@ -17,10 +17,11 @@ _PAIRS, _SUMS = 4096, 64
 
 
 class TableBiasParams(NamedTuple):
-    """Parameters of a table of biases.
+    """Parameters of a bias that is a table of numbers.
 
     Attributes:
-        table: The bias of each row and head.
+        table: The bias of each row and head. Released models with a column for each
+            row, such as LayoutLMv2, are transposed.
     """
 
     table: Float[Array, "num_rows num_heads"]
@@ -34,6 +35,7 @@ def draw_table(key, num_rows, num_heads, init_std, dtype) -> TableBiasParams:
 
 def check_bias_table(params, num_rows, num_heads) -> None:
     """Raises unless the table has `num_rows` rows and `num_heads` columns."""
+    check_params(params, TableBiasParams)
     table = params.table
     check_table("params.table", table)
     if table.shape != (num_rows, num_heads):

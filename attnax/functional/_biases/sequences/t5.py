@@ -18,8 +18,9 @@ from .t5_bucket import check_buckets, relative_position_bucket
 class T5Bias(PositionBias):
     """T5's position bias: a table of `num_buckets` rows, one bias per bucket and head.
 
-    T5, UMT5, LongT5, Pop2Piano, MPNet and others have it. T5 does not scale its scores,
-    so attention with this bias takes `scale=1.0`.
+    T5, UMT5, LongT5, Pop2Piano, MPNet and others have it. T5 and its kin do not scale
+    their scores, so their attention takes `scale=1.0`; that of MPNet does not. The
+    parameters are `TableBiasParams` of `num_buckets` rows.
 
     Args:
         num_heads: Number of heads. Positive.
@@ -34,8 +35,9 @@ class T5Bias(PositionBias):
         ValueError: If a setting is out of its range.
 
     Example:
-        >>> T5Bias(8, bidirectional=False)
-        T5Bias(num_heads=8, num_buckets=32, max_distance=128, bidirectional=False)
+        >>> T5Bias(8, bidirectional=False)  # doctest: +NORMALIZE_WHITESPACE
+        T5Bias(num_heads=8, num_buckets=32, max_distance=128, bidirectional=False,
+               factor=1.0)
 
     Reference:
         Raffel et al., Exploring the Limits of Transfer Learning, 2020, section 2.1.

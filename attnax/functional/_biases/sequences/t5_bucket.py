@@ -87,8 +87,14 @@ def check_buckets(num_buckets, max_distance, bidirectional) -> tuple[int, int]:
     num_buckets = integer("num_buckets", num_buckets, lowest, INT32_MAX)
     if bidirectional and num_buckets % 2 != 0:
         raise ValueError(f"{num_buckets=} must be even for bidirectional=True.")
+    max_distance = integer("max_distance", max_distance, 1, INT32_MAX)
     exact = num_buckets // (4 if bidirectional else 2)
-    return num_buckets, integer("max_distance", max_distance, exact + 1, INT32_MAX)
+    if max_distance <= exact:
+        raise ValueError(
+            f"{max_distance=} must be more than {exact}, the distances with a bucket "
+            f"of their own for {num_buckets=}."
+        )
+    return num_buckets, max_distance
 
 
 @lru_cache
