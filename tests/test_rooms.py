@@ -12,11 +12,8 @@ FLOORS = (
         *("functional._angles", "functional._positions"),
         *("functional._resizing", "functional._tables"),
     ),
-    (
-        *("functional._biases", "functional._patches"),
-        *("functional._rope", "functional._sinusoids"),
-    ),
-    ("functional._models",),
+    ("functional._patches", "functional._rope", "functional._sinusoids"),
+    ("functional._biases", "functional._models"),
     ("functional",),
     ("interop._model_types",),
     ("interop._config", "interop._checkpoint_families"),

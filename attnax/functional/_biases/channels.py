@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float, Integer, Num
 
 from ..._checks import check_flags, nan_where_invalid, number, positive_integer
 from ..._dtypes import result_dtype
@@ -37,8 +37,8 @@ def position_bias_channels(
     q_positions: Integer[Array | np.ndarray, "*#batch q_len"] | Sequence,
     k_positions: Integer[Array | np.ndarray, "*#batch k_len"] | Sequence,
     *,
-    q: Float[Array | np.ndarray, "*#batch q_len num_heads width"] | None = None,
-    k: Float[Array | np.ndarray, "*#batch k_len num_heads width"] | None = None,
+    q: Num[Array | np.ndarray, "..."] | tuple | None = None,
+    k: Num[Array | np.ndarray, "..."] | tuple | None = None,
     scale: SupportsFloat,
     dtype: DTypeLike,
     causal: bool = False,

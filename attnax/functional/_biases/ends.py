@@ -14,7 +14,7 @@ from ..._checks import check_key, check_precision, number
 from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from .core.automatic_axes import matrix_of
-from .core.content import content_of, own_axes
+from .core.content import arrays_of, content_of, own_axes
 from .core.distances import pairs_of
 from .core.record import PositionBias, check_bias
 
@@ -65,8 +65,8 @@ def apply_position_bias(
     q_positions: Integer[Array | np.ndarray, "*#batch q_len"] | Sequence,
     k_positions: Integer[Array | np.ndarray, "*#batch k_len"] | Sequence,
     *,
-    q: Num[Array | np.ndarray, "..."] | None = None,
-    k: Num[Array | np.ndarray, "..."] | None = None,
+    q: Num[Array | np.ndarray, "..."] | tuple | None = None,
+    k: Num[Array | np.ndarray, "..."] | tuple | None = None,
     precision: PrecisionLike = None,
     dtype: DTypeLike | None = None,
 ) -> Float[Array, "*all_batch num_heads q_len k_len"]:
@@ -128,8 +128,8 @@ def position_bias_score_mod(
     q_positions: Integer[Array | np.ndarray, "*#batch q_len"] | Sequence,
     k_positions: Integer[Array | np.ndarray, "*#batch k_len"] | Sequence,
     *,
-    q: Num[Array | np.ndarray, "..."] | None = None,
-    k: Num[Array | np.ndarray, "..."] | None = None,
+    q: Num[Array | np.ndarray, "..."] | tuple | None = None,
+    k: Num[Array | np.ndarray, "..."] | tuple | None = None,
     precision: PrecisionLike = None,
 ) -> Callable[..., Any]:
     """Returns a function of scores that adds the bias, for kernels that take one.
@@ -189,9 +189,8 @@ def _read(bias, params, q_positions, k_positions, q, k, precision):
 
 def _check_one_batch_axis(bias, pairs, content):
     batches = {"q_positions and k_positions": pairs.batch}
-    for argument in bias._reads:
-        x = getattr(content, argument)
-        batches[argument] = x.shape[: x.ndim - own_axes(bias, argument)]
+    for argument, kind, x in arrays_of(bias, content):
+        batches[argument] = x.shape[: x.ndim - own_axes(kind)]
     for arguments, batch in batches.items():
         if len(batch) > 1:
             raise ValueError(
@@ -201,5 +200,9 @@ def _check_one_batch_axis(bias, pairs, content):
 
 
 def _wide(arrays):
-    dtypes = [leaf.dtype for leaf in jax.tree.leaves(arrays)]
+    dtypes = [
+        leaf.dtype
+        for leaf in jax.tree.leaves(arrays)
+        if jnp.issubdtype(leaf.dtype, jnp.floating)
+    ]
     return compute_dtype(*dtypes) if dtypes else jnp.dtype(jnp.float32)

@@ -6,7 +6,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ...._sharding import explicit_axes
-from .content import PerHead, own_axes
+from .content import PerHead, arrays_of, own_axes
 
 
 def matrix_of(bias, params, pairs, content, dtype) -> jax.Array:
@@ -46,12 +46,12 @@ def _explicit_mesh(arrays):
 def _spec(bias, params, pairs, content):
     q_axes, k_axes = (explicit_axes(t) or (None,) * t.ndim for t in (pairs.q, pairs.k))
     axes, heads = _both(q_axes[:-1], k_axes[:-1]), None
-    for name, kind in bias._reads.items():
-        of_x = explicit_axes(getattr(content, name))
+    for _, kind, x in arrays_of(bias, content):
+        of_x = explicit_axes(x)
         if of_x is not None:
             if isinstance(kind, PerHead):
                 heads = heads or of_x[-3]
-            axes = _both(axes, of_x[: len(of_x) - own_axes(bias, name)])
+            axes = _both(axes, of_x[: len(of_x) - own_axes(kind)])
     tables = (explicit_axes(leaf) for leaf in jax.tree.leaves(params))
     heads = heads or next((axes[-1] for axes in tables if axes), None)
     return PartitionSpec(*axes, heads, q_axes[-1], k_axes[-1])

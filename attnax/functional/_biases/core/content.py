@@ -2,11 +2,10 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...._checks import array_of, float_array
+from ...._checks import array_of, float_array, type_of
 from ...._dtypes import compute_dtype
 
 
@@ -46,18 +45,24 @@ class Numbers(NamedTuple):
         return jnp.asarray(x)
 
 
+class Several(NamedTuple):
+    """More than one of the kinds above, which the user gives as a tuple of arrays."""
+
+    kinds: tuple
+
+
 class Content(NamedTuple):
     """What tokens hold, as far as a bias reads it.
 
     Attributes:
         q: What it reads of queries, or `None`. Vectors of heads are
-            `(*batch, num_heads, q_len, width)`.
+            `(*batch, num_heads, q_len, width)`. Of `Several` kinds it is a tuple.
         k: The same of keys.
         precision: Precision of matrix products.
     """
 
-    q: jax.Array | None
-    k: jax.Array | None
+    q: Any
+    k: Any
     precision: Any
 
 
@@ -65,10 +70,10 @@ def content_of(bias, pairs, q, k, precision) -> Content:
     """What `bias` reads of queries and keys, in the shapes that it and `pairs` tell."""
     q_len, k_len = pairs.lengths
     q, k = _read(bias, "q", q, q_len), _read(bias, "k", k, k_len)
+    content = Content(q, k, precision)
     batches = {
-        name: x.shape[: x.ndim - own_axes(bias, name)]
-        for name, x in (("q", q), ("k", k))
-        if x is not None
+        name: x.shape[: x.ndim - own_axes(kind)]
+        for name, kind, x in arrays_of(bias, content)
     }
     try:
         np.broadcast_shapes(pairs.batch, *batches.values())
@@ -78,13 +83,27 @@ def content_of(bias, pairs, q, k, precision) -> Content:
             f"{' and '.join(map(str, batches.values()))}, and positions with "
             f"{pairs.batch}, must broadcast."
         ) from None
-    return Content(q, k, precision)
+    return content
 
 
-def own_axes(bias, argument) -> int:
-    """The number of axes of `q` or `k` after the batch axes."""
-    kind = bias._reads[argument]
-    return 1 + len(kind.sizes if isinstance(kind, Numbers) else kind)
+def arrays_of(bias, content):
+    """The name, the kind and the value of each array that `bias` reads."""
+    for name, kind in bias._reads.items():
+        x = getattr(content, name)
+        if isinstance(kind, Several):
+            for n, (one, part) in enumerate(zip(kind.kinds, x, strict=True)):
+                yield f"{name}[{n}]", one, part
+        else:
+            yield name, kind, x
+
+
+def own_axes(kind) -> int:
+    """The number of axes of an array of a kind after its batch axes."""
+    return 1 + len(_sizes(kind))
+
+
+def _sizes(kind):
+    return kind.sizes if isinstance(kind, Numbers) else tuple(kind)
 
 
 def _read(bias, argument, x, length):
@@ -95,10 +114,23 @@ def _read(bias, argument, x, length):
         return None
     if x is None:
         raise ValueError(f"{argument} must be given: a {record} reads it.")
-    sizes = kind.sizes if isinstance(kind, Numbers) else tuple(kind)
+    if not isinstance(kind, Several):
+        return _checked(argument, kind, x, length)
+    count = len(kind.kinds)
+    if not isinstance(x, tuple | list) or len(x) != count:
+        raise ValueError(
+            f"{argument} is {type_of(x)}, but must be a tuple of the {count} arrays "
+            f"that a {record} reads."
+        )
+    return tuple(
+        _checked(f"{argument}[{n}]", one, part, length)
+        for n, (one, part) in enumerate(zip(kind.kinds, x, strict=True))
+    )
+
+
+def _checked(argument, kind, x, length):
     checked = kind.checked(argument, x)
-    shape = np.shape(x)
-    wanted = (length, *sizes)
+    shape, wanted = np.shape(x), (length, *_sizes(kind))
     if shape[-len(wanted) :] != wanted:
         raise ValueError(
             f"{argument}.shape={shape} must end in {wanted}, one entry for each "
