@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from ...._checks import nan_unless
-from .distances import saturating_difference
+from .distances import of_rank, saturating_difference
 from .spread import spread
 
 
@@ -26,7 +26,7 @@ def nan_at_invalid(biases, pairs):
     valid = pairs.valid()
     if valid is None:
         return biases
-    valid = valid[..., None, :, :]
+    valid = of_rank(valid[..., None, :, :], biases.ndim)
     return jnp.where(valid, biases, nan_unless(valid, biases.dtype))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ...._checks import array_of, float_array, type_of
 from ...._dtypes import compute_dtype
+from .distances import of_rank
 
 
 class PerHead(NamedTuple):
@@ -67,7 +68,10 @@ class Content(NamedTuple):
 
 
 def content_of(bias, pairs, q, k, precision) -> Content:
-    """What `bias` reads of queries and keys, in the shapes that it and `pairs` tell."""
+    """What `bias` reads of queries and keys, in the shapes that it and `pairs` tell.
+
+    All arrays come back with as many batch axes as the one that has most.
+    """
     q_len, k_len = pairs.lengths
     q, k = _read(bias, "q", q, q_len), _read(bias, "k", k, k_len)
     content = Content(q, k, precision)
@@ -76,14 +80,14 @@ def content_of(bias, pairs, q, k, precision) -> Content:
         for name, kind, x in arrays_of(bias, content)
     }
     try:
-        np.broadcast_shapes(pairs.batch, *batches.values())
+        rank = len(np.broadcast_shapes(pairs.batch, *batches.values()))
     except ValueError:
         raise ValueError(
             f"{' and '.join(batches)} with batch axes "
             f"{' and '.join(map(str, batches.values()))}, and positions with "
             f"{pairs.batch}, must broadcast."
         ) from None
-    return content
+    return Content(*(_of_rank(bias, content, name, rank) for name in "qk"), precision)
 
 
 def arrays_of(bias, content):
@@ -95,6 +99,16 @@ def arrays_of(bias, content):
                 yield f"{name}[{n}]", one, part
         else:
             yield name, kind, x
+
+
+def _of_rank(bias, content, name, rank):
+    x, kind = getattr(content, name), bias._reads.get(name)
+    if isinstance(kind, Several):
+        return tuple(
+            of_rank(part, rank + own_axes(one))
+            for one, part in zip(kind.kinds, x, strict=True)
+        )
+    return None if kind is None else of_rank(x, rank + own_axes(kind))
 
 
 def own_axes(kind) -> int:

@@ -97,7 +97,7 @@ def pairs_of(q_positions, k_positions, bounds=(INT32_MIN, INT32_MAX + 1)) -> Pai
             "batch axes that broadcast."
         ) from None
     rank = max(q.ndim, k.ndim)
-    q, k, q_valid, k_valid = (_of_rank(t, rank) for t in (q, k, q_valid, k_valid))
+    q, k, q_valid, k_valid = (of_rank(t, rank) for t in (q, k, q_valid, k_valid))
     return Pairs(q, k, q_valid, k_valid, offset, first)
 
 
@@ -143,7 +143,7 @@ def _saturated_floats(distance, xp):
     return xp.where(above, np.int32(INT32_MAX), inside)
 
 
-def _of_rank(array, rank):
+def of_rank(array, rank):
     """An array with leading axes of 1, so that ranks need not be promoted."""
     if array is None:
         return None
