@@ -79,7 +79,7 @@ def type_names(classes):
 
 def defaults_of(cls):
     """The defaults that attnax reads, of one class."""
-    fields = {field.name: _default(field) for field in dataclasses.fields(cls)}
+    fields = {field.name: default_of(field) for field in dataclasses.fields(cls)}
     aliases = {a: b for a, b in cls.attribute_map.items() if {a, b} & READ}
     wanted = READ | {*aliases, *aliases.values()}
     out = {k: v for k, v in fields.items() if k in wanted and v not in (None, [], ())}
@@ -92,7 +92,8 @@ def defaults_of(cls):
     return {k: list(v) if isinstance(v, tuple) else v for k, v in out.items()}
 
 
-def _default(field):
+def default_of(field):
+    """The default of a field of a class; `None` without one."""
     if field.default is not dataclasses.MISSING:
         return field.default
     if field.default_factory is not dataclasses.MISSING:
@@ -163,9 +164,9 @@ def _text(models, parts, without, similar):
     source = {"library": "transformers", "version": transformers.__version__}
     return (
         f'{{\n  "source": {json.dumps(source)},\n  "models": {{\n'
-        + _lines(dict(sorted(models.items())))
+        + lines_of(dict(sorted(models.items())))
         + '\n  },\n  "sub_configs": {\n'
-        + _lines(parts)
+        + lines_of(parts)
         + '\n  },\n  "without_rotary": '
         + json.dumps(without)
         + ',\n  "similar_keys": '
@@ -174,7 +175,7 @@ def _text(models, parts, without, similar):
     )
 
 
-def _lines(table):
+def lines_of(table):
     """One line per entry."""
     return ",\n".join(
         f"    {json.dumps(name)}: {json.dumps(entry, sort_keys=True)}"

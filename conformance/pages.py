@@ -23,9 +23,11 @@ from attnax.interop._config.families.table import (
 )
 from attnax.interop._model_types import by_name
 from attnax.interop._options.resampling import RESAMPLINGS
+from attnax.interop._position_biases.families.table import ROWS as BIAS_ROWS
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PAGES = (
+    DOCS / "interop" / "biases.md",
     DOCS / "interop" / "checkpoints.md",
     DOCS / "interop" / "config.md",
     DOCS / "resizing" / "resizing.md",
@@ -132,7 +134,20 @@ def _resampling() -> Iterator[tuple[str, ...]]:
         )
 
 
+def _biases() -> Iterator[tuple[str, ...]]:
+    yield "scheme", "model types", "parts", "otherwise in transformers"
+    for names, family in BIAS_ROWS:
+        types = sorted(names.split(), key=str.lower)
+        yield (
+            family.scheme,
+            ", ".join(f"`{name}`" for name in types),
+            ", ".join(f"`{stack}`" for stack in family.stacks),
+            family.note,
+        )
+
+
 TABLES = {
+    "biases": _biases,
     "texts": _texts,
     "images": _images,
     "types": _types,

@@ -13,9 +13,13 @@ READ = STRUCTURE | ROTARY
 SENTINEL = 12_345.0
 
 
-def sub_configs(classes, names):
-    """The parts of each model type of which some part may rotate."""
-    rotating, out = {*IN_TRANSFORMERS, *REFUSED}, {}
+def sub_configs(classes, names, types=(*IN_TRANSFORMERS, *REFUSED), read=READ):
+    """The parts of each model type of which some part is, or holds, one of `types`.
+
+    By default these are the model types that may rotate, and the keys that are `read`
+    those of their rules.
+    """
+    wanted, out = set(types), {}
     for _ in range(3):  # parts of parts
         for class_name, cls in classes.items():
             model_type = names.get(class_name)
@@ -23,9 +27,9 @@ def sub_configs(classes, names):
                 continue
             specs = cls.sub_configs_defaults
             types = {key: _part_type(spec, names) for key, spec in specs.items()}
-            if rotating & set(types.values()):
-                out[model_type] = _parts(cls, types)
-        rotating |= set(out)
+            if wanted & set(types.values()):
+                out[model_type] = _parts(cls, types, read)
+        wanted |= set(out)
     return {name: out[name] for name in sorted(out)}
 
 
@@ -33,7 +37,7 @@ def _part_type(spec, names):
     return names.get(spec.config_class.__name__, spec.model_type)
 
 
-def _parts(cls, types):
+def _parts(cls, types, read):
     """The facts that the code of a model has about each of its parts, by key.
 
     - `model_type`: the model type of the part.
@@ -49,7 +53,7 @@ def _parts(cls, types):
         fixed = issubclass(spec.config_class, PreTrainedConfig)
         fixed = fixed or _made(cls, **{key: {"model_type": "no such"}}) is not None
         merged = _is_merged(cls, key, spec.init_kwargs)
-        init = _read(spec.init_kwargs)
+        init = _read(spec.init_kwargs, read)
         out[key] = {
             name: value
             for name, value in {
@@ -107,9 +111,9 @@ def _made(cls, **values):
     return None
 
 
-def _read(values):
+def _read(values, read):
     """The values that attnax reads, nulls included."""
-    wanted = READ | {"model_type"}
+    wanted = read | {"model_type"}
     out = {key: value for key, value in values.items() if key in wanted}
-    inner = {k: _read(v) for k, v in values.items() if isinstance(v, dict)}
+    inner = {k: _read(v, read) for k, v in values.items() if isinstance(v, dict)}
     return {k: v for k, v in inner.items() if v} | out

@@ -238,6 +238,12 @@ FUNCTIONAL = {
     **bias_calls.CALLS,
 }
 
+T5 = {"model_type": "t5", "num_layers": 1, "num_heads": 2}
+T5_TENSORS = {
+    "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight": np.ones(
+        (32, 2), np.float32
+    )
+}
 INTEROP = {
     "EmbeddingCheckpoint": {"family": "gpt2", "params": TEXT},
     "checkpoint_from_params": {
@@ -246,6 +252,12 @@ INTEROP = {
     "config_parts": {"config": CONFIG},
     "grid_sinusoid_options": {"family": "vit_mae"},
     "params_from_checkpoint": {"source": GPT2, "family": "gpt2"},
+    "position_bias_from_hf": {"config": T5, "part": "encoder"},
+    "position_bias_params_from_checkpoint": {
+        "source": T5_TENSORS,
+        "config": T5,
+        "part": "encoder",
+    },
     "resampling": {"family": "dinov2"},
     "rope_from_hf": {"config": CONFIG},
     "ropes_from_hf": {"config": CONFIG},

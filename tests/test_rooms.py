@@ -17,7 +17,7 @@ FLOORS = (
     ("functional",),
     ("interop._model_types",),
     ("interop._config", "interop._checkpoint_families"),
-    ("interop._options",),
+    ("interop._options", "interop._position_biases"),
     ("interop._checkpoints",),
     ("interop",),
     ("nn",),

@@ -16,8 +16,14 @@ import wrong_kinds
 from public_calls import CALLS, SURFACE
 
 import attnax.functional as F
+from attnax import interop
 
 HERE = pathlib.Path(__file__).parent
+# Records that users read and never make.
+NEVER_MADE = (
+    F.PositionBias,
+    *(interop.BiasTerm, interop.LayerBias, interop.ModelBiases),
+)
 HOOKED = os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "1"
 
 
@@ -25,8 +31,7 @@ def public_callables():
     """Names of all that users call: exports, and methods of those that are classes."""
     for room, module in SURFACE.items():
         for name, thing in vars(module).items():
-            base = thing is F.PositionBias  # which users never make
-            if name.startswith("_") or not callable(thing) or base:
+            if name.startswith("_") or not callable(thing) or thing in NEVER_MADE:
                 continue
             yield f"{room}.{name}"
             own = {} if not inspect.isclass(thing) else vars(thing)

@@ -10,10 +10,17 @@ and make sinusoids.
 
 from ._checkpoints.api import checkpoint_from_params as checkpoint_from_params
 from ._checkpoints.api import params_from_checkpoint as params_from_checkpoint
+from ._checkpoints.position_biases import (
+    position_bias_params_from_checkpoint as position_bias_params_from_checkpoint,
+)
 from ._checkpoints.record import EmbeddingCheckpoint as EmbeddingCheckpoint
 from ._config.rope import config_parts as config_parts
 from ._config.rope import rope_from_hf as rope_from_hf
 from ._config.rope import ropes_from_hf as ropes_from_hf
+from ._position_biases.api import position_bias_from_hf as position_bias_from_hf
+from ._position_biases.record import BiasTerm as BiasTerm
+from ._position_biases.record import LayerBias as LayerBias
+from ._position_biases.record import ModelBiases as ModelBiases
 from ._options.grid_sinusoids import grid_sinusoid_options as grid_sinusoid_options
 from ._options.resampling import resampling as resampling
 from ._options.sinusoids import sinusoid_options as sinusoid_options

@@ -76,3 +76,8 @@ def _all_types():
     """Every model type of transformers; the file is read for error messages only."""
     folders = json.loads(_PATH.read_text())["folders"]
     return (name for types in folders.values() for name in types)
+
+
+def is_model_type(name: object) -> bool:
+    """Whether transformers has a model type of this name."""
+    return name in set(_all_types())

@@ -81,14 +81,14 @@ def of_encoder(model, source, stack):
         yield _record(model, source, state, bias, "encoder", layer)
 
 
-def of_decoder(model, source, stack):
+def of_decoder(model, source, stack, part="decoder"):
     """The whole sequence, its last tokens against a cache, and the encoder's output."""
     state = stored(model, TENSORS)
     inputs, encoded = hidden(PAST + QUERIES), {"encoder_hidden_states": hidden(KEYS)}
     with recorded_biases(model) as biases:
         stack(inputs_embeds=inputs, use_cache=False, **encoded)
     for layer, bias in enumerate(biases[0::2]):
-        yield _record(model, source, state, bias, "decoder", layer)
+        yield _record(model, source, state, bias, part, layer)
     yield _record(model, source, state, biases[1], "cross", 0)
     if not stack.config.is_encoder_decoder:
         # Its cache mixes the encoder's keys with its own.
@@ -100,7 +100,7 @@ def of_decoder(model, source, stack):
         del biases[:]
         stack(inputs_embeds=last, past_key_values=cache, use_cache=True, **encoded)
     for layer, bias in enumerate(biases[0::2]):
-        yield _record(model, source, state, bias, "decoder", layer, past=PAST)
+        yield _record(model, source, state, bias, part, layer, past=PAST)
 
 
 def _record(model, source, state, bias, part, layer, past=0):
@@ -149,7 +149,7 @@ def _pix2struct():
     model, source = of_transformers(
         "Pix2StructForConditionalGeneration", text_config=text, vision_config=vision
     )
-    yield from of_decoder(model, source, model.decoder)
+    yield from of_decoder(model, source, model.decoder, part="text")
 
 
 def _long():

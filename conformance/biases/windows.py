@@ -43,7 +43,7 @@ def _maskformer():
         mask_feature_size=8,
     )
     state = stored(model, TENSORS)
-    yield from records_of_blocks(model, source, "maskformer", state)
+    yield from records_of_blocks(model, source, "maskformer", state, part="backbone")
 
 
 def _clap():

@@ -11,7 +11,8 @@ class TrackedKeys:
     """The values of a part of a config, and the defaults of the model's code for them.
 
     A key may have several names. A key that holds `None` counts as missing, as in
-    Hugging Face's own code. `error` makes the exception for a value of a wrong kind.
+    Hugging Face's own code. `error` makes the exception for a value of a wrong kind,
+    which `kinds` tells from the key.
     """
 
     def __init__(
@@ -21,6 +22,7 @@ class TrackedKeys:
         defaults=None,
         aliases=(),
         error=lambda message: ValueError(f"{message}."),
+        kinds=kind_of,
     ):
         self.values = {k: v for k, v in values.items() if v is not None}
         self.nulls = values.keys() - self.values.keys()
@@ -32,7 +34,7 @@ class TrackedKeys:
             self.aliases.setdefault(other, []).append(one)
         self.read = set()
         self.checked = set()
-        self.error = error
+        self.error, self.kinds = error, kinds
         # Where values were found under another name: the place and that name.
         self.spelled = {}
 
@@ -95,7 +97,12 @@ class TrackedKeys:
     def changed(self, **values):
         """The same part with other values, which shares the memory of keys read."""
         out = TrackedKeys(
-            {**self.values, **values}, self.where, self.defaults, (), self.error
+            {**self.values, **values},
+            self.where,
+            self.defaults,
+            (),
+            self.error,
+            self.kinds,
         )
         out.aliases, out.read, out.nulls = self.aliases, self.read, self.nulls
         out.spelled = self.spelled
@@ -108,7 +115,7 @@ class TrackedKeys:
     def _check(self, key, name):
         """Raises if the value under `name`, one name of `key`, is of a wrong kind."""
         if key not in self.checked:
-            kind = kind_of(key)
+            kind = self.kinds(key)
             if not kind.test(self.values[name]):
                 raise self.error(f"{name}={shown(self.values[name])} must be {kind}")
             self.checked.add(key)

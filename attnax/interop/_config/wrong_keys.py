@@ -67,7 +67,7 @@ def check_inner_spelling(context, params):
     """Raises if a key among the parameters of RoPE is nearly one that is read."""
     for key in params.values:
         if isinstance(key, str) and key not in INNER and key not in ELSEWHERE:
-            meant = _nearest(key.lower(), INNER)
+            meant = nearest(key.lower(), INNER)
             if meant:
                 raise context.error(f"{params.said(key)}; {instead((meant,))}")
 
@@ -80,9 +80,9 @@ def misspelt(key):
     key = key.lower()
     if key.startswith("_"):
         return ()
-    nearest = _nearest(key, ROTARY) or _nearest(key, STRUCTURE)
-    if nearest:
-        return (nearest,)
+    near = nearest(key, ROTARY) or nearest(key, STRUCTURE)
+    if near:
+        return (near,)
     speaks_of_it = key.startswith(("rope", "rotary"))
     return ("rope_theta", "rope_scaling", "rope_parameters") if speaks_of_it else ()
 
@@ -94,7 +94,7 @@ def instead(meant):
     return f"no model that is known reads it; known are {', '.join(meant)} and others"
 
 
-def _nearest(key, words):
+def nearest(key, words):
     """The word with the fewest edits from `key`, or `None` if all need too many."""
     found, letters = [], set(key)
     for word in sorted(words):

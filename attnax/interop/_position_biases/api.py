@@ -1,0 +1,51 @@
+"""The position biases of a released model from its Hugging Face config."""
+
+from collections.abc import Mapping
+
+from ..._public import public
+from .found import find, model_biases
+from .record import ModelBiases
+
+
+@public
+def position_bias_from_hf(
+    config: Mapping, *, part: str | None = None
+) -> ModelBiases | None:
+    """Returns the position biases of every layer of a model, from its `config.json`.
+
+    A table by `model_type`, made from the source of transformers 5.23, adds what the
+    config does not tell: which layers have a bias, which of them share its parameters,
+    and the defaults of missing keys. Where the code of transformers is at fault, the
+    biases are those of the publication; `docs/interop/biases.md` lists these places. A
+    key about position biases that the model does not read is an error.
+
+    Args:
+        config: A dict as in `config.json`.
+        part: Name of a stack of the model, such as `"encoder"` or `"decoder"`, or of a
+            part of the config: its key without `_config`, such as `"vision"`, with a
+            dot between levels. `None` for a model of which one part has biases.
+
+    Returns:
+        The biases, as a record without parameters;
+        `position_bias_params_from_checkpoint` reads them. `None` for a model that has
+        no position biases, or whose config turns them off.
+
+    Raises:
+        ValueError: If a key is missing, unknown or out of its range; if several parts
+            have biases and `part` does not choose one; if the model type is unknown.
+
+    Example:
+        >>> config = {"model_type": "t5", "num_layers": 6, "num_heads": 8, "d_kv": 64}
+        >>> biases = position_bias_from_hf(config, part="decoder")
+        >>> layer = biases.layers[5]
+        >>> layer.terms[0].bias == F.T5Bias(8, bidirectional=False)
+        True
+        >>> layer.terms[0].params_index, layer.scale  # the first table; no scale
+        (0, 1.0)
+
+    Reference:
+        Hugging Face transformers 5.23, the classes of each model.
+        https://github.com/huggingface/transformers
+    """
+    found = find(config, part)
+    return None if found is None else model_biases(*found)

@@ -1,0 +1,62 @@
+"""Models with ALiBi: BLOOM, MPT and Falcon."""
+
+from ....functional import AlibiBias
+from ..._config.tracked_keys import TrackedKeys
+from ..family import BiasFamily
+from ..stack import uniform
+
+
+def _bloom(keys):
+    heads = keys.integer("num_attention_heads")
+    width = keys.integer("hidden_size") // heads
+    bias = AlibiBias(heads, form="key")
+    return uniform(bias, None, width**-0.5, keys.integer("num_hidden_layers"))
+
+
+def _mpt(keys):
+    """Slopes with the exponent of the config, which transformers does not pass on."""
+    heads = keys.integer("num_attention_heads")
+    inner = keys.get("attn_config", {})
+    inner = TrackedKeys(inner, "attn_config", {}, (), keys.error, keys.kinds)
+    for key, needed in (("alibi", True), ("prefix_lm", False), ("qk_ln", False)):
+        if inner.get(key, needed) is not needed:
+            raise keys.error(
+                f"{inner.said(key)}, which the code of transformers ignores; the "
+                f"biases are known for {needed} alone"
+            )
+    bias = AlibiBias(heads, form="key", max_bias=inner.number("alibi_bias_max", 8))
+    width = keys.integer("hidden_size") // heads
+    scale = inner.get("softmax_scale")
+    scale = width**-0.5 if scale is None else inner.number("softmax_scale")
+    return uniform(bias, None, scale, keys.integer("num_hidden_layers"))
+
+
+def _falcon(keys):
+    """Scores and biases are divided together."""
+    if not keys.get("alibi", False):
+        return None
+    heads = keys.integer("num_attention_heads")
+    scale = (keys.integer("hidden_size") // heads) ** -0.5
+    bias = AlibiBias(heads, form="key", factor=scale)
+    return uniform(bias, None, scale, keys.integer("num_hidden_layers"))
+
+
+ROWS = (
+    ("bloom", BiasFamily({"decoder": _bloom}, "ALiBi")),
+    (
+        "mpt",
+        BiasFamily(
+            {"decoder": _mpt},
+            "ALiBi",
+            note="its code passes `alibi_bias_max` of the config to nobody",
+        ),
+    ),
+    (
+        "falcon",
+        BiasFamily(
+            {"decoder": _falcon},
+            "ALiBi",
+            note="its eager attention adds the bias twice",
+        ),
+    ),
+)

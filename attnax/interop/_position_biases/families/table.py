@@ -1,0 +1,22 @@
+"""The rules of every model type with position biases: the tables of families in one."""
+
+from ..._model_types import by_name
+from . import buckets, slopes, windows
+
+ROWS = (*buckets.ROWS, *slopes.ROWS, *windows.ROWS)
+BIAS_FAMILIES = by_name(ROWS)
+
+# The reason why the biases of a model type are no record, and what to do.
+REFUSED = by_name(
+    (
+        (
+            "dinat",
+            "its biases are for keys of a neighborhood, in an order that its own "
+            "package fixes",
+        ),
+        (
+            "sam3 sam3_lite_text",
+            "the biases of its decoder come from boxes that change from layer to layer",
+        ),
+    )
+)

@@ -1,0 +1,45 @@
+"""Keys about position biases that no rule has read: they are errors."""
+
+from .._config.part import part_error
+from .._config.values import shown
+from .._config.wrong_keys import instead, nearest
+from .vocabulary import ABOUT, KEYS
+
+
+def check_all_read(part, family, keys, similar):
+    """Raises if a key about position biases was not read, or is misspelt.
+
+    A bias made without the key might not be the one that the config describes. A key
+    that holds the default of the code says nothing new.
+    """
+    known = {*KEYS, *keys.aliases, *keys.defaults, *family.elsewhere, *similar}
+    for key in keys.unread():
+        value = keys.values[key]
+        if key in ABOUT and key not in family.elsewhere:
+            if value != keys.defaults.get(key):
+                raise keys.error(
+                    f"the config holds {key}={shown(value)}, which the position biases "
+                    f"of model_type={part.model_type!r} do not read; remove it"
+                )
+        elif isinstance(key, str) and key not in known:
+            meant = nearest(key.lower(), ABOUT)
+            if meant:
+                raise keys.error(
+                    f"the config holds {key}={shown(value)}; {instead((meant,))}"
+                )
+
+
+def check_above(config, part):
+    """Raises if a level above the part holds a key that only the part reads."""
+    where = "".join(f"[{key!r}]" for key in part.path)
+    level = config
+    for depth, inner in enumerate(part.path):
+        for key in sorted(ABOUT):
+            value = level.get(key)
+            if value is not None and part.values.get(key) != value:
+                raise part_error(
+                    part.path[:depth],
+                    f"the config holds {key}={shown(value)}, which is not read here: "
+                    f"write the key into config{where}, or remove it",
+                )
+        level = level.get(inner) or {}

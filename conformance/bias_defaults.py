@@ -1,0 +1,90 @@
+"""Writes `attnax/interop/_position_biases/defaults.json`: what a missing key means.
+
+    python -m conformance.bias_defaults
+
+The file holds facts of the installed transformers, whose version it names:
+
+- `models`: for every model type with position biases, the default of each key that a
+  rule reads, and the other names of these keys.
+- `sub_configs`: for every model type with parts, what model each part is.
+- `similar_keys`: keys of other code that look like misspelt ones of attnax.
+"""
+
+import dataclasses
+import json
+import logging
+import pathlib
+
+import transformers
+
+from attnax.interop._config.wrong_keys import nearest
+from attnax.interop._position_biases.families.table import BIAS_FAMILIES
+from attnax.interop._position_biases.vocabulary import ABOUT, KEYS
+
+from .defaults import config_classes, default_of, lines_of, type_names
+from .sub_configs import sub_configs
+
+PATH = (
+    pathlib.Path(__file__).parents[1]
+    / "attnax"
+    / "interop"
+    / "_position_biases"
+    / "defaults.json"
+)
+
+
+def defaults_of(cls):
+    """The defaults that attnax reads, of one class."""
+    aliases = {a: b for a, b in cls.attribute_map.items() if {a, b} & KEYS}
+    wanted = KEYS | {*aliases, *aliases.values()}
+    out = {
+        field.name: default_of(field)
+        for field in dataclasses.fields(cls)
+        if field.name in wanted
+    }
+    out = {key: _plain(value) for key, value in out.items() if value is not None}
+    return out | ({"aliases": aliases} if aliases else {})
+
+
+def _plain(value):
+    if isinstance(value, transformers.PreTrainedConfig):
+        return _plain(value.to_dict())
+    return list(value) if isinstance(value, tuple) else value
+
+
+def similar_keys(classes):
+    """Keys of any config that look like misspelt ones of attnax, but are not."""
+    names = {f.name for cls in classes.values() for f in dataclasses.fields(cls)}
+    names |= {name for cls in classes.values() for name in cls.attribute_map}
+    return sorted(name for name in names - KEYS if nearest(name.lower(), ABOUT))
+
+
+def main():
+    """Writes the file, one line per model type."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    classes = config_classes()
+    names = type_names(classes)
+    models = {
+        names[name]: defaults_of(cls)
+        for name, cls in classes.items()
+        if names.get(name) in BIAS_FAMILIES
+    }
+    missing = set(BIAS_FAMILIES) - set(models)
+    if missing:
+        raise SystemExit(f"no class of configs for {sorted(missing)}")
+    parts = sub_configs(classes, names, BIAS_FAMILIES, KEYS)
+    source = {"library": "transformers", "version": transformers.__version__}
+    PATH.write_text(
+        f'{{\n  "source": {json.dumps(source)},\n  "models": {{\n'
+        + lines_of(dict(sorted(models.items())))
+        + '\n  },\n  "sub_configs": {\n'
+        + lines_of(parts)
+        + '\n  },\n  "similar_keys": '
+        + json.dumps(similar_keys(classes))
+        + "\n}\n"
+    )
+    print(f"{len(models)} model types, {len(parts)} with parts: {PATH.name}")
+
+
+if __name__ == "__main__":
+    main()

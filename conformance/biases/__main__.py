@@ -1,0 +1,59 @@
+"""Compares attnax with the position biases of transformers and timm.
+
+    python -m conformance.biases                   # every part
+    python -m conformance.biases --only windows    # one part
+
+Each record comes from running the code of others. attnax makes the biases from its
+config, reads their parameters from its tensors, and applies them to its positions.
+Needs `pip install -e ".[conformance]"`. The exit status is 1 if anything disagrees.
+"""
+
+import argparse
+import importlib
+import sys
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from . import compare
+
+# Each part has `records()`, which runs the other code.
+PARTS = ("t5_stacks", "t5_blocks", "bucket_encoders", "alibi", "windows")
+
+
+def error_of(record):
+    """The error of a record in tolerances; more than 1 is a disagreement."""
+    actual = np.asarray(compare.ours(record), np.float64)
+    expected = np.asarray(record.arrays["expected"], np.float64)
+    if actual.shape != expected.shape:
+        return np.inf
+    error = np.abs(actual - expected).max()
+    return error / compare.tolerance(record) if error else 0.0
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m conformance.biases",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    args = parser.parse_args()
+    torch.set_num_threads(1)  # small tensors
+    lines = []
+    for name in args.only:
+        part = importlib.import_module(f".{name}", __package__)
+        for record in tqdm(list(part.records()), desc=name, unit="record"):
+            error = error_of(record)
+            status = "agreed" if error <= 1 else "DISAGREED"
+            lines.append((status, name, record.name, f"{error:.2g}", record.source))
+    for line in sorted(lines):
+        print("  ".join(line))
+    wrong = sum(line[0] != "agreed" for line in lines)
+    print(f"\n{len(lines)} records: {len(lines) - wrong} agreed, {wrong} disagreed")
+    return int(wrong > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What attnax makes of the config and the tensors of a record."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import attnax.functional as F
+from attnax.interop import position_bias_from_hf, position_bias_params_from_checkpoint
+
+# Half a unit in the last place of a float32 number of size 1.
+ROUNDING = 2.0**-24
+# Parts of a record that are ways to use a stack of the model.
+STACKS = {"main": "decoder", "stream 0": "decoder", "stream 1": "decoder"}
+
+
+def tensors_of(record):
+    """The tensors of the file of a record."""
+    arrays = record.arrays.items()
+    return {n.removeprefix("state "): a for n, a in arrays if n.startswith("state ")}
+
+
+def ours(record):
+    """The sum of the biases of the layer of a record, as attnax has it."""
+    options, arrays = record.options, record.arrays
+    part = options["part"]
+    if part == "cross":  # not among the parts: it has no bias
+        return jnp.zeros(arrays["expected"].shape)
+    config, part = options["config"], STACKS.get(part, part)
+    biases = position_bias_from_hf(config, part=part)
+    params = position_bias_params_from_checkpoint(tensors_of(record), config, part=part)
+    keys = options.get("keys", "tokens")
+    total = 0.0
+    for term in biases.layers[options["layer"]].terms:
+        if term.keys == keys:
+            own = None if term.params_index is None else params[term.params_index]
+            total = total + bias_of(term.bias, own, record)
+    return jnp.broadcast_to(total, arrays["expected"].shape)
+
+
+def bias_of(bias, params, record):
+    """One bias between the queries and the keys of a record."""
+    arrays = record.arrays
+    return F.apply_position_bias(
+        bias, params, arrays["q_positions"], arrays["k_positions"]
+    )
+
+
+def tolerance(record):
+    """The error that float32 explains, in sums of a few numbers of this size."""
+    return 4 * ROUNDING * (np.abs(record.arrays["expected"]).max() + 1)

@@ -1,0 +1,196 @@
+"""The position biases of models: layers, shared parameters, parts, and keys refused."""
+
+import pickle
+import re
+
+import jax
+import numpy as np
+import pytest
+from helpers import refused
+
+import attnax.functional as F
+from attnax import interop
+from attnax.interop import position_bias_from_hf
+
+errors = pytest.mark.errors
+T5 = {"model_type": "t5", "num_layers": 3, "num_heads": 2}
+SWIN = {"model_type": "swin", "depths": [1, 2], "num_heads": [2, 4], "embed_dim": 8}
+
+
+def places(biases):
+    return [[term.params_index for term in layer.terms] for layer in biases.layers]
+
+
+def fails(message):
+    return pytest.raises(ValueError, match=re.escape(message))
+
+
+def test_t5_shares_the_table_of_the_first_layer_and_does_not_scale():
+    biases = position_bias_from_hf(T5, part="encoder")
+    assert places(biases) == [[0]] * 3
+    assert {layer.scale for layer in biases.layers} == {1.0}
+    (bias,) = {term.bias for layer in biases.layers for term in layer.terms}
+    assert bias == F.T5Bias(2, bidirectional=True)
+
+
+def test_umt5_has_a_table_in_each_layer():
+    biases = position_bias_from_hf(T5 | {"model_type": "umt5"}, part="decoder")
+    assert places(biases) == [[0], [1], [2]]
+    assert biases.num_params == 3
+
+
+def test_a_decoder_may_have_its_own_number_of_layers():
+    more = {"num_decoder_layers": 5}
+    assert len(position_bias_from_hf(T5 | more, part="decoder").layers) == 5
+    assert len(position_bias_from_hf(T5 | more, part="encoder").layers) == 3
+
+
+def test_a_config_of_the_first_t5_has_no_largest_distance():
+    (term,) = position_bias_from_hf(T5, part="decoder").layers[0].terms
+    assert (term.bias.num_buckets, term.bias.max_distance) == (32, 128)
+
+
+def test_the_blocks_of_longt5_have_a_table_of_their_own():
+    config = T5 | {"model_type": "longt5"}
+    config["encoder_attention_type"] = "transient-global"
+    terms = position_bias_from_hf(config, part="encoder").layers[2].terms
+    assert [(t.params_index, t.keys) for t in terms] == [(0, "tokens"), (1, "blocks")]
+
+
+def test_swin_has_a_table_in_each_block_and_its_heads_in_each_stage():
+    biases = position_bias_from_hf(SWIN)
+    assert places(biases) == [[0], [1], [2]]
+    assert [layer.terms[0].bias.num_heads for layer in biases.layers] == [2, 4, 4]
+    assert [layer.scale for layer in biases.layers] == [0.5, 0.5, 0.5]
+
+
+def test_a_part_of_a_config_is_named_by_its_key():
+    config = {"model_type": "mask2former", "backbone_config": SWIN}
+    biases = position_bias_from_hf(config)
+    assert (biases.part, biases.model_type) == ("backbone", "swin")
+    assert biases.layers == position_bias_from_hf(SWIN, part="vision").layers
+
+
+def test_a_part_that_the_config_lacks_is_that_of_the_code():
+    biases = position_bias_from_hf({"model_type": "maskformer"})
+    assert [layer.terms[0].bias.num_heads for layer in biases.layers[::8]] == [
+        4,
+        16,
+        16,
+    ]
+
+
+def test_parts_of_parts_have_dots():
+    config = {"model_type": "musicgen", "text_encoder": T5}
+    biases = position_bias_from_hf(config, part="text_encoder.encoder")
+    assert biases.layers == position_bias_from_hf(T5, part="encoder").layers
+
+
+def test_models_without_position_biases_have_none():
+    assert position_bias_from_hf({"model_type": "llama"}) is None
+    assert position_bias_from_hf({"model_type": "falcon"}) is None
+    tensors = {"model.embed_tokens.weight": np.ones((2, 2), np.float32)}
+    read = interop.position_bias_params_from_checkpoint
+    assert read(tensors, {"model_type": "llama"}) == ()
+
+
+def test_falcon_divides_its_biases_with_the_scores():
+    config = {"model_type": "falcon", "alibi": True, "num_hidden_layers": 2}
+    layer = position_bias_from_hf(config).layers[1]
+    assert layer.terms[0].bias.factor == layer.scale == 64**-0.5
+    assert layer.terms[0].params_index is None
+
+
+def test_the_record_is_static():
+    biases = position_bias_from_hf(T5, part="encoder")
+    assert jax.tree.leaves(biases) == []
+    assert hash(biases) == hash(position_bias_from_hf(T5, part="encoder"))
+    assert pickle.loads(pickle.dumps(biases)) == biases
+    assert repr(biases) == (
+        "ModelBiases('t5', 'encoder', 3 layers: T5Bias(num_heads=2, num_buckets=32, "
+        "max_distance=128, bidirectional=True, factor=1.0), 1 sets of parameters)"
+    )
+
+
+@errors
+@pytest.mark.parametrize(
+    ("config", "part", "message"),
+    (
+        (T5, None, "several parts of this model have position biases; pass part, one"),
+        (T5, "vision", "part='vision' must be one of ['encoder', 'decoder']"),
+        ({"model_type": "llama"}, "text", "part='text' must be None, for the model of"),
+        ({"model_type": "t55"}, None, "model_type='t55' is none of transformers 5.23"),
+        ({}, None, "model_type=None is none of transformers 5.23"),
+        ({"model_type": "dinat"}, None, "model_type='dinat': its biases are for keys"),
+        (
+            T5 | {"num_heads": 0},
+            "encoder",
+            "num_heads=0 must be a positive integer",
+        ),
+        (
+            T5 | {"num_heads": "2"},
+            "encoder",
+            "num_heads='2' must be a whole number or a list of whole numbers",
+        ),
+        (
+            T5 | {"relative_attention_num_buckets": 8.5},
+            "encoder",
+            "relative_attention_num_buckets=8.5 must be a positive whole number",
+        ),
+        (
+            T5 | {"max_bucket_distance": 8},
+            "encoder",
+            "the config holds max_bucket_distance=8, which the position biases of "
+            "model_type='t5' do not read; remove it",
+        ),
+        (
+            T5 | {"relative_atention_num_buckets": 8},
+            "encoder",
+            "the config holds relative_atention_num_buckets=8; write "
+            "relative_attention_num_buckets, if that is meant, or remove it",
+        ),
+        (
+            {"model_type": "mask2former", "use_rel_pos": True, "backbone_config": SWIN},
+            None,
+            "the config holds use_rel_pos=True, which is not read here: write the key "
+            "into config['backbone_config'], or remove it",
+        ),
+        (
+            {"model_type": "mask2former", "backbone_config": 3},
+            None,
+            "backbone_config=3 must be a dict or null",
+        ),
+        (
+            {"model_type": "mask2former", "backbone_config": SWIN | {"depths": [1]}},
+            None,
+            "config['backbone_config']: the config holds num_heads=[2, 4], which must",
+        ),
+        (
+            T5 | {"model_type": "longt5", "encoder_attention_type": "global"},
+            "encoder",
+            "encoder_attention_type='global', which must be one of ['local', 'trans",
+        ),
+        (
+            {"model_type": "mpnet", "relative_attention_num_buckets": 8},
+            None,
+            "relative_attention_num_buckets=8, which must be at least 32",
+        ),
+        (
+            {"model_type": "mpt", "attn_config": {"alibi": False}},
+            None,
+            "attn_config holds alibi=False, which the code of transformers ignores",
+        ),
+    ),
+)
+def test_what_is_not_understood_is_an_error(config, part, message):
+    with fails(message) as caught:
+        position_bias_from_hf(config, part=part)
+    caught.match("^position_bias_from_hf: ")
+
+
+@errors
+def test_arguments_of_wrong_kinds_are_refused():
+    with refused("part=3 must be a name"):
+        position_bias_from_hf(T5, part=3)
+    with refused("config is 3 of type int, but must be a dict as in config.json"):
+        position_bias_from_hf(3)

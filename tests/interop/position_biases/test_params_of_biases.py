@@ -1,0 +1,129 @@
+"""Parameters of position biases from tensors: names, prefixes, and what is refused."""
+
+import re
+
+import ml_dtypes
+import numpy as np
+import pytest
+from helpers import assert_same_bits, refused
+
+from attnax.interop import position_bias_params_from_checkpoint as read
+
+errors = pytest.mark.errors
+T5 = {"model_type": "t5", "num_layers": 2, "num_heads": 3}
+UMT5 = T5 | {"model_type": "umt5"}
+SWIN = {"model_type": "swin", "depths": [2], "num_heads": [2], "window_size": 2}
+
+
+def t5_table(stack, block=0):
+    own = "layer.0.SelfAttention.relative_attention_bias.weight"
+    return f"{stack}.block.{block}.{own}"
+
+
+def drawn(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def fails(message):
+    return pytest.raises(ValueError, match=re.escape(message))
+
+
+@pytest.mark.parametrize("dtype", (np.float32, np.float16, ml_dtypes.bfloat16))
+def test_tables_have_the_bits_of_the_file(dtype):
+    tensors = {t5_table("encoder", i): drawn(32, 3).astype(dtype) + i for i in (0, 1)}
+    params = read(tensors, UMT5, part="encoder")
+    for one, table in zip(params, tensors.values(), strict=True):
+        assert_same_bits(one.table, table)
+
+
+@pytest.mark.parametrize("prefix", ("", "transformer.", "a.b."))
+def test_the_prefix_is_found(prefix):
+    tensors = {prefix + t5_table("encoder"): drawn(32, 3), "other": drawn(2)}
+    (params,) = read(tensors, T5, part="encoder")
+    assert_same_bits(params.table, drawn(32, 3))
+
+
+def test_a_prefix_chooses_one_of_two_models():
+    tensors = {
+        f"{name}.{t5_table('encoder')}": drawn(32, 3) + i for i, name in enumerate("ab")
+    }
+    for prefix in ("b", "b."):
+        (params,) = read(tensors, T5, part="encoder", prefix=prefix)
+        assert_same_bits(params.table, drawn(32, 3) + 1)
+    with fails("must be in source once, but stands after each of prefix=['a.', 'b.']"):
+        read(tensors, T5, part="encoder")
+
+
+@pytest.mark.parametrize(
+    "own",
+    (
+        "encoder.layers.0.blocks.{}.attention.self.relative_position_bias_table",
+        "swin.encoder.layers.0.blocks.{}.attention.relative_position_bias."
+        "relative_position_bias_table",
+        "layers.0.blocks.{}.attn.relative_position_bias_table",
+    ),
+)
+def test_swin_has_names_of_files_of_memory_and_of_its_authors(own):
+    tensors = {own.format(block): drawn(9, 2) + block for block in (0, 1)}
+    index = own.format(0).replace("_bias_table", "_index")
+    tensors[index] = np.zeros((4, 4), np.int64)
+    params = read(tensors, SWIN)
+    assert_same_bits(params[1].table, drawn(9, 2) + 1)
+
+
+def test_a_table_of_cross_attention_in_old_files_of_t5_is_left_out():
+    tensors = {t5_table("decoder"): drawn(32, 3)}
+    own = "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight"
+    tensors[own] = drawn(32, 3) + 1
+    (params,) = read(tensors, T5, part="decoder")
+    assert_same_bits(params.table, drawn(32, 3))
+
+
+def test_alibi_reads_no_tensor():
+    assert read({}, {"model_type": "bloom"}) == ()
+
+
+@errors
+@pytest.mark.parametrize(
+    ("tensors", "config", "message"),
+    (
+        ({}, T5, f"{t5_table('encoder')!r} must be in source, alone or after a prefix"),
+        (
+            {t5_table("encoder"): drawn(32, 3)},
+            UMT5,
+            f"{t5_table('encoder', 1)!r} must be in source.",
+        ),
+        (
+            {t5_table("encoder", i): drawn(32, 3) for i in (0, 1)},
+            T5,
+            f"{t5_table('encoder', 1)!r} must not be there: the config has no such",
+        ),
+        (
+            {t5_table("encoder"): drawn(3, 32)},
+            T5,
+            f"{t5_table('encoder')!r} of shape (3, 32) must have shape (32, 3).",
+        ),
+        (
+            {t5_table("encoder"): np.ones((32, 3), np.int8)},
+            T5,
+            f"{t5_table('encoder')!r} of dtype int8 must be one of",
+        ),
+    ),
+)
+def test_what_does_not_fit_is_an_error(tensors, config, message):
+    with fails(message) as caught:
+        read(tensors, config, part="encoder")
+    caught.match("^position_bias_params_from_checkpoint: ")
+
+
+@errors
+def test_arguments_are_checked():
+    tensors = {t5_table("encoder"): drawn(32, 3)}
+    with refused("source is 3 of type int, but must be a mapping of arrays or a path"):
+        read(3, T5, part="encoder")
+    with refused("prefix=3 must be a string, or None"):
+        read(tensors, T5, part="encoder", prefix=3)
+    with fails("'a.encoder.block.0."):
+        read(tensors, T5, part="encoder", prefix="a")
+    with fails("several parts of this model have position biases"):
+        read(tensors, T5)
