@@ -185,6 +185,7 @@ from ._biases.channels import (
     PositionChannels as PositionChannels,
     position_bias_channels as position_bias_channels,
 )
+from ._biases.append import append_channels as append_channels
 
 # Position biases by the distances of a sequence
 from ._biases.core.table import TableBiasParams as TableBiasParams

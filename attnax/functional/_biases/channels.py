@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Num
 
 from ..._checks import check_flags, nan_where_invalid, number, positive_integer
-from ..._dtypes import result_dtype
+from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
 from .core.channels import Kernel
 from .core.content import content_of
@@ -49,11 +49,14 @@ def position_bias_channels(
     check_bias(bias)
     check_flags(causal=causal)
     bias._check(params)
+    dtype = result_dtype("dtype", dtype, dtype)
+    scale = number("scale", scale, positive=True)
     kernel = Kernel(
-        float(np.float32(number("scale", scale, positive=True))),
-        result_dtype("dtype", dtype, dtype),
-        bool(causal),
-        None if pieces is None else positive_integer("pieces", pieces),
+        # Kernels multiply with the scale in the dtype in which they add up.
+        scale=float(compute_dtype(dtype).type(scale)),
+        dtype=dtype,
+        causal=bool(causal),
+        pieces=None if pieces is None else positive_integer("pieces", pieces),
     )
     pairs = pairs_of(q_positions, k_positions, bias._bounds)
     content = content_of(bias, pairs, q, k, precision)

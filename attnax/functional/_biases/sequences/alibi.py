@@ -12,6 +12,7 @@ from ...._checks import choice, number, positive_integer
 from ...._public import public
 from ..core.by_distance import distance_at, key_at, matrix_by_distance
 from ..core.record import PositionBias, set_fields
+from .alibi_channels import alibi_channels
 
 FORMS = ("symmetric", "signed", "key")
 
@@ -142,3 +143,12 @@ class AlibiBias(PositionBias):
             return slopes[head] * self._length(of_pair(batch, q_index, k_index))
 
         return bias
+
+    def _channels(self, params, pairs, content, kernel):
+        if self.form == "symmetric" and not kernel.causal:
+            raise ValueError(
+                "bias.form='symmetric' must come with causal=True, where a mask hides "
+                "the keys after each query: no sum of few products is the absolute "
+                "distance. Use apply_position_bias or position_bias_score_mod."
+            )
+        return alibi_channels(self._slopes().astype(np.float64), pairs, kernel)
