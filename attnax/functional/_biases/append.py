@@ -53,6 +53,10 @@ def append_channels(
         ...     bias, None, range(3), range(3), scale=0.5, dtype=x.dtype)
         >>> [y.shape for y in append_channels(channels, x, x, x, multiple_of=8)]
         [(3, 2, 8), (3, 2, 8), (3, 2, 8)]
+
+    Reference:
+        Vaswani et al., Attention Is All You Need, 2017, eq. 1, for the scores.
+        https://arxiv.org/abs/1706.03762
     """
     multiple_of = positive_integer("multiple_of", multiple_of)
     check_flags(pad_values=pad_values)
@@ -91,10 +95,11 @@ def _for_heads(channels, num_heads, num_kv_heads):
     return of_q.reshape(*tokens, num_heads, group * width), of_k
 
 
-def _appended(name, x, channels):
+def _appended(argument, x, channels):
     if x.dtype != channels.dtype:
         raise ValueError(
-            f"{name}.dtype={x.dtype} must be that of the channels, {channels.dtype}."
+            f"{argument}.dtype={x.dtype} must be that of the channels, "
+            f"{channels.dtype}."
         )
     *batch, length, heads, _ = x.shape
     *its_batch, its_length, _, width = channels.shape
@@ -104,8 +109,8 @@ def _appended(name, x, channels):
         batch = None
     if batch is None or its_length != length:
         raise ValueError(
-            f"{name}.shape={x.shape} must have the tokens of the channels, whose shape "
-            f"is {channels.shape}, and batch axes that broadcast with theirs."
+            f"{argument}.shape={x.shape} must have the tokens of the channels, whose "
+            f"shape is {channels.shape}, and batch axes that broadcast with theirs."
         )
     x = jnp.broadcast_to(x, (*batch, *x.shape[-3:]))
     channels = jnp.broadcast_to(channels, (*batch, length, heads, width))

@@ -9,7 +9,13 @@ from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Num
 
-from ..._checks import check_flags, nan_where_invalid, number, positive_integer
+from ..._checks import (
+    check_flags,
+    check_precision,
+    nan_where_invalid,
+    number,
+    positive_integer,
+)
 from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
 from .core.channels import Kernel
@@ -45,10 +51,63 @@ def position_bias_channels(
     pieces: SupportsIndex | None = None,
     precision: PrecisionLike = None,
 ) -> PositionChannels:
-    """Returns channels of queries and keys whose products are the bias."""
+    """Returns extra channels of queries and keys whose products are the bias.
+
+    Attention kernels without an argument for a bias, such as splash attention, take
+    such channels: `scale * (q . k)` becomes `scale * (q . k) + bias`. `append_channels`
+    puts them behind queries and keys. No array of all pairs is made.
+
+    Few schemes are sums of products of a query and a key. ALiBi is one if it is signed,
+    which under a causal mask the symmetric form is too: each row then has the bias up
+    to a constant, which softmax removes. The constant is the same for all keys that are
+    given with the same queries, in whichever calls. Channels of keys are the
+    base-256 digits of their distance from the middle of the queries, which every
+    dtype holds, and those of the queries are the slope of the head, as one number of
+    `dtype` where that is exact and as two elsewhere. Distances from the middle beyond
+    16,777,215 count as that. Only rounding is left: of the slope, to `2**-16` of it in
+    bfloat16 and `2**-22` in float16, and of the kernel's sum, to float32.
+
+    Args:
+        bias: The record of the scheme.
+        params: Parameters of the record, or `None`.
+        q_positions: As in `apply_position_bias`.
+        k_positions: As in `apply_position_bias`. Ranges of fewer than 65,536 positions
+            need fewer channels than others.
+        q: What the record reads of the queries, as in `apply_position_bias`.
+        k: What it reads of the keys.
+        scale: The factor of the kernel on the products. Positive; 1 for a kernel that
+            has none.
+        dtype: Dtype of the queries and keys of the kernel, and of the channels.
+        causal: Whether the mask of the kernel hides the keys after each query.
+        pieces: How many numbers of `dtype` stand for one number. More of them are more
+            exact in 16 bits, and make more channels. By default 2 for ALiBi, where one
+            is not exact, and 1 for other schemes.
+        precision: Precision of matrix products that make the channels.
+
+    Returns:
+        Channels of the queries and of the keys, with the batch axes on which they
+        depend. A traced position out of range gives NaN in its channels.
+
+    Raises:
+        TypeError: If `bias` is not a record of a position bias.
+        ValueError: If the bias is no sum of few products, with the way out; otherwise
+            as for `apply_position_bias`.
+
+    Example:
+        >>> bias = AlibiBias(1, form="signed")
+        >>> channels = position_bias_channels(
+        ...     bias, None, [2], range(3), scale=0.5, dtype=jnp.float32)
+        >>> jnp.einsum("qhc,khc->hqk", *channels) * 0.5
+        Array([[[-0.0078125 , -0.00390625,  0.        ]]], dtype=float32)
+
+    Reference:
+        Press et al., Train Short, Test Long, 2022, section 3, for the bias.
+        https://arxiv.org/abs/2108.12409
+    """
     check_bias(bias)
     check_flags(causal=causal)
     bias._check(params)
+    check_precision(precision)
     dtype = result_dtype("dtype", dtype, dtype)
     scale = number("scale", scale, positive=True)
     kernel = Kernel(
