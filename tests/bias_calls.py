@@ -28,6 +28,7 @@ CALLS = {
     "append_channels": {"channels": CHANNELS, "q": HEADS, "k": HEADS, "v": HEADS},
     "apply_position_bias": {"bias": T5, "params": TABLE, **PAIRS},
     "init_position_bias": {"key": KEY, "bias": T5},
+    "lift_score_mod": {"score_mod": lambda score, *indices: score, "scale": 0.5},
     "position_bias_channels": {
         "bias": SIGNED,
         "params": None,

@@ -186,6 +186,7 @@ from ._biases.channels import (
     position_bias_channels as position_bias_channels,
 )
 from ._biases.append import append_channels as append_channels
+from ._biases.lift import lift_score_mod as lift_score_mod
 
 # Position biases by the distances of a sequence
 from ._biases.core.table import TableBiasParams as TableBiasParams

@@ -1,0 +1,115 @@
+"""The bias as a function of scores, at one score and at whole arrays of them."""
+
+import bias_cases
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import attnax.functional as F
+
+SCALE = 0.5
+WITH_SCORES = [
+    name
+    for name in bias_cases.RECORDS
+    if getattr(F, name)._score is not F.PositionBias._score
+]
+
+
+def score_mod_of(case):
+    return F.position_bias_score_mod(
+        case.bias, case.params, case.q_positions, case.k_positions, **case.content
+    )
+
+
+def flex(score_mod, scores):
+    """What flex attention of PyTorch does: one score, four vmaps over its indices."""
+
+    def of_one(score, *indices):
+        assert all(np.ndim(t) == 0 for t in (score, *indices))
+        return score_mod(score, *indices)
+
+    for axis in (3, 2, 1, 0):
+        axes = [0, *(0 if axis == n else None for n in range(4))]
+        of_one = jax.vmap(of_one, axes)
+    return of_one(scores, *(jnp.arange(n) for n in scores.shape))
+
+
+def scores_of(case, dtype="float32"):
+    batch = case.q_positions.shape[:-1] or (1,)
+    shape = (*batch, case.bias.num_heads, bias_cases.Q_LEN, bias_cases.K_LEN)
+    return np.random.default_rng(1).standard_normal(shape).astype(dtype)
+
+
+def assert_adds(actual, scores, bias):
+    """Both round a sum of products of few numbers below 10, or look up a number."""
+    assert actual.dtype == scores.dtype
+    expected = scores.astype(np.float64) + np.broadcast_to(bias, scores.shape)
+    magnitude = np.abs(scores).max() + np.abs(bias).max() + 1
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=2.0**-20 * magnitude)
+
+
+@pytest.mark.parametrize("name", WITH_SCORES)
+def test_one_score_and_all_scores_have_the_bias_of_the_matrix(name):
+    case = bias_cases.case(name, batch=(2,))
+    scores, bias = scores_of(case), bias_cases.whole(case)
+    both = jax.jit(
+        lambda scores: (
+            flex(score_mod_of(case), scores),
+            F.lift_score_mod(score_mod_of(case), scale=SCALE)(scores),
+        )
+    )
+    one_by_one, at_once = both(scores)
+    assert_adds(one_by_one, scores, bias)
+    assert_adds(at_once, np.float32(SCALE) * scores, bias)
+
+
+@pytest.mark.parametrize("bias", [F.AlibiBias(2), F.T5Bias(2, bidirectional=False)])
+def test_known_positions_give_the_bits_of_the_matrix(bias):
+    params = F.init_position_bias(jax.random.key(0), bias)
+    arguments = (bias, params, range(40, 43), range(43))
+    matrix = F.apply_position_bias(*arguments)
+    zero = jnp.zeros(matrix.shape, jnp.float32)
+    lifted = F.lift_score_mod(F.position_bias_score_mod(*arguments), scale=1.0)
+    np.testing.assert_array_equal(jax.jit(lifted)(zero), matrix)
+
+
+def test_scores_of_sixteen_bits_stay_so():
+    bias = F.AlibiBias(2)
+    score_mod = F.position_bias_score_mod(bias, None, range(3), range(3))
+    assert score_mod(jnp.bfloat16(1.0), 0, 1, 0, 2).dtype == jnp.bfloat16
+
+
+def test_a_learned_table_gets_its_gradient():  # attention-gym#20, pytorch#145208
+    bias = F.T5Bias(2, 8, 20, bidirectional=True)
+    params = F.init_position_bias(jax.random.key(0), bias)
+    weights = np.random.default_rng(2).standard_normal((1, 2, 30, 40)).astype("f")
+
+    def by_score_mod(params):
+        score_mod = F.position_bias_score_mod(bias, params, range(30), range(40))
+        zero = jnp.zeros(weights.shape, jnp.float32)
+        return (weights * F.lift_score_mod(score_mod, scale=1.0)(zero)).sum()
+
+    def by_matrix(params):
+        matrix = F.apply_position_bias(bias, params, range(30), range(40))
+        return (weights[0] * matrix).sum()
+
+    both = jax.jit(lambda p: (jax.grad(by_score_mod)(p), jax.grad(by_matrix)(p)))
+    actual, expected = both(params)
+    # Sums of at most 1200 numbers below 4, in float32 and in another order.
+    bound = 2.0**-24 * np.abs(weights).sum()
+    np.testing.assert_allclose(actual.table, expected.table, rtol=0, atol=bound)
+
+
+@pytest.mark.errors
+def test_scores_need_heads_queries_and_keys():
+    of_scores = F.lift_score_mod(lambda score, *indices: score, scale=1.0)
+    for shape in ((2, 2), (1, 1, 2, 2, 2)):
+        with pytest.raises(ValueError, match=r"scores.shape=\(.* must be \(batch, num"):
+            of_scores(jnp.zeros(shape))
+
+
+@pytest.mark.errors
+def test_the_scale_must_be_finite():
+    with pytest.raises(ValueError, match="scale=nan must be a finite number"):
+        F.lift_score_mod(lambda score, *indices: score, scale=float("nan"))
