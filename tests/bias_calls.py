@@ -9,6 +9,9 @@ KEY = jax.random.key(0)
 HEADS = np.ones((1, 3, 2, 4), np.float32)
 T5 = F.T5Bias(2, 4, 8, bidirectional=True)
 TABLE = F.TableBiasParams(np.ones((4, 2), np.float32))
+GATE = F.BiasGateParams(
+    np.ones((4, 8), np.float32), np.ones(8, np.float32), np.ones(2, np.float32)
+)
 PAIRS = {"q_positions": np.arange(3), "k_positions": np.arange(3)}
 
 SIGNED = F.AlibiBias(2, form="signed")
@@ -19,14 +22,41 @@ CHANNELS = F.position_bias_channels(
 CALLS = {
     "AlibiBias": {"num_heads": 2},
     "PositionChannels": {"q": CHANNELS.q, "k": CHANNELS.k},
+    "BiasGateParams": GATE._asdict(),
+    "BoxBias": {
+        "num_heads": 2,
+        "num_buckets": 4,
+        "max_distance": 8,
+        "coordinate": "left",
+    },
+    "BoxRelationBias": {"num_heads": 2},
+    "BoxRelationBiasParams": {
+        "weight": np.ones((64, 2), np.float32),
+        "bias": np.ones(2, np.float32),
+    },
+    "ClippedDistanceBias": {"num_heads": 2, "max_distance": 4},
+    "GatedBias": {"bias": T5, "head_dim": 4},
+    "GatedBiasParams": {"bias": TABLE, "gate": GATE},
+    "GlobalBlocks": F.global_blocks([1, 1, 1], block_size=2)._asdict(),
+    "HiddenStateBias": {"num_heads": 2, "d_model": 4},
+    "HiddenStateBiasParams": {
+        "weight": np.ones((4, 32, 2), np.float32),
+        "bias": np.ones((32, 2), np.float32),
+    },
     "RelativeKeyBias": {"num_heads": 2, "head_dim": 4, "left": 2, "right": 1},
     "RelativeKeyParams": {"keys": np.ones((4, 4), np.float32)},
+    "SegmentBias": {"num_heads": 2, "num_segments": 3},
+    "SumBias": {"biases": (T5, T5)},
     "T5Bias": {"num_heads": 2, "bidirectional": True},
     "TableBiasParams": {"table": TABLE.table},
     "WindowBias": {"num_heads": 2, "window": (2, 3)},
     "alibi_slopes": {"num_heads": 2},
     "append_channels": {"channels": CHANNELS, "q": HEADS, "k": HEADS, "v": HEADS},
+    "apply_bias_gate": {"params": GATE, "x": HEADS},
     "apply_position_bias": {"bias": T5, "params": TABLE, **PAIRS},
+    "clipped_distances": {"distance": np.arange(3), "left": 1, "right": 1},
+    "global_blocks": {"mask": np.ones(3, bool), "block_size": 2},
+    "init_bias_gate": {"key": KEY, "num_heads": 2, "head_dim": 4},
     "init_position_bias": {"key": KEY, "bias": T5},
     "lift_score_mod": {"score_mod": lambda score, *indices: score, "scale": 0.5},
     "position_bias_channels": {

@@ -187,6 +187,7 @@ from ._biases.channels import (
 )
 from ._biases.append import append_channels as append_channels
 from ._biases.lift import lift_score_mod as lift_score_mod
+from ._biases.core.sum import SumBias as SumBias
 
 # Position biases by the distances of a sequence
 from ._biases.core.table import TableBiasParams as TableBiasParams
@@ -194,6 +195,31 @@ from ._biases.sequences.alibi import (
     AlibiBias as AlibiBias,
     alibi_slopes as alibi_slopes,
 )
+from ._biases.sequences.box import BoxBias as BoxBias
+from ._biases.sequences.box_relation import (
+    BoxRelationBias as BoxRelationBias,
+    BoxRelationBiasParams as BoxRelationBiasParams,
+)
+from ._biases.sequences.clipped import (
+    ClippedDistanceBias as ClippedDistanceBias,
+    clipped_distances as clipped_distances,
+)
+from ._biases.sequences.gate import (
+    BiasGateParams as BiasGateParams,
+    GatedBias as GatedBias,
+    GatedBiasParams as GatedBiasParams,
+    apply_bias_gate as apply_bias_gate,
+    init_bias_gate as init_bias_gate,
+)
+from ._biases.sequences.global_blocks import (
+    GlobalBlocks as GlobalBlocks,
+    global_blocks as global_blocks,
+)
+from ._biases.sequences.hidden_state import (
+    HiddenStateBias as HiddenStateBias,
+    HiddenStateBiasParams as HiddenStateBiasParams,
+)
+from ._biases.sequences.segment import SegmentBias as SegmentBias
 from ._biases.sequences.t5 import T5Bias as T5Bias
 from ._biases.sequences.t5_bucket import (
     relative_position_bucket as relative_position_bucket,

@@ -23,7 +23,14 @@ def matrix_by_distance(values, pairs, dtype):
 
 def nan_at_invalid(biases, pairs):
     """Biases with NaN at pairs whose positions int32 does not hold."""
-    valid = pairs.valid()
+    return nan_unless_valid(biases, pairs.valid())
+
+
+def nan_unless_valid(biases, valid):
+    """Biases with NaN at pairs that are not valid, whose batch axes broadcast.
+
+    `valid` is `(*batch, q_len, k_len)`, or `None` where all pairs are.
+    """
     if valid is None:
         return biases
     valid = of_rank(valid[..., None, :, :], biases.ndim)
@@ -34,7 +41,7 @@ def distance_at(pairs):
     """The function from a batch index and the indices of a pair to its distance."""
     if pairs.offset is not None:
         return lambda batch, q_index, k_index: k_index - q_index + pairs.offset
-    q, k = (_with_batch(t) for t in (pairs.q, pairs.k))
+    q, k = (token_at(t) for t in (pairs.q, pairs.k))
 
     def distance(batch, q_index, k_index):
         return saturating_difference(k(batch, k_index), q(batch, q_index))
@@ -44,13 +51,17 @@ def distance_at(pairs):
 
 def key_at(pairs):
     """The function from a batch index and the indices of a pair to the key position."""
-    k = _with_batch(pairs.k)
+    k = token_at(pairs.k)
     return lambda batch, q_index, k_index: k(batch, k_index)
 
 
-def _with_batch(positions):
-    if positions.ndim == 1:
-        return lambda batch, index: positions[index]
-    if positions.shape[0] == 1:
-        return lambda batch, index: positions[0, index]
-    return lambda batch, index: positions[batch, index]
+def token_at(values):
+    """The function from a batch index and the index of a token to its value.
+
+    `values` are one number for each token, such as positions, `(*batch, seq_len)`.
+    """
+    if values.ndim == 1:
+        return lambda batch, index: values[index]
+    if values.shape[0] == 1:
+        return lambda batch, index: values[0, index]
+    return lambda batch, index: values[batch, index]

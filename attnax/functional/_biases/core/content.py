@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from ...._checks import array_of, float_array, type_of
+from ...._checks import array_of, float_array, number_array, type_of
 from ...._dtypes import compute_dtype
 from .distances import of_rank
 
@@ -44,6 +44,16 @@ class Numbers(NamedTuple):
         if not jnp.issubdtype(x.dtype, jnp.integer):
             raise ValueError(f"{argument}.dtype={x.dtype} must be an integer dtype.")
         return jnp.asarray(x)
+
+
+class Boxes(NamedTuple):
+    """Left, top, right and bottom of a box for each token, `(*batch, seq_len, 4)`."""
+
+    width: int = 4
+
+    def checked(self, argument, x):
+        """The boxes as an array: integers, or floats of 32 bits or more."""
+        return number_array(argument, x)
 
 
 class Several(NamedTuple):

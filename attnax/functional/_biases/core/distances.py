@@ -124,7 +124,7 @@ def int32_distance(argument: str, distance):
             raise ValueError(f"{fraction} must be an integer; round it first.")
     xp = np if isinstance(distance, np.ndarray) else jnp
     if is_float:
-        return _saturated_floats(distance, xp)
+        return saturated_floats(distance, xp)
     info = np.iinfo(distance.dtype)
     low, high = max(info.min, INT32_MIN), min(info.max, INT32_MAX)
     if (low, high) != (info.min, info.max):
@@ -134,7 +134,8 @@ def int32_distance(argument: str, distance):
     return distance.astype(np.int32)
 
 
-def _saturated_floats(distance, xp):
+def saturated_floats(distance, xp):
+    """Floats that hold integers as int32; NaN is 0."""
     # float32 holds 2**31 and -2**31, but not 2**31 - 1.
     limit = distance.dtype.type(2**31)
     above = distance >= limit

@@ -1,0 +1,44 @@
+"""What depends on numbers of the query and of the key: segments, sides of boxes."""
+
+import jax.numpy as jnp
+
+from .by_distance import token_at
+from .distances import of_rank
+
+
+def of_pairs(function, q, k):
+    """`function` of every query and every key, `(*batch, q_len, k_len)`.
+
+    `q` and `k` are tuples of arrays with one number for each token, `(*batch, len)`,
+    whose batch axes broadcast; `function` takes two such tuples.
+    """
+    rank = max(x.ndim for x in (*q, *k))
+    q = tuple(of_rank(x, rank)[..., :, None] for x in q)
+    k = tuple(of_rank(x, rank)[..., None, :] for x in k)
+    return function(q, k)
+
+
+def of_pair_at(function, q, k):
+    """The same, as a function of a batch index and the indices of a pair."""
+    q, k = (tuple(token_at(jnp.asarray(x)) for x in part) for part in (q, k))
+
+    def at(batch, q_index, k_index):
+        of_q = tuple(x(batch, q_index) for x in q)
+        return function(of_q, tuple(x(batch, k_index) for x in k))
+
+    return at
+
+
+def of_query_at(values, num_axes):
+    """The function from a batch index and indices of the last `num_axes` to a value."""
+    if values.ndim == num_axes:
+        return lambda batch, *indices: values[indices]
+    if values.shape[0] == 1:
+        return lambda batch, *indices: values[(0, *indices)]
+    return lambda batch, *indices: values[(batch, *indices)]
+
+
+def with_batch_of(pairs, biases):
+    """Biases `(*batch, num_heads, q_len, k_len)` with the batch axes of `pairs` too."""
+    shape = (*pairs.batch, *biases.shape[-3:])
+    return jnp.broadcast_to(biases, jnp.broadcast_shapes(shape, biases.shape))

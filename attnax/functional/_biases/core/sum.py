@@ -1,0 +1,152 @@
+"""The sum of several position biases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from ...._checks import type_of
+from ...._dtypes import compute_dtype
+from ...._public import public
+from .distances import of_rank
+from .record import PositionBias, check_bias, set_fields
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True, init=False)
+class SumBias(PositionBias):
+    """The sum of several position biases of one attention.
+
+    Parameters are a tuple of those of each bias, in order. `q` and `k` of
+    `apply_position_bias` are what any of the biases reads; biases that read
+    something of the queries, or of the keys, must read the same. The sum is rounded
+    once.
+
+    LayoutLMv2 and UDOP add biases of the order of the tokens and of their boxes, see
+    `BoxBias`.
+
+    Args:
+        biases: Records of biases with equal numbers of heads, at least one.
+
+    Raises:
+        TypeError: If one of `biases` is not a record of a position bias.
+        ValueError: If there is none, if their heads differ, or if they read different
+            things.
+
+    Example:
+        >>> of_places = T5Bias(12, bidirectional=True)
+        >>> sides = (BoxBias(12, 64, 256, coordinate=c) for c in ("left", "bottom"))
+        >>> len(SumBias([of_places, *sides]).biases)
+        3
+
+    Reference:
+        Xu et al., LayoutLMv2, 2021, eq. 3. https://arxiv.org/abs/2012.14740
+    """
+
+    biases: tuple[PositionBias, ...]
+
+    @public
+    def __init__(self, biases: Sequence[PositionBias]):
+        if not isinstance(biases, Sequence) or not biases:
+            raise ValueError(
+                f"biases is {type_of(biases)}, but must be records of biases in a list "
+                "or a tuple, at least one."
+            )
+        for bias in biases:
+            check_bias(bias)
+        _check_agree(biases)
+        set_fields(self, biases=tuple(biases))
+
+    @property
+    def num_heads(self) -> int:
+        """Number of heads."""
+        return self.biases[0].num_heads
+
+    @property
+    def _bounds(self):
+        lows, highs = zip(*(bias._bounds for bias in self.biases), strict=True)
+        return max(lows), min(highs)
+
+    @property
+    def _reads(self):
+        return {
+            name: kind for bias in self.biases for name, kind in bias._reads.items()
+        }
+
+    def _init(self, key, init_std, dtype):
+        keys = jax.random.split(key, len(self.biases))
+        return tuple(
+            bias._init(one, init_std, dtype)
+            for bias, one in zip(self.biases, keys, strict=True)
+        )
+
+    def _check(self, params):
+        if not isinstance(params, tuple) or len(params) != len(self.biases):
+            raise ValueError(
+                f"params must be a tuple of the parameters of {len(self.biases)} "
+                f"biases, not {type_of(params)}."
+            )
+        for bias, own in zip(self.biases, params, strict=True):
+            bias._check(own)
+
+    def _parts(self, params, content):
+        """Each bias with its parameters and what it reads."""
+        for bias, own in zip(self.biases, params, strict=True):
+            read = {name: None for name in ("q", "k") if name not in bias._reads}
+            yield bias, own, content._replace(**read)
+
+    def _matrix(self, params, pairs, content, dtype):
+        wide = compute_dtype(dtype, *(x.dtype for x in jax.tree.leaves(params)))
+        terms = [
+            bias._matrix(own, pairs, read, wide)
+            for bias, own, read in self._parts(params, content)
+        ]
+        rank = max(term.ndim for term in terms)
+        return sum(of_rank(term, rank) for term in terms).astype(dtype)
+
+    def _score(self, params, pairs, content):
+        terms = [
+            bias._score(own, pairs, read)
+            for bias, own, read in self._parts(params, content)
+        ]
+
+        def bias(batch, head, q_index, k_index):
+            return sum(term(batch, head, q_index, k_index) for term in terms)
+
+        return bias
+
+    def _channels(self, params, pairs, content, kernel):
+        parts = [
+            bias._channels(own, pairs, read, kernel)
+            for bias, own, read in self._parts(params, content)
+        ]
+        return tuple(_side_by_side(side) for side in zip(*parts, strict=True))
+
+
+def _side_by_side(channels):
+    """Channels `(*batch, num_heads or 1, len, width)` of several biases as one array."""
+    rank = max(x.ndim for x in channels)
+    channels = [of_rank(x, rank) for x in channels]
+    shape = jnp.broadcast_shapes(*(x.shape[:-1] for x in channels))
+    return jnp.concatenate(
+        [jnp.broadcast_to(x, (*shape, x.shape[-1])) for x in channels], -1
+    )
+
+
+def _check_agree(biases):
+    first, *others = biases
+    read = dict(first._reads)
+    for bias in others:
+        if bias.num_heads != first.num_heads:
+            raise ValueError(
+                f"biases must have equal numbers of heads, not {first.num_heads} and "
+                f"{bias.num_heads}."
+            )
+        for name, kind in bias._reads.items():
+            if read.setdefault(name, kind) != kind or type(read[name]) is not type(
+                kind
+            ):
+                raise ValueError(
+                    f"biases must read the same of {name}, not {read[name]} and {kind}."
+                )

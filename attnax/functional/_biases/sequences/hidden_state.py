@@ -1,0 +1,152 @@
+"""Biases of buckets that each query's hidden state makes: ProphetNet."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, SupportsIndex
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ...._checks import check_params, float_array, positive_integer
+from ...._dtypes import compute_dtype
+from ...._public import public
+from ..core.by_distance import distance_at, nan_at_invalid
+from ..core.by_token import of_query_at
+from ..core.content import PerToken
+from ..core.distances import of_rank
+from ..core.record import PositionBias, set_fields
+from .t5_bucket import check_buckets, relative_position_bucket
+
+
+class HiddenStateBiasParams(NamedTuple):
+    """Parameters of biases that hidden states make.
+
+    Attributes:
+        weight: Linear map of a hidden state to the bias of each bucket and head.
+        bias: Offset of that map.
+    """
+
+    weight: Float[Array, "d_model num_buckets num_heads"]
+    bias: Float[Array, "num_buckets num_heads"]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True, init=False)
+class HiddenStateBias(PositionBias):
+    """A bias of buckets of distances that a linear map makes of the hidden state.
+
+    `q` of `apply_position_bias` are the hidden states of the queries that enter the
+    attention, `(*batch, q_len, d_model)`. The bias of a query and a key is the output
+    of the map for the bucket of their distance. Parameters are a
+    `HiddenStateBiasParams`.
+
+    ProphetNet's decoder has this bias. Its streams that predict have two runs of keys:
+    those of the main stream, whose positions are one less, and the stream's own ones.
+
+    Args:
+        num_heads: Number of heads. Positive.
+        d_model: Width of the hidden states. Positive.
+        num_buckets: Number of buckets, see `relative_position_bucket`.
+        max_distance: Distance from which on all distances share a bucket.
+        bidirectional: Whether keys after the query have buckets of their own.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+
+    Example:
+        >>> bias = HiddenStateBias(2, 8)
+        >>> params = init_position_bias(jax.random.key(0), bias)
+        >>> x = jnp.ones((3, 8))
+        >>> apply_position_bias(bias, params, range(3), range(5), q=x).shape
+        (2, 3, 5)
+
+    Reference:
+        Qi et al., ProphetNet, 2020, and `ngram_relative_logits` of its code.
+        https://arxiv.org/abs/2001.04063
+    """
+
+    num_heads: int
+    d_model: int
+    num_buckets: int
+    max_distance: int
+    bidirectional: bool
+
+    @public
+    def __init__(
+        self,
+        num_heads: SupportsIndex,
+        d_model: SupportsIndex,
+        num_buckets: SupportsIndex = 32,
+        max_distance: SupportsIndex = 128,
+        *,
+        bidirectional: bool = False,
+    ):
+        num_buckets, max_distance = check_buckets(
+            num_buckets, max_distance, bidirectional
+        )
+        set_fields(
+            self,
+            num_heads=positive_integer("num_heads", num_heads),
+            d_model=positive_integer("d_model", d_model),
+            num_buckets=num_buckets,
+            max_distance=max_distance,
+            bidirectional=bool(bidirectional),
+        )
+
+    @property
+    def _reads(self):
+        return {"q": PerToken(self.d_model)}
+
+    @property
+    def _shape(self):
+        """The shape of the weight."""
+        return self.d_model, self.num_buckets, self.num_heads
+
+    def _init(self, key, init_std, dtype):
+        weight = init_std * jax.random.normal(key, self._shape, compute_dtype(dtype))
+        bias = jnp.zeros(self._shape[1:], dtype)
+        return HiddenStateBiasParams(weight=weight.astype(dtype), bias=bias)
+
+    def _check(self, params):
+        check_params(params, HiddenStateBiasParams)
+        shapes = {"weight": self._shape, "bias": self._shape[1:]}
+        for field, shape in shapes.items():
+            array = float_array(f"params.{field}", getattr(params, field))
+            if array.shape != shape:
+                raise ValueError(f"params.{field}.shape={array.shape} must be {shape}.")
+
+    def _bucket(self, distance):
+        return relative_position_bucket(
+            distance,
+            num_buckets=self.num_buckets,
+            max_distance=self.max_distance,
+            bidirectional=self.bidirectional,
+        )
+
+    def _of_buckets(self, params, content):
+        """The bias of each head, query and bucket."""
+        dtype = compute_dtype(content.q.dtype, *(leaf.dtype for leaf in params))
+        x, weight, bias = (jnp.asarray(t, dtype) for t in (content.q, *params))
+        rows = jnp.einsum("...qd,dnh->...hqn", x, weight, precision=content.precision)
+        return rows + of_rank(bias.T[:, None], rows.ndim)
+
+    def _matrix(self, params, pairs, content, dtype):
+        rows = self._of_buckets(params, content)
+        buckets = self._bucket(pairs.distances())[..., None, :, :]
+        rank = max(rows.ndim, buckets.ndim)
+        rows, buckets = of_rank(rows, rank), of_rank(buckets, rank)
+        shape = jnp.broadcast_shapes(rows.shape[:-1], buckets.shape[:-1])
+        rows = jnp.broadcast_to(rows, (*shape, rows.shape[-1]))
+        buckets = jnp.broadcast_to(buckets, (*shape, buckets.shape[-1]))
+        biases = jnp.take_along_axis(rows, buckets, axis=-1, mode="clip")
+        return nan_at_invalid(biases.astype(dtype), pairs)
+
+    def _score(self, params, pairs, content):
+        row = of_query_at(self._of_buckets(params, content), 3)
+        distance = distance_at(pairs)
+
+        def bias(batch, head, q_index, k_index):
+            bucket = self._bucket(distance(batch, q_index, k_index))
+            return row(batch, head, q_index, bucket)
+
+        return bias
