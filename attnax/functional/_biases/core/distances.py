@@ -144,7 +144,7 @@ def saturated_floats(distance, xp):
     return xp.where(above, np.int32(INT32_MAX), inside)
 
 
-def of_rank(array, rank):
+def of_rank(array, rank) -> Any:
     """An array with leading axes of 1, so that ranks need not be promoted."""
     if array is None:
         return None

@@ -1,7 +1,7 @@
 """The sum of several position biases."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
@@ -45,6 +45,7 @@ class SumBias(PositionBias):
     """
 
     biases: tuple[PositionBias, ...]
+    num_heads: int = field(repr=False)
 
     @public
     def __init__(self, biases: Sequence[PositionBias]):
@@ -56,12 +57,7 @@ class SumBias(PositionBias):
         for bias in biases:
             check_bias(bias)
         _check_agree(biases)
-        set_fields(self, biases=tuple(biases))
-
-    @property
-    def num_heads(self) -> int:
-        """Number of heads."""
-        return self.biases[0].num_heads
+        set_fields(self, biases=tuple(biases), num_heads=biases[0].num_heads)
 
     @property
     def _bounds(self):
@@ -70,9 +66,10 @@ class SumBias(PositionBias):
 
     @property
     def _reads(self):
-        return {
-            name: kind for bias in self.biases for name, kind in bias._reads.items()
-        }
+        reads = {}
+        for bias in self.biases:
+            reads |= bias._reads
+        return reads
 
     def _init(self, key, init_std, dtype):
         keys = jax.random.split(key, len(self.biases))
@@ -103,7 +100,10 @@ class SumBias(PositionBias):
             for bias, own, read in self._parts(params, content)
         ]
         rank = max(term.ndim for term in terms)
-        return sum(of_rank(term, rank) for term in terms).astype(dtype)
+        total = of_rank(terms[0], rank)
+        for term in terms[1:]:
+            total = total + of_rank(term, rank)
+        return total.astype(dtype)
 
     def _score(self, params, pairs, content):
         terms = [
@@ -125,7 +125,7 @@ class SumBias(PositionBias):
 
 
 def _side_by_side(channels):
-    """Channels `(*batch, num_heads or 1, len, width)` of several biases as one array."""
+    """Channels `(*batch, num_heads or 1, len, width)` of all biases as one array."""
     rank = max(x.ndim for x in channels)
     channels = [of_rank(x, rank) for x in channels]
     shape = jnp.broadcast_shapes(*(x.shape[:-1] for x in channels))
@@ -144,9 +144,9 @@ def _check_agree(biases):
                 f"{bias.num_heads}."
             )
         for name, kind in bias._reads.items():
-            if read.setdefault(name, kind) != kind or type(read[name]) is not type(
-                kind
-            ):
+            known = read.setdefault(name, kind)
+            # Two kinds of equal sizes are equal tuples.
+            if (type(known), known) != (type(kind), kind):
                 raise ValueError(
-                    f"biases must read the same of {name}, not {read[name]} and {kind}."
+                    f"biases must read the same of {name}, not {known} and {kind}."
                 )

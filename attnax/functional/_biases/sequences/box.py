@@ -59,8 +59,8 @@ class BoxBias(PositionBias):
     Example:
         >>> bias = BoxBias(12, 64, 256, coordinate="left")
         >>> params = init_position_bias(jax.random.key(0), bias)
-        >>> boxes = np.array([[10, 20, 60, 30], [70, 20, 90, 30]])
-        >>> apply_position_bias(bias, params, range(2), range(2), q=boxes, k=boxes).shape
+        >>> x = np.array([[10, 20, 60, 30], [70, 20, 90, 30]])
+        >>> apply_position_bias(bias, params, range(2), range(2), q=x, k=x).shape
         (12, 2, 2)
 
     Reference:

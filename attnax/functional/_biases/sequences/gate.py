@@ -1,6 +1,6 @@
 """A gate of the hidden state on a position bias: WavLM."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
 
 import jax
@@ -163,11 +163,11 @@ def _check_gate(argument, params, num_heads, head_dim):
     check_params(params, BiasGateParams, argument)
     check_table(f"{argument}.weight", params.weight)
     shapes = {"weight": (head_dim, 2 * _OUTPUTS), "bias": (2 * _OUTPUTS,)}
-    for field, shape in (shapes | {"scale": (num_heads,)}).items():
-        array = float_array(f"{argument}.{field}", getattr(params, field))
+    for part, shape in (shapes | {"scale": (num_heads,)}).items():
+        array = float_array(f"{argument}.{part}", getattr(params, part))
         if array.shape != shape:
             raise ValueError(
-                f"{argument}.{field}.shape={array.shape} must be {shape} for "
+                f"{argument}.{part}.shape={array.shape} must be {shape} for "
                 f"{num_heads} heads of width {head_dim}."
             )
 
@@ -199,6 +199,7 @@ class GatedBias(PositionBias):
 
     bias: PositionBias
     head_dim: int
+    num_heads: int = field(repr=False)
 
     @public
     def __init__(self, bias: PositionBias, head_dim: SupportsIndex):
@@ -206,12 +207,7 @@ class GatedBias(PositionBias):
         if bias._reads:
             raise ValueError(f"{bias=} must read positions alone.")
         head_dim = positive_integer("head_dim", head_dim)
-        set_fields(self, bias=bias, head_dim=head_dim)
-
-    @property
-    def num_heads(self) -> int:
-        """Number of heads."""
-        return self.bias.num_heads
+        set_fields(self, bias=bias, head_dim=head_dim, num_heads=bias.num_heads)
 
     @property
     def _bounds(self):
