@@ -6,25 +6,25 @@ from .by_distance import token_at
 from .distances import of_rank
 
 
-def of_pairs(function, q, k):
-    """`function` of every query and every key, `(*batch, q_len, k_len)`.
+def of_pairs(rule, q, k):
+    """`rule` of every query and every key, `(*batch, q_len, k_len)`.
 
     `q` and `k` are tuples of arrays with one number for each token, `(*batch, len)`,
-    whose batch axes broadcast; `function` takes two such tuples.
+    whose batch axes broadcast; `rule` takes two such tuples.
     """
     rank = max(x.ndim for x in (*q, *k))
     q = tuple(of_rank(x, rank)[..., :, None] for x in q)
     k = tuple(of_rank(x, rank)[..., None, :] for x in k)
-    return function(q, k)
+    return rule(q, k)
 
 
-def of_pair_at(function, q, k):
+def of_pair_at(rule, q, k):
     """The same, as a function of a batch index and the indices of a pair."""
     q, k = (tuple(token_at(jnp.asarray(x)) for x in part) for part in (q, k))
 
     def at(batch, q_index, k_index):
         of_q = tuple(x(batch, q_index) for x in q)
-        return function(of_q, tuple(x(batch, k_index) for x in k))
+        return rule(of_q, tuple(x(batch, k_index) for x in k))
 
     return at
 

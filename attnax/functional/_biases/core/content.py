@@ -97,7 +97,8 @@ def content_of(bias, pairs, q, k, precision) -> Content:
             f"{' and '.join(map(str, batches.values()))}, and positions with "
             f"{pairs.batch}, must broadcast."
         ) from None
-    return Content(*(_of_rank(bias, content, name, rank) for name in "qk"), precision)
+    q, k = (_of_rank(bias, content, name, rank) for name in ("q", "k"))
+    return Content(q, k, precision)
 
 
 def arrays_of(bias, content):
