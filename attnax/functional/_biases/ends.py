@@ -183,7 +183,7 @@ def _read(bias, params, q_positions, k_positions, q, k, precision):
     check_bias(bias)
     bias._check(params)
     check_precision(precision)
-    pairs = pairs_of(q_positions, k_positions, bias._bounds)
+    pairs = pairs_of(q_positions, k_positions, bias._bounds, bias._k_bounds)
     return pairs, content_of(bias, pairs, q, k, precision)
 
 

@@ -16,6 +16,9 @@ from ...._checks import (
     number_array,
 )
 
+# The bounds of positions, `[low, high)`, where any int32 is one.
+INT32 = (INT32_MIN, INT32_MAX + 1)
+
 
 class Pairs(NamedTuple):
     """Every pair of a query and a key.
@@ -57,9 +60,10 @@ class Pairs(NamedTuple):
         distances = np.arange(first, first + q_len + k_len - 1, dtype=np.int64)
         return np.clip(distances, INT32_MIN, INT32_MAX).astype(np.int32)
 
-    def all_of(self, num_tokens) -> bool:
-        """Whether queries and keys are both known to be all tokens, in order."""
-        return self.first_q == 0 == self.offset and self.lengths == (num_tokens,) * 2
+    def all_of(self, num_queries, num_keys=None) -> bool:
+        """Whether they are known to be all queries and all keys, in order."""
+        lengths = num_queries, num_queries if num_keys is None else num_keys
+        return self.first_q == 0 == self.offset and self.lengths == lengths
 
     def distances(self):
         """The distance of every pair, `(*batch, q_len, k_len)`."""
@@ -77,8 +81,8 @@ class Pairs(NamedTuple):
         )
 
 
-def pairs_of(q_positions, k_positions, bounds=(INT32_MIN, INT32_MAX + 1)) -> Pairs:
-    """The pairs of checked positions in `bounds`, whose batch axes broadcast."""
+def pairs_of(q_positions, k_positions, bounds=INT32, k_bounds=None) -> Pairs:
+    """The pairs of checked positions in bounds, whose batch axes broadcast."""
     q_positions = _array("q_positions", q_positions)
     k_positions = _array("k_positions", k_positions)
     offset = first = None
@@ -86,7 +90,7 @@ def pairs_of(q_positions, k_positions, bounds=(INT32_MIN, INT32_MAX + 1)) -> Pai
         first = int(q_positions[0])
         offset = int(k_positions[0]) - first
     q, q_valid = int32_in_range("q_positions", q_positions, *bounds)
-    k, k_valid = int32_in_range("k_positions", k_positions, *bounds)
+    k, k_valid = int32_in_range("k_positions", k_positions, *(k_bounds or bounds))
     check_axes("q_positions", q, "q_len")
     check_axes("k_positions", k, "k_len")
     try:

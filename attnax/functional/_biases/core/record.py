@@ -3,10 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...._checks import INT32_MAX, INT32_MIN
-
-# The bounds of positions, `[low, high)`, where any int32 is one.
-INT32 = (INT32_MIN, INT32_MAX + 1)
+from .distances import INT32
 
 
 class PositionBias:
@@ -34,8 +31,13 @@ class PositionBias:
 
     @property
     def _bounds(self) -> tuple[int, int]:
-        """The bounds of positions, `[low, high)`."""
+        """The bounds of positions of queries, `[low, high)`."""
         return INT32
+
+    @property
+    def _k_bounds(self) -> tuple[int, int]:
+        """The bounds of positions of keys, by default those of queries."""
+        return self._bounds
 
     @property
     def _reads(self) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """Rows of window tables: the index of every pair of places of a window."""
 
-import math
 from collections.abc import Sequence
 from typing import SupportsIndex
 
@@ -9,6 +8,7 @@ from jaxtyping import Int32
 
 from ...._checks import grid_sizes, integer
 from ...._public import public
+from .places import numbers_of_places, rows_of_pairs
 
 
 @public
@@ -48,15 +48,5 @@ def window_index(
     """
     window = grid_sizes("window", window, most_axes=3)
     prefix = integer("num_prefix_tokens", num_prefix_tokens, 0)
-    places = np.indices(window).reshape(len(window), -1)
-    differences = places[:, :, None] - places[:, None, :]
-    sizes = tuple(2 * n - 1 for n in window)
-    shifted = [d + n - 1 for d, n in zip(differences, window, strict=True)]
-    index = np.asarray(np.ravel_multi_index(shifted, sizes), np.int32)
-    if prefix:
-        first = math.prod(sizes)
-        index = np.pad(index, ((prefix, 0), (prefix, 0)))
-        index[:prefix] = first
-        index[:, :prefix] = first + 1
-        index[:prefix, :prefix] = first + 2
-    return index
+    numbers = numbers_of_places(window, prefix)
+    return rows_of_pairs(np, numbers[:, None], numbers, window, prefix)
