@@ -226,6 +226,17 @@ from ._biases.sequences.t5_bucket import (
 )
 
 # Position biases by the places of a grid
+from ._biases.windows.decomposed import (
+    DecomposedBias as DecomposedBias,
+    DecomposedBiasParams as DecomposedBiasParams,
+)
+from ._biases.windows.log_coordinate import (
+    LogCoordinateBias as LogCoordinateBias,
+    LogCoordinateBiasParams as LogCoordinateBiasParams,
+)
+from ._biases.windows.log_coordinates import log_coordinates as log_coordinates
+from ._biases.windows.offset import OffsetBias as OffsetBias
+from ._biases.windows.offset_index import offset_index as offset_index
 from ._biases.windows.window import WindowBias as WindowBias
 from ._biases.windows.window_index import window_index as window_index
 

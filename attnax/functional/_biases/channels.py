@@ -117,7 +117,7 @@ def position_bias_channels(
         causal=bool(causal),
         pieces=None if pieces is None else positive_integer("pieces", pieces),
     )
-    pairs = pairs_of(q_positions, k_positions, bias._bounds)
+    pairs = pairs_of(q_positions, k_positions, bias._bounds, bias._k_bounds)
     content = content_of(bias, pairs, q, k, precision)
     of_q, of_k = bias._channels(params, pairs, content, kernel)
     return PositionChannels(

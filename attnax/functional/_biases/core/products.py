@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jax import lax
 
+from .distances import of_rank
+
 # Queries whose products are made at once, with the rows of every key and 128 more.
 _BLOCK = 128
 
@@ -20,12 +22,36 @@ def products_by_distance(x, rows, row_of, pairs, precision):
     scores = jnp.einsum(
         "...hqd,hnd->...hqn", x, _per_head(rows, x), precision=precision
     )
-    indices = row_of(pairs.distances())[..., None, :, :]
-    indices = indices.reshape((1,) * (scores.ndim - indices.ndim) + indices.shape)
-    shape = jnp.broadcast_shapes(scores.shape[:-1], indices.shape[:-1])
+    return products_at(scores, row_of(pairs.distances()))
+
+
+def products_at(products, indices):
+    """The products `out[..., h, i, j] = products[..., h, i, indices[..., i, j]]`.
+
+    `products` are `(*batch, num_heads, q_len, n)` and `indices` are
+    `(*batch, q_len or 1, k_len)`; batch axes broadcast.
+    """
+    indices = indices[..., None, :, :]
+    rank = max(products.ndim, indices.ndim)
+    products, indices = of_rank(products, rank), of_rank(indices, rank)
+    if indices.size == indices.shape[-1]:
+        return jnp.take(products, indices.reshape(-1), axis=-1, mode="clip")
+    shape = jnp.broadcast_shapes(products.shape[:-1], indices.shape[:-1])
     indices = jnp.broadcast_to(indices, (*shape, indices.shape[-1]))
-    scores = jnp.broadcast_to(scores, (*shape, scores.shape[-1]))
-    return jnp.take_along_axis(scores, indices, axis=-1, mode="clip")
+    products = jnp.broadcast_to(products, (*shape, products.shape[-1]))
+    return jnp.take_along_axis(products, indices, axis=-1, mode="clip")
+
+
+def product_at(products):
+    """The function `(batch, head, q_index, n)` to an entry of products.
+
+    `products` are `(*batch, num_heads, q_len, n)`.
+    """
+    if products.ndim == 3:
+        return lambda batch, head, q_index, n: products[head, q_index, n]
+    if products.shape[0] == 1:
+        return lambda batch, head, q_index, n: products[0, head, q_index, n]
+    return lambda batch, head, q_index, n: products[batch, head, q_index, n]
 
 
 def banded_product(x, rows, precision):
