@@ -128,16 +128,15 @@ class LogCoordinateBias(PositionBias):
         return shapes | ({"bias": (self.num_heads,)} if self.form == "cr" else {})
 
     def _init(self, key, init_std, dtype):
-        def drawn(name, key):
-            shape = self._shapes[name]
+        def drawn(key, *shape):
             weight = init_std * jax.random.normal(key, shape, compute_dtype(dtype))
             return weight.astype(dtype)
 
         hidden_key, key = jax.random.split(key)
         return LogCoordinateBiasParams(
-            hidden_weight=drawn("hidden_weight", hidden_key),
-            hidden_bias=jnp.zeros(self._shapes["hidden_bias"], dtype),
-            weight=drawn("weight", key),
+            hidden_weight=drawn(hidden_key, 2, self.hidden_size),
+            hidden_bias=jnp.zeros(self.hidden_size, dtype),
+            weight=drawn(key, self.hidden_size, self.num_heads),
             bias=jnp.zeros(self.num_heads, dtype) if self.form == "cr" else None,
         )
 
