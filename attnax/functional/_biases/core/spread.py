@@ -23,7 +23,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 # Queries whose rows are added up before their sum joins the others: errors of rounding
 # then grow with this number, and not with that of the queries.
-_BLOCK = 64
+_BLOCK = 32
 
 
 def spread(values, q_grid, k_grid, dtype):

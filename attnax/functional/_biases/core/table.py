@@ -1,6 +1,5 @@
 """Tables of biases: one row for each class of distances, one column for each head."""
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -11,9 +10,12 @@ from jaxtyping import Array, Float
 from ...._checks import check_params, check_table
 from ...._dtypes import compute_dtype
 
-# Pairs that are added up together, and the sums among which they are divided. Errors of
-# rounding grow with the quotient and not with the number of pairs.
-_PAIRS, _SUMS = 4096, 64
+# Cotangents that are added up one after another: errors of rounding grow with this
+# number, and not with that of the pairs. Tables of many rows have longer chains, so
+# that there are fewer sums than pairs.
+_CHAIN = 16
+# Pairs that are added up together, in many chains, while they are in the cache.
+_BLOCK = 16384
 
 
 class TableBiasParams(NamedTuple):
@@ -77,21 +79,32 @@ def _biases_jvp(primals, tangents):
 
 def _linear(table, rows):
     """The same, in a form whose transpose adds up few numbers in one sum."""
-    if rows.size == 0:
-        return jnp.zeros((table.shape[1], *rows.shape), table.dtype)
-    pairs = min(_PAIRS, -(-rows.size // _SUMS) * _SUMS)
-    blocks = -(-rows.size // pairs)
-    inner = min(blocks, 64)
-    outer = -(-blocks // inner)
-    flat = jnp.pad(rows.reshape(-1), (0, outer * inner * pairs - rows.size))
-    flat = flat.reshape(outer, inner, _SUMS, pairs // _SUMS)
+    num_rows, num_heads = table.shape
+    chain = max(_CHAIN, 1 << max(num_rows // 4, 1).bit_length() - 1)
+    chains = max(1, min(_BLOCK, -(-rows.size // _CHAIN) * _CHAIN) // chain)
+    blocks = -(-rows.size // (chain * chains))
+    flat = jnp.pad(rows.reshape(-1), (0, blocks * chain * chains - rows.size))
+    flat = flat.reshape(blocks, chains, chain)
+
+    def of_block(block):
+        column, indices = block
+        columns = _copies(column, chains)
+        return jnp.take_along_axis(columns, indices, axis=1, mode="clip")
 
     def of_head(column):
-        def of_block(block):
-            columns = jnp.broadcast_to(column, (_SUMS, *column.shape))
-            return jnp.take_along_axis(columns, block, axis=1, mode="clip")
+        return lax.map(of_block, (_copies(column, blocks), flat))
 
-        return lax.map(partial(lax.map, of_block), flat)
+    taken = lax.map(of_head, table.T).reshape(num_heads, -1)
+    return taken[:, : rows.size].reshape(num_heads, *rows.shape)
 
-    taken = lax.map(of_head, table.T).reshape(table.shape[1], -1)
-    return taken[:, : rows.size].reshape(table.shape[1], *rows.shape)
+
+def _copies(x, count):
+    """`count` copies of `x`, doubled again and again.
+
+    The transpose adds them up in pairs, and the pairs in pairs. That of a broadcast
+    adds them up one after another.
+    """
+    copies = x[None]
+    while len(copies) < count:
+        copies = jnp.concatenate([copies, copies])
+    return copies[:count]

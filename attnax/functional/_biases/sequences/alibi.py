@@ -6,11 +6,12 @@ from typing import SupportsFloat, SupportsIndex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Float
 
-from ...._checks import choice, number, positive_integer
+from ...._checks import check_flags, choice, number, positive_integer
 from ...._public import public
-from ..core.by_distance import distance_at, key_at, matrix_by_distance
+from ..core.by_distance import distance_at, key_at, matrix_by_distance, nan_at_invalid
 from ..core.record import PositionBias, set_fields
 from .alibi_channels import alibi_channels
 
@@ -73,15 +74,20 @@ class AlibiBias(PositionBias):
             that of the query; it is the same in a causal decoder. `"key"` is
             `slope * position of the key` (BLOOM, Falcon): it differs from `"signed"`
             by a constant in each row, so that attention is the same up to rounding.
+            MPT counts its keys back from the last one.
         factor: Factor on the biases, for models that divide the sum of scores and
             biases. Finite.
+        in_bfloat16: Whether slopes, what they multiply and the products are rounded to
+            bfloat16, and then multiplied by `factor` in float32. Falcon's are, with
+            `factor=head_dim**-0.5`.
 
     Raises:
         ValueError: If a setting is out of its range.
 
     Example:
-        >>> AlibiBias(8, form="signed")
-        AlibiBias(num_heads=8, max_bias=8.0, form='signed', factor=1.0)
+        >>> AlibiBias(8, form="signed")  # doctest: +NORMALIZE_WHITESPACE
+        AlibiBias(num_heads=8, max_bias=8.0, form='signed', factor=1.0,
+                  in_bfloat16=False)
 
     Reference:
         Press et al., Train Short, Test Long, 2022, section 3.
@@ -92,6 +98,7 @@ class AlibiBias(PositionBias):
     max_bias: float
     form: str
     factor: float
+    in_bfloat16: bool
 
     @public
     def __init__(
@@ -101,17 +108,22 @@ class AlibiBias(PositionBias):
         max_bias: SupportsFloat = 8.0,
         form: str = "symmetric",
         factor: SupportsFloat = 1.0,
+        in_bfloat16: bool = False,
     ):
+        check_flags(in_bfloat16=in_bfloat16)
         set_fields(
             self,
             num_heads=positive_integer("num_heads", num_heads),
             max_bias=number("max_bias", max_bias, positive=True),
             form=choice("form", form, FORMS),
             factor=number("factor", factor),
+            in_bfloat16=bool(in_bfloat16),
         )
 
     def _slopes(self):
-        slopes = self.factor * alibi_slopes(self.num_heads, max_bias=self.max_bias)
+        slopes = alibi_slopes(self.num_heads, max_bias=self.max_bias)
+        if not self.in_bfloat16:
+            slopes *= self.factor
         return slopes.astype(np.float32)
 
     def _length(self, distance):
@@ -121,17 +133,25 @@ class AlibiBias(PositionBias):
             distance = jnp.minimum(distance, -jnp.maximum(distance, -(2**31 - 1)))
         return jnp.asarray(distance).astype(jnp.float32)
 
+    def _products(self, slopes, lengths):
+        if not self.in_bfloat16:
+            return slopes * lengths
+        # Casts there and back would be dropped: XLA may keep the wider number.
+        product = _bfloat16(_bfloat16(slopes) * _bfloat16(lengths))
+        return product * np.float32(self.factor)
+
     def _matrix(self, params, pairs, content, dtype):
         slopes = self._slopes()
         if self.form == "key":
             keys = self._length(pairs.k)[..., None, None, :]
-            biases = slopes.reshape((1,) * (keys.ndim - 3) + (-1, 1, 1)) * keys
+            slopes = slopes.reshape((1,) * (keys.ndim - 3) + (-1, 1, 1))
+            biases = self._products(slopes, keys).astype(dtype)
             shape = (*pairs.batch, self.num_heads, *pairs.lengths)
-            return jnp.broadcast_to(biases.astype(dtype), shape)
+            return nan_at_invalid(jnp.broadcast_to(biases, shape), pairs)
 
         def values(distance):
             slope = slopes.reshape(-1, *(1,) * distance.ndim)
-            return slope * self._length(distance)[None]
+            return self._products(slope, self._length(distance)[None])
 
         return matrix_by_distance(values, pairs, dtype)
 
@@ -140,7 +160,8 @@ class AlibiBias(PositionBias):
         of_pair = key_at(pairs) if self.form == "key" else distance_at(pairs)
 
         def bias(batch, head, q_index, k_index):
-            return slopes[head] * self._length(of_pair(batch, q_index, k_index))
+            lengths = self._length(of_pair(batch, q_index, k_index))
+            return self._products(slopes[head], lengths)
 
         return bias
 
@@ -151,4 +172,15 @@ class AlibiBias(PositionBias):
                 "the keys after each query: no sum of few products is the absolute "
                 "distance. Use apply_position_bias or position_bias_score_mod."
             )
+        if self.in_bfloat16:
+            raise ValueError(
+                "bias.in_bfloat16=True must be False: rounded products are no products "
+                "of a query and a key. Use apply_position_bias or "
+                "position_bias_score_mod."
+            )
         return alibi_channels(self._slopes().astype(np.float64), pairs, kernel)
+
+
+def _bfloat16(x):
+    """Numbers rounded to those of bfloat16, in float32."""
+    return lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)

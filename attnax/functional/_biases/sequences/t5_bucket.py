@@ -1,5 +1,6 @@
 """T5's buckets of relative positions, by integers alone."""
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import SupportsIndex
@@ -11,6 +12,10 @@ from jaxtyping import Array, Int32, Real
 from ...._checks import INT32_MAX, check_flags, integer
 from ...._public import public
 from ..core.distances import int32_distance
+
+# Each bucket is a comparison in the program, and its threshold a root of a number that
+# has more digits the more buckets there are: 4096 take seconds.
+_MOST_BUCKETS = 4096
 
 
 @public
@@ -37,8 +42,8 @@ def relative_position_bucket(
             dtype, or integers held in floats of 32 bits or more. Distances outside
             int32 count as the nearest int32. In a traced array of floats, fractions are
             rounded toward 0 and NaN counts as 0.
-        num_buckets: Number of buckets. Even and at least 4 if bidirectional; else at
-            least 2.
+        num_buckets: Number of buckets, at most 4096. Even and at least 4 if
+            bidirectional; else at least 2.
         max_distance: Distance from which on all distances share a bucket. More than
             half of the buckets of one direction.
         bidirectional: Whether keys after the query have buckets of their own.
@@ -84,7 +89,7 @@ def check_buckets(num_buckets, max_distance, bidirectional) -> tuple[int, int]:
     """The number of buckets and the largest distance, checked against each other."""
     check_flags(bidirectional=bidirectional)
     lowest = 4 if bidirectional else 2
-    num_buckets = integer("num_buckets", num_buckets, lowest, INT32_MAX)
+    num_buckets = integer("num_buckets", num_buckets, lowest, _MOST_BUCKETS)
     if bidirectional and num_buckets % 2 != 0:
         raise ValueError(f"{num_buckets=} must be even for bidirectional=True.")
     max_distance = integer("max_distance", max_distance, 1, INT32_MAX)
@@ -110,8 +115,8 @@ def _thresholds(n, max_distance):
 
 def _root(number, degree):
     """The smallest integer whose power of `degree` is at least `number`."""
-    low, high = 0, 1 << -(-number.bit_length() // degree)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if middle**degree >= number else (middle + 1, high)
-    return low
+    # Roots are below 2**31, so float64 errs by less than one.
+    root = max(int(2.0 ** (math.log2(number) / degree)) - 1, 0)
+    while root**degree < number:
+        root += 1
+    return root
