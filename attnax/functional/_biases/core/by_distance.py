@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from ...._checks import nan_unless
+from ...._checks import INT32_MAX, INT32_MIN, nan_unless
 from .distances import of_rank, saturating_difference
 from .spread import spread
 
@@ -47,6 +47,12 @@ def distance_at(pairs):
         return saturating_difference(k(batch, k_index), q(batch, q_index))
 
     return distance
+
+
+def _fits(pairs):
+    """Whether int32 holds every distance of known positions."""
+    q_len, k_len = pairs.lengths
+    return INT32_MIN <= pairs.offset - q_len and pairs.offset + k_len <= INT32_MAX
 
 
 def key_at(pairs):
