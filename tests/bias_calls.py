@@ -59,8 +59,6 @@ CALLS = {
     "SumBias": {"biases": (T5, T5)},
     "DisentangledBias": {"num_heads": 2, "head_dim": 4, "max_distance": 5},
     "DisentangledParams": {"keys": HEADS[0], "queries": HEADS[0]},
-    "RelativeKeyBias": {"num_heads": 2, "head_dim": 4, "left": 2, "right": 1},
-    "RelativeKeyParams": {"keys": np.ones((4, 4), np.float32)},
     "RelativeValueParams": {"values": np.ones((4, 4), np.float32)},
     "T5Bias": {"num_heads": 2, "bidirectional": True},
     "TableBiasParams": {"table": TABLE.table},
