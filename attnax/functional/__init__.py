@@ -241,22 +241,20 @@ from ._biases.windows.window import WindowBias as WindowBias
 from ._biases.windows.window_index import window_index as window_index
 
 # Position biases that read queries and keys
+from ._biases.queries.gemma_audio import (
+    GemmaAudioBias as GemmaAudioBias,
+    GemmaAudioBiasParams as GemmaAudioBiasParams,
+)
+from ._biases.queries.profile import (
+    ProfileBias as ProfileBias,
+    ProfileBiasParams as ProfileBiasParams,
+)
 from ._biases.queries.relative_key import (
     RelativeKeyBias as RelativeKeyBias,
     RelativeKeyParams as RelativeKeyParams,
 )
-from ._biases.queries.relative_value import (
-    RelativeValueParams as RelativeValueParams,
-    apply_relative_values as apply_relative_values,
-    init_relative_values as init_relative_values,
-)
-from ._biases.queries.disentangled import (
-    DisentangledBias as DisentangledBias,
-    DisentangledParams as DisentangledParams,
-)
-from ._biases.queries.relative_table import (
-    project_relative_table as project_relative_table,
-)
-from ._biases.queries.disentangled_bucket import (
-    disentangled_bucket as disentangled_bucket,
+from ._biases.queries.temperature import inkling_temperature as inkling_temperature
+from ._biases.queries.transformer_xl import (
+    TransformerXLBias as TransformerXLBias,
+    TransformerXLBiasParams as TransformerXLBiasParams,
 )

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -99,6 +100,19 @@ def content_of(bias, pairs, q, k, precision) -> Content:
         ) from None
     q, k = (_of_rank(bias, content, name, rank) for name in ("q", "k"))
     return Content(q, k, precision)
+
+
+def in_one_dtype(arrays):
+    """A tree of arrays with all floats in one dtype, float32 or wider."""
+    leaves = jax.tree.leaves(arrays)
+    floats = [x.dtype for x in leaves if jnp.issubdtype(x.dtype, jnp.floating)]
+    dtype = compute_dtype(*floats)
+
+    def cast(x):
+        is_float = jnp.issubdtype(x.dtype, jnp.floating)
+        return jnp.asarray(x).astype(dtype) if is_float else x
+
+    return jax.tree.map(cast, arrays)
 
 
 def arrays_of(bias, content):

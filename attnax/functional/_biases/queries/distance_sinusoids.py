@@ -1,0 +1,155 @@
+"""Products of queries with projected sinusoids of the distance, `x . W r(c)`.
+
+The distance `c` is the position of the query minus that of the key, the other way round
+than elsewhere, since Transformer-XL's sinusoids are those of it.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from ...._checks import INT32_MAX, exceeds, positive_integer, positive_multiple
+from ..._angles.cos_sin import cos_sin
+from ..._sinusoids.frequencies import geometric_inv_freq
+from ..core.distances import of_rank
+from ..core.products import products_by_distance
+
+LAYOUTS = ("interleaved", "sin_cos")
+
+
+class Sinusoids(NamedTuple):
+    """Sinusoids of distances, `(2, d_model / 2)` of them: sines, then cosines.
+
+    Attributes:
+        inv_freq: Radians per token, in float64.
+        layout: The order of the features that weights read: `"interleaved"` or
+            `"sin_cos"`.
+        limits: The least and the greatest distance; others have the sinusoids of the
+            nearest of the two. `None` where each distance has its own.
+    """
+
+    inv_freq: np.ndarray
+    layout: str
+    limits: tuple[int, int] | None
+
+
+def sinusoids_of(d_model, layout, frequency_shift=0.0, limits=None) -> Sinusoids:
+    """The sinusoids of `d_model` features, with frequencies from 1 to 1 / 10000."""
+    inv_freq = geometric_inv_freq(d_model / 2, 10_000.0, frequency_shift, 1.0)
+    return Sinusoids(inv_freq, layout, limits)
+
+
+def checked_sizes(num_heads, head_dim, d_model):
+    """Checked sizes of a projection of sinusoids, by their names."""
+    return {
+        "num_heads": positive_integer("num_heads", num_heads),
+        "head_dim": positive_integer("head_dim", head_dim),
+        "d_model": positive_multiple("d_model", d_model, 2),
+    }
+
+
+def sinusoid_products(x, weight, sinusoids, pairs, precision):
+    """Products `(*batch, num_heads, q_len, k_len)` of queries and projected sinusoids.
+
+    `x` is `(*batch, num_heads, q_len, head_dim)` and `weight` is
+    `(num_heads, head_dim, d_model)`, both of one dtype.
+    """
+    if _rows_are_cheaper(x, weight, sinusoids, pairs):
+        first, rows = _rows(weight, sinusoids, pairs, precision)
+        last = first + rows.shape[1] - 1
+        return products_by_distance(
+            x,
+            rows,
+            lambda distance: distance.clip(first, last) - first,
+            pairs,
+            precision,
+        )
+    of_q, of_k = sinusoid_channels(x, weight, sinusoids, pairs, precision)
+    # One axis of heads for all keys: an einsum does not broadcast it.
+    products = jnp.einsum(
+        "...hqm,...km->...hqk", of_q, of_k.squeeze(-3), precision=precision
+    )
+    if sinusoids.limits is not None:
+        products = _limited(products, x, weight, sinusoids, pairs, precision)
+    return products
+
+
+def sinusoid_channels(x, weight, sinusoids, pairs, precision):
+    """Factors of the products: `(*batch, num_heads, q_len, d_model)` and of keys.
+
+    Those of keys are `(*batch, 1, k_len, d_model)`, sines and cosines of their
+    positions. Those of queries are `weight` applied backwards, turned by the angles of
+    their positions. Limits are left out.
+    """
+    turned = jnp.einsum(
+        "...hqd,hdtm->t...hqm", x, _by_part(weight, sinusoids), precision=precision
+    )
+    of_sin, of_cos = turned[0], turned[1]
+    (q_sin, q_cos), (k_sin, k_cos) = (
+        (of_rank(t[..., None, :, :], x.ndim) for t in _sin_cos(p, sinusoids, x.dtype))
+        for p in (pairs.q, pairs.k)
+    )
+    of_q = jnp.concatenate(
+        [of_cos * q_sin - of_sin * q_cos, of_sin * q_sin + of_cos * q_cos], -1
+    )
+    return of_q, jnp.concatenate([k_sin, k_cos], -1)
+
+
+def _rows(weight, sinusoids, pairs, precision):
+    """The first distance, key minus query, and `W r` of it and those that follow."""
+    distances = pairs.diagonal_distances()
+    if sinusoids.limits is not None:
+        low, high = sinusoids.limits
+        distances = np.unique(distances.clip(-high, -low))
+    return int(distances[0]), _projected(-distances, weight, sinusoids, precision)
+
+
+def _projected(distances, weight, sinusoids, precision):
+    """`W r` of distances, query minus key, `(num_heads, n, head_dim)`."""
+    features = jnp.stack(_sin_cos(distances, sinusoids, weight.dtype))
+    weight = _by_part(weight, sinusoids)
+    return jnp.einsum("tnm,hdtm->hnd", features, weight, precision=precision)
+
+
+def _rows_are_cheaper(x, weight, sinusoids, pairs):
+    """Whether rows of all distances take fewer products than turned queries."""
+    if pairs.offset is None:
+        return False
+    (q_len, k_len), (_, head_dim, d_model) = pairs.lengths, weight.shape
+    last = pairs.offset + k_len - 1
+    if not -INT32_MAX <= pairs.offset - (q_len - 1) <= last <= INT32_MAX:
+        return False  # the rows are of int32 distances
+    count = q_len + k_len - 1
+    if sinusoids.limits is not None:
+        low, high = sinusoids.limits
+        count = min(count, high - low + 1)
+    batch = math.prod(x.shape[:-3])
+    by_rows = count * head_dim * d_model + batch * q_len * k_len * head_dim
+    by_turns = batch * q_len * d_model * (head_dim + k_len)
+    return not exceeds(by_rows, by_turns)
+
+
+def _limited(products, x, weight, sinusoids, pairs, precision):
+    """Products with those of the nearest limit at distances beyond it."""
+    limits = np.array(sinusoids.limits, np.int32)
+    rows = _projected(limits, weight, sinusoids, precision)
+    ends = jnp.einsum("...hqd,hnd->...hqn", x, rows, precision=precision)
+    distances = of_rank(pairs.distances()[..., None, :, :], products.ndim)
+    low, high = (-int(limit) for limit in limits)
+    products = jnp.where(distances > low, ends[..., :1], products)
+    return jnp.where(distances < high, ends[..., 1:], products)
+
+
+def _by_part(weight, sinusoids):
+    """The weight of each sine and of each cosine, `(num_heads, head_dim, 2, pairs)`."""
+    *lead, d_model = weight.shape
+    if sinusoids.layout == "sin_cos":
+        return weight.reshape(*lead, 2, d_model // 2)
+    return jnp.swapaxes(weight.reshape(*lead, d_model // 2, 2), -1, -2)
+
+
+def _sin_cos(positions, sinusoids, dtype):
+    cos, sin = cos_sin(positions, sinusoids.inv_freq)
+    return sin.astype(dtype), cos.astype(dtype)

@@ -1,0 +1,172 @@
+"""The position bias of Inkling: profiles by distance that each query mixes."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, SupportsFloat, SupportsIndex
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ...._checks import INT32_MAX, check_params, integer, number, positive_integer
+from ...._public import public
+from ..core.by_distance import distance_at, nan_at_invalid
+from ..core.by_matrix import matrix_at
+from ..core.content import PerHead, in_one_dtype
+from ..core.distances import of_rank
+from ..core.parameters import check_shapes, draw
+from ..core.products import products_by_distance
+from ..core.record import PositionBias, set_fields
+from .temperature import inkling_temperature
+
+
+class ProfileBiasParams(NamedTuple):
+    """Parameters of a bank of profiles.
+
+    Attributes:
+        bank: Bias of each profile at each distance.
+        scale: Factor of each weight of each head, before their norm is limited; `None`
+            where the record has `max_norm=None`.
+    """
+
+    bank: Float[Array, "num_profiles extent"]
+    scale: Float[Array, "num_heads num_profiles"] | None = None
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True, init=False)
+class ProfileBias(PositionBias):
+    """Inkling's position bias: each query mixes profiles over the last positions.
+
+    The bias is the sum of `m[n] * bank[n, c]` over the profiles `n` for `0 <= c <
+    extent`, where `c` is the position of the query minus that of the key and `m` are
+    weights that each query has for each head. It is 0 for all other keys, and is added
+    to the scaled scores.
+
+    Inkling 2 limits the norm of the weights: those of a head are `m * scale`, times
+    `min(1, max_norm / (norm + 1e-6))`. Layers that attend to all tokens multiply the
+    bias by `inkling_temperature` of the position of the query, and the queries too.
+
+    `apply_position_bias` reads the weights as `q`,
+    `(*batch, q_len, num_heads, num_profiles)`; a linear map of the hidden state makes
+    them (`r_proj`).
+
+    Args:
+        num_heads: Number of heads of queries. Positive.
+        num_profiles: Number of profiles, `d_rel` of Inkling. Positive.
+        extent: Number of distances of a profile: `rel_extent`, or `sliding_window_size`
+            in layers with a window. Positive.
+        max_norm: Greatest norm of weights, `rel_l2_clip_threshold` of Inkling 2.
+            Positive and finite. `None` where there is no limit and no scale.
+        floor: See `inkling_temperature`; `None` where there is no temperature.
+        alpha: See `inkling_temperature`. Finite.
+
+    Raises:
+        ValueError: If a setting is out of its range.
+
+    Example:
+        >>> bias = ProfileBias(1, 2, 3)
+        >>> bank = jnp.array([[4.0, 2.0, 1.0], [1.0, 1.0, 1.0]])
+        >>> q = jnp.array([[[1.0, 0.5]]])
+        >>> apply_position_bias(bias, ProfileBiasParams(bank), [3], range(4), q=q)
+        Array([[[0. , 1.5, 2.5, 4.5]]], dtype=float32)
+
+    Reference:
+        `InklingAttention` and `Inkling2Attention` in Hugging Face transformers 5.23.
+    """
+
+    num_heads: int
+    num_profiles: int
+    extent: int
+    max_norm: float | None
+    floor: float | None
+    alpha: float
+
+    @public
+    def __init__(
+        self,
+        num_heads: SupportsIndex,
+        num_profiles: SupportsIndex,
+        extent: SupportsIndex,
+        *,
+        max_norm: SupportsFloat | None = None,
+        floor: SupportsFloat | None = None,
+        alpha: SupportsFloat = 0.1,
+    ):
+        if max_norm is not None:
+            max_norm = number("max_norm", max_norm, positive=True)
+        if floor is not None:
+            floor = number("floor", floor, positive=True)
+        set_fields(
+            self,
+            num_heads=positive_integer("num_heads", num_heads),
+            num_profiles=positive_integer("num_profiles", num_profiles),
+            extent=integer("extent", extent, 1, INT32_MAX),
+            max_norm=max_norm,
+            floor=floor,
+            alpha=number("alpha", alpha),
+        )
+
+    @property
+    def _reads(self):
+        return {"q": PerHead(self.num_heads, self.num_profiles)}
+
+    def _shapes(self):
+        shapes = {"bank": (self.num_profiles, self.extent)}
+        if self.max_norm is not None:
+            shapes["scale"] = (self.num_heads, self.num_profiles)
+        return shapes
+
+    def _init(self, key, init_std, dtype):
+        shapes = self._shapes()
+        bank = draw(key, {"bank": shapes.pop("bank")}, init_std, dtype)
+        ones = {name: jnp.ones(shape, dtype) for name, shape in shapes.items()}
+        return ProfileBiasParams(**bank, **ones)
+
+    def _check(self, params):
+        check_params(params, ProfileBiasParams)
+        check_shapes(params, self._shapes())
+
+    def _row(self, distance):
+        inside = (distance <= 0) & (distance > -self.extent)
+        return jnp.where(inside, -distance, self.extent)
+
+    def _mixed(self, params, pairs, content):
+        """The weights of each query, and the rows of the bank that they multiply."""
+        params, x = in_one_dtype((params, content.q))
+        if self.max_norm is not None:
+            x = limited_norm(
+                x * of_rank(params.scale[:, None, :], x.ndim), self.max_norm
+            )
+        if self.floor is not None:
+            tau = inkling_temperature(pairs.q, alpha=self.alpha, floor=self.floor)
+            x = x * of_rank(tau.astype(x.dtype)[..., None, :, None], x.ndim)
+        # The row after the last distance is that of all others.
+        return x, jnp.pad(params.bank, [(0, 0), (0, 1)]).T[None]
+
+    def _matrix(self, params, pairs, content, dtype):
+        x, rows = self._mixed(params, pairs, content)
+        bias = products_by_distance(x, rows, self._row, pairs, content.precision)
+        return nan_at_invalid(bias.astype(dtype), pairs)
+
+    def _score(self, params, pairs, content):
+        x, rows = self._mixed(params, pairs, content)
+        products = jnp.einsum(
+            "...hqd,nd->...hqn", x, rows[0], precision=content.precision
+        )
+        product, distance = matrix_at(products), distance_at(pairs)
+
+        def bias(batch, head, q_index, k_index):
+            row = self._row(distance(batch, q_index, k_index))
+            return product(batch, head, q_index, row)
+
+        return bias
+
+
+def limited_norm(x, max_norm):
+    """Vectors no longer than `max_norm`, along their last axis."""
+    square = jnp.sum(x * x, axis=-1, keepdims=True)
+    # The square root has no derivative at 0, and zeros are never too long.
+    some = square > 0
+    norm = jnp.sqrt(jnp.where(some, square, jnp.ones_like(square)))
+    factor = jnp.minimum(max_norm / (norm + 1e-6), 1.0)
+    return x * jnp.where(some, factor, jnp.ones_like(factor))
