@@ -12,6 +12,7 @@ TABLE = F.TableBiasParams(np.ones((4, 2), np.float32))
 GATE = F.BiasGateParams(
     np.ones((4, 8), np.float32), np.ones(8, np.float32), np.ones(2, np.float32)
 )
+KEYS = F.RelativeKeyBias(2, 4, left=2, right=1)
 PAIRS = {"q_positions": np.arange(3), "k_positions": np.arange(3)}
 
 SIGNED = F.AlibiBias(2, form="signed")
@@ -60,6 +61,9 @@ CALLS = {
     "RelativeKeyParams": {"keys": np.ones((4, 4), np.float32)},
     "SegmentBias": {"num_heads": 2, "num_segments": 3},
     "SumBias": {"biases": (T5, T5)},
+    "DisentangledBias": {"num_heads": 2, "head_dim": 4, "max_distance": 5},
+    "DisentangledParams": {"keys": HEADS[0], "queries": HEADS[0]},
+    "RelativeValueParams": {"values": np.ones((4, 4), np.float32)},
     "T5Bias": {"num_heads": 2, "bidirectional": True},
     "TableBiasParams": {"table": TABLE.table},
     "TransformerXLBias": {"num_heads": 2, "head_dim": 4, "d_model": 6},
@@ -75,6 +79,17 @@ CALLS = {
     "clipped_distances": {"distance": np.arange(3), "left": 1, "right": 1},
     "global_blocks": {"mask": np.ones(3, bool), "block_size": 2},
     "init_bias_gate": {"key": KEY, "num_heads": 2, "head_dim": 4},
+    "apply_relative_values": {
+        "bias": KEYS,
+        "params": F.RelativeValueParams(np.ones((4, 4), np.float32)),
+        "probabilities": np.ones((1, 2, 3, 3), np.float32),
+        **PAIRS,
+    },
+    "disentangled_bucket": {
+        "distance": np.arange(3),
+        "num_buckets": 4,
+        "max_distance": 8,
+    },
     "inkling_temperature": {"positions": np.arange(3), "floor": 2},
     "init_position_bias": {"key": KEY, "bias": T5},
     "lift_score_mod": {"score_mod": lambda score, *indices: score, "scale": 0.5},
@@ -87,7 +102,16 @@ CALLS = {
     },
     "log_coordinates": {"window": (2, 3)},
     "offset_index": {"window": (2, 3)},
+    "init_relative_values": {"key": KEY, "bias": KEYS},
     "position_bias_score_mod": {"bias": T5, "params": TABLE, **PAIRS},
+    "project_relative_table": {
+        "table": np.ones((4, 4), np.float32),
+        "weight": np.ones((4, 4), np.float32),
+        "bias": np.ones(4, np.float32),
+        "num_heads": 2,
+        "norm_weight": np.ones(4, np.float32),
+        "norm_bias": np.ones(4, np.float32),
+    },
     "relative_position_bucket": {
         "distance": np.arange(3),
         "num_buckets": 4,

@@ -253,6 +253,21 @@ from ._biases.queries.relative_key import (
     RelativeKeyBias as RelativeKeyBias,
     RelativeKeyParams as RelativeKeyParams,
 )
+from ._biases.queries.relative_value import (
+    RelativeValueParams as RelativeValueParams,
+    apply_relative_values as apply_relative_values,
+    init_relative_values as init_relative_values,
+)
+from ._biases.queries.disentangled import (
+    DisentangledBias as DisentangledBias,
+    DisentangledParams as DisentangledParams,
+)
+from ._biases.queries.relative_table import (
+    project_relative_table as project_relative_table,
+)
+from ._biases.queries.disentangled_bucket import (
+    disentangled_bucket as disentangled_bucket,
+)
 from ._biases.queries.temperature import inkling_temperature as inkling_temperature
 from ._biases.queries.transformer_xl import (
     TransformerXLBias as TransformerXLBias,

@@ -33,7 +33,7 @@ def nan_unless_valid(biases, valid):
     """
     if valid is None:
         return biases
-    valid = of_rank(valid[..., None, :, :], biases.ndim)
+    valid = jnp.asarray(of_rank(valid[..., None, :, :], biases.ndim))
     return jnp.where(valid, biases, nan_unless(valid, biases.dtype))
 
 

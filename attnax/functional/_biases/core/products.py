@@ -1,28 +1,76 @@
-"""Products of queries with rows by distance, `q_i . rows[distance of j from i]`."""
+"""Products of queries or keys with rows by distance, `q_i . rows[row of (i, j)]`."""
+
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 
+from ...._dtypes import compute_dtype
+from .by_distance import distance_at, nan_at_invalid
 from .distances import of_rank
 
-# Queries whose products are made at once, with the rows of every key and 128 more.
-_BLOCK = 128
+# Tokens whose products are made at once, with the rows of every distance from them.
+_BLOCK = 256
+
+
+class Product(NamedTuple):
+    """Vectors of tokens, and the rows whose products with them are a bias.
+
+    Attributes:
+        x: Vectors of queries, `(*batch, num_heads, q_len, width)`, or of keys,
+            `(*batch, num_heads, k_len, width)`.
+        rows: One row for each class of distances, `(num_heads, n, width)`, or
+            `(1, n, width)` for every head.
+        of_keys: Whether `x` are of the keys.
+    """
+
+    x: Any
+    rows: Any
+    of_keys: bool = False
 
 
 def products_by_distance(x, rows, row_of, pairs, precision):
     """Products `(*batch, num_heads, q_len, k_len)` of queries and rows by distance.
 
-    `x` is `(*batch, num_heads, q_len, width)` and `rows` is `(num_heads, n, width)`, or
-    `(1, n, width)` for every head. `row_of(distance)` is the index of the row of an
-    int32 distance.
+    `row_of(distance)` is the index of the row of an int32 distance. An index of `n` or
+    more, where there are `n` rows, is a product of 0.
     """
+    return sum_of_products([Product(x, rows)], row_of, pairs, precision)
+
+
+def sum_of_products(products, row_of, pairs, precision):
+    """The same for the sum of products of queries and of keys."""
+    products = _alike(products)
     if pairs.offset is not None:
-        rows = rows[:, row_of(pairs.diagonal_distances())]
-        return banded_product(x, rows, precision)
-    scores = jnp.einsum(
-        "...hqd,hnd->...hqn", x, _per_head(rows, x), precision=precision
-    )
-    return products_at(scores, row_of(pairs.distances()))
+        indices = row_of(pairs.diagonal_distances())
+        products = [p._replace(rows=_rows_at(p.rows, indices)) for p in products]
+        return _banded(products, pairs.lengths, precision)
+    indices = row_of(pairs.distances())
+    terms = []
+    for product in products:
+        every = _with_every_row(product, precision)
+        if product.of_keys:
+            term = products_at(every, jnp.swapaxes(indices, -1, -2))
+            terms.append(jnp.swapaxes(term, -1, -2))
+        else:
+            terms.append(products_at(every, indices))
+    return nan_at_invalid(sum(terms[1:], start=terms[0]), pairs)
+
+
+def sum_of_products_at(products, row_of, pairs, precision):
+    """The sum as a function from indices: `(batch, head, q_index, k_index)`."""
+    products, distance = _alike(products), distance_at(pairs)
+    entries = [product_at(_with_every_row(p, precision)) for p in products]
+
+    def at(batch, head, q_index, k_index):
+        row = row_of(distance(batch, q_index, k_index))
+        terms = [
+            entry(batch, head, k_index if product.of_keys else q_index, row)
+            for product, entry in zip(products, entries, strict=True)
+        ]
+        return sum(terms[1:], start=terms[0])
+
+    return at
 
 
 def products_at(products, indices):
@@ -54,40 +102,72 @@ def product_at(products):
     return lambda batch, head, q_index, n: products[batch, head, q_index, n]
 
 
-def banded_product(x, rows, precision):
-    """The products `out[..., i, j] = x[..., i] . rows[..., q - 1 - i + j]`.
+def _banded(products, lengths, precision):
+    """The sum of products, whose rows are those of diagonals, one head after another.
 
-    `x` is `(*batch, num_heads, q, width)`, and `rows` is
-    `(num_heads, q + k - 1, width)`. A block of queries meets the rows of its own
-    distances alone.
+    Products of one head are still in the cache when they are added up.
     """
-    q_len = x.shape[-2]
-    k_len = rows.shape[-2] - q_len + 1
-    rows = _per_head(rows, x)
+    of_keys = [product.of_keys for product in products]
 
-    def of_head(x, rows):
-        blocks = []
-        for start in range(0, q_len, _BLOCK):
-            stop = min(start + _BLOCK, q_len)
-            near = rows[q_len - stop : q_len - start + k_len - 1]
-            product = jnp.einsum(
-                "...qd,nd->...qn", x[..., start:stop, :], near, precision=precision
-            )
-            blocks.append(_diagonals(product, k_len))
-        return jnp.concatenate(blocks, -2)
+    def of_head(arrays):
+        terms = []
+        for (x, rows), keys in zip(arrays, of_keys, strict=True):
+            if keys:
+                term = _band(x, jnp.flip(rows, 0), lengths[0], precision)
+                terms.append(jnp.swapaxes(term, -1, -2))
+            else:
+                terms.append(_band(x, rows, lengths[1], precision))
+        return sum(terms[1:], start=terms[0])
 
-    x = jnp.moveaxis(x, -3, 0)
-    out = lax.map(lambda pair: of_head(*pair), (x, rows))
-    return jnp.moveaxis(out, 0, -3)
+    arrays = [(jnp.moveaxis(p.x, -3, 0), p.rows) for p in products]
+    return jnp.moveaxis(lax.map(of_head, arrays), 0, -3)
+
+
+def _band(x, rows, length, precision):
+    """The products `out[..., i, j] = x[..., i] . rows[x_len - 1 - i + j]` of one head.
+
+    A block of tokens meets the rows of its own distances alone.
+    """
+    x_len = x.shape[-2]
+    blocks = []
+    for start in range(0, x_len, _BLOCK):
+        stop = min(start + _BLOCK, x_len)
+        near = rows[x_len - stop : x_len - start + length - 1]
+        product = jnp.einsum(
+            "...qd,nd->...qn", x[..., start:stop, :], near, precision=precision
+        )
+        blocks.append(_diagonals(product, length))
+    return jnp.concatenate(blocks, -2)
 
 
 def _diagonals(x, k_len):
     """Row `i` of `q` rows from column `q - 1 - i` on, `k_len` columns."""
     *batch, q_len, width = x.shape
+    if q_len == 1:
+        return x
     flat = x.reshape(*batch, q_len * width)[..., q_len - 1 :]
     flat = flat[..., : q_len * (width - 1)].reshape(*batch, q_len, width - 1)
     return flat[..., :k_len]
 
 
-def _per_head(rows, x):
-    return jnp.broadcast_to(rows, (x.shape[-3], *rows.shape[1:]))
+def _with_every_row(product, precision):
+    """Products with each row and then 0, `(*batch, num_heads, len, n + 1)`."""
+    rows = jnp.pad(product.rows, ((0, 0), (0, 1), (0, 0)))
+    return jnp.einsum("...hqd,hnd->...hqn", product.x, rows, precision=precision)
+
+
+def _rows_at(rows, indices):
+    return rows.at[:, indices].get(mode="fill", fill_value=0)
+
+
+def _alike(products):
+    """Products of one dtype and rank, with rows of every head."""
+    dtype = compute_dtype(*(a.dtype for p in products for a in (p.x, p.rows)))
+    rank = max(product.x.ndim for product in products)
+
+    def alike(product):
+        x = of_rank(product.x, rank).astype(dtype)
+        rows = jnp.broadcast_to(product.rows, (x.shape[-3], *product.rows.shape[1:]))
+        return product._replace(x=x, rows=rows.astype(dtype))
+
+    return [alike(product) for product in products]

@@ -1,6 +1,5 @@
 """T5's buckets of relative positions, by integers alone."""
 
-import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import SupportsIndex
@@ -12,6 +11,7 @@ from jaxtyping import Array, Int32, Real
 from ...._checks import INT32_MAX, check_flags, integer
 from ...._public import public
 from ..core.distances import int32_distance
+from ..core.integer_roots import integer_root
 
 # Each bucket is a comparison in the program, and its threshold a root of a number that
 # has more digits the more buckets there are: 4096 take seconds.
@@ -109,14 +109,5 @@ def _thresholds(n, max_distance):
     # if r**(n - e) >= M**k e**(n - e - k).
     e = n // 2
     return tuple(
-        _root(max_distance**k * e ** (n - e - k), n - e) for k in range(1, n - e)
+        integer_root(max_distance**k * e ** (n - e - k), n - e) for k in range(1, n - e)
     )
-
-
-def _root(number, degree):
-    """The smallest integer whose power of `degree` is at least `number`."""
-    # Roots are below 2**31, so float64 errs by less than one.
-    root = max(int(2.0 ** (math.log2(number) / degree)) - 1, 0)
-    while root**degree < number:
-        root += 1
-    return root

@@ -1,0 +1,171 @@
+"""Relative values of Shaw et al.: what distances add to the result of attention."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, SupportsFloat
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.lax import PrecisionLike
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Integer, PRNGKeyArray
+
+from ...._checks import (
+    check_key,
+    check_params,
+    check_precision,
+    float_array,
+    nan_unless,
+    number,
+)
+from ...._dtypes import compute_dtype, default_float_dtype, result_dtype
+from ...._public import public
+from ..core.distances import pairs_of
+from ..core.products import products_by_distance
+from .relative_key import RelativeKeyBias, check_rows_of, draw_rows
+
+
+class RelativeValueParams(NamedTuple):
+    """Parameters of relative values.
+
+    Attributes:
+        values: The value of each distance, which all heads share.
+    """
+
+    values: Float[Array, "num_rows width"]
+
+
+@public
+def init_relative_values(
+    key: PRNGKeyArray,
+    bias: RelativeKeyBias,
+    *,
+    init_std: SupportsFloat = 0.02,
+    dtype: DTypeLike | None = None,
+) -> RelativeValueParams:
+    """Draws a value for each distance that has a key.
+
+    Args:
+        key: A PRNG key.
+        bias: The record of the relative keys, whose `num_rows` and `head_dim` are the
+            shape of the values.
+        init_std: Standard deviation of the values. Not negative.
+        dtype: Dtype of the values. By default JAX's float dtype.
+
+    Returns:
+        The values, `(num_rows, head_dim)`, from a normal distribution.
+
+    Raises:
+        ValueError: If `bias` is another record, `init_std` is negative, or `dtype` is
+            no real float dtype.
+
+    Example:
+        >>> bias = RelativeKeyBias(2, 96, left=4, right=4, zero_outside=True)
+        >>> init_relative_values(jax.random.key(0), bias).values.shape
+        (9, 96)
+
+    Reference:
+        Shaw et al., Self-Attention with Relative Position Representations, 2018,
+        section 3.2. https://arxiv.org/abs/1803.02155
+    """
+    check_key(key)
+    _check_bias(bias)
+    dtype = result_dtype("dtype", dtype, default_float_dtype())
+    shape, init_std = (bias.num_rows, bias.head_dim), number("init_std", init_std, 0)
+    return RelativeValueParams(values=draw_rows(key, shape, init_std, dtype))
+
+
+@public
+def apply_relative_values(
+    bias: RelativeKeyBias,
+    params: RelativeValueParams,
+    probabilities: Float[Array | np.ndarray, "*#batch num_heads q_len k_len"],
+    q_positions: Integer[Array | np.ndarray, "*#batch q_len"] | Sequence,
+    k_positions: Integer[Array | np.ndarray, "*#batch k_len"] | Sequence,
+    *,
+    precision: PrecisionLike = None,
+) -> Float[Array, "*batch q_len num_heads width"]:
+    """Returns what values by distance add to the result of attention.
+
+    With the probabilities `p[i, j]` of attention, it is `sum_j p[i, j] V[row(d)]`, with
+    the same row of the distance `d` as the relative keys have. With `zero_outside`, a
+    key outside the table adds nothing.
+
+    Args:
+        bias: The record of the relative keys, which says the row of each distance.
+        params: The values, one row for each of `bias.num_rows`.
+        probabilities: What the softmax gives. An entry is 0 where a key is masked.
+        q_positions: Positions of the queries. Any int32.
+        k_positions: Positions of the keys. Any int32.
+        precision: Precision of the products, as in `jax.numpy.matmul`.
+
+    Returns:
+        The sum for each query and head in the dtype of `probabilities`, to be added to
+        the result of attention before its output projection. It is NaN where a
+        position in an array that is traced is outside int32.
+
+    Raises:
+        ValueError: If `params` or `probabilities` do not fit the record or the
+            positions, or a known position is outside int32.
+
+    Example:
+        >>> bias = RelativeKeyBias(2, 4, left=1, right=1, zero_outside=True)
+        >>> params = RelativeValueParams(np.ones((3, 4), np.float32))
+        >>> p = np.full((2, 3, 3), 0.25, np.float32)
+        >>> apply_relative_values(bias, params, p, range(3), range(3))[:, 0, 0].tolist()
+        [0.5, 0.75, 0.5]
+
+    Reference:
+        Shaw et al., Self-Attention with Relative Position Representations, 2018,
+        eq. 3. https://arxiv.org/abs/1803.02155
+    """
+    _check_bias(bias)
+    check_params(params, RelativeValueParams)
+    check_rows_of(bias, "params.values", params.values)
+    check_precision(precision)
+    pairs = pairs_of(q_positions, k_positions)
+    p = _checked(probabilities, bias, pairs)
+    values = jnp.asarray(params.values)
+    wide = compute_dtype(p.dtype, values.dtype)
+    batch = np.broadcast_shapes(p.shape[:-3], pairs.batch)
+    x_shape = (*batch, *p.shape[-3:-1], values.shape[1])
+    all_valid = pairs._replace(q_valid=None, k_valid=None)
+
+    def products(x):
+        rows = values.astype(wide)[None]
+        return products_by_distance(x, rows, bias._row, all_valid, precision)
+
+    # The products are linear in the queries; their transpose is the sum over keys.
+    transposed = jax.linear_transpose(products, jax.ShapeDtypeStruct(x_shape, wide))
+    p_wide = jnp.broadcast_to(p.astype(wide), (*batch, *p.shape[-3:]))
+    (out,) = transposed(p_wide)
+    valid = pairs.valid()
+    if valid is not None:
+        valid = valid.all(-1)[..., None, :, None]
+        out = jnp.where(valid, out, nan_unless(valid, wide))
+    return jnp.moveaxis(out, -3, -2).astype(p.dtype)
+
+
+def _check_bias(bias):
+    if not isinstance(bias, RelativeKeyBias):
+        raise ValueError(
+            f"bias is a {type(bias).__name__}, but must be a RelativeKeyBias."
+        )
+
+
+def _checked(probabilities, bias, pairs):
+    p = float_array("probabilities", probabilities, "num_heads", "q_len", "k_len")
+    if p.shape[-3:] != (bias.num_heads, *pairs.lengths):
+        raise ValueError(
+            f"probabilities.shape={p.shape} must end in "
+            f"{(bias.num_heads, *pairs.lengths)}: num_heads of the bias and the "
+            "lengths of q_positions and k_positions."
+        )
+    try:
+        np.broadcast_shapes(p.shape[:-3], pairs.batch)
+    except ValueError:
+        raise ValueError(
+            f"probabilities with batch axes {p.shape[:-3]}, and q_positions and "
+            f"k_positions with {pairs.batch}, must broadcast."
+        ) from None
+    return jnp.asarray(p)
