@@ -118,5 +118,11 @@ CALLS = {
         "max_distance": 8,
         "bidirectional": True,
     },
+    "resize_relative_table": {
+        "table": np.ones((15, 2), np.float32),
+        "old_window": (2, 3),
+        "new_window": (3, 3),
+        "method": "bilinear",
+    },
     "window_index": {"window": (2, 3)},
 }

@@ -237,6 +237,7 @@ from ._biases.windows.log_coordinate import (
 from ._biases.windows.log_coordinates import log_coordinates as log_coordinates
 from ._biases.windows.offset import OffsetBias as OffsetBias
 from ._biases.windows.offset_index import offset_index as offset_index
+from ._biases.windows.resize import resize_relative_table as resize_relative_table
 from ._biases.windows.window import WindowBias as WindowBias
 from ._biases.windows.window_index import window_index as window_index
 
