@@ -22,6 +22,7 @@ from tqdm import tqdm
 from . import (
     bench_accuracy,
     bench_attention,
+    bench_bias,
     bench_cos_sin,
     bench_forms,
     bench_import,
@@ -48,6 +49,7 @@ TIMINGS = {
     "patch": bench_patch,
     "resize": bench_resize,
     "lookup": bench_lookup,
+    "bias": bench_bias,
 }
 FACTS = {"accuracy": bench_accuracy, "import": bench_import}
 

@@ -20,8 +20,8 @@ from benchmarks.report.rows import origin
 from benchmarks.report.tables import report
 
 SUITES = "rotation", "forms", "cos_sin", "whole_path", "attention"
-SUITES += "model", "patch", "resize"
-MODELS = r"Llama|Gemma|GPT|Phi|Qwen|DeepSeek|ViT|VideoMAE|SigLIP|DeBERTa|DINO"
+SUITES += "model", "patch", "resize", "bias"
+MODELS = r"Llama|Gemma|GPT|Phi|Qwen|DeepSeek|ViT|VideoMAE|SigLIP|DeBERTa|DINO|T5|Swin"
 
 
 @pytest.fixture(autouse=True)
