@@ -41,12 +41,18 @@ def scores_of(case, dtype="float32"):
     return np.random.default_rng(1).standard_normal(shape).astype(dtype)
 
 
-def assert_adds(actual, scores, bias):
+# Sines of angles up to 100 times a logarithm, which programs round differently.
+ROUNDINGS = {"BoxRelationBias": 64}
+
+
+def assert_adds(actual, scores, bias, roundings=1):
     """Both round a sum of products of few numbers below 10, or look up a number."""
     assert actual.dtype == scores.dtype
     expected = scores.astype(np.float64) + np.broadcast_to(bias, scores.shape)
     magnitude = np.abs(scores).max() + np.abs(bias).max() + 1
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=2.0**-20 * magnitude)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=roundings * 2.0**-20 * magnitude
+    )
 
 
 @pytest.mark.parametrize("name", WITH_SCORES)
@@ -60,8 +66,9 @@ def test_one_score_and_all_scores_have_the_bias_of_the_matrix(name):
         )
     )
     one_by_one, at_once = both(scores)
-    assert_adds(one_by_one, scores, bias)
-    assert_adds(at_once, np.float32(SCALE) * scores, bias)
+    roundings = ROUNDINGS.get(name, 1)
+    assert_adds(one_by_one, scores, bias, roundings)
+    assert_adds(at_once, np.float32(SCALE) * scores, bias, roundings)
 
 
 @pytest.mark.parametrize("bias", [F.AlibiBias(2), F.T5Bias(2, bidirectional=False)])
