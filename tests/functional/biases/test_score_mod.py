@@ -5,10 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import slow
 
 import attnax.functional as F
 
 SCALE = 0.5
+# A table by distance, one by place, a closed form, and products of queries.
+KINDS = "T5Bias", "WindowBias", "AlibiBias", "RelativeKeyBias"
 WITH_SCORES = [
     name
     for name in bias_cases.RECORDS
@@ -55,7 +58,7 @@ def assert_adds(actual, scores, bias, roundings=1):
     )
 
 
-@pytest.mark.parametrize("name", WITH_SCORES)
+@pytest.mark.parametrize("name", (*KINDS, *slow(*sorted({*WITH_SCORES} - {*KINDS}))))
 def test_one_score_and_all_scores_have_the_bias_of_the_matrix(name):
     case = bias_cases.case(name, batch=(2,))
     scores, bias = scores_of(case), bias_cases.whole(case)
