@@ -1,0 +1,48 @@
+"""Products by distance, at lengths around those of a block of tokens."""
+
+import jax
+import numpy as np
+import pytest
+from helpers import assert_close
+from query_biases import matrix, normal
+
+import attnax.functional as F
+
+
+@pytest.mark.parametrize(("q_len", "k_len"), ((256, 257), (257, 300), (3, 600)))
+def test_blocks_have_the_products_of_every_pair(q_len, k_len):
+    bias = F.DisentangledBias(1, 2, max_distance=20, factor=1.0)
+    q, k = normal(0, q_len, 1, 2), normal(1, k_len, 1, 2)
+    tables = normal(2, 40, 1, 2), normal(3, 40, 1, 2)
+    params = F.DisentangledParams(*tables)
+    first = k_len - q_len
+    actual = matrix(bias, params, range(first, k_len), range(k_len), q=q, k=k)
+    distance = np.arange(k_len)[None] - np.arange(first, k_len)[:, None]
+    rows = 20 - np.clip(distance, -19, 20)
+    keys, queries = (table[rows, 0].astype(np.float64) for table in tables)
+    wanted = np.einsum("qd,qkd->qk", q[:, 0], keys)
+    wanted += np.einsum("kd,qkd->qk", k[:, 0], queries)
+    # Four products below 4 * 4.
+    assert_close(actual, wanted[None], magnitude=64.0, roundings=1)
+
+
+def test_the_gradient_of_a_row_that_most_pairs_share():
+    """Each of 2,048 diagonals is added up first, and then the diagonals of a row."""
+    length, width = 1024, 2
+    bias = F.RelativeKeyBias(1, width, left=1, right=1, factor=1.0)
+    params = F.RelativeKeyParams(np.zeros((3, width), np.float32))
+    q = np.ones((length, 1, width), np.float32)
+    weight = np.float32(0.1)
+    grad = jax.jit(
+        jax.grad(
+            lambda params: (
+                weight
+                * F.apply_position_bias(
+                    bias, params, range(length), range(length), q=q
+                ).sum()
+            )
+        )
+    )(params)
+    apart = length * (length - 1) // 2 * np.float64(weight)
+    wanted = np.array([apart, length * np.float64(weight), apart])
+    np.testing.assert_allclose(grad.keys[:, 0], wanted, rtol=1e-6)
