@@ -14,6 +14,7 @@ from ..._checks import check_key, check_precision, number
 from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from .core.automatic_axes import matrix_of
+from .core.by_distance import nan_at_invalid_indices
 from .core.content import arrays_of, content_of, own_axes
 from .core.distances import pairs_of
 from .core.record import PositionBias, check_bias
@@ -170,7 +171,7 @@ def position_bias_score_mod(
     """
     pairs, content = _read(bias, params, q_positions, k_positions, q, k, precision)
     _check_one_batch_axis(bias, pairs, content)
-    at = bias._score(params, pairs, content)
+    at = nan_at_invalid_indices(bias._score(params, pairs, content), pairs)
 
     def score_mod(score, batch, head, q_index, k_index):
         return score + at(batch, head, q_index, k_index).astype(score.dtype)

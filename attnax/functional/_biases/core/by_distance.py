@@ -37,9 +37,27 @@ def nan_unless_valid(biases, valid):
     return jnp.where(valid, biases, nan_unless(valid, biases.dtype))
 
 
+def nan_at_invalid_indices(bias, pairs):
+    """A function of indices that gives NaN where a position is not valid."""
+    if pairs.q_valid is None and pairs.k_valid is None:
+        return bias
+    q, k = (
+        token_at(jnp.ones(positions.shape, bool) if valid is None else valid)
+        for positions, valid in ((pairs.q, pairs.q_valid), (pairs.k, pairs.k_valid))
+    )
+
+    def bias_or_nan(batch, head, q_index, k_index):
+        value = bias(batch, head, q_index, k_index)
+        valid = q(batch, q_index) & k(batch, k_index)
+        valid = jnp.broadcast_to(valid, value.shape)
+        return jnp.where(valid, value, nan_unless(valid, value.dtype))
+
+    return bias_or_nan
+
+
 def distance_at(pairs):
     """The function from a batch index and the indices of a pair to its distance."""
-    if pairs.offset is not None:
+    if pairs.offset is not None and _fits(pairs):
         return lambda batch, q_index, k_index: k_index - q_index + pairs.offset
     q, k = (token_at(t) for t in (pairs.q, pairs.k))
 

@@ -149,10 +149,10 @@ def _read(bias, argument, x, length):
     record, kind = type(bias).__name__, bias._reads.get(argument)
     if kind is None:
         if x is not None:
-            raise ValueError(f"{argument} must be None: a {record} does not read it.")
+            raise ValueError(f"{argument} must be None: {record} does not read it.")
         return None
     if x is None:
-        raise ValueError(f"{argument} must be given: a {record} reads it.")
+        raise ValueError(f"{argument} must be given: {record} reads it.")
     if not isinstance(kind, Several):
         return _checked(argument, kind, x, length)
     count = len(kind.kinds)

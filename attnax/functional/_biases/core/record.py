@@ -52,7 +52,7 @@ class PositionBias:
         """Raises unless `params` are those of this record."""
         if params is not None:
             raise ValueError(
-                f"params must be None: a {type(self).__name__} has no parameters."
+                f"params must be None: {type(self).__name__} has no parameters."
             )
 
     def _matrix(self, params, pairs, content, dtype) -> Any:
