@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import paper_bias_calls
 
 import attnax.functional as F
 
@@ -21,6 +22,7 @@ CHANNELS = F.position_bias_channels(
 )
 
 CALLS = {
+    **paper_bias_calls.CALLS,
     "AlibiBias": {"num_heads": 2},
     "GemmaAudioBias": {"num_heads": 2, "head_dim": 4, "d_model": 6, "left": 2},
     "GemmaAudioBiasParams": {"weight": np.ones((2, 4, 6), np.float32)},

@@ -220,6 +220,15 @@ from ._biases.sequences.hidden_state import (
     HiddenStateBiasParams as HiddenStateBiasParams,
 )
 from ._biases.sequences.segment import SegmentBias as SegmentBias
+from ._biases.sequences.fire import (
+    FireBias as FireBias,
+    FireBiasParams as FireBiasParams,
+)
+from ._biases.sequences.kerple import (
+    KerpleBias as KerpleBias,
+    KerpleBiasParams as KerpleBiasParams,
+)
+from ._biases.sequences.sandwich import SandwichBias as SandwichBias
 from ._biases.sequences.t5 import T5Bias as T5Bias
 from ._biases.sequences.t5_bucket import (
     relative_position_bucket as relative_position_bucket,
@@ -250,6 +259,18 @@ from ._biases.queries.profile import (
     ProfileBias as ProfileBias,
     ProfileBiasParams as ProfileBiasParams,
 )
+from ._biases.queries.contextual import (
+    ContextualPositionBiasParams as ContextualPositionBiasParams,
+    apply_contextual_position_bias as apply_contextual_position_bias,
+    init_contextual_position_bias as init_contextual_position_bias,
+)
+from ._biases.queries.forget_gate import (
+    ForgetGateParams as ForgetGateParams,
+    apply_forget_gate as apply_forget_gate,
+    cumulate_log_gates as cumulate_log_gates,
+    init_forget_gate as init_forget_gate,
+)
+from ._biases.queries.forgetting import ForgettingBias as ForgettingBias
 from ._biases.queries.relative_key import (
     RelativeKeyBias as RelativeKeyBias,
     RelativeKeyParams as RelativeKeyParams,

@@ -79,6 +79,14 @@ def key_at(pairs):
     return lambda batch, q_index, k_index: k(batch, k_index)
 
 
+def query_at(pairs):
+    """The function from a batch index and the indices of a pair to the query's."""
+    if pairs.first_q is not None:
+        return lambda batch, q_index, k_index: q_index + pairs.first_q
+    q = token_at(pairs.q)
+    return lambda batch, q_index, k_index: q(batch, q_index)
+
+
 def token_at(values):
     """The function from a batch index and the index of a token to its value.
 
