@@ -93,42 +93,42 @@ def resize_relative_table(
     check_table("table", table)
     check_flags(signed=signed)
     choice("method", method, (*_RESAMPLINGS, *_GEOMETRIC))
-    old_window, new_window = _windows(old_window, new_window)
+    old = _window("old_window", old_window)
+    new = _window("new_window", new_window)
+    if len(old) != len(new):
+        raise ValueError(f"{new_window=} must have as many axes as {old_window=}.")
     extra = integer("num_extra_rows", num_extra_rows, 0)
-    old, new = (_sizes(window, signed) for window in (old_window, new_window))
-    if table.shape[0] != math.prod(old) + extra:
+    sizes, new_sizes = _sizes(old, signed), _sizes(new, signed)
+    if table.shape[0] != math.prod(sizes) + extra:
         raise ValueError(
-            f"{table.shape=} must have {' * '.join(map(str, old))} + {extra} rows for "
-            f"{old_window=} and {num_extra_rows=}."
+            f"{table.shape=} must have {' * '.join(map(str, sizes))} + {extra} rows "
+            f"for {old_window=} and {num_extra_rows=}."
         )
-    matrix = _matrix_of(method, signed, old_window)
-    table = jnp.asarray(table)
-    if old == new:
-        return table
+    matrix = _matrix_of(method, signed, old)
+    array = jnp.asarray(table)
+    return array if old == new else _resized(array, sizes, new_sizes, matrix)
+
+
+def _resized(table, old, new, matrix):
+    """The rows of a grid of the sizes `new`, and those after the grid as they are."""
     table = whole_rows(table)  # a new row may need rows of several devices
-    wide = compute_dtype(table.dtype)
-    grid = table[: math.prod(old)].astype(wide).reshape(*old, table.shape[1])
+    count = math.prod(old)
+    grid = table[:count].astype(compute_dtype(table.dtype)).reshape(*old, -1)
     for axis, sizes in enumerate(zip(old, new, strict=True)):
         grid = resized_axis(grid, axis, matrix(*sizes))
-    rows = grid.reshape(math.prod(new), table.shape[1]).astype(table.dtype)
-    return jnp.concatenate([rows, table[math.prod(old) :]]) if extra else rows
+    rows = grid.reshape(-1, table.shape[1]).astype(table.dtype)
+    return rows if count == len(table) else jnp.concatenate([rows, table[count:]])
 
 
-def _windows(old_window, new_window):
-    """Both windows, of one to three positive sizes each."""
-    windows = []
-    for name, window in (("old_window", old_window), ("new_window", new_window)):
-        sizes = integers(name, window)
-        if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
-            raise ValueError(
-                f"{name}={window!r} must be (rows, columns), (frames, rows, columns) "
-                "or (places,), of positive integers."
-            )
-        windows.append(sizes)
-    old_window, new_window = windows
-    if len(old_window) != len(new_window):
-        raise ValueError(f"{new_window=} must have as many axes as {old_window=}.")
-    return windows
+def _window(name, window) -> tuple[int, ...]:
+    """A window of one to three positive sizes."""
+    sizes = integers(name, window)
+    if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
+        raise ValueError(
+            f"{name}={window!r} must be (rows, columns), (frames, rows, columns) or "
+            "(places,), of positive integers."
+        )
+    return sizes
 
 
 def _sizes(window, signed):
