@@ -11,10 +11,10 @@ from jaxtyping import Array, Float
 from ...._checks import INT32_MAX, check_params, integer
 from ...._public import public
 from ..core.by_distance import nan_at_invalid
-from ..core.by_matrix import matrix_at
 from ..core.content import PerHead, in_one_dtype
 from ..core.distances import of_rank
 from ..core.parameters import check_shapes, draw
+from ..core.products import product_at
 from ..core.record import PositionBias, set_fields
 from .distance_sinusoids import checked_sizes, sinusoid_products, sinusoids_of
 
@@ -130,4 +130,4 @@ class GemmaAudioBias(PositionBias):
 
     def _score(self, params, pairs, content):
         dtype = in_one_dtype((params, content.q))[1].dtype
-        return matrix_at(self._matrix(params, pairs, content, dtype))
+        return product_at(self._matrix(params, pairs, content, dtype))

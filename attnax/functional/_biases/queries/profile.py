@@ -9,12 +9,11 @@ from jaxtyping import Array, Float
 
 from ...._checks import INT32_MAX, check_params, integer, number, positive_integer
 from ...._public import public
-from ..core.by_distance import distance_at, nan_at_invalid
-from ..core.by_matrix import matrix_at
+from ..core.by_distance import nan_at_invalid
 from ..core.content import PerHead, in_one_dtype
 from ..core.distances import of_rank
 from ..core.parameters import check_shapes, draw
-from ..core.products import products_by_distance
+from ..core.products import Product, products_by_distance, sum_of_products_at
 from ..core.record import PositionBias, set_fields
 from .temperature import inkling_temperature
 
@@ -127,6 +126,7 @@ class ProfileBias(PositionBias):
         check_shapes(params, self._shapes())
 
     def _row(self, distance):
+        """The row of a distance; the one after the last is a bias of 0."""
         inside = (distance <= 0) & (distance > -self.extent)
         return jnp.where(inside, -distance, self.extent)
 
@@ -140,8 +140,7 @@ class ProfileBias(PositionBias):
         if self.floor is not None:
             tau = inkling_temperature(pairs.q, alpha=self.alpha, floor=self.floor)
             x = x * of_rank(tau.astype(x.dtype)[..., None, :, None], x.ndim)
-        # The row after the last distance is that of all others.
-        return x, jnp.pad(params.bank, [(0, 0), (0, 1)]).T[None]
+        return x, params.bank.T[None]
 
     def _matrix(self, params, pairs, content, dtype):
         x, rows = self._mixed(params, pairs, content)
@@ -150,16 +149,8 @@ class ProfileBias(PositionBias):
 
     def _score(self, params, pairs, content):
         x, rows = self._mixed(params, pairs, content)
-        products = jnp.einsum(
-            "...hqd,nd->...hqn", x, rows[0], precision=content.precision
-        )
-        product, distance = matrix_at(products), distance_at(pairs)
-
-        def bias(batch, head, q_index, k_index):
-            row = self._row(distance(batch, q_index, k_index))
-            return product(batch, head, q_index, row)
-
-        return bias
+        product = Product(x, rows)
+        return sum_of_products_at([product], self._row, pairs, content.precision)
 
 
 def limited_norm(x, max_norm):

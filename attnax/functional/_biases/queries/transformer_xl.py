@@ -18,11 +18,11 @@ from ...._checks import (
 )
 from ...._public import public
 from ..core.by_distance import nan_at_invalid
-from ..core.by_matrix import matrix_at
 from ..core.channels import product_channels
 from ..core.content import Numbers, PerHead, Several, in_one_dtype
 from ..core.distances import of_rank
 from ..core.parameters import check_shapes, draw
+from ..core.products import product_at
 from ..core.record import PositionBias, set_fields
 from .distance_sinusoids import (
     LAYOUTS,
@@ -214,7 +214,7 @@ class TransformerXLBias(PositionBias):
 
     def _score(self, params, pairs, content):
         wide = self._parts(params, content)[1].vectors.dtype
-        return matrix_at(self._matrix(params, pairs, content, wide))
+        return product_at(self._matrix(params, pairs, content, wide))
 
     def _channels(self, params, pairs, content, kernel):
         for name in ("max_distance", "segments", "class_token"):
