@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import slow
+from helpers import assert_close, slow
 
 import attnax.functional as F
 
@@ -123,3 +123,19 @@ def test_scores_need_heads_queries_and_keys():
 def test_the_scale_must_be_finite():
     with pytest.raises(ValueError, match="scale=nan must be a finite number"):
         F.lift_score_mod(lambda score, *indices: score, scale=float("nan"))
+
+
+@pytest.mark.parametrize("bias", [F.AlibiBias(4), F.T5Bias(4, bidirectional=True)])
+def test_flex_attention_of_tokamax_has_the_bias(bias):
+    module = "tokamax._src.ops.flex_attention.base"
+    base = pytest.importorskip(module, reason="tokamax is not installed")
+    q, k, v = np.random.default_rng(3).standard_normal((3, 2, 6, 4, 8)).astype("f")
+    params = F.init_position_bias(jax.random.key(0), bias)
+    matrix = F.apply_position_bias(bias, params, range(6), range(6))
+    score_mod = F.position_bias_score_mod(bias, params, range(6), range(6))
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        lifted = F.lift_score_mod(score_mod, scale=SCALE)
+        actual = base.FlexAttention()(q, k, v, score_mod=lifted)
+        expected = jax.nn.dot_product_attention(q, k, v, bias=matrix, scale=SCALE)
+    # Scores below 16 round in float32, and so does their softmax.
+    assert_close(actual, expected, magnitude=16 * np.abs(v).max())
