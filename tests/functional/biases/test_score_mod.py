@@ -129,7 +129,8 @@ def test_the_scale_must_be_finite():
 def test_flex_attention_of_tokamax_has_the_bias(bias):
     module = "tokamax._src.ops.flex_attention.base"
     base = pytest.importorskip(module, reason="tokamax is not installed")
-    q, k, v = np.random.default_rng(3).standard_normal((3, 2, 6, 4, 8)).astype("f")
+    heads = np.random.default_rng(3).standard_normal((3, 2, 6, 4, 8))
+    q, k, v = jnp.asarray(heads, jnp.float32)
     params = F.init_position_bias(jax.random.key(0), bias)
     matrix = F.apply_position_bias(bias, params, range(6), range(6))
     score_mod = F.position_bias_score_mod(bias, params, range(6), range(6))
@@ -138,4 +139,4 @@ def test_flex_attention_of_tokamax_has_the_bias(bias):
         actual = base.FlexAttention()(q, k, v, score_mod=lifted)
         expected = jax.nn.dot_product_attention(q, k, v, bias=matrix, scale=SCALE)
     # Scores below 16 round in float32, and so does their softmax.
-    assert_close(actual, expected, magnitude=16 * np.abs(v).max())
+    assert_close(actual, expected, magnitude=16 * np.abs(heads).max())
