@@ -34,7 +34,8 @@ CALLS = {
         "max_distance": 8,
         "coordinate": "left",
     },
-    "BoxRelationBias": {"num_heads": 2},
+    # The logarithms of two programs differ in their last bit, times the scale.
+    "BoxRelationBias": {"num_heads": 2, "scale": 1.0},
     "BoxRelationBiasParams": {
         "weight": np.ones((64, 2), np.float32),
         "bias": np.ones(2, np.float32),

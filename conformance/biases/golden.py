@@ -1,0 +1,37 @@
+"""Writes golden biases of transformers for tests that need neither it nor torch.
+
+    python -m conformance.biases.golden
+
+Tests compare single records of attnax with them. The comparison of models by their
+configs is `python -m conformance.biases`.
+"""
+
+import importlib
+import re
+
+from ..embeddings.records import save
+
+# For each file, the modules with its records, and the names of those that it keeps.
+KEPT = {
+    "sequence_biases": {
+        "boxes": r"udop: .*(scales|prefix|picture), layer 0|layoutlm",
+        "box_relations": r".*layer 0",
+        "bucket_encoders": r"cpmant: CpmAntModel|phi4_multimodal_audio",
+        "hidden_states": r"wavlm: WavLMModel.*layer 1|prophetnet: .*layer 1",
+        "t5_blocks": r".*summaries",
+    },
+}
+
+
+def main():
+    for stem, kept in KEPT.items():
+        records = []
+        for name, pattern in kept.items():
+            part = importlib.import_module(f".{name}", __package__)
+            records += [r for r in part.records() if re.match(pattern, r.name)]
+        save(stem, records)
+        print(f"{stem}: {len(records)} records")
+
+
+if __name__ == "__main__":
+    main()

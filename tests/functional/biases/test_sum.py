@@ -1,0 +1,92 @@
+"""Sums of position biases."""
+
+import numpy as np
+import pytest
+from content_bias_laws import drawn
+from helpers import assert_close, jitted
+
+import attnax.functional as F
+
+T5 = F.T5Bias(2, 8, 6, bidirectional=True)
+ALIBI = F.AlibiBias(2, form="signed")
+BOXES = F.BoxBias(2, 8, 6, coordinate="left")
+PAGE = np.random.default_rng(0).integers(0, 20, (3, 7, 4)).astype(np.int32)
+matrix = jitted(F.apply_position_bias)
+
+
+def test_the_sum_is_that_of_the_matrices():
+    bias = F.SumBias([T5, ALIBI, BOXES])
+    params, at = drawn(bias), np.arange(7)
+    actual = matrix(bias, params, at, at, q=PAGE, k=PAGE)
+    terms = [matrix(b, p, at, at) for b, p in zip((T5, ALIBI), params, strict=False)]
+    terms.append(matrix(BOXES, params[2], at, at, q=PAGE, k=PAGE))
+    expected = sum(np.asarray(term, np.float64) for term in terms)
+    assert actual.shape == (3, 2, 7, 7)
+    assert_close(actual, expected, magnitude=10)
+
+
+def test_each_bias_has_parameters_of_its_own():
+    bias = F.SumBias([T5, ALIBI, T5])
+    first, nothing, last = drawn(bias)
+    assert nothing is None
+    assert not np.array_equal(first.table, last.table)
+    assert hash(bias) == hash(F.SumBias((T5, ALIBI, T5))) and bias.num_heads == 2
+    assert repr(F.SumBias([ALIBI])) == f"SumBias(biases=({ALIBI!r},))"
+
+
+def test_a_narrow_sum_is_rounded_once():
+    bias, at = F.SumBias([T5, T5]), np.arange(7)
+    params = drawn(bias, dtype="bfloat16")
+    wide = matrix(bias, params, at, at)
+    assert wide.dtype == np.float32
+    narrow = matrix(bias, params, at, at, dtype="bfloat16")
+    np.testing.assert_array_equal(narrow, np.asarray(wide).astype(narrow.dtype))
+
+
+def test_bounds_are_those_of_all_biases():
+    window = F.WindowBias(2, (2, 3))
+    assert F.SumBias([T5, window])._bounds == (0, 6)
+
+
+def test_channels_of_a_sum_are_those_of_all_biases():
+    bias, at = F.SumBias([ALIBI, F.AlibiBias(2, form="signed", max_bias=4)]), range(7)
+    channels = F.position_bias_channels(
+        bias, (None, None), at, at, scale=0.5, dtype=np.float32
+    )
+    k = np.broadcast_to(channels.k, (7, 2, channels.k.shape[-1]))
+    products = 0.5 * np.einsum("qhc,khc->hqk", channels.q, k)
+    expected = matrix(bias, (None, None), at, at)
+    # Up to a constant in each row, which a softmax drops.
+    actual = products - products[..., :1]
+    assert_close(actual, expected - expected[..., :1], magnitude=10)
+
+
+@pytest.mark.errors
+def test_biases_that_do_not_fit_together():
+    with pytest.raises(ValueError, match=r"biases is .*, but must be records"):
+        F.SumBias([])
+    with pytest.raises(ValueError, match="equal numbers of heads, not 2 and 3"):
+        F.SumBias([T5, F.AlibiBias(3)])
+    segments = F.SegmentBias(2, 4, num_buckets=8, max_distance=16)
+    with pytest.raises(ValueError, match="biases must read the same of q, not Boxes"):
+        F.SumBias([BOXES, segments])
+    with pytest.raises(Exception, match=r"record of a position bias|Type-check"):
+        F.SumBias([T5, None])
+
+
+@pytest.mark.errors
+def test_parameters_that_do_not_fit():
+    bias = F.SumBias([T5, ALIBI])
+    with pytest.raises(
+        ValueError, match="params must be a tuple of the parameters of 2"
+    ):
+        F.apply_position_bias(bias, None, range(3), range(3))
+    params = F.TableBiasParams(np.ones((4, 2), np.float32)), None
+    with pytest.raises(ValueError, match=r"params.table.shape=\(4, 2\) must be \(8, 2"):
+        F.apply_position_bias(bias, params, range(3), range(3))
+    with pytest.raises(ValueError, match="k must be None: a SumBias does not read it"):
+        F.apply_position_bias(bias, drawn(bias), range(3), range(3), k=PAGE[0, :3])
+    with pytest.raises(ValueError, match="bias must be a sum of products"):
+        F.position_bias_channels(
+            bias, drawn(bias), range(3), range(3), scale=1.0, dtype=np.float32
+        )
