@@ -43,7 +43,7 @@ class SegmentBias(PositionBias):
     Example:
         >>> bias = SegmentBias(4, 2, num_buckets=8, max_distance=16)
         >>> params = init_position_bias(jax.random.key(0), bias)
-        >>> segments = np.array([0, 0, 1])
+        >>> segments = jnp.array([0, 0, 1])
         >>> apply_position_bias(
         ...     bias, params, range(3), range(3), q=segments, k=segments
         ... ).shape
