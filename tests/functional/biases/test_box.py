@@ -230,7 +230,7 @@ def test_settings_out_of_range(changed, message):
         (PAGE[:3], r"q.shape=\(3, 4\) must end in \(13, 4\)"),
         (PAGE[:, :2], r"q.shape=\(13, 2\) must end in \(13, 4\)"),
         (PAGE.astype(np.float16), "q.dtype=float16 must be float32 or wider"),
-        (None, "q must be given: a BoxBias reads it"),
+        (None, "q must be given: BoxBias reads it"),
     ),
 )
 def test_boxes_that_do_not_fit(page, message):

@@ -29,6 +29,7 @@ def padded(length, *counts):
 )
 def test_tokens_stand_in_the_block_of_their_place(mask, block_size):
     blocks = blocks_of(mask, block_size=block_size)
+    assert isinstance(blocks, F.GlobalBlocks)
     assert blocks.q_positions.dtype == blocks.k_positions.dtype == np.int32
     np.testing.assert_array_equal(
         blocks.q_positions, oracles.block_ids(mask, block_size)

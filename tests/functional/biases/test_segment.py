@@ -83,7 +83,7 @@ def test_settings_out_of_range():
         (np.array([0, 4, 0]), r"k\[1\]=4 must lie in \[0, 4\)"),
         (np.array([0.0, 1.0, 0.0]), "k.dtype=float64 must be"),
         (np.array([0, 1]), r"k.shape=\(2,\) must end in \(3,\)"),
-        (None, "k must be given: a SegmentBias reads it"),
+        (None, "k must be given: SegmentBias reads it"),
     ),
 )
 def test_segments_that_do_not_fit(segments, message):

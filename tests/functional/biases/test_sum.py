@@ -84,7 +84,7 @@ def test_parameters_that_do_not_fit():
     params = F.TableBiasParams(np.ones((4, 2), np.float32)), None
     with pytest.raises(ValueError, match=r"params.table.shape=\(4, 2\) must be \(8, 2"):
         F.apply_position_bias(bias, params, range(3), range(3))
-    with pytest.raises(ValueError, match="k must be None: a SumBias does not read it"):
+    with pytest.raises(ValueError, match="k must be None: SumBias does not read it"):
         F.apply_position_bias(bias, drawn(bias), range(3), range(3), k=PAGE[0, :3])
     with pytest.raises(ValueError, match="bias must be a sum of products"):
         F.position_bias_channels(
