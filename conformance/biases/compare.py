@@ -9,6 +9,7 @@ from attnax.interop import position_bias_from_hf, position_bias_params_from_chec
 # Half a unit in the last place of a float32 number of size 1.
 ROUNDING = 2.0**-24
 # Parts of a record that are ways to use a stack of the model.
+KINDS = {"tokens": "scores", "blocks": "block_scores"}
 STACKS = {"main": "decoder", "stream 0": "decoder", "stream 1": "decoder"}
 
 
@@ -27,10 +28,10 @@ def ours(record):
     config, part = options["config"], STACKS.get(part, part)
     biases = position_bias_from_hf(config, part=part)
     params = position_bias_params_from_checkpoint(tensors_of(record), config, part=part)
-    keys = options.get("keys", "tokens")
+    kind = KINDS[options.get("keys", "tokens")]
     total = 0.0
     for term in biases.layers[options["layer"]].terms:
-        if term.keys == keys:
+        if term.kind == kind:
             own = None if term.params_index is None else params[term.params_index]
             total = total + bias_of(term.bias, own, record)
     return jnp.broadcast_to(total, arrays["expected"].shape)

@@ -17,13 +17,15 @@ class BiasTerm:
         params_index: Place of its parameters in what
             `position_bias_params_from_checkpoint` returns. Terms with the same place
             share them. `None` for a bias without parameters.
-        keys: What the keys are: `"tokens"`, or `"blocks"` for the summaries of blocks
-            that queries of LongT5 attend to beside tokens.
+        kind: What it is added to: `"scores"` of queries and keys; `"block_scores"` of
+            queries and the summaries of blocks, which are further keys of LongT5
+            (`attnax.functional.global_blocks`); or `"values"`, for the values by
+            distance of VITS (`attnax.functional.apply_relative_values`).
     """
 
     bias: PositionBias
     params_index: int | None
-    keys: str = "tokens"
+    kind: str = "scores"
 
 
 @jax.tree_util.register_static
@@ -32,8 +34,8 @@ class LayerBias:
     """The position biases of an attention.
 
     Attributes:
-        terms: Biases whose sum is added to the scores; empty for a layer without one.
-            Each is added after `scale` is applied.
+        terms: Its biases; empty for a layer without one. The sum of those of one kind
+            is added after `scale` is applied.
         scale: Factor of the model on the products of queries and keys, the `scale` of
             `jax.nn.dot_product_attention`. `None` for a model whose factor is learned,
             or whose scores are no plain products; the documentation of the model type

@@ -53,7 +53,7 @@ class Use(NamedTuple):
 
     bias: PositionBias
     source: Source | None = None
-    keys: str = "tokens"
+    kind: str = "scores"
 
 
 class Layer(NamedTuple):
@@ -81,7 +81,7 @@ class Stack(NamedTuple):
         return tuple(
             LayerBias(
                 tuple(
-                    BiasTerm(use.bias, use.source and places[use.source], use.keys)
+                    BiasTerm(use.bias, use.source and places[use.source], use.kind)
                     for use in layer.uses
                 ),
                 layer.scale,

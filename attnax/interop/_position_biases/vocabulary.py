@@ -1,6 +1,17 @@
 """Every key of a config that a rule of position biases reads, with its kind."""
 
-from .._config.values import ANY, BOUNDED, COUNT, COUNTS, FLAG, MAPPING, NAME, Kind
+from ..._checks import is_number
+from .._config.values import (
+    ANY,
+    BOUNDED,
+    COUNT,
+    COUNTS,
+    FLAG,
+    MAPPING,
+    NAME,
+    NAMES,
+    Kind,
+)
 from .._model_types import by_name
 
 
@@ -9,12 +20,14 @@ def _is_sides(value):
     return COUNT.test(value) or COUNTS.test(value)
 
 
-def _is_sides_or_texts(value):
-    return isinstance(value, list | tuple)
+def _is_dicts(value):
+    return isinstance(value, list | tuple) and all(map(MAPPING.test, value))
 
 
 SIDES = Kind("a whole number or a list of whole numbers", _is_sides)
-LIST = Kind("a list", _is_sides_or_texts)
+LIST = Kind("a list", lambda value: isinstance(value, list | tuple))
+DICTS = Kind("a list of dicts", _is_dicts)
+NUMBER = Kind("a number", is_number)
 WHOLE = Kind(
     "a whole number, or a negative one",
     lambda value: isinstance(value, int) and not isinstance(value, bool),
@@ -48,28 +61,51 @@ _BIASES = (
         """,
         FLAG,
     ),
-    ("relation_bias_theta relation_bias_scale rel_l2_clip_threshold", ANY),
-    ("log_scaling_alpha log_scaling_n_floor", ANY),
-    ("relative_bias_args", LIST),
+    (
+        """
+        relation_bias_theta relation_bias_scale rel_l2_clip_threshold
+        log_scaling_alpha log_scaling_n_floor
+        """,
+        NUMBER,
+    ),
+    ("relative_bias_args", DICTS),
     ("max_relative_positions position_buckets", WHOLE),
     ("pos_att_type", TYPES),
     ("norm_rel_ebd encoder_attention_type", NAME),
-    ("pretrained_window_sizes", SIDES),
+    ("pretrained_window_sizes", COUNTS),
 )
 # Keys about the layers, or whose names other models give to other things.
 _STRUCTURE = (
     (
         """
         num_heads num_attention_heads num_layers num_decoder_layers num_hidden_layers
-        encoder_layers decoder_layers n_head n_heads n_layer n_layers hidden_size
-        d_model d_kv d_head dim_head hidden_dim embed_dim patch_embeds_hidden_size
+        encoder_layers decoder_layers n_head n_heads n_layer n_layers num_blocks
+        hidden_size d_model d_kv d_head dim_head head_dim swa_head_dim hidden_dim
+        embed_dim patch_embeds_hidden_size ngram segment_types num_buckets
+        num_decoder_attention_heads encoder_attention_heads swa_num_attention_heads
+        encoder_num_attention_heads decoder_num_attention_heads speech_encoder_layers
+        speech_encoder_attention_heads attention_head_size max_position_embeddings
+        context_size image_size patch_size window_size sliding_window_size
+        conf_num_attention_heads conf_num_hidden_layers conf_attention_chunk_size
+        conf_attention_context_left conf_attention_context_right attention_chunk_size
+        attention_context_left attention_context_right
         """,
         SIDES,
     ),
-    ("ngram segment_types num_buckets num_decoder_attention_heads", BOUNDED),
+    (
+        """
+        depths global_attn_indexes window_block_indices hidden_sizes key_dim mlp_ratio
+        block_sizes block_repeats local_layer_ids
+        """,
+        COUNTS,
+    ),
+    ("layer_types", NAMES),
+    ("position_embeddings_type attn_type attention_type", NAME),
+    ("separate_cls talking_head bi_data", FLAG),
+    ("clamp_len", WHOLE),
+    ("layer_norm_eps", NUMBER),
+    ("down_ops", LIST),
     ("attn_config", MAPPING),
-    ("window_size", SIDES),
-    ("depths", COUNTS),
 )
 
 _ROWS = (*_BIASES, *_STRUCTURE)

@@ -54,7 +54,10 @@ def test_the_blocks_of_longt5_have_a_table_of_their_own():
     config = T5 | {"model_type": "longt5"}
     config["encoder_attention_type"] = "transient-global"
     terms = position_bias_from_hf(config, part="encoder").layers[2].terms
-    assert [(t.params_index, t.keys) for t in terms] == [(0, "tokens"), (1, "blocks")]
+    assert [(t.params_index, t.kind) for t in terms] == [
+        (0, "scores"),
+        (1, "block_scores"),
+    ]
 
 
 def test_swin_has_a_table_in_each_block_and_its_heads_in_each_stage():

@@ -72,7 +72,7 @@ def _longt5_encoder(keys):
     uses = (Use(bias, bucket_table(bias, own())),)
     if kind == "transient-global":
         source = bucket_table(bias, own("global_relative_attention_bias"))
-        uses += (Use(bias, source, "blocks"),)
+        uses += (Use(bias, source, "block_scores"),)
     return Stack((Layer(uses, 1.0),) * keys.integer("num_layers"))
 
 

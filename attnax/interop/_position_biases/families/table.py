@@ -1,9 +1,15 @@
 """The rules of every model type with position biases: the tables of families in one."""
 
 from ..._model_types import by_name
-from . import buckets, slopes, windows
+from . import boxes, buckets, hidden_states, slopes, windows
 
-ROWS = (*buckets.ROWS, *slopes.ROWS, *windows.ROWS)
+ROWS = (
+    *buckets.ROWS,
+    *hidden_states.ROWS,
+    *boxes.ROWS,
+    *slopes.ROWS,
+    *windows.ROWS,
+)
 BIAS_FAMILIES = by_name(ROWS)
 
 # The reason why the biases of a model type are no record, and what to do.

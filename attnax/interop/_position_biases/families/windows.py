@@ -2,6 +2,7 @@
 
 from ....functional import WindowBias
 from ..family import BiasFamily
+from ..sizes import stages
 from ..stack import Layer, Stack, Use, table
 
 
@@ -22,19 +23,6 @@ def swin(heads="num_heads", width="embed_dim"):
         return Stack(tuple(layers))
 
     return rule
-
-
-def stages(keys, heads):
-    """The numbers of blocks and of heads of each stage."""
-    depths, counts = keys.require("depths"), keys.require(heads)
-    if not isinstance(counts, list | tuple) or len(counts) != len(depths):
-        raise keys.error(
-            f"{keys.said(heads)}, which must have one number for each of "
-            f"depths={depths}"
-        )
-    return [
-        (int(depth), int(count)) for depth, count in zip(depths, counts, strict=True)
-    ]
 
 
 def _names(stage, block):
