@@ -5,7 +5,7 @@
 The file holds facts of the installed transformers, whose version it names:
 
 - `models`: for every model type with position biases, the default of each key that a
-  rule reads, and the other names of these keys.
+  rule reads, `null` for none, and the other names of these keys.
 - `sub_configs`: for every model type with parts, what model each part is.
 - `similar_keys`: keys of other code that look like misspelt ones of attnax.
 """
@@ -42,7 +42,7 @@ def defaults_of(cls):
         for field in dataclasses.fields(cls)
         if field.name in wanted
     }
-    out = {key: _plain(value) for key, value in out.items() if value is not None}
+    out = {key: _plain(value) for key, value in out.items()}
     return out | ({"aliases": aliases} if aliases else {})
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from . import compare
 
 # Each part has `records()`, which runs the other code.
-PARTS = ("t5_stacks", "t5_blocks", "bucket_encoders", "alibi", "windows")
+PARTS = ("t5_stacks", "t5_blocks", "bucket_encoders", "hidden_states", "boxes", "box_relations", "alibi", "windows")
 
 
 def error_of(record):

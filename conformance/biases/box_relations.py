@@ -6,7 +6,7 @@ import numpy as np
 
 from ..embeddings.checkpoint_models import drawn
 from .boxes import boxes
-from .models import config_of, record, stored, without_content
+from .models import config_of, positions, record, stored, without_content
 
 HEADS, WIDTH = 3, 12
 
@@ -47,7 +47,9 @@ def records():
     with patch, torch.no_grad():
         model(boxes=torch.tensor(page), mask=mask)
     padded = np.pad(page, ((0, 0), (1, 1), (0, 0)))
-    arrays = {"boxes": padded}
+    arrays = positions(padded.shape[1]) | {"boxes": padded}
+    # A part of a config, which has no model type of its own.
+    model.config = transformers.PPDocLayoutV2Config(reading_order_config=model.config)
     for layer, bias in enumerate(scores):
         yield record(
             f"pp_doclayout_v2: order of reading, layer {layer}",
@@ -59,7 +61,6 @@ def records():
             part="reading_order",
             layer=layer,
         )
-    model.config = transformers.PPDocLayoutV2Config(reading_order_config=model.config)
     yield record(
         "pp_doclayout_v2: the names of the whole model",
         source,

@@ -5,6 +5,7 @@ import numpy as np
 
 import attnax.functional as F
 from attnax.interop import position_bias_from_hf, position_bias_params_from_checkpoint
+from attnax.functional._biases.core.content import Boxes, Numbers, PerHead, Several
 
 # Half a unit in the last place of a float32 number of size 1.
 ROUNDING = 2.0**-24
@@ -27,6 +28,8 @@ def ours(record):
         return jnp.zeros(arrays["expected"].shape)
     config, part = options["config"], STACKS.get(part, part)
     biases = position_bias_from_hf(config, part=part)
+    if biases is None:
+        return jnp.zeros(arrays["expected"].shape)
     params = position_bias_params_from_checkpoint(tensors_of(record), config, part=part)
     kind = KINDS[options.get("keys", "tokens")]
     total = 0.0
@@ -39,10 +42,28 @@ def ours(record):
 
 def bias_of(bias, params, record):
     """One bias between the queries and the keys of a record."""
-    arrays = record.arrays
+    arrays, reads = record.arrays, bias._reads
+    content = {name: read(record, name, reads[name]) for name in reads}
+    positions = arrays["q_positions"], arrays["k_positions"]
     return F.apply_position_bias(
-        bias, params, arrays["q_positions"], arrays["k_positions"]
+        bias, params, *positions, **content, precision="highest"
     )
+
+
+def read(record, end, kind):
+    """What a bias reads of queries (`"q"`) or keys (`"k"`), by its kind."""
+    arrays = record.arrays
+    if isinstance(kind, Several):
+        return tuple(read(record, end, one) for one in kind.kinds)
+    if isinstance(kind, Boxes):
+        return arrays["boxes"]
+    if isinstance(kind, Numbers):
+        return arrays[f"{end}_segments"].astype(np.int32)
+    if "hidden" in arrays:
+        hidden = arrays["hidden"]
+        heads = (kind.num_heads, kind.width) if isinstance(kind, PerHead) else (-1,)
+        return hidden.reshape(*hidden.shape[:2], *heads)
+    return arrays["relative_states" if "relative_states" in arrays else end]
 
 
 def tolerance(record):

@@ -9,14 +9,14 @@ from .vocabulary import ABOUT, KEYS
 def check_all_read(part, family, keys, similar):
     """Raises if a key about position biases was not read, or is misspelt.
 
-    A bias made without the key might not be the one that the config describes. A key
-    that holds the default of the code says nothing new.
+    A bias made without the key might not be the one that the config describes. Keys
+    that the class of the config has are its own, whether or not this part reads them.
     """
     known = {*KEYS, *keys.aliases, *keys.defaults, *family.elsewhere, *similar}
     for key in keys.unread():
         value = keys.values[key]
-        if key in ABOUT and key not in family.elsewhere:
-            if value != keys.defaults.get(key):
+        if key in ABOUT:
+            if key not in (*family.elsewhere, *keys.defaults):
                 raise keys.error(
                     f"the config holds {key}={shown(value)}, which the position biases "
                     f"of model_type={part.model_type!r} do not read; remove it"
