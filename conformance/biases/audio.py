@@ -43,7 +43,7 @@ def _of_3n(name, source, model, past):
     import torch
 
     config = config_of(model)
-    state = stored(model, r"^conformer\.1\..*(pos_proj|per_dim_scale)")
+    state = stored(model, r"^conformer\.\d+\..*(pos_proj|per_dim_scale)")
     model.double()
     attention = model.conformer[1].attention.attn
     position = type(attention.relative_position_embedding)
@@ -58,7 +58,7 @@ def _of_3n(name, source, model, past):
 
 def _of_4(name, source, model, past):
     config = config_of(model)
-    state = stored(model, r"^(.*\.)?layers\.1\..*(relative_k_proj|per_dim_scale)")
+    state = stored(model, r"^(.*\.)?layers\.\d+\..*(relative_k_proj|per_dim_scale)")
     attention = model.layers[1].self_attn
     hidden = hidden_states(BATCH, LENGTH, WIDTH).float()
     with (

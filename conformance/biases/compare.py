@@ -1,5 +1,7 @@
 """What attnax makes of the config and the tensors of a record."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -36,8 +38,16 @@ def ours(record):
     for term in biases.layers[options["layer"]].terms:
         if term.kind == kind:
             own = None if term.params_index is None else params[term.params_index]
-            total = total + bias_of(term.bias, own, record)
+            total = total + bias_of(*on_grid(term.bias, own, record), record)
     return jnp.broadcast_to(total, arrays["expected"].shape)
+
+
+def on_grid(bias, params, record):
+    """A bias and its parameters for the grid of a record, if it has another one."""
+    grid = record.options.get("grid")
+    if isinstance(bias, F.DecomposedBias):  # resizes its tables itself
+        return dataclasses.replace(bias, q_grid=grid, k_grid=grid), params
+    return bias, params
 
 
 def bias_of(bias, params, record):
@@ -45,9 +55,15 @@ def bias_of(bias, params, record):
     arrays, reads = record.arrays, bias._reads
     content = {name: read(record, name, reads[name]) for name in reads}
     positions = arrays["q_positions"], arrays["k_positions"]
+    half = record.options["config"].get("dtype") == "bfloat16"
     return F.apply_position_bias(
-        bias, params, *positions, **content, precision="highest"
-    )
+        bias,
+        params,
+        *positions,
+        **content,
+        precision="highest",
+        dtype=jnp.bfloat16 if half else None,
+    ).astype(jnp.float32)
 
 
 def read(record, end, kind):

@@ -16,8 +16,8 @@ def records():
     for make in (_sam, _sam_hq, _got_ocr2, _slanext, _pp_formulanet):
         yield from _square(*make())
     for make in (_deepseek_ocr2, _unlimited_ocr):
-        yield from _square(*make())
-        yield from _square(*make(), grid=(4, 6))
+        yield from _square(*make(), part="vision.sam")
+        yield from _square(*make(), grid=(4, 6), part="vision.sam")
     yield from _other_lengths()
 
 
@@ -50,8 +50,8 @@ def _seggpt():
     yield from _layers(model, source, model.encoder, "vision", (3, 5), hidden)
 
 
-def _square(model, source, tower, grid=(5, 5)):
-    yield from _layers(model, source, tower, "vision", grid)
+def _square(model, source, tower, grid=(5, 5), part="vision"):
+    yield from _layers(model, source, tower, part, grid)
 
 
 def _tower(**others):

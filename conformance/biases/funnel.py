@@ -66,7 +66,7 @@ def _of_model(kind, settings):
             f"funnel: {kind}{title}, {name}",
             source,
             config,
-            {n: x for n, x in state.items() if f".{name}." in n},
+            state,
             arrays | float32(q=q, k=k),
             bias.detach(),
             part=name.split(".")[0],

@@ -50,7 +50,7 @@ def _with_text(name, layer):
         text_config={**text, "bos_token_id": 0},
         audio_token_index=1,
     )
-    config, state = config_of(model), stored(model, rf"\b{layer}\.attn\.rel_pos_emb")
+    config, state = config_of(model), stored(model, r"\.attn\.rel_pos_emb")
     model.double()
     encoder, attend = model.model.encoder, "scaled_dot_product_attention"
     query = encoder.layers[layer].attn.to_q
@@ -59,7 +59,7 @@ def _with_text(name, layer):
         encoder(hidden_states(BATCH, LENGTH, ENCODER["input_dim"]))
     q = heads(found["q"][:, :LENGTH], HEADS)
     blocks = biases[layer].reshape(BATCH, -1, HEADS, BLOCK, BLOCK)
-    options = {"part": "encoder_config", "layer": layer}
+    options = {"part": "encoder", "layer": layer}
     name = config["model_type"]
     return _record(name, source, config, state, q, blocks, **options)
 
@@ -71,7 +71,7 @@ def _alone(layer):
     )
     config, state = (
         config_of(model),
-        stored(model, rf"\b{layer}\.self_attn\.rel_pos_emb"),
+        stored(model, r"\.self_attn\.rel_pos_emb"),
     )
     model.double()
     attention = model.encoder.layers[layer].self_attn
@@ -85,7 +85,7 @@ def _alone(layer):
     blocks = beyond_content(scores[layer], q, k, HEAD_DIM**-0.5)
     blocks = blocks.reshape(BATCH, -1, HEADS, BLOCK, BLOCK)
     q = heads(found["q"][:, :length], HEADS)
-    options = {"part": "encoder_config", "layer": layer}
+    options = {"part": "encoder", "layer": layer}
     name = f"granite_speech5_ctc, layer {layer}"
     return _record(name, source, config, state, q, blocks, **options)
 

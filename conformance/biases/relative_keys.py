@@ -86,10 +86,10 @@ def _layers(name, source, model, run, attentions, pattern):
             f"{name}, layer {layer}",
             source,
             config,
-            {n: x for n, x in state.items() if "layers." not in n or f".{layer}." in n},
+            state,
             numbered(LENGTH) | float32(q=q),
             bias,
-            part="encoder",
+            part="speech_encoder" if name.startswith("seamless") else "encoder",
             layer=layer,
             scale=HEAD_DIM**-0.5,
         )

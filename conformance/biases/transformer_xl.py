@@ -74,8 +74,8 @@ def _of_encoder(name, source, model, encoder, cached=0):
     """A record of the last layer of an encoder; `cached` frames come before."""
     layer = 1
     attention = encoder.layers[layer].self_attn
-    pattern = rf"encoder\.layers\.{layer}\.self_attn\." if encoder is not model else ""
-    pattern = pattern or rf"^layers\.{layer}\.self_attn\."
+    pattern = rf"encoder\.layers\.\d+\.self_attn\." if encoder is not model else ""
+    pattern = pattern or rf"^layers\.\d+\.self_attn\."
     # The adapter of Seamless has layers of the same names.
     state = stored(model, pattern + "(linear_pos|relative_k_proj|(pos_)?bias_)")
     config = config_of(model)
@@ -90,7 +90,8 @@ def _of_encoder(name, source, model, encoder, cached=0):
             return attention(hidden, encoder.encode_positions(hidden))
         return _after_cache(encoder, attention, hidden, cached)
 
-    options = {"part": "encoder", "layer": layer}
+    seamless = hasattr(model, "speech_encoder")
+    options = {"part": "speech_encoder" if seamless else "encoder", "layer": layer}
     return _record(
         name, source, config, state, attention, run, HEADS, cached, **options
     )
@@ -121,7 +122,7 @@ def _fast(part):
     model, source = of_transformers("FastSpeech2ConformerModel", **FAST)
     config = config_of(model)
     state = stored(
-        model, rf"^{part}\.conformer_layers\.{layer}\.self_attn\.(linear_pos|pos_bias)"
+        model, rf"^{part}\.conformer_layers\.\d+\.self_attn\.(linear_pos|pos_bias)"
     )
     model.double()
     stack = getattr(model, part)

@@ -37,7 +37,7 @@ def _falcon(keys):
         return None
     heads = keys.integer("num_attention_heads")
     scale = (keys.integer("hidden_size") // heads) ** -0.5
-    bias = AlibiBias(heads, form="key", factor=scale)
+    bias = AlibiBias(heads, form="key", factor=scale, in_bfloat16=True)
     return uniform(bias, None, scale, keys.integer("num_hidden_layers"))
 
 

@@ -1,7 +1,17 @@
 """The rules of every model type with position biases: the tables of families in one."""
 
 from ..._model_types import by_name
-from . import boxes, buckets, hidden_states, slopes, windows
+from . import (
+    boxes,
+    buckets,
+    decomposed,
+    disentangled,
+    hidden_states,
+    pictures,
+    relative_keys,
+    slopes,
+    windows,
+)
 
 ROWS = (
     *buckets.ROWS,
@@ -9,6 +19,10 @@ ROWS = (
     *boxes.ROWS,
     *slopes.ROWS,
     *windows.ROWS,
+    *pictures.ROWS,
+    *decomposed.ROWS,
+    *relative_keys.ROWS,
+    *disentangled.ROWS,
 )
 BIAS_FAMILIES = by_name(ROWS)
 

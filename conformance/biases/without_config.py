@@ -1,0 +1,106 @@
+"""Biases of records that come from functions alone, and so have no config."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import attnax.functional as F
+
+# The rules of tables of another size, by their names in the records.
+_RESIZING = {
+    "bicubic": "bicubic",
+    "bilinear": "bilinear",
+    "offsets": "bicubic_antialias",
+    "geometric linear": "geometric",
+    "geometric cubic": "geometric_cubic",
+    "linear": "bilinear",
+}
+
+
+def bias_and_params(options, tensors):
+    """The bias of a module of timm or of ViTDet's function, with its parameters."""
+    grid = options.get("grid")
+    if "q_grid" in options:
+        tables = (tensors["rel_pos_h"], tensors["rel_pos_w"])
+        width = tables[0].shape[1]
+        bias = F.DecomposedBias(2, width, options["q_grid"], options["k_grid"])
+        return bias, F.DecomposedBiasParams(tables)
+    if "attention_biases" in tensors:
+        table = tensors["attention_biases"].T
+        return F.OffsetBias(table.shape[1], grid), F.TableBiasParams(table)
+    prefix = options.get("num_prefix_tokens", 0)
+    if "relative_position_bias_table" in tensors:
+        table = tensors["relative_position_bias_table"]
+        bias = F.WindowBias(table.shape[1], grid, num_prefix_tokens=prefix)
+        return bias, F.TableBiasParams(table)
+    own = {name.split(".", 1)[1]: tensor for name, tensor in tensors.items()}
+    offset = own.get("fc2.bias")
+    bias = F.LogCoordinateBias(
+        own["fc2.weight"].shape[0],
+        grid,
+        hidden_size=len(own["fc1.weight"]),
+        pretrained_window=options.get("pretrained_window"),
+        num_prefix_tokens=prefix,
+        form="swin_v2" if offset is None else "cr",
+    )
+    weights = own["fc1.weight"].T, own["fc1.bias"], own["fc2.weight"].T
+    return bias, F.LogCoordinateBiasParams(*weights, offset)
+
+
+def positions(options):
+    """Token numbers of the grids of queries and keys."""
+    return tuple(range(np.prod(options[f"{end}_grid"])) for end in "qk")
+
+
+def resized(record):
+    """A table for another window."""
+    options, method = record.options, _RESIZING[record.options["method"]]
+    windows = [options.get("old_window"), options.get("new_window")]
+    if windows[0] is None:  # a table of one axis
+        windows = [((options[f"{end}_len"] + 1) // 2,) for end in ("old", "new")]
+        if any(options[f"{end}_len"] % 2 == 0 for end in ("old", "new")):
+            return None
+    return F.resize_relative_table(
+        record.arrays["table"],
+        *windows,
+        method=method,
+        signed=options["method"] != "offsets",
+        num_extra_rows=options.get("extra_rows", 0),
+    )
+
+
+def pair_vectors(record, weight):
+    """The vectors that ESMFold2 adds to pairs of residues: the columns of four maps."""
+    arrays = record.arrays
+    pairs = {
+        name: (arrays[name][:, :, None], arrays[name][:, None, :])
+        for name in ("residue_index", "asym_id", "sym_id", "entity_id", "token_index")
+    }
+    same = {name: q == k for name, (q, k) in pairs.items()}
+    residues, chains = _sizes(weight.shape[1])
+
+    def row(name, limit, there):
+        q, k = pairs[name]
+        clipped = F.clipped_distances(q - k, left=limit, right=limit)
+        return np.where(there, np.asarray(clipped), 2 * limit + 1)
+
+    chain = same["asym_id"]
+    rows = (
+        row("residue_index", residues, chain),
+        row("token_index", residues, chain & same["residue_index"]),
+        row("sym_id", chains, ~chain),
+    )
+    width = 2 * residues + 2
+    starts = (0, width, 2 * width + 1)
+    total = weight[:, 2 * width] * same["entity_id"][..., None]
+    for start, index in zip(starts, rows, strict=True):
+        total = total + weight.T[start + index]
+    return jnp.asarray(total)
+
+
+def _sizes(columns):
+    """The numbers of distances of residues and of chains that make so many columns."""
+    for chains in range(columns):
+        residues, rest = divmod(columns - 1 - (2 * chains + 2) - 4, 4)
+        if rest == 0 and residues > chains:
+            return residues, chains
+    raise ValueError(f"{columns=} must be 2 (2 r + 2) + 1 + 2 s + 2.")
