@@ -100,6 +100,8 @@ def _is_merged(cls, key, init):
     if not init or missing is None or empty is None:
         return False
     missing, empty = getattr(missing, key), getattr(empty, key)
+    if missing is None or empty is None:
+        return False
     plain = _made(type(empty))
     return missing.to_dict() == empty.to_dict() != (plain and plain.to_dict())
 
