@@ -19,11 +19,23 @@ from tqdm import tqdm
 from . import compare
 
 # Each part has `records()`, which runs the other code.
-PARTS = ("t5_stacks", "t5_blocks", "bucket_encoders", "hidden_states", "boxes", "box_relations", "alibi", "windows")
+PARTS = (
+    *("t5_stacks", "t5_blocks", "bucket_encoders", "hidden_states"),
+    *("boxes", "box_relations", "alibi", "windows", "class_rows", "offsets"),
+    *("log_coordinates", "decomposed", "resized_tables", "relative_keys"),
+    *("relative_windows", "relative_blocks", "pairs", "disentangled"),
+    *("transformer_xl", "xlnet", "funnel", "audio", "profiles"),
+)
 
 
 def error_of(record):
     """The error of a record in tolerances; more than 1 is a disagreement."""
+    if compare.is_refused(record):
+        try:
+            compare.ours(record)
+        except ValueError:
+            return 0.0
+        return np.inf
     actual = np.asarray(compare.ours(record), np.float64)
     expected = np.asarray(record.arrays["expected"], np.float64)
     if actual.shape != expected.shape:

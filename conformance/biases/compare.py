@@ -2,18 +2,68 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 import attnax.functional as F
-from attnax.interop import position_bias_from_hf, position_bias_params_from_checkpoint
 from attnax.functional._biases.core.content import Boxes, Numbers, PerHead, Several
+from attnax.interop import position_bias_from_hf, position_bias_params_from_checkpoint
+
+from . import without_config
 
 # Half a unit in the last place of a float32 number of size 1.
 ROUNDING = 2.0**-24
 # Parts of a record that are ways to use a stack of the model.
-KINDS = {"tokens": "scores", "blocks": "block_scores"}
 STACKS = {"main": "decoder", "stream 0": "decoder", "stream 1": "decoder"}
+# What terms of each kind are added to, by the keys of a record.
+KINDS = {"tokens": "scores", "blocks": "block_scores"}
+
+
+def ours(record):
+    """The sum of the biases of the layer of a record, as attnax has it."""
+    options, arrays = record.options, record.arrays
+    shape = arrays["expected"].shape
+    if "method" in options:
+        return without_config.resized(record)
+    if options["part"] == "input_embedder":
+        (weight,) = tensors_of(record).values()
+        return without_config.pair_vectors(record, weight)
+    if options["part"] == "cross":  # not among the parts: it has no bias
+        return jnp.zeros(shape)
+    total = jnp.zeros(shape)
+    for bias, params in terms_of(record):
+        total = total + bias_of(bias, params, record)
+    # A record holds 0 where the model has a mask.
+    return jnp.where(arrays["mask"], total, 0.0) if "mask" in arrays else total
+
+
+def terms_of(record):
+    """The biases of the layer of a record, each with its parameters."""
+    options = record.options
+    if "q_grid" in options or options["config"]["model_type"] == "timm":
+        return [without_config.bias_and_params(options, tensors_of(record))]
+    biases, params = of_model(record)
+    if biases is None:
+        return []
+    kind = KINDS[options.get("keys", "tokens")]
+    terms = biases.layers[layer_of(options)].terms
+    return [
+        as_used(
+            t.bias, None if t.params_index is None else params[t.params_index], record
+        )
+        for t in terms
+        if t.kind == kind
+    ]
+
+
+def of_model(record):
+    """The biases of the stack of a record, and their parameters."""
+    part = STACKS.get(record.options["part"], record.options["part"])
+    config = record.options["config"]
+    biases = position_bias_from_hf(config, part=part)
+    tensors = tensors_of(record)
+    return biases, position_bias_params_from_checkpoint(tensors, config, part=part)
 
 
 def tensors_of(record):
@@ -22,39 +72,35 @@ def tensors_of(record):
     return {n.removeprefix("state "): a for n, a in arrays if n.startswith("state ")}
 
 
-def ours(record):
-    """The sum of the biases of the layer of a record, as attnax has it."""
-    options, arrays = record.options, record.arrays
-    part = options["part"]
-    if part == "cross":  # not among the parts: it has no bias
-        return jnp.zeros(arrays["expected"].shape)
-    config, part = options["config"], STACKS.get(part, part)
-    biases = position_bias_from_hf(config, part=part)
-    if biases is None:
-        return jnp.zeros(arrays["expected"].shape)
-    params = position_bias_params_from_checkpoint(tensors_of(record), config, part=part)
-    kind = KINDS[options.get("keys", "tokens")]
-    total = 0.0
-    for term in biases.layers[options["layer"]].terms:
-        if term.kind == kind:
-            own = None if term.params_index is None else params[term.params_index]
-            total = total + bias_of(*on_grid(term.bias, own, record), record)
-    return jnp.broadcast_to(total, arrays["expected"].shape)
+def layer_of(options):
+    """The number of a layer, which Funnel's records name by its block."""
+    layer, sizes = options["layer"], options["config"].get("block_sizes")
+    if isinstance(layer, int):
+        return layer
+    stack, *_, block, number = layer.split(".")
+    before = sizes[: int(block)] if stack == "encoder" else ()
+    return sum(before) + int(number)
 
 
-def on_grid(bias, params, record):
-    """A bias and its parameters for the grid of a record, if it has another one."""
+def as_used(bias, params, record):
+    """A bias and its parameters, for the grid and the segments of a record."""
     grid = record.options.get("grid")
     if isinstance(bias, F.DecomposedBias):  # resizes its tables itself
         return dataclasses.replace(bias, q_grid=grid, k_grid=grid), params
+    if isinstance(bias, F.WindowBias) and bias.window != tuple(grid):
+        sizes = {"method": "bilinear", "num_extra_rows": 3}
+        table = F.resize_relative_table(params.table, bias.window, grid, **sizes)
+        return dataclasses.replace(bias, window=grid), F.TableBiasParams(table)
+    if getattr(bias, "segments", False) and "q_segments" not in record.arrays:
+        return dataclasses.replace(bias, segments=False, class_segment=None), params
     return bias, params
 
 
 def bias_of(bias, params, record):
     """One bias between the queries and the keys of a record."""
-    arrays, reads = record.arrays, bias._reads
+    reads = bias._reads
     content = {name: read(record, name, reads[name]) for name in reads}
-    positions = arrays["q_positions"], arrays["k_positions"]
+    positions = positions_of(record)
     half = record.options["config"].get("dtype") == "bfloat16"
     return F.apply_position_bias(
         bias,
@@ -64,6 +110,24 @@ def bias_of(bias, params, record):
         precision="highest",
         dtype=jnp.bfloat16 if half else None,
     ).astype(jnp.float32)
+
+
+def positions_of(record):
+    """The positions of queries and of keys."""
+    if "q_positions" not in record.arrays:
+        return without_config.positions(record.options)
+    ends = (record.arrays[f"{end}_positions"] for end in "qk")
+    if record.options["config"].get("bi_data"):
+        # The second half of a batch of XLNet reads from the end.
+        return tuple(np.stack([positions, -positions]) for positions in ends)
+    return tuple(ends)
+
+
+def is_refused(record):
+    """Whether attnax refuses the settings, in which transformers is at fault."""
+    config = record.options.get("config", {})
+    gemma4 = config.get("model_type") == "gemma4_audio"
+    return gemma4 and config["attention_context_right"] != 0
 
 
 def read(record, end, kind):
@@ -83,5 +147,45 @@ def read(record, end, kind):
 
 
 def tolerance(record):
-    """The error that float32 explains, in sums of a few numbers of this size."""
-    return 4 * ROUNDING * (np.abs(record.arrays["expected"]).max() + 1)
+    """The error that float32 explains.
+
+    Every sum of `n` numbers has up to `n` roundings, which add up like steps in
+    directions of their own. Angles of sinusoids are rounded too.
+    """
+    if "method" in record.options:
+        return resizing_tolerance(record)
+    size = np.abs(record.arrays["expected"]).max() + 1
+    if record.options["part"] in ("input_embedder", "cross"):
+        return 4 * ROUNDING * size
+    terms = terms_of(record)
+    longest = max((longest_sum(bias, params) for bias, params in terms), default=1)
+    return 4 * np.sqrt(longest) * ROUNDING * size + sum(
+        angle_tolerance(bias, params) for bias, params in terms
+    )
+
+
+def longest_sum(bias, params):
+    """The greatest number of products that a bias adds up."""
+    return 1 + sum(max(np.shape(leaf)) for leaf in jax.tree.leaves(params))
+
+
+def angle_tolerance(bias, params):
+    """The error of rounded angles, for sinusoids of logarithms of boxes."""
+    if not isinstance(bias, F.BoxRelationBias):
+        return 0.0
+    # Quotients of sizes lie in [1e-8, 1e8], for boxes of at most 1000.
+    largest = bias.scale * np.log(1e8)
+    return largest * 2 * ROUNDING * np.abs(params.weight).sum(axis=0).max()
+
+
+def resizing_tolerance(record):
+    """The error of the other code, whose places are rounded to float32.
+
+    A place along an axis is off by up to the number of places times a rounding, and the
+    values there by as much times the largest step between neighbors.
+    """
+    options = record.options
+    windows = (options.get(f"{end}_window", ()) for end in ("old", "new"))
+    places = [2 * side - 1 for window in windows for side in window]
+    places += [options.get("old_len", 0), options.get("new_len", 0)]
+    return 2 * (4 + max(places)) * ROUNDING * np.abs(record.arrays["table"]).max()

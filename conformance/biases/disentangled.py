@@ -51,7 +51,7 @@ def _first(name, **settings):
     model, source = of_transformers("DebertaForMaskedLM", **settings)
     encoder = model.deberta.encoder
     attention = encoder.layer[LAYER].attention.self
-    pattern = rf"rel_embeddings|layer\.\d+\.attention\.self\.pos_"
+    pattern = r"rel_embeddings|layer\.\d+\.attention\.self\.pos_"
     state = stored(model, pattern)
     model.double()
     with (
@@ -72,7 +72,7 @@ def _later(name, model_name, **settings):
     encoder = getattr(encoder, "encoder", encoder)
     attention = encoder.layer[LAYER].attention.self
     projections = "query_proj|key_proj" if attention.share_att_key else "pos_"
-    pattern = rf"rel_embeddings|encoder\.LayerNorm|layer\.\d+\.attention\.self\.("
+    pattern = r"rel_embeddings|encoder\.LayerNorm|layer\.\d+\.attention\.self\.("
     state = stored(model, f"{pattern}{projections})")
     model.double()
     with (

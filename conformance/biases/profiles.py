@@ -46,7 +46,7 @@ def _of_layer(name, layer, settings, title, cached=0):
 
     model, source = of_transformers(name, **settings)
     config = config_of(model)
-    pattern = rf"layers\.\d+\.(self_attn|attn)\."
+    pattern = r"layers\.\d+\.(self_attn|attn)\."
     state = stored(model, pattern + "(rel_logits_proj|rel_l2_clip|r_proj|wr_du)")
     without_content(model, r"self_attn\.k_proj")
     attention = model.model.layers[layer].self_attn

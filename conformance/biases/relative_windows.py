@@ -31,9 +31,7 @@ def _of_length(length, layer):
 
     model, source = of_transformers("VitsModel", window_size=WINDOW, **SIZES)
     config = config_of(model)
-    state = stored(
-        model, rf"text_encoder\.encoder\.layers\.\d+\.attention\.emb_rel_"
-    )
+    state = stored(model, r"text_encoder\.encoder\.layers\.\d+\.attention\.emb_rel_")
     model.double()
     encoder = model.text_encoder.encoder
     attention = encoder.layers[layer].attention

@@ -74,8 +74,8 @@ def _of_encoder(name, source, model, encoder, cached=0):
     """A record of the last layer of an encoder; `cached` frames come before."""
     layer = 1
     attention = encoder.layers[layer].self_attn
-    pattern = rf"encoder\.layers\.\d+\.self_attn\." if encoder is not model else ""
-    pattern = pattern or rf"^layers\.\d+\.self_attn\."
+    pattern = r"encoder\.layers\.\d+\.self_attn\." if encoder is not model else ""
+    pattern = pattern or r"^layers\.\d+\.self_attn\."
     # The adapter of Seamless has layers of the same names.
     state = stored(model, pattern + "(linear_pos|relative_k_proj|(pos_)?bias_)")
     config = config_of(model)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import attnax.functional as F
+from attnax.functional._biases.windows.separable import resized_rows
 
 # The rules of tables of another size, by their names in the records.
 _RESIZING = {
@@ -12,7 +13,6 @@ _RESIZING = {
     "offsets": "bicubic_antialias",
     "geometric linear": "geometric",
     "geometric cubic": "geometric_cubic",
-    "linear": "bilinear",
 }
 
 
@@ -53,16 +53,14 @@ def positions(options):
 
 def resized(record):
     """A table for another window."""
-    options, method = record.options, _RESIZING[record.options["method"]]
+    options = record.options
     windows = [options.get("old_window"), options.get("new_window")]
     if windows[0] is None:  # a table of one axis
-        windows = [((options[f"{end}_len"] + 1) // 2,) for end in ("old", "new")]
-        if any(options[f"{end}_len"] % 2 == 0 for end in ("old", "new")):
-            return None
+        return resized_rows(jnp.asarray(record.arrays["table"]), options["new_len"])
     return F.resize_relative_table(
         record.arrays["table"],
         *windows,
-        method=method,
+        method=_RESIZING[options["method"]],
         signed=options["method"] != "offsets",
         num_extra_rows=options.get("extra_rows", 0),
     )

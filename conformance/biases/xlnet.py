@@ -36,7 +36,7 @@ def _of_model(name, batch, memory, segments, settings):
 
     model, source = of_transformers("XLNetLMHeadModel", **SIZES, **settings)
     config = config_of(model)
-    state = stored(model, rf"layer\.\d+\.rel_attn\.(r$|r_|seg_embed)")
+    state = stored(model, r"layer\.\d+\.rel_attn\.(r$|r_|seg_embed)")
     model.double()
     keys = LENGTH + memory
     hidden = hidden_states(batch, keys, HEADS * HEAD_DIM)

@@ -11,7 +11,7 @@ from ....functional import (
 from ..._config.tracked_keys import TrackedKeys
 from ..family import BiasFamily
 from ..sizes import head_width
-from ..stack import Source, Tensor, transposed, uniform
+from ..stack import Source, Tensor, as_stored, table, transposed, uniform
 from .buckets import of_first_layer
 
 # The distance of each kind of table of UDOP: coordinate, scale and largest distance.
@@ -28,20 +28,17 @@ _UDOP_KEYS = """
 
 def _tables(**arrays):
     """The parameters of a sum of tables, or of one alone."""
-    tables = tuple(map(TableBiasParams, arrays.values()))
-    return tables if len(tables) > 1 else tables[0]
+    first, *others = map(TableBiasParams, arrays.values())
+    return (first, *others) if others else first
 
 
-def sum_of_tables(biases, names, form=None):
+def sum_of_tables(biases, names, form=as_stored):
     """A bias that is the sum of biases with tables, and its source."""
     tensors = []
     for place, (bias, own) in enumerate(zip(biases, names, strict=True)):
-        rows = getattr(bias, "num_rows", None) or bias.num_buckets
-        shape = (rows, bias.num_heads)
-        if form is None:
-            tensors.append(Tensor(f"table_{place}", own, shape))
-        else:
-            tensors.append(Tensor(f"table_{place}", own, shape[::-1], form))
+        rows = bias.num_rows if isinstance(bias, BoxBias) else bias.num_buckets
+        (tensor,) = table(*own, rows=rows, num_heads=bias.num_heads, form=form).tensors
+        tensors.append(tensor._replace(field=f"table_{place}"))
     bias = SumBias(biases) if len(biases) > 1 else biases[0]
     return bias, Source(_tables, tuple(tensors))
 
@@ -52,10 +49,10 @@ def _udop_encoder(keys):
     given = keys.get("relative_bias_args", [{"type": kind} for kind in _UDOP])
     biases = [_udop_bias(keys, heads, entry) for entry in given]
     own = "encoder.relative_bias.biases.{}.relative_attention_bias.weight"
-    names = [(own.format(place),) for place in range(len(biases))]
     # Most classes tie the first table to that of the first layer.
     tied = "encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-    names[0] += (tied,)
+    names = [(own.format(0), tied)]
+    names += [(own.format(place),) for place in range(1, len(biases))]
     bias, source = sum_of_tables(biases, names)
     return uniform(bias, source, 1.0, keys.integer("num_layers"))
 
@@ -77,7 +74,10 @@ def _udop_bias(keys, heads, entry):
     rows = int(entry.number("relative_attention_num_buckets", 32))
     farthest = int(entry.number("max_distance", farthest))
     both = entry.get("bidirectional", True)
-    scale, prefix = entry.number("scaling_factor", scale), entry.get("prefix_bucket", False)
+    scale, prefix = (
+        entry.number("scaling_factor", scale),
+        entry.get("prefix_bucket", False),
+    )
     if kind == "1d" and not prefix and scale == 1:
         return T5Bias(heads, rows, farthest, bidirectional=both)
     return BoxBias(
@@ -126,7 +126,10 @@ def _reading_order(keys):
         )
     if not keys.get("has_spatial_attention_bias"):
         return None
-    heads, width = keys.integer("num_attention_heads"), keys.integer("relation_bias_embed_dim")
+    heads, width = (
+        keys.integer("num_attention_heads"),
+        keys.integer("relation_bias_embed_dim"),
+    )
     base, scale = (keys.number(f"relation_bias_{key}") for key in ("theta", "scale"))
     bias = BoxRelationBias(heads, width, base=base, scale=scale)
     own = "encoder.rel_bias_module.pos_proj."
@@ -135,7 +138,9 @@ def _reading_order(keys):
         Tensor("bias", (f"{own}bias",), (heads,)),
     )
     source = Source(BoxRelationBiasParams, tensors)
-    return uniform(bias, source, head_width(keys) ** -0.5, keys.integer("num_hidden_layers"))
+    return uniform(
+        bias, source, head_width(keys) ** -0.5, keys.integer("num_hidden_layers")
+    )
 
 
 def _kernel(array):
@@ -157,7 +162,12 @@ ROWS = (
         BiasFamily(
             {"reading_order": _reading_order},
             "PP-DocLayout",
-            elsewhere=("rel_pos_bins", "max_rel_pos", "rel_2d_pos_bins", "max_rel_2d_pos"),
+            elsewhere=(
+                "rel_pos_bins",
+                "max_rel_pos",
+                "rel_2d_pos_bins",
+                "max_rel_2d_pos",
+            ),
         ),
     ),
 )

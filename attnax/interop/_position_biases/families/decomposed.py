@@ -85,6 +85,8 @@ ROWS = (
         pp_formulanet_vision deepseek_ocr2_sam_vision_model
         unlimited_ocr_sam_vision_model
         """,
-        BiasFamily({"vision": decomposed("use_rel_pos", _SAM, _not_listed)}, "decomposed"),
+        BiasFamily(
+            {"vision": decomposed("use_rel_pos", _SAM, _not_listed)}, "decomposed"
+        ),
     ),
 )

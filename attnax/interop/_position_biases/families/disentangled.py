@@ -22,7 +22,11 @@ def _terms(keys):
 
 def _limit(keys):
     """The distance from which on all have one row."""
-    given = keys.integer("max_relative_positions") if keys.get("max_relative_positions") else -1
+    given = (
+        keys.integer("max_relative_positions")
+        if keys.get("max_relative_positions")
+        else -1
+    )
     return given if given > 0 else keys.integer("max_position_embeddings")
 
 
@@ -65,7 +69,9 @@ def _stack(keys, bias, projections, norm):
         tensors = list(shared)
         for field, name, has_bias in projections:
             stem = own + name
-            tensors.append(Tensor(f"{field}.weight", (f"{stem}.weight",), (width, width)))
+            tensors.append(
+                Tensor(f"{field}.weight", (f"{stem}.weight",), (width, width))
+            )
             if has_bias:
                 tensors.append(Tensor(f"{field}.bias", (f"{stem}.bias",), (width,)))
         use = Use(bias, Source(make, tuple(tensors)))
@@ -124,7 +130,9 @@ def _deberta_v2(keys):
     if not keys.get("share_att_key", False):
         own = tuple(f"pos_{name}" for name in own)
     projections = [(f, n, True) for f, n in zip(("keys", "queries"), own, strict=True)]
-    norms = [name.strip() for name in keys.get("norm_rel_ebd", "none").lower().split("|")]
+    norms = [
+        name.strip() for name in keys.get("norm_rel_ebd", "none").lower().split("|")
+    ]
     return _stack(keys, bias, _chosen(terms, projections), norm="layer_norm" in norms)
 
 

@@ -47,7 +47,10 @@ def _gated(table, **gate):
 
 def _prophetnet(keys):
     """A linear map of the hidden state in each layer of the decoder."""
-    heads, width = keys.integer("num_decoder_attention_heads"), keys.integer("hidden_size")
+    heads, width = (
+        keys.integer("num_decoder_attention_heads"),
+        keys.integer("hidden_size"),
+    )
     buckets = keys.integer("num_buckets")
     bias = HiddenStateBias(heads, width, buckets, keys.integer("relative_max_distance"))
 

@@ -51,7 +51,9 @@ def _levit(keys):
     layers = []
     depths = keys.require("depths")
     for stage, depth in enumerate(depths):
-        heads, width = (_of_stage(keys, k, stage) for k in ("num_attention_heads", "key_dim"))
+        heads, width = (
+            _of_stage(keys, k, stage) for k in ("num_attention_heads", "key_dim")
+        )
         step = 2 if _of_stage(keys, "mlp_ratio", stage) > 0 else 1
         own = f"stages.{stage}.layers.{{}}.{{}}attention_biases"
         for place in range(0, depth * step, step):

@@ -18,8 +18,8 @@ def _kinds(keys):
         given = [_FULL if (n + 1) % 6 == 0 else _SLIDING for n in range(count)]
     if len(given) != count or not set(given) <= {_SLIDING, _FULL}:
         raise keys.error(
-            f"{keys.said('layer_types')}, which must have {_SLIDING!r} or {_FULL!r} for "
-            f"each of {count} layers"
+            f"{keys.said('layer_types')}, which must have {_SLIDING!r} or {_FULL!r} "
+            f"for each of {count} layers"
         )
     return given
 
@@ -45,7 +45,9 @@ def inkling(*, clipped, scale):
 
 def _bias(keys, kind, clipped):
     sliding = kind == _SLIDING
-    heads = keys.integer("swa_num_attention_heads" if sliding else "num_attention_heads")
+    heads = keys.integer(
+        "swa_num_attention_heads" if sliding else "num_attention_heads"
+    )
     extent = keys.integer("sliding_window_size" if sliding else "rel_extent")
     floor = keys.get("log_scaling_n_floor")
     return ProfileBias(

@@ -126,7 +126,9 @@ def _vits(keys):
     layers = []
     for layer in range(keys.integer("num_hidden_layers")):
         own = f"text_encoder.encoder.layers.{layer}.attention.emb_rel_"
-        of_keys = Source(RelativeKeyParams, (Tensor("keys", (f"{own}k",), shape, _first),))
+        of_keys = Source(
+            RelativeKeyParams, (Tensor("keys", (f"{own}k",), shape, _first),)
+        )
         of_values = Source(
             RelativeValueParams, (Tensor("values", (f"{own}v",), shape, _first),)
         )

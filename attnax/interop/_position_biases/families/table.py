@@ -2,14 +2,17 @@
 
 from ..._model_types import by_name
 from . import (
+    audio,
     boxes,
     buckets,
     decomposed,
     disentangled,
     hidden_states,
     pictures,
+    profiles,
     relative_keys,
     slopes,
+    transformer_xl,
     windows,
 )
 
@@ -23,6 +26,9 @@ ROWS = (
     *decomposed.ROWS,
     *relative_keys.ROWS,
     *disentangled.ROWS,
+    *transformer_xl.ROWS,
+    *audio.ROWS,
+    *profiles.ROWS,
 )
 BIAS_FAMILIES = by_name(ROWS)
 
@@ -33,6 +39,11 @@ REFUSED = by_name(
             "dinat",
             "its biases are for keys of a neighborhood, in an order that its own "
             "package fixes",
+        ),
+        (
+            "esmfold2",
+            "it adds vectors to pairs of residues and no biases to scores: use "
+            "clipped_distances for their rows",
         ),
         (
             "sam3 sam3_lite_text",

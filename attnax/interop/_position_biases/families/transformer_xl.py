@@ -161,7 +161,9 @@ def _funnel_encoder(keys):
 
 def _funnel_decoder(keys):
     bias, count = _funnel_bias(keys), keys.integer("num_decoder_layers")
-    return Stack(tuple(_funnel_layer(bias, f"decoder.layers.{n}") for n in range(count)))
+    return Stack(
+        tuple(_funnel_layer(bias, f"decoder.layers.{n}") for n in range(count))
+    )
 
 
 _SCHEME = "Transformer-XL"

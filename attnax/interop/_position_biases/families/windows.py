@@ -85,7 +85,10 @@ def _first_window(keys, sizes, stage):
 
 
 def _network(own, num_heads):
-    stems = (f"{own}attention.self.continuous_position_bias_mlp.", f"{own}attn.cpb_mlp.")
+    stems = (
+        f"{own}attention.self.continuous_position_bias_mlp.",
+        f"{own}attn.cpb_mlp.",
+    )
     return Source(
         LogCoordinateBiasParams,
         tuple(
