@@ -268,6 +268,7 @@ NN = {
     "LearnedPositionalEmbedding": {"num_positions": 6, "d_model": 4, "key": KEY},
     "PatchEmbedding": {"image_size": (4, 6), **SIZES, "key": KEY},
     "PositionalEncoding": {"max_len": 8, "d_model": 4},
+    "RelativePositionBias": {"bias": bias_calls.T5, "key": KEY},
     "RotaryEmbedding": {"head_dim": 4, "max_positions": 8},
     "TextEmbedding": {"vocab_size": 5, "d_model": 4, "num_positions": 6, "key": KEY},
     "TokenEmbedding": {"vocab_size": 5, "d_model": 4, "key": KEY},
@@ -284,6 +285,10 @@ METHODS = {
     "LearnedPositionalEmbedding": {"__call__": {"x": X, "positions": IDS}},
     "PatchEmbedding": {"__call__": {"image": IMAGE}},
     "PositionalEncoding": {"__call__": {"x": X}},
+    "RelativePositionBias": {
+        "__call__": bias_calls.PAIRS,
+        "from_params": {"bias": bias_calls.T5, "params": bias_calls.TABLE},
+    },
     "RotaryEmbedding": {
         "__call__": {"x": HEADS, "positions": IDS},
         "cos_sin_for_positions": {"position_ids": IDS},

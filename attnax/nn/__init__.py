@@ -6,6 +6,7 @@ cast or saved. Calls take single examples and batches. They accept and ignore `k
 that `eqx.nn.Sequential` can pass one.
 """
 
+from ._bias import RelativePositionBias as RelativePositionBias
 from ._learned import LearnedPositionalEmbedding as LearnedPositionalEmbedding
 from ._patch import PatchEmbedding as PatchEmbedding
 from ._rope import RotaryEmbedding as RotaryEmbedding

@@ -65,6 +65,11 @@ def cos_and_sin():
     return module.cos_sin_for_positions, function
 
 
+def bias():
+    module = nn.RelativePositionBias(F.T5Bias(3, bidirectional=True), key=KEY)
+    return module, functools.partial(F.apply_position_bias, module.bias, module.params)
+
+
 def patches():
     sizes = {"patch_size": (2, 3), "num_channels": 3, "d_model": 8}
     module = nn.PatchEmbedding(image_size=(4, 9), **sizes, key=KEY)
@@ -203,6 +208,17 @@ CASES = {
             *given("out_dtype", (jnp.int32, jnp.complex64), IDS),
         ),
     ),
+    "bias": (
+        bias,
+        ((IDS, IDS), {}),
+        (
+            *after(IDS, (IDS.astype(float), IDS > 2, np.array(1), IDS[[0, 1, 1]])),
+            *given("q", (HEADS,), IDS, IDS),
+            *given("k", (HEADS,), IDS, IDS),
+            *given("dtype", (jnp.int32, jnp.complex64), IDS, IDS),
+            *given("precision", ("most",), IDS, IDS),
+        ),
+    ),
     "patches": (
         patches,
         ((IMAGE,), {}),
@@ -289,7 +305,11 @@ def takes(call, args, options):
 
 
 def test_every_module_has_a_case():
-    names = {name for name in dir(nn) if name.endswith(("Embedding", "Encoding"))}
+    names = {
+        name
+        for name in dir(nn)
+        if name.endswith(("Embedding", "Encoding", "PositionBias"))
+    }
     made = {type(make()[0]).__name__ for make, _, _ in CASES.values()}
     assert names <= made
 
