@@ -73,7 +73,7 @@ def gradient(bias, params, weights, tokens=None):
     return jax.jit(jax.grad(of_sum))(params)
 
 
-def drawn(bias, seed=0, init_std=1.0, dtype=None):
+def drawn(bias, seed=0, init_std=1.0, dtype="float32"):
     """Parameters of a bias, drawn."""
     return F.init_position_bias(
         jax.random.key(seed), bias, init_std=init_std, dtype=dtype

@@ -39,6 +39,15 @@ def test_a_step_padding_and_packing_leave_the_bias_as_it_is(symmetric):
     check_parts(bias_of(symmetric), drawn(bias_of(symmetric)))
 
 
+def test_keys_of_a_memory_stand_before_the_sequence():  # x-transformers#103
+    bias = bias_of(symmetric=False)
+    params, memory = drawn(bias), 3
+    whole = matrix(bias, params, range(LENGTH), range(LENGTH))
+    keys = range(-memory, LENGTH - memory)
+    actual = matrix(bias, params, range(LENGTH - memory), keys)
+    np.testing.assert_array_equal(actual, whole[:, memory:])
+
+
 def test_the_absolute_form_is_symmetric():
     bias = bias_of(symmetric=True)
     actual = matrix(bias, drawn(bias), range(LENGTH), range(LENGTH))

@@ -54,7 +54,7 @@ def test_each_query_and_head_has_a_gate():
     assert_close(actual, expected, magnitude=np.abs(expected).max(), roundings=16)
 
 
-def test_layers_share_a_bias_and_have_a_gate_each():
+def test_layers_share_a_bias_and_have_a_gate_each():  # CTranslate2#1335
     at = np.arange(LENGTH)
     shared = matrix(TABLE, params_of().bias, at, at)
     for seed in (0, 1):

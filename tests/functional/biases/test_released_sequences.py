@@ -90,7 +90,8 @@ def test_udop(name):
         actual = F.apply_position_bias(
             F.SumBias(terms), tuple(tables), at, at, q=boxes, k=boxes
         )
-        np.testing.assert_allclose(actual, record.arrays["expected"], rtol=1e-6)
+        expected = record.arrays["expected"]
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=4 * 2.0**-23)
     else:
         check(record, F.SumBias(terms), tuple(tables), q=boxes, k=boxes)
 
