@@ -27,22 +27,18 @@ def test_blocks_have_the_products_of_every_pair(q_len, k_len):
 
 
 def test_the_gradient_of_a_row_that_most_pairs_share():
-    """Each of 2,048 diagonals is added up first, and then the diagonals of a row."""
-    length, width = 1024, 2
-    bias = F.RelativeKeyBias(1, width, left=1, right=1, factor=1.0)
-    params = F.RelativeKeyParams(np.zeros((3, width), np.float32))
-    q = np.ones((length, 1, width), np.float32)
-    weight = np.float32(0.1)
-    grad = jax.jit(
-        jax.grad(
-            lambda params: (
-                weight
-                * F.apply_position_bias(
-                    bias, params, range(length), range(length), q=q
-                ).sum()
-            )
-        )
-    )(params)
-    apart = length * (length - 1) // 2 * np.float64(weight)
-    wanted = np.array([apart, length * np.float64(weight), apart])
-    np.testing.assert_allclose(grad.keys[:, 0], wanted, rtol=1e-6)
+    # Each of 2047 diagonals is added up first, and then the diagonals of a row.
+    length, weight = 1024, np.float32(0.1)
+    bias = F.RelativeKeyBias(1, 1, left=1, right=1, factor=1.0)
+    params = F.RelativeKeyParams(np.zeros((3, 1), np.float32))
+    q = np.ones((length, 1, 1), np.float32)
+
+    def loss(params):
+        biases = matrix(bias, params, range(length), range(length), q=q)
+        return weight * biases.sum()
+
+    apart = length * (length - 1) // 2
+    wanted = np.float64(weight) * np.array([apart, length, apart])
+    # Chains of 1024 sums: each rounds by half a unit, in both directions.
+    actual = jax.jit(jax.grad(loss))(params).keys[:, 0]
+    np.testing.assert_allclose(actual, wanted, rtol=1e-6)

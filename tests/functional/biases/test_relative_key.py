@@ -207,7 +207,9 @@ def test_no_queries_and_no_keys():
 
 def test_initial_keys():
     bias = BIASES["clipped"]
-    params = F.init_position_bias(jax.random.key(0), bias, init_std=0.5)
+    params = F.init_position_bias(
+        jax.random.key(0), bias, init_std=0.5, dtype=jnp.float32
+    )
     assert params.keys.shape == (7, WIDTH)
     assert 0.3 < params.keys.std() < 0.7
     low = F.init_position_bias(

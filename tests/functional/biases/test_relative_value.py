@@ -122,7 +122,7 @@ def test_no_queries_and_no_keys():
 
 def test_initial_values():
     key, bias = jax.random.key(0), BIASES["window"]
-    params = F.init_relative_values(key, bias, init_std=0.5)
+    params = F.init_relative_values(key, bias, init_std=0.5, dtype=jnp.float32)
     assert params.values.shape == (5, WIDTH)
     assert 0.3 < params.values.std() < 0.7
     low = F.init_relative_values(key, bias, init_std=0.5, dtype=jnp.bfloat16)

@@ -2,15 +2,19 @@
 
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from ...._dtypes import compute_dtype
 from .by_distance import distance_at, nan_at_invalid
+from .copies import copies_of
 from .distances import of_rank
 
 # Tokens whose products are made at once, with the rows of every distance from them.
 _BLOCK = 256
+# Diagonals whose gradients are added up one after another.
+_CHAIN = 1024
 
 
 class Product(NamedTuple):
@@ -157,7 +161,23 @@ def _with_every_row(product, precision):
 
 
 def _rows_at(rows, indices):
-    return rows.at[:, indices].get(mode="fill", fill_value=0)
+    """The rows at known indices, `(num_heads, *indices, width)`, and 0 beyond them.
+
+    The gradient of a row that many indices share is added up in chains, and these in
+    pairs: one long sum would round too often.
+    """
+    (heads, _, width), count = rows.shape, len(indices)
+    chains = -(-count // _CHAIN)
+    size = -(-count // chains)
+    indices = jnp.pad(jnp.asarray(indices), (0, chains * size - count))
+
+    def of_chain(rows, indices):
+        return rows.at[:, indices].get(mode="fill", fill_value=0)
+
+    taken = jax.vmap(of_chain, out_axes=1)(
+        copies_of(rows, chains), indices.reshape(chains, size)
+    )
+    return taken.reshape(heads, chains * size, width)[:, :count]
 
 
 def _alike(products):

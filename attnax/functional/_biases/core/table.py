@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from ...._checks import check_params, check_table
 from ...._dtypes import compute_dtype
+from .copies import copies_of
 
 # Cotangents that are added up one after another: errors of rounding grow with this
 # number, and not with that of the pairs. Tables of many rows have longer chains, so
@@ -88,23 +89,11 @@ def _linear(table, rows):
 
     def of_block(block):
         column, indices = block
-        columns = _copies(column, chains)
+        columns = copies_of(column, chains)
         return jnp.take_along_axis(columns, indices, axis=1, mode="clip")
 
     def of_head(column):
-        return lax.map(of_block, (_copies(column, blocks), flat))
+        return lax.map(of_block, (copies_of(column, blocks), flat))
 
     taken = lax.map(of_head, table.T).reshape(num_heads, -1)
     return taken[:, : rows.size].reshape(num_heads, *rows.shape)
-
-
-def _copies(x, count):
-    """`count` copies of `x`, doubled again and again.
-
-    The transpose adds them up in pairs, and the pairs in pairs. That of a broadcast
-    adds them up one after another.
-    """
-    copies = x[None]
-    while len(copies) < count:
-        copies = jnp.concatenate([copies, copies])
-    return copies[:count]
