@@ -39,6 +39,6 @@ def test_the_gradient_of_a_row_that_most_pairs_share():
 
     apart = length * (length - 1) // 2
     wanted = np.float64(weight) * np.array([apart, length, apart])
-    # Chains of 1024 sums: each rounds by half a unit, in both directions.
+    # A product adds up 256 terms one after another, and each sum rounds by half a unit.
     actual = jax.jit(jax.grad(loss))(params).keys[:, 0]
-    np.testing.assert_allclose(actual, wanted, rtol=1e-6)
+    np.testing.assert_allclose(actual, wanted, rtol=256 * 2.0**-24)
