@@ -126,7 +126,8 @@ def test_the_scale_must_be_finite():
 
 
 @pytest.mark.parametrize("bias", [F.AlibiBias(4), F.T5Bias(4, bidirectional=True)])
-def test_flex_attention_of_tokamax_has_the_bias(bias):
+def test_flex_attention_of_tokamax_has_the_bias(bias, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["pytest"])  # tokamax reads its flags from there
     module = "tokamax._src.ops.flex_attention.base"
     base = pytest.importorskip(module, reason="tokamax is not installed")
     heads = np.random.default_rng(3).standard_normal((3, 2, 6, 4, 8))
