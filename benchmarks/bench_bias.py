@@ -10,10 +10,9 @@ import numpy as np
 import attnax.functional as F
 
 from . import cases
+from .model.bias_products import disentangled, keys_by_distance, sinusoids
 from .model.blockwise import attention
 from .rivals.bias import (
-    gathered,
-    shifted,
     swin_gather,
     t5_gather,
     t5_one_hot,
@@ -46,7 +45,7 @@ def matrices(quick):
     inside = lambda make: lambda table: make(table, *[jnp.arange(length)] * 2)
     functions = {
         "attnax": partial(of_table, t5, span, span),
-        "gather": inside(t5_gather),
+        "gather of every pair": inside(t5_gather),
         "one-hot product": inside(t5_one_hot),
     }
     # Positions that are arguments of the program, as those of packed documents are.
@@ -58,7 +57,7 @@ def matrices(quick):
 
     functions = {
         "attnax": partial(of_table, swin, span, span),
-        "gather": partial(swin_gather, window),
+        "gather of every pair": partial(swin_gather, window),
     }
     theirs = None
     if available("transformers"):
@@ -107,7 +106,9 @@ def decode(quick):
         "attnax, key positions as data": lambda table, at, keys: of_table(
             bias, at, keys, table
         ),
-        "gather": lambda table, at, keys: t5_gather(table, at, keys, causal=True),
+        "gather of every pair": lambda table, at, keys: t5_gather(
+            table, at, keys, causal=True
+        ),
     }
     programs = {n: Program(f, (table, position, places)) for n, f in functions.items()}
     programs["limit"] = Program(lambda x, at: x[:, at][:, None], (values, places))
@@ -160,43 +161,25 @@ def by_attention(quick):
 
 
 def products(quick):
-    """Products of queries with a key for each distance."""
+    """Products of queries and keys with what a distance has, of three schemes."""
     heads, length, width = (2, 30, 16) if quick else (12, 1024, 64)
-    left = length // 2
-    bias = F.RelativeKeyBias(heads, width, left=left, right=left, factor=1.0)
     q, k = (cases.normal(seed, (length, heads, width)) for seed in range(2))
-    keys = cases.normal(2, (2 * left + 1, width))
-    span = np.arange(length)
-    rows = np.clip(span - span[:, None], -left, left) + left
-    of_distance = np.clip(np.arange(1 - length, length), -left, left) + left
-
-    def ours(q, keys):
-        params = F.RelativeKeyParams(keys=keys)
-        return F.apply_position_bias(bias, params, range(length), range(length), q=q)
-
-    def shift(q, keys):
-        rows = jnp.broadcast_to(keys[of_distance], (heads, 2 * length - 1, width))
-        return shifted(jnp.moveaxis(q, 1, 0), rows)
-
-    functions = {
-        "attnax": ours,
-        "shift with copies": shift,
-        "gather of products": lambda q, keys: gathered(
-            jnp.moveaxis(q, 1, 0), keys, rows
-        ),
-    }
-    name = f"keys by distance, {heads} heads of {width}, {length} x {length}"
-    name += "" if quick else " (above 32 MiB)"
+    result = cases.normal(2, (heads, length, length))
     content = lambda q, k: jnp.einsum("qhc,khc->hqk", q, k)
-    result = cases.normal(3, (heads, length, length))
-    programs = {"limit": Program(content, (q, k))}
-    programs |= {n: Program(f, (q, keys)) for n, f in functions.items()}
-    yield Group(f"{name}, forward", "content product", programs, 3.0, META)
-    programs = {"limit": Program(pullback(content), (q, k, result))}
-    programs |= {
-        n: Program(pullback(f), (q, keys, result)) for n, f in functions.items()
-    }
-    yield Group(f"{name}, gradient of queries", "content product", programs, 3.0, META)
+    pairs = f"{heads} heads of {width}, {length} x {length}"
+    above = "" if quick else " (above 32 MiB)"
+    for make in (keys_by_distance, sinusoids, disentangled):
+        scheme, functions, args = make(quick, heads, length, width)
+        name = f"{scheme}, {pairs}{above}"
+        programs = {"limit": Program(content, (q, k))}
+        programs |= {n: Program(f, (q, k, *args)) for n, f in functions.items()}
+        yield Group(f"{name}, forward", "content product", programs, 3.0, META)
+        programs = {"limit": Program(pullback(content), (q, k, result))}
+        programs |= {
+            n: Program(pullback(f), (q, k, *args, result)) for n, f in functions.items()
+        }
+        name = f"{name}, gradient of queries"
+        yield Group(name, "content product", programs, 3.0, META)
 
 
 def groups(quick):

@@ -31,6 +31,8 @@ class Sizes(NamedTuple):
     images: int
     image_size: int
     embed_dim: int
+    bias_len: int  # queries and keys of a matrix of biases
+    attention_len: int
 
 
 FULL = Sizes(
@@ -58,6 +60,8 @@ FULL = Sizes(
     images=512,
     image_size=224,
     embed_dim=768,
+    bias_len=4096,
+    attention_len=4096,
 )
 QUICK = Sizes(
     quick=True,
@@ -77,4 +81,6 @@ QUICK = Sizes(
     images=2,
     image_size=32,
     embed_dim=48,
+    bias_len=32,
+    attention_len=32,
 )

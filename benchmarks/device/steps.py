@@ -9,10 +9,10 @@ import jax.numpy as jnp
 
 from .. import cases
 from ..timing.harness import Group
-from . import cos_sin, layers, lookup, memory, patch, rotation
+from . import bias, cos_sin, layers, lookup, memory, patch, rotation
 from .sizes import Sizes
 
-KINDS = ("copy", "matmul", "rotation", "cos_sin", "layers", "lookup", "patch")
+KINDS = ("copy", "matmul", "rotation", "cos_sin", "layers", "lookup", "patch", "bias")
 DTYPES = (jnp.float32, jnp.bfloat16)
 LLAMA = cases.LLAMA, cases.LLAMA_META  # halves and interleaved pairs
 
@@ -53,6 +53,8 @@ def steps(sizes: Sizes) -> list[Step]:
         add("lookup", lookup.timed, table, dtype)
     for dtype in DTYPES:
         add("patch", patch.timed, dtype)
+    add("bias", bias.matrices)
+    add("bias", bias.in_attention)
     add("cos_sin", cos_sin.against_pytorch)
     for table, dtype in with_dtypes(sizes.tables):
         add("lookup", lookup.against_pytorch, table, dtype)

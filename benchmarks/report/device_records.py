@@ -6,11 +6,13 @@ KERNELS = {
     "layers": "rotations of layers",
     "lookup": "lookup",
     "patch": "patches",
+    "bias": "position biases",
 }
 # What cases are compared with, which nobody uses as it is.
 LIMITS = (
     *("copy", "gather", "float32 zeros plus rows", "matrix product"),
     "ready cos/sin + one rope_cos_sin",
+    *("copy of the result", "read of the cotangent", "without positions"),
 )
 
 

@@ -60,10 +60,14 @@ def shifted(q, keys):
     return rows.reshape(heads, q_len, count)[..., : count - q_len + 1]
 
 
-def gathered(q, keys, rows):
-    """Products with every key of a distance, of which each pair takes one."""
-    products = jnp.einsum("hqc,nc->hqn", q, keys)
-    rows = jnp.broadcast_to(rows, (len(q), *rows.shape))
+def by_row(x, table, rows):
+    """Products of tokens with every row, of which each pair takes one, as DeBERTa does.
+
+    `x` is `(tokens, heads, width)`, `table` is `(rows, heads, width)`, and `rows` holds
+    the row of each pair.
+    """
+    products = jnp.einsum("qhc,nhc->hqn", x, table)
+    rows = jnp.broadcast_to(rows, (products.shape[0], *rows.shape))
     return jnp.take_along_axis(products, rows, axis=-1)
 
 
