@@ -1,6 +1,10 @@
 """Parameters whose shapes a record tells: drawing them, and checking them."""
 
+import math
+
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from ...._checks import float_array
 from ...._dtypes import compute_dtype
@@ -8,11 +12,13 @@ from ...._dtypes import compute_dtype
 
 def draw(key, shapes, init_std, dtype):
     """Arrays of `shapes`, by name, from a normal distribution, rounded once."""
-    keys = jax.random.split(key, len(shapes))
-    wide = compute_dtype(dtype)
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    # One draw, which compiles in a fraction of the time of several.
+    drawn = jax.random.normal(key, (sum(sizes),), compute_dtype(dtype))
+    parts = jnp.split((init_std * drawn).astype(dtype), np.cumsum(sizes)[:-1])
     return {
-        name: (init_std * jax.random.normal(one, shape, wide)).astype(dtype)
-        for one, (name, shape) in zip(keys, shapes.items(), strict=True)
+        name: part.reshape(shape)
+        for part, (name, shape) in zip(parts, shapes.items(), strict=True)
     }
 
 
