@@ -23,6 +23,7 @@ from attnax.interop._config.families.table import (
 )
 from attnax.interop._model_types import by_name
 from attnax.interop._options.resampling import RESAMPLINGS
+from attnax.interop._position_biases.families.table import REFUSED as BIAS_REFUSED
 from attnax.interop._position_biases.families.table import ROWS as BIAS_ROWS
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
@@ -136,18 +137,23 @@ def _resampling() -> Iterator[tuple[str, ...]]:
 
 def _biases() -> Iterator[tuple[str, ...]]:
     yield "scheme", "model types", "parts", "otherwise in transformers"
+    alike = {}
     for names, family in BIAS_ROWS:
-        types = sorted(names.split(), key=str.lower)
-        yield (
-            family.scheme,
-            ", ".join(f"`{name}`" for name in types),
-            ", ".join(f"`{stack}`" for stack in family.stacks),
-            family.note,
-        )
+        parts = ", ".join(f"`{stack}`" for stack in family.stacks)
+        alike.setdefault((family.scheme, parts, family.note), []).extend(names.split())
+    for (scheme, parts, note), names in alike.items():
+        types = ", ".join(f"`{name}`" for name in sorted(names, key=str.lower))
+        yield scheme, types, parts, note
+
+
+def _biases_refused() -> Iterator[tuple[str, ...]]:
+    yield "model type", "reason"
+    yield from ((f"`{name}`", reason) for name, reason in sorted(BIAS_REFUSED.items()))
 
 
 TABLES = {
     "biases": _biases,
+    "biases_refused": _biases_refused,
     "texts": _texts,
     "images": _images,
     "types": _types,

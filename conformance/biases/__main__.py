@@ -2,6 +2,7 @@
 
     python -m conformance.biases                   # every part
     python -m conformance.biases --only windows    # one part
+    python -m conformance.biases --golden          # writes tests/golden
 
 Each record comes from running the code of others. attnax makes the biases from its
 config, reads their parameters from its tensors, and applies them to its positions.
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..embeddings.records import save
 from . import compare
 
 # Each part has `records()`, which runs the other code.
@@ -26,6 +28,9 @@ PARTS = (
     *("relative_windows", "relative_blocks", "pairs", "disentangled"),
     *("transformer_xl", "xlnet", "funnel", "audio", "profiles"),
 )
+
+# Parts of records without a bias of `position_bias_from_hf`.
+NOT_GOLDEN = ("cross", "function", "input_embedder")
 
 
 def error_of(record):
@@ -44,6 +49,18 @@ def error_of(record):
     return error / compare.tolerance(record) if error else 0.0
 
 
+def first_of_each(records):
+    """A record of each stack of each model type, the first with a config."""
+    found = {}
+    for record in records:
+        model_type = record.options.get("config", {}).get("model_type")
+        key = model_type, record.options.get("part"), record.options.get("keys")
+        plain = model_type not in (None, "timm") and key[1] not in NOT_GOLDEN
+        if plain and not compare.is_refused(record):
+            found.setdefault(key, record)
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(
         prog="python -m conformance.biases",
@@ -51,15 +68,20 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--golden", action="store_true", help="write tests/golden")
     args = parser.parse_args()
     torch.set_num_threads(1)  # small tensors
-    lines = []
+    lines, golden = [], {}
     for name in args.only:
         part = importlib.import_module(f".{name}", __package__)
-        for record in tqdm(list(part.records()), desc=name, unit="record"):
+        records = list(part.records())
+        golden |= first_of_each(records) | golden
+        for record in tqdm(records, desc=name, unit="record"):
             error = error_of(record)
             status = "agreed" if error <= 1 else "DISAGREED"
             lines.append((status, name, record.name, f"{error:.2g}", record.source))
+    if args.golden:
+        save("position_biases", golden.values())
     for line in sorted(lines):
         print("  ".join(line))
     wrong = sum(line[0] != "agreed" for line in lines)

@@ -20,7 +20,7 @@ STACKS = {"main": "decoder", "stream 0": "decoder", "stream 1": "decoder"}
 KINDS = {"tokens": "scores", "blocks": "block_scores"}
 
 
-def ours(record):
+def ours(record, apply=F.apply_position_bias):
     """The sum of the biases of the layer of a record, as attnax has it."""
     options, arrays = record.options, record.arrays
     shape = arrays["expected"].shape
@@ -30,12 +30,12 @@ def ours(record):
         (weight,) = tensors_of(record).values()
         return without_config.pair_vectors(record, weight)
     if options["part"] == "cross":  # not among the parts: it has no bias
-        return jnp.zeros(shape)
-    total = jnp.zeros(shape)
+        return np.zeros(shape)
+    total = np.zeros(shape)
     for bias, params in terms_of(record):
-        total = total + bias_of(bias, params, record)
+        total += np.asarray(bias_of(bias, params, record, apply), np.float64)
     # A record holds 0 where the model has a mask.
-    return jnp.where(arrays["mask"], total, 0.0) if "mask" in arrays else total
+    return total * arrays["mask"] if "mask" in arrays else total
 
 
 def terms_of(record):
@@ -96,20 +96,20 @@ def as_used(bias, params, record):
     return bias, params
 
 
-def bias_of(bias, params, record):
+def bias_of(bias, params, record, apply):
     """One bias between the queries and the keys of a record."""
     reads = bias._reads
     content = {name: read(record, name, reads[name]) for name in reads}
     positions = positions_of(record)
     half = record.options["config"].get("dtype") == "bfloat16"
-    return F.apply_position_bias(
+    return apply(
         bias,
         params,
         *positions,
         **content,
         precision="highest",
         dtype=jnp.bfloat16 if half else None,
-    ).astype(jnp.float32)
+    )
 
 
 def positions_of(record):

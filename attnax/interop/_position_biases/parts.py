@@ -56,7 +56,9 @@ def find_part(config, name):
     """The part of that name, or the only one; `None` if the model has none."""
     check_name("part", name)
     parts = all_parts(config)
-    names = list(dict.fromkeys(part.name for part in parts if part.held))
+    # What the code fills in is nobody's choice while the config holds others.
+    held = [part for part in parts if part.held] or parts
+    names = list(dict.fromkeys(part.name for part in held))
     if not parts:
         if name is not None:
             raise ValueError(
@@ -64,10 +66,7 @@ def find_part(config, name):
                 f"model_type={config.get('model_type')!r} has no position biases."
             )
         return None
-    found = [part for part in parts if name in (None, part.name)]
-    if name is None and len(found) > 1:
-        # What the code fills in is nobody's choice while the config holds others.
-        found = [part for part in found if part.held]
+    found = held if name is None else [part for part in parts if part.name == name]
     if not found:
         raise ValueError(
             f"part={name!r} must be one of {names}, which are the parts of this model "
