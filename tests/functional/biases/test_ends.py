@@ -343,7 +343,7 @@ def _length(equation):
             {"k_positions": np.zeros(3, jnp.bfloat16)},
             "k_positions.dtype=bfloat16 must be integer",
         ),
-        ({"q_positions": 3}, r"q_positions.shape=\(\) must end in q_len"),
+        ({"q_positions": 3}, r"q_positions.shape=\(\) must be \(..., q_len"),
         ({"k_positions": [0, 2**31]}, r"k_positions\[1\]=2147483648 must lie in"),
         (
             {"q_positions": [[0]] * 2, "k_positions": [[0]] * 3},
@@ -387,7 +387,7 @@ def test_functions_of_scores_take_one_batch_axis():
 @pytest.mark.parametrize(
     "changed, message",
     (
-        ({"key": 0}, "key is 0"),
+        ({"key": 0}, "key is an int"),
         ({"init_std": -1.0}, "init_std=-1.0 must"),
         ({"dtype": jnp.int32}, "dtype=int32 must be a real float"),
     ),

@@ -41,7 +41,7 @@ class Pairs(NamedTuple):
     first_q: int | None
 
     @property
-    def lengths(self) -> tuple[int, int]:
+    def lengths(self) -> tuple[Any, Any]:
         """Number of queries and of keys."""
         return self.q.shape[-1], self.k.shape[-1]
 
