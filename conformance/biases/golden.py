@@ -16,8 +16,7 @@ KEPT = {
     "distance_biases": {
         "alibi": r".*: 3 heads($|, )",
         "bucket_encoders": r"mpnet: ",
-        "t5_blocks": r"longt5: .*, encoder, layer 1",
-        "t5_stacks": r"t5: T5For.*(encoder|decoder|cached|tokens), layer 0|umt5: UMT5For",
+        "t5_stacks": r"t5: T5For.*, (en|de)coder.*, layer 0|umt5: UMT5For",
     },
     "sequence_biases": {
         "boxes": r"udop: .*(scales|prefix|picture), layer 0|layoutlm",
