@@ -20,22 +20,24 @@ def row_of_distance(q, k, q_len, k_len):
     return math.trunc((along_q - along_k + shift) / (q_len * k_len))
 
 
-def decomposed_bias(q, rel_pos_h, rel_pos_w, q_grid, k_grid):
-    """`q` is `(batch, queries, heads, head_dim)`, not scaled."""
+def decomposed_bias(q, tables, q_grid, k_grid, num_prefix_tokens=0):
+    """`q` is `(batch, queries, heads, head_dim)`, not scaled; a table for each axis.
+
+    Prefix tokens, in front of queries and keys, have no bias.
+    """
     q = np.asarray(q, np.float64)
     tables = [
-        linear(table, 2 * max(q_len, k_len) - 1)
-        for table, q_len, k_len in zip(
-            (rel_pos_h, rel_pos_w), q_grid, k_grid, strict=True
-        )
+        linear(table, 2 * max(sides) - 1)
+        for table, *sides in zip(tables, q_grid, k_grid, strict=True)
     ]
     batch, queries, heads, _ = q.shape
-    out = np.zeros((batch, heads, queries, k_grid[0] * k_grid[1]))
+    prefix = num_prefix_tokens
+    out = np.zeros((batch, heads, queries, prefix + math.prod(k_grid)))
     places = [list(itertools.product(*map(range, grid))) for grid in (q_grid, k_grid)]
-    for i, query in enumerate(places[0]):
-        for j, key in enumerate(places[1]):
+    for i, query in enumerate(places[0], prefix):
+        for j, key in enumerate(places[1], prefix):
             for axis, table in enumerate(tables):
-                lens = q_grid[axis], k_grid[axis]
-                row = table[row_of_distance(query[axis], key[axis], *lens)]
+                sides = q_grid[axis], k_grid[axis]
+                row = table[row_of_distance(query[axis], key[axis], *sides)]
                 out[:, :, i, j] += q[:, i] @ row
     return out
