@@ -25,6 +25,13 @@ KEPT = {
         "hidden_states": r"wavlm: WavLMModel.*layer 1|prophetnet: .*layer 1",
         "t5_blocks": r".*summaries",
     },
+    "transformer_xl_biases": {
+        "transformer_xl": r"wav2vec2-conformer|nemotron.*: 4",
+        "xlnet": r".*(memory|reversed), segments|.*clamped$",
+        "funnel": r".*(shift|factorized, separate_cls=False), encoder.blocks.1.0",
+        "audio": r"gemma3n_audio: 3, 2|gemma4_audio: 5, 0",
+        "profiles": r"inkling_text: 4, layer 1, cache|inkling2_text: 0.5, layer 0",
+    },
 }
 
 
