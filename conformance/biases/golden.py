@@ -32,6 +32,14 @@ KEPT = {
         "audio": r"gemma3n_audio: 3, 2|gemma4_audio: 5, 0",
         "profiles": r"inkling_text: 4, layer 1, cache|inkling2_text: 0.5, layer 0",
     },
+    "grid_biases": {
+        "windows": r"swin, window 3, layer 1|clap.*layer 2|timm",
+        "class_rows": r"BeitModel: (both, 2 x 4|shared, trained)|Data2V.*each.*layer 1",
+        "offsets": r"levit: 5 x 5, stage 0, layer 2|timm: (levit|tiny_vit)",
+        "log_coordinates": r"swinv2: .*7, 3.*layer 2|timm: (swin, trained|cr)",
+        "decomposed": r"vitdet: (image 4 x 7|queries)|sam: .*layer 1",
+        "resized_tables": r".*\((3, 3|4, 4|5, 5)\) to \((8, 8|3, 6)\)|linear: (9|15)",
+    },
 }
 
 
