@@ -220,6 +220,8 @@ def test_every_function_takes_empty_arrays(size):
 def test_every_public_function_is_among_them():
     named = {name for name, _, _ in calls(1, 1)}
     public = {name for name in dir(F) if inspect.isfunction(getattr(F, name))}
+    # Those have tests of their own, of every record.
+    public -= {name for name in public if "._biases" in getattr(F, name).__module__}
     assert named | STATIC == public - {"jaxtyping"}
     assert not named & STATIC
 

@@ -104,7 +104,7 @@ def _appended(argument, x, channels):
     *batch, length, heads, _ = x.shape
     *its_batch, its_length, _, width = channels.shape
     try:
-        batch = np.broadcast_shapes(tuple(batch), tuple(its_batch))
+        batch = jnp.broadcast_shapes(tuple(batch), tuple(its_batch))
     except ValueError:
         batch = None
     if batch is None or its_length != length:

@@ -129,7 +129,7 @@ def _tokens_first(channels, valid):
     """Channels with the heads after the tokens, and NaN at invalid positions."""
     channels = jnp.moveaxis(channels, -3, -2)
     if valid is not None:
-        shape = np.broadcast_shapes(channels.shape[:-2], valid.shape)
+        shape = jnp.broadcast_shapes(channels.shape[:-2], valid.shape)
         channels = jnp.broadcast_to(channels, (*shape, *channels.shape[-2:]))
         valid = jnp.broadcast_to(valid, shape)
     return nan_where_invalid(valid, channels)

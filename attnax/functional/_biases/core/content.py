@@ -91,7 +91,7 @@ def content_of(bias, pairs, q, k, precision) -> Content:
         for name, kind, x in arrays_of(bias, content)
     }
     try:
-        rank = len(np.broadcast_shapes(pairs.batch, *batches.values()))
+        rank = len(jnp.broadcast_shapes(pairs.batch, *batches.values()))
     except ValueError:
         raise ValueError(
             f"{' and '.join(batches)} with batch axes "

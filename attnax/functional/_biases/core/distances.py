@@ -48,7 +48,7 @@ class Pairs(NamedTuple):
     @property
     def batch(self) -> tuple[int, ...]:
         """The batch axes of queries and keys together."""
-        return np.broadcast_shapes(self.q.shape[:-1], self.k.shape[:-1])
+        return jnp.broadcast_shapes(self.q.shape[:-1], self.k.shape[:-1])
 
     def diagonal_distances(self):
         """Distances along the diagonals, `(q_len + k_len - 1,)`, as a NumPy array.
@@ -94,7 +94,7 @@ def pairs_of(q_positions, k_positions, bounds=INT32, k_bounds=None) -> Pairs:
     check_axes("q_positions", q, "q_len")
     check_axes("k_positions", k, "k_len")
     try:
-        np.broadcast_shapes(q.shape[:-1], k.shape[:-1])
+        jnp.broadcast_shapes(q.shape[:-1], k.shape[:-1])
     except ValueError:
         raise ValueError(
             f"q_positions.shape={q.shape} and k_positions.shape={k.shape} must have "

@@ -180,7 +180,7 @@ def _checked(embedding, q, k, mask):
         raise ValueError(f"{mask.shape=} must end in {lengths}, (q_len, k_len).")
     batches = {"q": q.shape[:-3], "k": k.shape[:-3], "mask": mask.shape[:-2]}
     try:
-        rank = len(np.broadcast_shapes(*batches.values()))
+        rank = len(jnp.broadcast_shapes(*batches.values()))
     except ValueError:
         raise ValueError(
             f"batch axes of q, k and mask, {batches}, must broadcast."

@@ -61,7 +61,7 @@ class ForgettingBias(PositionBias):
     def _matrix(self, params, pairs, content, dtype):
         q, k = content.q[..., :, None, :], content.k[..., None, :, :]
         biases = difference_of_pairs(*((x[..., 0], x[..., 1]) for x in (q, k)))
-        batch = np.broadcast_shapes(biases.shape[:-3], pairs.batch)
+        batch = jnp.broadcast_shapes(biases.shape[:-3], pairs.batch)
         biases = jnp.broadcast_to(biases, (*batch, *biases.shape[-3:]))
         return nan_at_invalid(biases.astype(dtype), pairs)
 

@@ -127,7 +127,7 @@ def apply_relative_values(
     p = _checked(probabilities, bias, pairs)
     values = jnp.asarray(params.values)
     wide = compute_dtype(p.dtype, values.dtype)
-    batch = np.broadcast_shapes(p.shape[:-3], pairs.batch)
+    batch = jnp.broadcast_shapes(p.shape[:-3], pairs.batch)
     x_shape = (*batch, *p.shape[-3:-1], values.shape[1])
     all_valid = pairs._replace(q_valid=None, k_valid=None)
 
@@ -162,7 +162,7 @@ def _checked(probabilities, bias, pairs):
             "lengths of q_positions and k_positions."
         )
     try:
-        np.broadcast_shapes(p.shape[:-3], pairs.batch)
+        jnp.broadcast_shapes(p.shape[:-3], pairs.batch)
     except ValueError:
         raise ValueError(
             f"probabilities with batch axes {p.shape[:-3]}, and q_positions and "

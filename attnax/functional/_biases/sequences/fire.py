@@ -14,11 +14,9 @@ from ...._checks import INT32_MAX, check_params, float_array, number, positive_i
 from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_distance import distance_at, nan_at_invalid, query_at
+from ..core.by_query import map_queries
 from ..core.record import PositionBias, set_fields
 from ..core.spread import spread
-
-# Queries whose hidden units are held at once.
-_BLOCK = 32
 
 
 class FireBiasParams(NamedTuple):
@@ -164,7 +162,7 @@ class FireBias(PositionBias):
         distances = jnp.moveaxis(pairs.distances(), -2, 0)
         queries = jnp.broadcast_to(pairs.q, (*pairs.batch, pairs.lengths[0]))
         queries = jnp.moveaxis(queries, -1, 0)
-        biases = lax.map(of_query, (distances, queries), batch_size=_BLOCK)
+        biases = map_queries(of_query, (distances, queries))
         return jnp.moveaxis(biases, (0, -1), (-2, -3))
 
     def _threshold(self, params):

@@ -6,17 +6,14 @@ from typing import SupportsFloat, SupportsIndex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
 from ...._checks import INT32_MAX, number, positive_integer, positive_multiple
 from ...._public import public
 from ..._angles.phase import exact_cos_sin, phase_words
 from ..core.by_distance import distance_at, matrix_by_distance, nan_at_invalid
+from ..core.by_query import map_queries
 from ..core.channels import product_channels
 from ..core.record import PositionBias, set_fields
-
-# Queries whose cosines are made at once, where every pair needs its own.
-_BLOCK = 32
 
 
 @jax.tree_util.register_static
@@ -100,7 +97,7 @@ class SandwichBias(PositionBias):
             )
         # A few queries at a time: every pair has as many cosines as frequencies.
         distances = jnp.moveaxis(pairs.distances(), -2, 0)
-        sums = lax.map(self._sum, distances, batch_size=_BLOCK)
+        sums = map_queries(self._sum, distances)
         sums = jnp.moveaxis(sums, 0, -2)[..., None, :, :]
         ratios = ratios.reshape((1,) * (sums.ndim - 3) + (-1, 1, 1))
         return nan_at_invalid((ratios * sums).astype(dtype), pairs)
