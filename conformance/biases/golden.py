@@ -18,6 +18,12 @@ KEPT = {
         "bucket_encoders": r"mpnet: ",
         "t5_stacks": r"t5: T5For.*, (en|de)coder.*, layer 0|umt5: UMT5For",
     },
+    "key_biases": {
+        "disentangled": r"deberta: c2p.p2c, 5|deberta-v2: (released|own)|sew-d: rel",
+        "relative_keys": r"(wav2vec2-bert|speecht5: 4), layer 0",
+        "relative_windows": r"vits: 9",
+        "relative_blocks": r"granite_speech_plus|granite_speech5_ctc, layer 1",
+    },
     "sequence_biases": {
         "boxes": r"udop: .*(scales|prefix|picture), layer 0|layoutlm",
         "box_relations": r".*layer 0",
