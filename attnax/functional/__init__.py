@@ -234,6 +234,13 @@ from ._biases.sequences.t5_bucket import (
     relative_position_bucket as relative_position_bucket,
 )
 
+# Vectors of pairs of tokens
+from ._biases.sequences.pair_encoding import (
+    PairEncodingParams as PairEncodingParams,
+    apply_pair_encoding as apply_pair_encoding,
+    init_pair_encoding as init_pair_encoding,
+)
+
 # Position biases by the places of a grid
 from ._biases.windows.decomposed import (
     DecomposedBias as DecomposedBias,

@@ -23,6 +23,7 @@ KEPT = {
         "relative_keys": r"(wav2vec2-bert|speecht5: 4), layer 0",
         "relative_windows": r"vits: 9",
         "relative_blocks": r"granite_speech_plus|granite_speech5_ctc, layer 1",
+        "pairs": r"esmfold2",
     },
     "sequence_biases": {
         "boxes": r"udop: .*(scales|prefix|picture), layer 0|layoutlm",
