@@ -86,6 +86,7 @@ def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
     sizes = tuple(q + k - 1 for q, k in zip(q_grid, k_grid, strict=True))
     matrix = matrix.reshape(math.prod(lead), count, *k_grid)
     origin = (0,) * len(q_grid)
+    zeros = functools.partial(_zeros, wide, jax.typeof(matrix))
     # XLA's CPU backend would cast a whole matrix of bfloat16 in front of the loop.
     as_bits = matrix.dtype == jnp.bfloat16 and wide == jnp.float32
     if as_bits:
@@ -105,7 +106,7 @@ def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
     def add_block(n, block, carry):
         stop = jnp.minimum((block + 1) * _BLOCK, count)
         add = functools.partial(add_row, n)
-        part = lax.fori_loop(block * _BLOCK, stop, add, jnp.zeros(sizes, wide))
+        part = lax.fori_loop(block * _BLOCK, stop, add, zeros(sizes))
         # Kahan's sum, which costs little once for each block.
         total, lost = carry
         part -= lost
@@ -114,12 +115,19 @@ def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
 
     def add_head(n, out):
         add = functools.partial(add_block, n)
-        zeros = (jnp.zeros(sizes, wide),) * 2
-        total, _ = lax.fori_loop(0, -(-count // _BLOCK), add, zeros)
+        start = (zeros(sizes),) * 2
+        total, _ = lax.fori_loop(0, -(-count // _BLOCK), add, start)
         return lax.dynamic_update_slice(out, total[None], (n, *origin))
 
-    out = jnp.zeros((math.prod(lead), *sizes), wide)
-    return lax.fori_loop(0, math.prod(lead), add_head, out).reshape(*lead, *sizes)
+    out = lax.fori_loop(0, math.prod(lead), add_head, zeros((math.prod(lead), *sizes)))
+    return out.reshape(*lead, *sizes)
+
+
+def _zeros(dtype, like, shape):
+    """Zeros that vary along the manual axes of `like`, as carries of a loop must."""
+    axes = tuple(like.manual_axis_type.varying)
+    zeros = jnp.zeros(shape, dtype)
+    return lax.pcast(zeros, axes, to="varying") if axes else zeros
 
 
 def _float32_of_bits(bits):
