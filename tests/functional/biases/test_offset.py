@@ -78,7 +78,7 @@ def test_the_gradient_is_the_sum_over_pairs(stride):
     index = F.offset_index(window, stride=stride)
     sums, sizes = laws.sums_by_row(index, weights, count)
     # A sum of at most 44 numbers, of which each is rounded at most 44 times.
-    assert (np.abs(actual - sums) <= 44 * 2.0**-24 * sizes).all()
+    assert (np.abs(np.asarray(actual) - sums) <= 44 * 2.0**-24 * sizes).all()
 
 
 def test_the_gradient_of_a_bfloat16_table_is_rounded_once():

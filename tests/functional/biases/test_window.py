@@ -96,7 +96,7 @@ def test_the_gradient_is_the_sum_over_pairs(name, traced):
     index = F.window_index(bias.window, num_prefix_tokens=bias.num_prefix_tokens)
     sums, sizes = laws.sums_by_row(index, weights, bias.num_rows)
     # A sum of at most 24 numbers is rounded at most 24 times.
-    assert (np.abs(actual - sums) <= 24 * 2.0**-24 * sizes).all()
+    assert (np.abs(np.asarray(actual) - sums) <= 24 * 2.0**-24 * sizes).all()
 
 
 def test_the_gradient_of_a_bfloat16_table_is_rounded_once():
