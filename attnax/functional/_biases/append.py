@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from ..._checks import check_flags, float_array, positive_integer
 from ..._public import public
+from ..._sharding import explicit_axes, sharding_like, spread
 from .channels import PositionChannels
 
 
@@ -114,7 +115,9 @@ def _appended(argument, x, channels):
         )
     x = jnp.broadcast_to(x, (*batch, *x.shape[-3:]))
     channels = jnp.broadcast_to(channels, (*batch, length, heads, width))
-    return jnp.concatenate([x, channels], -1)
+    axes = explicit_axes(x)
+    sharding = None if axes is None else sharding_like(x, (*axes[:-1], None))
+    return jnp.concatenate([spread(x, sharding), spread(channels, sharding)], -1)
 
 
 def _with_zeros(x, width):

@@ -6,11 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_close
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import attnax.functional as F
 
 BATCH, LENGTH, HEADS, KV_HEADS, WIDTH = 2, 11, 4, 2, 6
 SCALE = WIDTH**-0.5
+HOST = jax.devices("cpu")[:4]
 CAUSAL = np.tril(np.ones((LENGTH, LENGTH), bool))
 
 
@@ -126,6 +129,32 @@ def test_keys_whose_channels_differ_among_a_group_of_queries():
     expected = content + np.einsum("qhc,khc->hqk", of_q, of_k)
     # float64 sums of twelve products below 10.
     np.testing.assert_allclose(actual, expected, rtol=0, atol=12 * 10 * 2.0**-52)
+
+
+@pytest.mark.parametrize(
+    "spec", [P("a", None, "b"), P(None, "a"), P("a", "b")], ids=str
+)
+def test_explicit_shardings_are_those_of_queries_and_keys(spec):
+    """Heads, batches or tokens are sharded; shardings are part of types there."""
+    mesh = jax.make_mesh(
+        (2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2, devices=HOST
+    )
+    shape, bias = (4, 8, HEADS, WIDTH), F.AlibiBias(HEADS, form="signed")
+    with jax.set_mesh(mesh):
+        sharding = NamedSharding(mesh, P(*spec, *(None,) * (4 - len(spec))))
+        x = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
+        of_positions = NamedSharding(mesh, P(sharding.spec[1]))
+        positions = jax.ShapeDtypeStruct((8,), jnp.int32, sharding=of_positions)
+
+        def function(x, positions):
+            channels = F.position_bias_channels(
+                bias, None, positions, positions, scale=SCALE, dtype=x.dtype
+            )
+            return F.append_channels(channels, x, x, x)
+
+        made = jax.eval_shape(jax.jit(function), x, positions)
+    assert {t.shape for t in made} == {(*shape[:-1], WIDTH + 2 * 3)}
+    assert {t.sharding.spec for t in made} == {sharding.spec}
 
 
 def channels_for(num_heads=HEADS, length=LENGTH, dtype="float32"):
