@@ -18,6 +18,7 @@ from ..._checks import (
 )
 from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
+from .core.automatic_axes import channels_of
 from .core.channels import Kernel
 from .core.content import content_of
 from .core.distances import pairs_of
@@ -119,7 +120,7 @@ def position_bias_channels(
     )
     pairs = pairs_of(q_positions, k_positions, bias._bounds, bias._k_bounds)
     content = content_of(bias, pairs, q, k, precision)
-    of_q, of_k = bias._channels(params, pairs, content, kernel)
+    of_q, of_k = channels_of(bias, params, pairs, content, kernel)
     return PositionChannels(
         q=_tokens_first(of_q, pairs.q_valid), k=_tokens_first(of_k, pairs.k_valid)
     )

@@ -132,28 +132,39 @@ def test_keys_whose_channels_differ_among_a_group_of_queries():
 
 
 @pytest.mark.parametrize(
+    "bias",
+    [
+        F.AlibiBias(HEADS, form="signed"),
+        F.TransformerXLBias(HEADS, WIDTH, 6),  # reads queries and keys
+    ],
+    ids=lambda bias: type(bias).__name__,
+)
+@pytest.mark.parametrize(
     "spec", [P("a", None, "b"), P(None, "a"), P("a", "b")], ids=str
 )
-def test_explicit_shardings_are_those_of_queries_and_keys(spec):
+def test_explicit_shardings_are_those_of_queries_and_keys(bias, spec):
     """Heads, batches or tokens are sharded; shardings are part of types there."""
     mesh = jax.make_mesh(
         (2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2, devices=HOST
     )
-    shape, bias = (4, 8, HEADS, WIDTH), F.AlibiBias(HEADS, form="signed")
+    params = F.init_position_bias(jax.random.key(0), bias)
     with jax.set_mesh(mesh):
         sharding = NamedSharding(mesh, P(*spec, *(None,) * (4 - len(spec))))
+        shape = 4, 8, HEADS, WIDTH
         x = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
         of_positions = NamedSharding(mesh, P(sharding.spec[1]))
         positions = jax.ShapeDtypeStruct((8,), jnp.int32, sharding=of_positions)
 
         def function(x, positions):
             channels = F.position_bias_channels(
-                bias, None, positions, positions, scale=SCALE, dtype=x.dtype
+                *(bias, params, positions, positions),
+                **dict.fromkeys(bias._reads, x),
+                scale=SCALE,
+                dtype=x.dtype,
             )
             return F.append_channels(channels, x, x, x)
 
         made = jax.eval_shape(jax.jit(function), x, positions)
-    assert {t.shape for t in made} == {(*shape[:-1], WIDTH + 2 * 3)}
     assert {t.sharding.spec for t in made} == {sharding.spec}
 
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 import jax
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from ...._sharding import explicit_axes
 from .content import PerHead, arrays_of, own_axes
@@ -16,6 +17,36 @@ def matrix_of(bias, params, pairs, content, dtype) -> jax.Array:
     queries and keys, or else as the columns of tables; queries and keys are sharded as
     their positions are.
     """
+
+    def matrix(params, pairs, content):
+        return bias._matrix(params, pairs, content, dtype)
+
+    return _made(bias, matrix, params, pairs, content, lambda _, axes: P(*axes))
+
+
+def channels_of(bias, params, pairs, content, kernel) -> Any:
+    """The channels of queries and of keys, alike."""
+
+    def channels(params, pairs, content):
+        return tuple(bias._channels(params, pairs, content, kernel))
+
+    def specs(shapes, axes):
+        *batch, heads, q_len, k_len = axes
+        of_q, of_k = shapes()
+        return tuple(
+            _spec_of(x.shape, (*batch, heads, tokens, None))
+            for x, tokens in ((of_q, q_len), (of_k, k_len))
+        )
+
+    return _made(bias, channels, params, pairs, content, specs)
+
+
+def _made(bias, make, params, pairs, content, specs) -> Any:
+    """What `make(params, pairs, content)` returns.
+
+    `specs(shapes, axes)` is how its arrays are sharded, where `shapes()` are theirs and
+    `axes` are the mesh axes of a matrix.
+    """
     arrays = {
         "params": params,
         "pairs": {n: getattr(pairs, n) for n in ("q", "k", "q_valid", "k_valid")},
@@ -23,19 +54,29 @@ def matrix_of(bias, params, pairs, content, dtype) -> jax.Array:
     }
     mesh = _explicit_mesh(arrays)
     if mesh is None:
-        return bias._matrix(params, pairs, content, dtype)
+        return make(params, pairs, content)
 
     def of_arrays(arrays):
-        return bias._matrix(
+        return make(
             arrays["params"],
             pairs._replace(**arrays["pairs"]),
             content._replace(**arrays["content"]),
-            dtype,
         )
 
-    sharding = NamedSharding(mesh, _spec(bias, params, pairs, content))
-    spread_out: Any = jax.sharding.auto_axes(of_arrays, out_sharding=sharding)
+    def shapes():
+        whole = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
+        return jax.eval_shape(of_arrays, jax.tree.map(whole, arrays))
+
+    found = specs(shapes, _axes(bias, params, pairs, content))
+    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), found)
+    spread_out: Any = jax.sharding.auto_axes(of_arrays, out_sharding=shardings)
     return spread_out(arrays)
+
+
+def _spec_of(shape, axes):
+    """The mesh axes of an array that has fewer axes, or axes of 1 that are whole."""
+    axes = axes[len(axes) - len(shape) :]
+    return P(*(axis if n != 1 else None for n, axis in zip(shape, axes, strict=True)))
 
 
 def _explicit_mesh(arrays):
@@ -43,7 +84,7 @@ def _explicit_mesh(arrays):
     return next((mesh for mesh in meshes if mesh.explicit_axes), None)
 
 
-def _spec(bias, params, pairs, content):
+def _axes(bias, params, pairs, content):
     q_axes, k_axes = (explicit_axes(t) or (None,) * t.ndim for t in (pairs.q, pairs.k))
     axes, heads = _both(q_axes[:-1], k_axes[:-1]), None
     for _, kind, x in arrays_of(bias, content):
@@ -54,7 +95,7 @@ def _spec(bias, params, pairs, content):
             axes = _both(axes, of_x[: len(of_x) - own_axes(kind)])
     tables = (explicit_axes(leaf) for leaf in jax.tree.leaves(params))
     heads = heads or next((axes[-1] for axes in tables if axes), None)
-    return PartitionSpec(*axes, heads, q_axes[-1], k_axes[-1])
+    return *axes, heads, q_axes[-1], k_axes[-1]
 
 
 def _both(a, b):
