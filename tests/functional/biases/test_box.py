@@ -71,6 +71,7 @@ def test_udop_adds_three_tables(prefix):
     bias, kinds = udop(prefix)
     params, page = drawn(bias), boxes(1, batch=(2,))
     page[0, :2], page[1, :3] = -1, -1  # in front of the page
+    page[:, 5, 1] = 0  # at its upper edge
     at = np.arange(LENGTH)
     actual = matrix(bias, params, at, at, q=page, k=page)
     expected = oracles.udop_bias([p.table for p in params], kinds, page)

@@ -1,9 +1,13 @@
 """Sums of position biases."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from content_bias_laws import drawn
 from helpers import assert_close, jitted
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import attnax.functional as F
 
@@ -61,6 +65,25 @@ def test_channels_of_a_sum_are_those_of_all_biases():
     assert_close(actual, expected - expected[..., :1], magnitude=10)
 
 
+@pytest.mark.parametrize("axis", ("batch", "heads", "queries"))
+def test_explicit_meshes(axis):
+    bias, at = F.SumBias([T5, BOXES]), jnp.arange(7)
+    mesh = jax.make_mesh((1,), (axis,), axis_types=(AxisType.Explicit,))
+    params, boxes = drawn(bias), PAGE
+    expected = matrix(bias, params, at, np.arange(7), q=boxes, k=boxes)
+    with jax.set_mesh(mesh):
+        if axis == "heads":
+            params = jax.device_put(params, P(None, axis))
+        elif axis == "batch":
+            boxes = jax.device_put(boxes, P(axis))
+        else:
+            at = jax.device_put(at, P(axis))
+        actual = matrix(bias, params, at, np.arange(7), q=boxes, k=boxes)
+        axes = [axis if axis == n else None for n in ("batch", "heads", "queries")]
+        assert jax.typeof(actual).sharding.spec == P(*axes, None)
+    np.testing.assert_array_equal(actual, expected)
+
+
 @pytest.mark.errors
 def test_biases_that_do_not_fit_together():
     with pytest.raises(ValueError, match=r"biases is .*, but must be records"):
@@ -70,6 +93,9 @@ def test_biases_that_do_not_fit_together():
     segments = F.SegmentBias(2, 4, num_buckets=8, max_distance=16)
     with pytest.raises(ValueError, match="biases must read the same of q, not Boxes"):
         F.SumBias([BOXES, segments])
+    of_vectors = F.HiddenStateBias(2, 4)  # as wide as a box
+    with pytest.raises(ValueError, match="biases must read the same of q, not Boxes"):
+        F.SumBias([BOXES, of_vectors])
     with pytest.raises(Exception, match=r"record of a position bias|Type-check"):
         F.SumBias([T5, None])
 

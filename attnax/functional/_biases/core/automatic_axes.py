@@ -88,11 +88,11 @@ def _axes(bias, params, pairs, content):
     q_axes, k_axes = (explicit_axes(t) or (None,) * t.ndim for t in (pairs.q, pairs.k))
     axes, heads = _both(q_axes[:-1], k_axes[:-1]), None
     for _, kind, x in arrays_of(bias, content):
-        of_x = explicit_axes(x)
-        if of_x is not None:
-            if isinstance(kind, PerHead):
-                heads = heads or of_x[-3]
-            axes = _both(axes, of_x[: len(of_x) - own_axes(kind)])
+        # Arrays that are on no mesh have batch axes too.
+        of_x = explicit_axes(x) or (None,) * x.ndim
+        if isinstance(kind, PerHead):
+            heads = heads or of_x[-3]
+        axes = _both(axes, of_x[: len(of_x) - own_axes(kind)])
     tables = (explicit_axes(leaf) for leaf in jax.tree.leaves(params))
     heads = heads or next((axes[-1] for axes in tables if axes), None)
     return *axes, heads, q_axes[-1], k_axes[-1]
