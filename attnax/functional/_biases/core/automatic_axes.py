@@ -73,6 +73,19 @@ def _made(bias, make, params, pairs, content, specs) -> Any:
     return spread_out(arrays)
 
 
+def with_automatic_axes(make, arrays, axes) -> Any:
+    """What `make(arrays)` returns, with shardings in between that JAX chooses.
+
+    `axes` are the mesh axes of the result under a mesh with explicit axes.
+    """
+    mesh = _explicit_mesh(arrays)
+    if mesh is None:
+        return make(arrays)
+    sharding = NamedSharding(mesh, P(*axes))
+    spread_out: Any = jax.sharding.auto_axes(make, out_sharding=sharding)
+    return spread_out(arrays)
+
+
 def _spec_of(shape, axes):
     """The mesh axes of an array that has fewer axes, or axes of 1 that are whole."""
     axes = axes[len(axes) - len(shape) :]

@@ -20,7 +20,9 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ...._public import public
-from ..core.distances import pairs_of
+from ...._sharding import explicit_axes
+from ..core.automatic_axes import with_automatic_axes
+from ..core.distances import of_rank, pairs_of
 from ..core.products import products_by_distance
 from .relative_key import RelativeKeyBias, check_rows_of, draw_rows
 
@@ -125,7 +127,18 @@ def apply_relative_values(
     check_precision(precision)
     pairs = pairs_of(q_positions, k_positions)
     p = _checked(probabilities, bias, pairs)
-    values = jnp.asarray(params.values)
+    arrays = {"p": p, "values": jnp.asarray(params.values)}
+    arrays |= {n: getattr(pairs, n) for n in ("q", "k", "q_valid", "k_valid")}
+
+    def sums(arrays):
+        p, values = arrays.pop("p"), arrays.pop("values")
+        return _sums(p, values, bias._row, pairs._replace(**arrays), precision)
+
+    return with_automatic_axes(sums, arrays, _axes(p, pairs))
+
+
+def _sums(p, values, row_of, pairs, precision):
+    """The sums over the keys, `(*batch, q_len, num_heads, width)`."""
     wide = compute_dtype(p.dtype, values.dtype)
     batch = jnp.broadcast_shapes(p.shape[:-3], pairs.batch)
     x_shape = (*batch, *p.shape[-3:-1], values.shape[1])
@@ -133,17 +146,24 @@ def apply_relative_values(
 
     def products(x):
         rows = values.astype(wide)[None]
-        return products_by_distance(x, rows, bias._row, all_valid, precision)
+        return products_by_distance(x, rows, row_of, all_valid, precision)
 
     # The products are linear in the queries; their transpose is the sum over keys.
     transposed = jax.linear_transpose(products, jax.ShapeDtypeStruct(x_shape, wide))
-    p_wide = jnp.broadcast_to(p.astype(wide), (*batch, *p.shape[-3:]))
-    (out,) = transposed(p_wide)
+    (out,) = transposed(jnp.broadcast_to(p.astype(wide), (*batch, *p.shape[-3:])))
     valid = pairs.valid()
     if valid is not None:
-        valid = valid.all(-1)[..., None, :, None]
+        valid = of_rank(valid.all(-1)[..., None, :, None], out.ndim)
         out = jnp.where(valid, out, nan_unless(valid, wide))
     return jnp.moveaxis(out, -3, -2).astype(p.dtype)
+
+
+def _axes(p, pairs):
+    """The mesh axes of the sums: those of the probabilities, or of the positions."""
+    of_p, of_q = (explicit_axes(t) or (None,) * t.ndim for t in (p, pairs.q))
+    rank = max(p.ndim - 3, len(pairs.batch))
+    *batch, heads, q_len, _ = (None,) * (rank + 3 - p.ndim) + tuple(of_p)
+    return *batch, q_len or of_q[-1], heads, None
 
 
 def _check_bias(bias):
