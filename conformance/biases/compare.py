@@ -20,7 +20,19 @@ STACKS = {"main": "decoder", "stream 0": "decoder", "stream 1": "decoder"}
 KINDS = {"tokens": "scores", "blocks": "block_scores"}
 
 
-def ours(record, apply=F.apply_position_bias):
+def in_one_program(bias, params, q_positions, k_positions, **settings):
+    """`apply_position_bias` at known positions, compiled as a whole."""
+    content = {name: settings.pop(name) for name in "qk" if name in settings}
+
+    def run(params, content):
+        return F.apply_position_bias(
+            bias, params, q_positions, k_positions, **content, **settings
+        )
+
+    return jax.jit(run)(params, content)
+
+
+def ours(record, apply=in_one_program):
     """The sum of the biases of the layer of a record, as attnax has it."""
     options, arrays = record.options, record.arrays
     shape = arrays["expected"].shape

@@ -17,8 +17,8 @@ class BiasFamily:
         stacks: Rule of each stack, by its name: from the keys of a config to the
             layers, or to `None` if the config turns the biases off.
         scheme: Name of the scheme in the documentation.
-        elsewhere: Keys about position biases that are no error though no rule reads
-            them, since other parts of the model do or nothing does.
+        elsewhere: Keys about position biases that are no error, though they are no
+            fields of the class of the config and not every config has them read.
         note: What the code of transformers does otherwise, in the documentation.
     """
 

@@ -10,11 +10,19 @@ def sides(keys, key):
     return int(pair[0]), int(pair[1])
 
 
+def size(keys, key):
+    """A positive whole number."""
+    value = keys.integer(key)
+    if value < 1:
+        raise keys.error(f"{keys.said(key)}, which must be positive")
+    return value
+
+
 def head_width(keys, heads="num_attention_heads", width="hidden_size"):
     """The width of a head, by the number of heads and the width of all."""
     num_heads, whole = keys.integer(heads), keys.integer(width)
     if num_heads < 1 or whole % num_heads:
-        raise keys.error(f"{keys.said(heads)}, which must divide {keys.said(width)}")
+        raise keys.error(f"{keys.said(heads)}, which must divide {width}={whole}")
     return whole // num_heads
 
 
@@ -26,6 +34,8 @@ def stages(keys, heads):
             f"{keys.said(heads)}, which must have one number for each of "
             f"depths={depths}"
         )
+    if min(counts, default=1) < 1:
+        raise keys.error(f"{keys.said(heads)}, which must be positive numbers")
     return [
         (int(depth), int(count)) for depth, count in zip(depths, counts, strict=True)
     ]

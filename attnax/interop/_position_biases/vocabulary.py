@@ -8,6 +8,7 @@ from .._config.values import (
     COUNTS,
     FLAG,
     MAPPING,
+    MOST,
     NAME,
     NAMES,
     Kind,
@@ -20,12 +21,24 @@ def _is_sides(value):
     return COUNT.test(value) or COUNTS.test(value)
 
 
+def _is_lists(value):
+    return isinstance(value, list | tuple) and all(
+        isinstance(entry, list | tuple) for entry in value
+    )
+
+
 def _is_dicts(value):
     return isinstance(value, list | tuple) and all(map(MAPPING.test, value))
 
 
+def _is_depths(value):
+    """Whether a list has numbers of layers, of which no model has more than `MOST`."""
+    return COUNTS.test(value) and sum(value) <= MOST
+
+
+DEPTHS = Kind(f"a list of whole numbers, at most {MOST} in all", _is_depths)
 SIDES = Kind("a whole number or a list of whole numbers", _is_sides)
-LIST = Kind("a list", lambda value: isinstance(value, list | tuple))
+LISTS = Kind("a list of lists", _is_lists)
 DICTS = Kind("a list of dicts", _is_dicts)
 NUMBER = Kind("a number", is_number)
 WHOLE = Kind(
@@ -78,15 +91,21 @@ _BIASES = (
 _STRUCTURE = (
     (
         """
-        num_heads num_attention_heads num_layers num_decoder_layers num_hidden_layers
-        encoder_layers decoder_layers n_head n_heads n_layer n_layers num_blocks
-        hidden_size d_model d_kv d_head dim_head head_dim swa_head_dim hidden_dim
-        embed_dim patch_embeds_hidden_size ngram segment_types num_buckets
-        num_decoder_attention_heads encoder_attention_heads swa_num_attention_heads
-        encoder_num_attention_heads decoder_num_attention_heads speech_encoder_layers
+        num_layers num_decoder_layers num_hidden_layers encoder_layers decoder_layers
+        n_layer n_layers num_blocks speech_encoder_layers conf_num_hidden_layers
+        """,
+        BOUNDED,
+    ),
+    (
+        """
+        num_heads num_attention_heads n_head n_heads hidden_size d_model d_kv d_head
+        dim_head head_dim swa_head_dim hidden_dim embed_dim patch_embeds_hidden_size
+        ngram segment_types num_buckets num_decoder_attention_heads
+        encoder_attention_heads swa_num_attention_heads
+        encoder_num_attention_heads decoder_num_attention_heads
         speech_encoder_attention_heads attention_head_size max_position_embeddings
         context_size image_size patch_size window_size sliding_window_size
-        conf_num_attention_heads conf_num_hidden_layers conf_attention_chunk_size
+        conf_num_attention_heads conf_attention_chunk_size
         conf_attention_context_left conf_attention_context_right attention_chunk_size
         attention_context_left attention_context_right
         """,
@@ -94,17 +113,18 @@ _STRUCTURE = (
     ),
     (
         """
-        depths global_attn_indexes window_block_indices hidden_sizes key_dim mlp_ratio
-        block_sizes block_repeats local_layer_ids
+        global_attn_indexes window_block_indices hidden_sizes key_dim mlp_ratio
+        local_layer_ids
         """,
         COUNTS,
     ),
+    ("depths block_sizes block_repeats", DEPTHS),
     ("layer_types", NAMES),
     ("position_embeddings_type attn_type attention_type", NAME),
     ("separate_cls talking_head bi_data", FLAG),
     ("clamp_len", WHOLE),
     ("layer_norm_eps", NUMBER),
-    ("down_ops", LIST),
+    ("down_ops", LISTS),
     ("attn_config", MAPPING),
 )
 

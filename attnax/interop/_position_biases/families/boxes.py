@@ -65,7 +65,7 @@ def _udop_bias(keys, heads, entry):
     if strange:
         raise keys.error(f"{entry.said(strange[0])}, which the code does not read")
     kind = entry.require("type")
-    if kind not in _UDOP:
+    if kind not in tuple(_UDOP):
         raise keys.error(f"{entry.said('type')}, which must be one of {list(_UDOP)}")
     for key, needed in (("num_heads", heads), ("expand", False)):
         if entry.get(key, needed) != needed:
@@ -162,12 +162,6 @@ ROWS = (
         BiasFamily(
             {"reading_order": _reading_order},
             "PP-DocLayout",
-            elsewhere=(
-                "rel_pos_bins",
-                "max_rel_pos",
-                "rel_2d_pos_bins",
-                "max_rel_2d_pos",
-            ),
         ),
     ),
 )

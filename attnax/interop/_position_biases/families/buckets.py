@@ -4,6 +4,7 @@ from functools import partial
 
 from ....functional import T5Bias
 from ..family import BiasFamily
+from ..sizes import head_width
 from ..stack import Layer, Stack, Use, table, uniform
 
 _OWN_BUCKETS = (("relative_attention_num_buckets", 32),)
@@ -98,8 +99,8 @@ def _mpnet(keys):
         num_heads=bias.num_heads,
         form=_first_32,
     )
-    width = keys.integer("hidden_size") // bias.num_heads
-    return uniform(bias, source, width**-0.5, keys.integer("num_hidden_layers"))
+    scale = head_width(keys) ** -0.5
+    return uniform(bias, source, scale, keys.integer("num_hidden_layers"))
 
 
 def _first_32(array):

@@ -110,7 +110,6 @@ def _deberta(keys):
     """Projections of positions of their own; the scale counts the names of the list."""
     terms = _terms(keys)
     _check_unusual(keys)
-    keys.get("relative_attention")
     if not keys.get("relative_attention", False) or not set(terms) & set(_TERMS):
         return None
     projections = (("keys", "pos_proj", False), ("queries", "pos_q_proj", True))
@@ -139,5 +138,14 @@ def _deberta_v2(keys):
 _NOTE = "queries and keys of different numbers do not run"
 ROWS = (
     ("deberta", BiasFamily({"encoder": _deberta}, "DeBERTa", note=_NOTE)),
-    ("deberta-v2 sew-d", BiasFamily({"encoder": _deberta_v2}, "DeBERTa", note=_NOTE)),
+    (
+        "deberta-v2 sew-d",
+        BiasFamily(
+            {"encoder": _deberta_v2},
+            "DeBERTa",
+            # No fields of the class; without relative attention, nobody reads them.
+            elsewhere=("position_buckets", "share_att_key", "norm_rel_ebd"),
+            note=_NOTE,
+        ),
+    ),
 )

@@ -12,7 +12,7 @@ from ....functional import (
     TableBiasParams,
 )
 from ..family import BiasFamily
-from ..sizes import head_width
+from ..sizes import head_width, size
 from ..stack import Layer, Source, Stack, Tensor, Use, table, transposed, uniform
 
 
@@ -86,7 +86,7 @@ def _cpmant(keys):
         rows=bias.num_rows,
         num_heads=bias.num_heads,
     )
-    scale = keys.integer("dim_head") ** -0.5
+    scale = size(keys, "dim_head") ** -0.5
     return uniform(bias, source, scale, keys.integer("num_hidden_layers"))
 
 

@@ -1,8 +1,9 @@
 """Whole pictures with a table of biases: BEiT and LeViT."""
 
 from ....functional import OffsetBias, WindowBias
+from ..._config.values import COUNTS
 from ..family import BiasFamily
-from ..sizes import head_width, sides
+from ..sizes import head_width, sides, size
 from ..stack import Layer, Stack, Use, table, transposed
 
 _TABLE = "relative_position_bias.relative_position_bias_table"
@@ -40,21 +41,19 @@ def _beit(keys):
 
 def _beit_bias(keys):
     """The bias of the grid that the tables were made for, with a class token."""
-    patch = keys.integer("patch_size")
+    patch = size(keys, "patch_size")
     grid = [side // patch for side in sides(keys, "image_size")]
     return WindowBias(keys.integer("num_attention_heads"), grid, num_prefix_tokens=1)
 
 
 def _levit(keys):
     """A table for each attention; those between stages ask at some places only."""
-    side = keys.integer("image_size") // keys.integer("patch_size")
-    layers = []
-    depths = keys.require("depths")
+    side = size(keys, "image_size") // size(keys, "patch_size")
+    layers, depths = [], keys.require("depths")
     for stage, depth in enumerate(depths):
-        heads, width = (
-            _of_stage(keys, k, stage) for k in ("num_attention_heads", "key_dim")
-        )
-        step = 2 if _of_stage(keys, "mlp_ratio", stage) > 0 else 1
+        heads = _of_stage(keys, "num_attention_heads", stage)
+        width = _of_stage(keys, "key_dim", stage)
+        step = 2 if _of_stage(keys, "mlp_ratio", stage, 0) else 1
         own = f"stages.{stage}.layers.{{}}.{{}}attention_biases"
         for place in range(0, depth * step, step):
             layers.append(_offsets(own.format(place, "module."), heads, side, width))
@@ -66,10 +65,12 @@ def _levit(keys):
     return Stack(tuple(layers))
 
 
-def _of_stage(keys, key, stage):
+def _of_stage(keys, key, stage, least=1):
     values = keys.require(key)
     if not isinstance(values, list | tuple) or len(values) <= stage:
         raise keys.error(f"{keys.said(key)}, which must have one number for each stage")
+    if values[stage] < least:
+        raise keys.error(f"{keys.said(key)}, whose numbers must be at least {least}")
     return values[stage]
 
 
@@ -82,7 +83,13 @@ def _subsample(keys, stage):
     operation = given[stage] if stage < len(given) else ()
     if not operation or operation[0] != "Subsample":
         return None
-    return operation[1], operation[2], operation[5]
+    numbers = operation[1:]
+    if len(numbers) != 5 or not COUNTS.test(numbers) or 0 in (*numbers[:2], numbers[4]):
+        raise keys.error(
+            f"{keys.said('down_ops')}, whose 'Subsample' must have the width of a "
+            "head, the number of heads, two ratios and a stride"
+        )
+    return numbers[0], numbers[1], numbers[4]
 
 
 def _offsets(name, num_heads, side, width):

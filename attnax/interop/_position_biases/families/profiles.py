@@ -2,6 +2,7 @@
 
 from ....functional import ProfileBias, ProfileBiasParams
 from ..family import BiasFamily
+from ..sizes import size
 from ..stack import Layer, Source, Stack, Tensor, Use
 
 _SLIDING, _FULL = "hybrid_sliding", "hybrid"
@@ -36,7 +37,7 @@ def inkling(*, clipped, scale):
         for number, kind in enumerate(_kinds(keys)):
             bias = biases[kind]
             use = Use(bias, _source(bias, number, clipped))
-            width = keys.integer("swa_head_dim" if kind == _SLIDING else "head_dim")
+            width = size(keys, "swa_head_dim" if kind == _SLIDING else "head_dim")
             layers.append(Layer((use,), width**scale))
         return Stack(tuple(layers))
 

@@ -160,7 +160,6 @@ ROWS = (
         BiasFamily(
             {"encoder": _wav2vec2_bert},
             "relative keys, or Transformer-XL",
-            elsewhere=("left_max_position_embeddings", "right_max_position_embeddings"),
         ),
     ),
     (
@@ -168,7 +167,6 @@ ROWS = (
         BiasFamily(
             {"speech_encoder": _seamless_v2},
             "relative keys",
-            elsewhere=("left_max_position_embeddings", "right_max_position_embeddings"),
             note="its eager attention adds the mask of chunks as 0 and 1, and so masks "
             "nothing",
         ),

@@ -3,14 +3,15 @@
 from ....functional import AlibiBias
 from ..._config.tracked_keys import TrackedKeys
 from ..family import BiasFamily
+from ..sizes import head_width
 from ..stack import uniform
 
 
 def _bloom(keys):
     heads = keys.integer("num_attention_heads")
-    width = keys.integer("hidden_size") // heads
     bias = AlibiBias(heads, form="key")
-    return uniform(bias, None, width**-0.5, keys.integer("num_hidden_layers"))
+    scale = head_width(keys) ** -0.5
+    return uniform(bias, None, scale, keys.integer("num_hidden_layers"))
 
 
 def _mpt(keys):
@@ -25,9 +26,8 @@ def _mpt(keys):
                 f"biases are known for {needed} alone"
             )
     bias = AlibiBias(heads, form="key", max_bias=inner.number("alibi_bias_max", 8))
-    width = keys.integer("hidden_size") // heads
     scale = inner.get("softmax_scale")
-    scale = width**-0.5 if scale is None else inner.number("softmax_scale")
+    scale = head_width(keys) ** -0.5 if scale is None else inner.number("softmax_scale")
     return uniform(bias, None, scale, keys.integer("num_hidden_layers"))
 
 
@@ -36,7 +36,7 @@ def _falcon(keys):
     if not keys.get("alibi", False):
         return None
     heads = keys.integer("num_attention_heads")
-    scale = (keys.integer("hidden_size") // heads) ** -0.5
+    scale = head_width(keys) ** -0.5
     bias = AlibiBias(heads, form="key", factor=scale, in_bfloat16=True)
     return uniform(bias, None, scale, keys.integer("num_hidden_layers"))
 

@@ -1,6 +1,9 @@
 """Transformer-XL's bias: conformers, XLNet and Funnel Transformer."""
 
+import operator
+
 from ....functional import TransformerXLBias, TransformerXLBiasParams
+from ..._config.values import MOST
 from ..family import BiasFamily
 from ..sizes import head_width
 from ..stack import Layer, Source, Stack, Tensor, Use, as_stored
@@ -151,6 +154,11 @@ def _funnel_encoder(keys):
     """The layers of each block, which may run several times."""
     bias, sizes = _funnel_bias(keys), keys.require("block_sizes")
     repeats = keys.get("block_repeats") or [1] * len(sizes)
+    if len(repeats) != len(sizes) or sum(map(operator.mul, sizes, repeats)) > MOST:
+        raise keys.error(
+            f"{keys.said('block_repeats')}, which must have one number for each of "
+            f"block_sizes={sizes}, for at most {MOST} layers"
+        )
     layers = []
     for block, (count, times) in enumerate(zip(sizes, repeats, strict=True)):
         for number in range(count):

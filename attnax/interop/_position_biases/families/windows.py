@@ -2,7 +2,7 @@
 
 from ....functional import LogCoordinateBias, LogCoordinateBiasParams, WindowBias
 from ..family import BiasFamily
-from ..sizes import sides, stages
+from ..sizes import sides, size, stages
 from ..stack import Layer, Source, Stack, Tensor, Use, as_stored, table, transposed
 
 
@@ -14,7 +14,7 @@ def swin(heads="num_heads", width="embed_dim"):
         layers = []
         for stage, (count, num_heads) in enumerate(stages(keys, heads)):
             bias = WindowBias(num_heads, (side, side))
-            scale = (keys.integer(width) * 2**stage // num_heads) ** -0.5
+            scale = _width(keys, width, stage, num_heads) ** -0.5
             for block in range(count):
                 source = table(
                     *_names(stage, block), rows=bias.num_rows, num_heads=num_heads
@@ -23,6 +23,14 @@ def swin(heads="num_heads", width="embed_dim"):
         return Stack(tuple(layers))
 
     return rule
+
+
+def _width(keys, key, stage, num_heads):
+    """The width of a head of a stage, each of which doubles the width of all."""
+    whole = size(keys, key) * 2**stage
+    if whole % num_heads:
+        raise keys.error(f"{num_heads} heads must divide {whole}, the width of a stage")
+    return whole // num_heads
 
 
 def _names(stage, block):
