@@ -43,7 +43,9 @@ def case(name, *, batch=()):
         argument: _drawn(rng, kind, (*batch, {"q": Q_LEN, "k": K_LEN}[argument]))
         for argument, kind in bias._reads.items()
     }
-    params = F.init_position_bias(jax.random.key(0), bias, init_std=1.0)
+    params = F.init_position_bias(
+        jax.random.key(0), bias, init_std=1.0, dtype=np.float32
+    )
     return Case(bias, params, q, k, content)
 
 

@@ -31,7 +31,7 @@ whole = jitted(lambda bias, params: F.apply_position_bias(bias, params, *TOKENS)
 TOKENS = range(12), range(12)
 
 
-def params_of(bias, dtype=None):
+def params_of(bias, dtype=jnp.float32):
     return F.init_position_bias(KEY, bias, init_std=1.0, dtype=dtype)
 
 
@@ -153,7 +153,7 @@ def test_a_difference_outside_int32_counts_as_the_nearest(bias):
         bias_of_pairs = np.asarray(apply(bias, params, q, k))
         assert_same_bits(bias_of_pairs, np.broadcast_to(far, (3, 2, 2)))
         score_mod = F.position_bias_score_mod(bias, params, q, k)
-        heads, zero = jnp.arange(3), jnp.zeros(3)
+        heads, zero = jnp.arange(3), jnp.zeros(3, jnp.float32)
         assert_same_bits(jax.jit(score_mod)(zero, 0, heads, 0, 1), far[:, 0, 0])
 
 
@@ -198,7 +198,7 @@ def test_a_traced_position_out_of_range_gives_nan(bias):
     assert_same_bits(got[:, 1, :2], table[:, 1, [0, 3]])
     score_mod = jax.jit(
         lambda q, k, index: F.position_bias_score_mod(bias, params, q, k)(
-            jnp.zeros(3), 0, jnp.arange(3), *index
+            jnp.zeros(3, jnp.float32), 0, jnp.arange(3), *index
         )
     )
     assert np.isnan(score_mod(q, k, (0, 1))).all()
@@ -227,14 +227,13 @@ def test_a_narrow_table_gives_its_numbers_in_float32(dtype):
 
 
 def test_drawn_tables_have_their_deviation():  # NeMo#4440
-    table = np.asarray(
-        F.init_position_bias(KEY, F.T5Bias(64, bidirectional=True)).table
-    )
+    wide = F.T5Bias(64, bidirectional=True)
+    table = np.asarray(F.init_position_bias(KEY, wide, dtype=jnp.float32).table)
     assert table.shape == (32, 64)
     # 2048 draws: the deviation of a deviation is 0.02 / sqrt(4096).
     assert abs(table.std() - 0.02) < 5 * 0.02 / 64
     assert abs(table.mean()) < 5 * 0.02 / 45
-    wide = F.init_position_bias(KEY, T5, init_std=0.3).table
+    wide = F.init_position_bias(KEY, T5, init_std=0.3, dtype=jnp.float32).table
     narrow = F.init_position_bias(KEY, T5, init_std=0.3, dtype=jnp.bfloat16).table
     assert_same_bits(narrow, np.asarray(wide).astype(jnp.bfloat16))
     assert not F.init_position_bias(KEY, T5, init_std=0.0).table.any()
