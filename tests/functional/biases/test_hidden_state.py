@@ -94,6 +94,24 @@ def test_gradients_of_the_map_and_of_hidden_states():
     assert_close(found, expected, magnitude=400, roundings=8)
 
 
+def test_the_gradient_of_a_bucket_of_many_keys_is_added_up_in_short_chains():
+    bias, weights = F.HiddenStateBias(1, 1, 4, 8), np.float32(0.01)
+    params = F.HiddenStateBiasParams(np.ones((1, 4, 1), "f"), np.ones((4, 1), "f"))
+    queries, keys = np.array([0, 5000]), np.arange(5000)
+
+    def of_sum(params):
+        x = np.ones((2, 1), np.float32)
+        return (weights * F.apply_position_bias(bias, params, queries, keys, q=x)).sum()
+
+    found = jax.jit(jax.grad(of_sum))(params).bias[:, 0]
+    rows = F.relative_position_bucket(
+        keys - 5000, num_buckets=4, max_distance=8, bidirectional=False
+    )
+    counts = np.array([5000, 0, 0, 0]) + np.bincount(rows, minlength=4)
+    expected = counts * np.float64(weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_a_traced_position_out_of_range_gives_nan_at_its_pairs():
     with jax.enable_x64(True):
         at = np.array([0, 2**40, 1])

@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 from ...._checks import (
     check_params,
-    float_array,
     number,
     positive_integer,
     positive_multiple,
@@ -21,6 +20,7 @@ from ..core.by_distance import nan_at_invalid
 from ..core.by_token import of_pair_at, of_pairs, with_batch_of
 from ..core.content import Boxes
 from ..core.distances import of_rank
+from ..core.parameters import check_shapes
 from ..core.record import PositionBias, set_fields
 
 # The smallest size of a box, and what is added to sizes in quotients.
@@ -111,10 +111,7 @@ class BoxRelationBias(PositionBias):
     def _check(self, params):
         check_params(params, BoxRelationBiasParams)
         shapes = {"weight": (4 * self.width, self.num_heads), "bias": (self.num_heads,)}
-        for field, shape in shapes.items():
-            array = float_array(f"params.{field}", getattr(params, field))
-            if array.shape != shape:
-                raise ValueError(f"params.{field}.shape={array.shape} must be {shape}.")
+        check_shapes(params, shapes)
 
     def _features(self, relation):
         """The sinusoids `(..., width)` of a relation."""

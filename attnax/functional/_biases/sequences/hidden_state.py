@@ -7,15 +7,20 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ...._checks import check_params, float_array, positive_integer
+from ...._checks import check_params, positive_integer
 from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_distance import distance_at, nan_at_invalid
-from ..core.by_token import of_query_at
 from ..core.content import PerToken
+from ..core.copies import copies_of
 from ..core.distances import of_rank
+from ..core.parameters import check_shapes
+from ..core.products import product_at, products_at
 from ..core.record import PositionBias, set_fields
 from .t5_bucket import check_buckets, relative_position_bucket
+
+# Keys of one bucket whose gradients are added up one after another.
+_CHAIN = 64
 
 
 class HiddenStateBiasParams(NamedTuple):
@@ -109,11 +114,7 @@ class HiddenStateBias(PositionBias):
 
     def _check(self, params):
         check_params(params, HiddenStateBiasParams)
-        shapes = {"weight": self._shape, "bias": self._shape[1:]}
-        for field, shape in shapes.items():
-            array = float_array(f"params.{field}", getattr(params, field))
-            if array.shape != shape:
-                raise ValueError(f"params.{field}.shape={array.shape} must be {shape}.")
+        check_shapes(params, {"weight": self._shape, "bias": self._shape[1:]})
 
     def _bucket(self, distance):
         return relative_position_bucket(
@@ -132,17 +133,11 @@ class HiddenStateBias(PositionBias):
 
     def _matrix(self, params, pairs, content, dtype):
         rows = self._of_buckets(params, content)
-        buckets = self._bucket(pairs.distances())[..., None, :, :]
-        rank = max(rows.ndim, buckets.ndim)
-        rows, buckets = of_rank(rows, rank), of_rank(buckets, rank)
-        shape = jnp.broadcast_shapes(rows.shape[:-1], buckets.shape[:-1])
-        rows = jnp.broadcast_to(rows, (*shape, rows.shape[-1]))
-        buckets = jnp.broadcast_to(buckets, (*shape, buckets.shape[-1]))
-        biases = jnp.take_along_axis(rows, buckets, axis=-1, mode="clip")
+        biases = _entries_at(rows, self._bucket(pairs.distances()))
         return nan_at_invalid(biases.astype(dtype), pairs)
 
     def _score(self, params, pairs, content):
-        row = of_query_at(self._of_buckets(params, content), 3)
+        row = product_at(self._of_buckets(params, content))
         distance = distance_at(pairs)
 
         def bias(batch, head, q_index, k_index):
@@ -150,3 +145,18 @@ class HiddenStateBias(PositionBias):
             return row(batch, head, q_index, bucket)
 
         return bias
+
+
+def _entries_at(rows, buckets):
+    """The entries `rows[..., h, i, buckets[..., i, j]]`.
+
+    The gradient of an entry that many keys share is added up in chains of keys, and
+    these in pairs.
+    """
+    count = buckets.shape[-1]
+    chains = max(-(-count // _CHAIN), 1)
+    pads = [(0, 0)] * (buckets.ndim - 1) + [(0, chains * _CHAIN - count)]
+    buckets = jnp.pad(buckets, pads).reshape(*buckets.shape[:-1], chains, _CHAIN)
+    every = jax.vmap(products_at)(copies_of(rows, chains), jnp.moveaxis(buckets, -2, 0))
+    every = jnp.moveaxis(every, 0, -2)
+    return every.reshape(*every.shape[:-2], -1)[..., :count]
