@@ -7,14 +7,16 @@ import pytest
 
 import attnax.functional as F
 
-# Those of ALiBi differ by a constant in each row and have a file of their own; a sum
-# has the channels of its parts.
-OWN = "AlibiBias", "SumBias"
+# ALiBi's and those of sums of gates, which are pairs of numbers, have tests of their own;
+# a sum of biases has the channels of its parts.
+OWN = "AlibiBias", "ForgettingBias", "SumBias"
 WITH_CHANNELS = [
     name
     for name in bias_cases.RECORDS
     if getattr(F, name)._channels is not F.PositionBias._channels and name not in OWN
 ]
+# The sum of cosines without its largest value.
+UP_TO_A_CONSTANT = ("SandwichBias",)
 SCALE = float(np.float32(0.3))
 # Half a unit in the last place of a number of each dtype, relative to the number.
 HALF = {"float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
@@ -37,9 +39,20 @@ def channels_of(case, **options):
 
 
 def products(channels):
+    """The products in float64, `(*batch, num_heads, q_len, k_len)`."""
     q, k = (np.asarray(t, np.float64) for t in channels)
     k = np.broadcast_to(k, (*k.shape[:-2], *q.shape[-2:]))
     return SCALE * np.einsum("...qhc,...khc->...hqk", q, k)
+
+
+def assert_bias(name, channels, expected, relative):
+    """The error is `relative` to the sum of magnitudes, and 32 roundings of float32."""
+    actual = products(channels)
+    magnitude = products([abs(t) for t in channels]).max() + 1
+    if name in UP_TO_A_CONSTANT:
+        actual, expected = (t - t[..., :1] for t in (actual, expected))
+    bound = (relative + 32 * HALF["float32"]) * magnitude
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("dtype", HALF)
@@ -48,19 +61,13 @@ def test_products_are_the_bias(name, dtype):
     case = bias_cases.case(name, batch=(2,))
     channels = channels_of(case, dtype=dtype)
     assert {t.dtype for t in channels} == {np.dtype(dtype)}
-    actual, expected = products(channels), bias_cases.whole(case)
-    # A channel of a query and one of a key are rounded, the numbers before them by
-    # float32, and those of the matrix too.
-    magnitude = products([abs(t) for t in channels]).max() + 1
-    bound = (2 * HALF[dtype] + 32 * HALF["float32"]) * magnitude
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=bound)
+    # A channel of a query and one of a key are rounded.
+    assert_bias(name, channels, bias_cases.whole(case), 2 * HALF[dtype])
 
 
 @pytest.mark.parametrize("name", WITH_CHANNELS)
 def test_two_pieces_are_exact_to_sixteen_bits(name):
     case = bias_cases.case(name, batch=(2,))
     channels = channels_of(case, dtype="bfloat16", pieces=2)
-    actual, expected = products(channels), bias_cases.whole(case)
-    magnitude = products([abs(t) for t in channels]).max() + 1
-    bound = (3 * HALF["bfloat16"] ** 2 + 32 * HALF["float32"]) * magnitude
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=bound)
+    # What two pieces leave of both, and the product of their rests.
+    assert_bias(name, channels, bias_cases.whole(case), 3 * HALF["bfloat16"] ** 2)
