@@ -4,11 +4,12 @@ import bias_cases
 import jax
 import numpy as np
 import pytest
+from helpers import slow
 
 import attnax.functional as F
 
-# ALiBi's and those of sums of gates, which are pairs of numbers, have tests of their own;
-# a sum of biases has the channels of its parts.
+# ALiBi's have tests of their own, and so have those of sums of gates, which are pairs of
+# numbers; a sum of biases has the channels of its parts.
 OWN = "AlibiBias", "ForgettingBias", "SumBias"
 WITH_CHANNELS = [
     name
@@ -55,7 +56,7 @@ def assert_bias(name, channels, expected, relative):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=bound)
 
 
-@pytest.mark.parametrize("dtype", HALF)
+@pytest.mark.parametrize("dtype", ["bfloat16", *slow("float16", "float32")])
 @pytest.mark.parametrize("name", WITH_CHANNELS)
 def test_products_are_the_bias(name, dtype):
     case = bias_cases.case(name, batch=(2,))
