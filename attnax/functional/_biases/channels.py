@@ -58,15 +58,20 @@ def position_bias_channels(
     such channels: `scale * (q . k)` becomes `scale * (q . k) + bias`. `append_channels`
     puts them behind queries and keys. No array of all pairs is made.
 
-    Few schemes are sums of products of a query and a key. ALiBi is one if it is signed,
-    which under a causal mask the symmetric form is too: each row then has the bias up
-    to a constant, which softmax removes. The constant is the same for all keys that are
-    given with the same queries, in whichever calls. Channels of keys are the
-    base-256 digits of their distance from the middle of the queries, which every
-    dtype holds, and those of the queries are the slope of the head, as one number of
-    `dtype` where that is exact and as two elsewhere. Distances from the middle beyond
-    16,777,215 count as that. Only rounding is left: of the slope, to `2**-16` of it in
-    bfloat16 and `2**-22` in float16, and of the kernel's sum, to float32.
+    Few schemes are sums of products of a query and a key: signed ALiBi, decomposed
+    biases, Transformer-XL's, Sandwich, the forgetting bias and sums of them. Numbers of
+    their channels are rounded to `dtype`, so that in bfloat16 the bias is as exact as
+    a bias in bfloat16 is, and with `pieces=2` nearly as exact as one in float32.
+    Sandwich and ALiBi have the bias up to a constant in each row, which softmax
+    removes. The constant is the same for all keys that are given with the same queries,
+    in whichever calls.
+
+    Under a causal mask, ALiBi's symmetric form is the signed one. Channels of its keys
+    are the base-256 digits of their distance from the middle of the queries, which
+    every dtype holds, and those of its queries are the slope of the head, as one number
+    of `dtype` where that is exact and as two elsewhere. Distances from the middle
+    beyond 16,777,215 count as that. Only rounding is left: of the slope, to `2**-16` of
+    it in bfloat16 and `2**-22` in float16, and of the kernel's sum, to float32.
 
     Args:
         bias: The record of the scheme.
@@ -82,7 +87,7 @@ def position_bias_channels(
         causal: Whether the mask of the kernel hides the keys after each query.
         pieces: How many numbers of `dtype` stand for one number. More of them are more
             exact in 16 bits, and make more channels. By default 2 for ALiBi, where one
-            is not exact, and 1 for other schemes.
+            is not exact, and for other schemes 1 or what their docstring says.
         precision: Precision of matrix products that make the channels.
 
     Returns:

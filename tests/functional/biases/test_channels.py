@@ -8,8 +8,8 @@ from helpers import slow
 
 import attnax.functional as F
 
-# ALiBi's have tests of their own, and so have those of sums of gates, which are pairs of
-# numbers; a sum of biases has the channels of its parts.
+# ALiBi's have tests of their own, and so have those of sums of gates, which are pairs
+# of numbers; a sum of biases has the channels of its parts.
 OWN = "AlibiBias", "ForgettingBias", "SumBias"
 WITH_CHANNELS = [
     name
