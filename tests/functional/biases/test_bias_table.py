@@ -96,7 +96,7 @@ def test_rows_and_sums_of_every_size(num_rows, num_pairs):
     )(table, cotangent)
     assert_same_bits(out, table[rows].T)
     want, size = in_float64(cotangent, rows, num_rows)
-    assert (np.abs(sums - want) <= 1e-6 * size).all()
+    assert (np.abs(np.asarray(sums, np.float64) - want) <= 1e-6 * size).all()
     untouched = np.bincount(rows, minlength=num_rows) == 0
     assert not np.asarray(sums)[untouched].any()
 
@@ -152,7 +152,7 @@ def test_all_batches_add_to_one_table():
         distances, num_buckets=8, max_distance=16, bidirectional=False
     )
     want, size = in_float64(cotangent.swapaxes(0, 1), rows, 8)
-    assert (np.abs(got - want) <= 1e-6 * size).all()
+    assert (np.abs(np.asarray(got, np.float64) - want) <= 1e-6 * size).all()
 
 
 def test_the_factor_is_on_the_gradient_too():

@@ -71,7 +71,9 @@ def test_values_and_sums_of_every_grid(lead, q_grid, k_grid):
     assert_same_bits(out, matrix_of(values, q_grid, k_grid, many))
     # At most 70 numbers in a sum, of which no more than 32 one after another.
     size = sums_of(np.abs(cotangent), q_grid, k_grid, few)
-    error = np.abs(sums - sums_of(cotangent, q_grid, k_grid, few))
+    error = np.abs(
+        np.asarray(sums, np.float64) - sums_of(cotangent, q_grid, k_grid, few)
+    )
     assert (error <= 2.0**-19 * size).all()
 
 
@@ -86,7 +88,9 @@ def test_accelerators_add_up_the_same(lead, q_grid, k_grid):
         )
     )(cotangent)
     size = sums_of(np.abs(cotangent), q_grid, k_grid, few)
-    error = np.abs(sums - sums_of(cotangent, q_grid, k_grid, few))
+    error = np.abs(
+        np.asarray(sums, np.float64) - sums_of(cotangent, q_grid, k_grid, few)
+    )
     assert (error <= 2.0**-19 * size).all()
 
 
