@@ -106,8 +106,10 @@ def _axes(bias, params, pairs, content):
         if isinstance(kind, PerHead):
             heads = heads or of_x[-3]
         axes = _both(axes, of_x[: len(of_x) - own_axes(kind)])
-    tables = (explicit_axes(leaf) for leaf in jax.tree.leaves(params))
-    heads = heads or next((axes[-1] for axes in tables if axes), None)
+    for leaf in jax.tree.leaves(params):
+        of_leaf = explicit_axes(leaf)
+        if of_leaf and leaf.shape[-1] == bias.num_heads:
+            heads = heads or of_leaf[-1]
     return *axes, heads, q_axes[-1], k_axes[-1]
 
 
