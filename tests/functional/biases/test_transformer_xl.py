@@ -281,7 +281,7 @@ def test_no_queries_and_no_keys():
 
 def test_initial_parameters():
     init = jitted(F.init_position_bias)
-    made = init(jax.random.key(0), BIASES["xlnet"], init_std=0.5)
+    made = init(jax.random.key(0), BIASES["xlnet"], init_std=0.5, dtype="float32")
     assert jax.tree.map(jnp.shape, made) == jax.tree.map(np.shape, PARAMS)
     numbers = np.concatenate([np.ravel(x) for x in made])
     assert 0.4 < numbers.std() < 0.6
