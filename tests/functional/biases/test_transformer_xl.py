@@ -22,7 +22,8 @@ BIASES = {
     "segments alone": F.TransformerXLBias(*SIZES, segments=True, key_term=False),
 }
 Q, K = normal(0, 2, LENGTH, HEADS, WIDTH), normal(1, 2, LENGTH, HEADS, WIDTH)
-SEGMENTS = np.array([[2] + [0] * 4 + [1] * 6, [2] + [1] * 3 + [0] * 7], np.int32)
+# A class segment at position 0, and at another where no class token hides it.
+SEGMENTS = np.array([[2, 0, 0, 0, 0, 2, 1, 1, 1, 1, 1], [2, 1, 1, 1] + [0] * 7])
 PARAMS = F.TransformerXLBiasParams(
     weight=normal(2, HEADS, WIDTH, FEATURES),
     v=normal(3, HEADS, WIDTH),
@@ -30,8 +31,10 @@ PARAMS = F.TransformerXLBiasParams(
     s=normal(5, HEADS, WIDTH),
     segment_keys=normal(6, 2, HEADS, WIDTH),
 )
-QUICK = "conformer", "xlnet", "funnel"
-named = pytest.mark.parametrize("name", (*QUICK, *slow(*(BIASES.keys() - set(QUICK)))))
+named = pytest.mark.parametrize(
+    "name",
+    ("conformer", "xlnet", "funnel", *slow("no keys", "clamped", "segments alone")),
+)
 both = pytest.mark.parametrize("known", (True, False), ids=("known", "traced"))
 
 
