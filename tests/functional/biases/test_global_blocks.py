@@ -2,6 +2,7 @@
 
 import bucket_bias_oracles as oracles
 import jax
+import jax.export
 import numpy as np
 import pytest
 from content_bias_laws import drawn, matrix
@@ -79,9 +80,16 @@ def test_kinds_of_masks_and_batches():
     np.testing.assert_array_equal(mapped, expected.mask)
 
 
+def test_symbolic_lengths_export():
+    sizes = jax.export.symbolic_shape("b, n")
+    mask = jax.ShapeDtypeStruct(sizes, np.bool_)
+    of = jax.jit(lambda mask: F.global_blocks(mask, block_size=4).q_positions)
+    assert jax.export.export(of)(mask).out_avals[0].shape == sizes
+
+
 @pytest.mark.errors
 def test_arguments_out_of_range():
-    with pytest.raises(ValueError, match="block_size=0 must be a positive integer"):
+    with pytest.raises(ValueError, match="block_size=0 must be"):
         F.global_blocks(np.ones(3, bool), block_size=0)
     with pytest.raises(Exception, match=r"mask.dtype=float64 must be bool|Type-check"):
         F.global_blocks(np.ones(3), block_size=1)

@@ -46,7 +46,7 @@ class Pairs(NamedTuple):
         return self.q.shape[-1], self.k.shape[-1]
 
     @property
-    def batch(self) -> tuple[int, ...]:
+    def batch(self) -> tuple[Any, ...]:
         """The batch axes of queries and keys together."""
         return jnp.broadcast_shapes(self.q.shape[:-1], self.k.shape[:-1])
 

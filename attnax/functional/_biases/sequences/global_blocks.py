@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Int32, Integer
 
-from ...._checks import bool_array, check_axes, positive_integer
+from ...._checks import INT32_MAX, bool_array, check_axes, integer
 from ...._public import public
 
 
@@ -21,7 +21,7 @@ class GlobalBlocks(NamedTuple):
     """
 
     q_positions: Int32[Array, "*batch seq_len"]
-    k_positions: Int32[np.ndarray, " num_blocks"]
+    k_positions: Int32[Array | np.ndarray, " num_blocks"]
     mask: Bool[Array, "*batch num_blocks"]
 
 
@@ -64,15 +64,19 @@ def global_blocks(
     Reference:
         Guo et al., LongT5, 2022, section 3.1.2. https://arxiv.org/abs/2112.07916
     """
-    block_size = positive_integer("block_size", block_size)
+    block_size = integer("block_size", block_size, 1, INT32_MAX)
     mask = jnp.asarray(bool_array("mask", mask))
     check_axes("mask", mask, "seq_len")
     seq_len = mask.shape[-1]
-    numbers = np.arange(seq_len // block_size, dtype=np.int32)
-    there = mask[..., block_size - 1 :: block_size]
+    # Symbolic lengths of an export are known to the program alone.
+    xp = np if isinstance(seq_len, int) else jnp
+    num_blocks = seq_len // block_size
+    numbers = xp.arange(num_blocks, dtype=np.int32)
+    whole = mask[..., : num_blocks * block_size]
+    there = whole.reshape(*mask.shape[:-1], num_blocks, block_size)[..., -1]
     last = jnp.where(there, numbers.reshape((1,) * (mask.ndim - 1) + (-1,)), -1)
     last = last.max(-1, keepdims=True, initial=-1)
-    places = np.arange(seq_len, dtype=np.int32) // block_size
+    places = xp.arange(seq_len, dtype=np.int32) // np.int32(block_size)
     places = jnp.minimum(places.reshape((1,) * (mask.ndim - 1) + (-1,)), last)
     return GlobalBlocks(
         q_positions=jnp.where(mask, places, -1), k_positions=numbers, mask=there

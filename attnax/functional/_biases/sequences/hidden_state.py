@@ -151,12 +151,14 @@ def _entries_at(rows, buckets):
     """The entries `rows[..., h, i, buckets[..., i, j]]`.
 
     The gradient of an entry that many keys share is added up in chains of keys, and
-    these in pairs.
+    these in pairs; where only the program knows their number, it is one sum.
     """
     count = buckets.shape[-1]
+    if not isinstance(count, int):
+        return products_at(rows, buckets)
     chains = max(-(-count // _CHAIN), 1)
     pads = [(0, 0)] * (buckets.ndim - 1) + [(0, chains * _CHAIN - count)]
     buckets = jnp.pad(buckets, pads).reshape(*buckets.shape[:-1], chains, _CHAIN)
     every = jax.vmap(products_at)(copies_of(rows, chains), jnp.moveaxis(buckets, -2, 0))
     every = jnp.moveaxis(every, 0, -2)
-    return every.reshape(*every.shape[:-2], -1)[..., :count]
+    return every.reshape(*every.shape[:-2], chains * _CHAIN)[..., :count]
