@@ -156,7 +156,7 @@ def forward(params, token_ids, kind, start=0, cache=None, rope=None):
 
     new_cache = []
     for index, layer in enumerate(params.layers):
-        q, k, v = jnp.einsum("btd,dshe->sbthe", rms_norm(x), layer.qkv)
+        q, k, v = queries_keys_values(x, layer)
         q, k = rotate(q), rotate(k)
         if cache is not None:
             k, v = (
@@ -167,12 +167,24 @@ def forward(params, token_ids, kind, start=0, cache=None, rope=None):
         # Causal; it also hides the part of a cache that is not yet written.
         mask = jnp.arange(k.shape[1])[None, :] <= positions[:, None]
         heads = jax.nn.dot_product_attention(q, k, v, mask=mask[None, None])
-        x = x + jnp.einsum("bthe,hed->btd", heads, layer.out)
-        x = x + jax.nn.relu(rms_norm(x) @ layer.up) ** 2 @ layer.down
+        x = after_attention(x, heads, layer)
+    return logits_of(params, x), new_cache
+
+
+def queries_keys_values(x, layer):
+    return jnp.einsum("btd,dshe->sbthe", rms_norm(x), layer.qkv)
+
+
+def after_attention(x, heads, layer):
+    """The rest of a layer, from the heads of its attention on."""
+    x = x + jnp.einsum("bthe,hed->btd", heads, layer.out)
+    return x + jax.nn.relu(rms_norm(x) @ layer.up) ** 2 @ layer.down
+
+
+def logits_of(params, x):
     # For bfloat16 `x` a product of bfloat16, the float32 table rounded, and added up in
     # float32: the loss gets the sums as they are.
-    logits = F.apply_token_unembedding(params.tokens, rms_norm(x), dtype=jnp.float32)
-    return logits, new_cache
+    return F.apply_token_unembedding(params.tokens, rms_norm(x), dtype=jnp.float32)
 
 
 def rms_norm(x):
@@ -184,6 +196,10 @@ def rms_norm(x):
 def nats_per_byte(params, windows, kind, rope=None):
     """The loss of every byte but the first, `(batch, seq_len)`."""
     logits, _ = forward(params, windows[:, :-1], kind, rope=rope)
+    return nats_of(logits, windows)
+
+
+def nats_of(logits, windows):
     return optax.softmax_cross_entropy_with_integer_labels(logits, windows[:, 1:])
 
 
@@ -196,6 +212,16 @@ def train(text, kind, steps, seed, dtype=jnp.float32):
     The parameters are float32, and so are their gradients, whatever `dtype` the layers
     are computed in.
     """
+
+    def nats(params, windows):
+        return nats_per_byte(computing_in(dtype, params), windows, kind)
+
+    params = init_params(jax.random.key(seed), kind)
+    return fit(params, nats, text, steps, seed)
+
+
+def fit(params, nats, text, steps, seed, label="training"):
+    """As `train`, for a function `nats` of parameters and windows."""
     schedule = optax.warmup_cosine_decay_schedule(
         0.0, LEARNING_RATE, min(100, steps // 10), steps, LEARNING_RATE / 20
     )
@@ -208,17 +234,14 @@ def train(text, kind, steps, seed, dtype=jnp.float32):
     def train_step(state, windows):
         params, opt_state = state
 
-        def mean_loss(params):
-            return nats_per_byte(computing_in(dtype, params), windows, kind).mean()
-
+        mean_loss = lambda params: nats(params, windows).mean()
         loss, gradients = jax.value_and_grad(mean_loss)(params)
         updates, opt_state = optimizer.update(gradients, opt_state, params)
         return (optax.apply_updates(params, updates), opt_state), loss
 
-    params = init_params(jax.random.key(seed), kind)
     state, losses = (params, optimizer.init(params)), []
     rng = np.random.default_rng(seed)
-    bar = tqdm(range(steps), "training", unit="tok", unit_scale=BATCH_SIZE * SEQ_LEN)
+    bar = tqdm(range(steps), label, unit="tok", unit_scale=BATCH_SIZE * SEQ_LEN)
     with bar, program.interrupt_flag() as stop:
         for _ in bar:
             starts = rng.integers(len(text) - SEQ_LEN, size=BATCH_SIZE)
@@ -239,8 +262,14 @@ def bits_by_position(params, text, kind, seq_len, rope=None):
 
     A window starts every `BIN` bytes, so that every bin averages over the same text.
     """
-    starts = np.arange(0, len(text) - seq_len, BIN)
-    mean_loss = jax.jit(lambda *args: nats_per_byte(*args, kind, rope).mean(0))
+    nats = lambda params, windows: nats_per_byte(params, windows, kind, rope)
+    return mean_bits(params, nats, text, seq_len, every=BIN)
+
+
+def mean_bits(params, nats, text, seq_len, every):
+    """Bits per byte in each bin, for a function `nats` of parameters and windows."""
+    starts = np.arange(0, len(text) - seq_len, every)
+    mean_loss = jax.jit(lambda *args: nats(*args).mean(0))
     size = min(32, 64 * SEQ_LEN // seq_len)  # attention takes memory by the square
     batches = [starts[i : i + size] for i in range(0, len(starts) - size + 1, size)]
     total = sum(mean_loss(params, windows_at(text, b, seq_len)) for b in batches)

@@ -15,7 +15,10 @@ import program
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PROGRAMS = ("language_model", "vision_transformer", "photographs", "rope_wavelengths")
+PROGRAMS = (
+    *("language_model", "vision_transformer", "photographs", "rope_wavelengths"),
+    *("length", "position_biases"),
+)
 
 
 def full(*_, **__):

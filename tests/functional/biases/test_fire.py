@@ -129,7 +129,7 @@ def test_parameters_are_drawn_as_the_listing_draws_them():
 def test_the_slow_program_holds_few_hidden_units():
     """A hidden layer of every pair of 1024 positions would take 134 MB."""
     bias = F.FireBias(2)
-    params = F.init_position_bias(jax.random.key(0), bias)
+    params = F.init_position_bias(jax.random.key(0), bias, dtype="float32")
     weights = np.ones((2, 1024, 1024), np.float32)
 
     def of_sum(params, weights):

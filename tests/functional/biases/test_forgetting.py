@@ -190,7 +190,7 @@ def test_channels_are_the_bias(dtype, scale):
 @pytest.mark.errors
 def test_sums_must_be_pairs_of_every_head():
     sums, at = np.zeros((4, 3, 2), np.float32), range(4)
-    with pytest.raises(ValueError, match="q must be given: a ForgettingBias reads it"):
+    with pytest.raises(ValueError, match="q must be given: ForgettingBias reads it"):
         F.apply_position_bias(BIAS, None, at, at)
     with pytest.raises(ValueError, match=r"k.shape=\(4, 3\) must"):
         F.apply_position_bias(BIAS, None, at, at, q=sums, k=sums[..., 0])

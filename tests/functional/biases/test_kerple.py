@@ -74,7 +74,7 @@ def test_gradients_are_those_of_the_formula(form):
         expected = (weights * slope).sum((1, 2))
         # Sums along diagonals in short blocks, and then over the diagonals.
         bound = 8 * 2.0**-24 * np.abs(weights * slope).sum((1, 2))
-        assert (np.abs(gradient - expected) <= bound).all()
+        assert (np.abs(np.asarray(gradient) - expected) <= bound).all()
 
 
 @pytest.mark.parametrize("form", FORMS)
