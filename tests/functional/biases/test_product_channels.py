@@ -30,13 +30,19 @@ def largest_error(kernel, **options):
 
 @pytest.mark.parametrize("dtype, half", [("bfloat16", 2.0**-8), ("float16", 2.0**-11)])
 def test_pieces_leave_what_they_do_not_hold(dtype, half):
-    """Compiled too, where a cast there and back would be dropped."""
     kernel = Kernel(SCALE, jnp.dtype(dtype), False, None)
     one, width = largest_error(kernel)
     assert width == 4 and half / 8 < one <= 2 * half
     two, width = largest_error(kernel._replace(pieces=2))
     # A rest of each factor, the product of both rests, and float32.
     assert width == 3 * 4 and two <= 3 * half**2 + 2.0**-23
+
+
+def test_pieces_are_rounded_and_not_cast():
+    """Some backends drop a cast there and back, and then nothing is left to split."""
+    kernel = Kernel(SCALE, jnp.dtype("bfloat16"), False, 2)
+    program = jax.make_jaxpr(lambda q, k: product_channels(q, k, kernel))(*factors())
+    assert str(program).count("reduce_precision") == 2
 
 
 def test_keys_that_the_dtype_holds_are_not_split():
