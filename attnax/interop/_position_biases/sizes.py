@@ -21,7 +21,7 @@ def size(keys, key):
 def head_width(keys, heads="num_attention_heads", width="hidden_size"):
     """The width of a head, by the number of heads and the width of all."""
     num_heads, whole = keys.integer(heads), keys.integer(width)
-    if num_heads < 1 or whole % num_heads:
+    if num_heads < 1 or whole < 1 or whole % num_heads:
         raise keys.error(f"{keys.said(heads)}, which must divide {width}={whole}")
     return whole // num_heads
 

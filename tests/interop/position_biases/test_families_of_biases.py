@@ -6,6 +6,8 @@ import pytest
 
 import attnax.functional as F
 from attnax.interop import position_bias_from_hf
+from attnax.interop._position_biases.families.table import BIAS_FAMILIES
+from attnax.interop._position_biases.parts import tables
 
 errors = pytest.mark.errors
 DEBERTA = {"model_type": "deberta", "relative_attention": True}
@@ -298,3 +300,48 @@ def test_entries_of_udop_are_checked(entry, message):
     config = {"model_type": "udop", "relative_bias_args": [entry]}
     with pytest.raises(ValueError, match=re.escape(message)):
         position_bias_from_hf(config, part="encoder")
+
+
+# Switches without which a model type has no bias.
+SWITCHES = {
+    "falcon": {"alibi": True},
+    "beit": {"use_relative_position_bias": True},
+    "data2vec-vision": {"use_shared_relative_position_bias": True},
+    "vitdet": {"use_relative_position_embeddings": True},
+    "deberta": {"relative_attention": True, "pos_att_type": "c2p"},
+    "deberta-v2": {"relative_attention": True, "pos_att_type": "p2c"},
+}
+
+
+@errors
+@pytest.mark.slow  # thousands of calls
+@pytest.mark.parametrize("model_type", BIAS_FAMILIES)
+def test_every_value_gives_biases_or_an_error_by_name(model_type):
+    known = tables()["models"][model_type]
+    keys = {*known, *known.get("aliases", {})} - {"aliases"}
+    for key in sorted(keys):
+        for value in (
+            0,
+            -1,
+            3,
+            2**40,
+            1.5,
+            True,
+            "x",
+            [],
+            [1],
+            [2, -1],
+            [{}],
+            {"a": 1},
+        ):
+            config = SWITCHES.get(model_type, {}) | {key: value}
+            for part in BIAS_FAMILIES[model_type].stacks:
+                try:
+                    position_bias_from_hf(
+                        {"model_type": model_type} | config, part=part
+                    )
+                except ValueError as error:
+                    assert str(error).startswith("position_bias_from_hf: "), (
+                        key,
+                        value,
+                    )
