@@ -109,6 +109,10 @@ def test_a_traced_position_outside_int32_gives_nan():
     actual = added(bias, params, P, q_positions, np.arange(11))
     assert np.isnan(actual[:, 1]).all()
     assert np.isfinite(actual[:, [0, *range(2, 7)]]).all()
+    # Every query meets the key.
+    k_positions = np.array([2**31, *range(10)], np.uint32)
+    actual = added(bias, params, P, np.arange(7), k_positions)
+    assert np.isnan(actual).all()
 
 
 def test_no_queries_and_no_keys():
