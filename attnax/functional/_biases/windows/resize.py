@@ -120,12 +120,12 @@ def _resized(table, old, new, matrix):
     return rows if count == len(table) else jnp.concatenate([rows, table[count:]])
 
 
-def _window(name, window) -> tuple[int, ...]:
+def _window(argument, window) -> tuple[int, ...]:
     """A window of one to three positive sizes."""
-    sizes = integers(name, window)
+    sizes = integers(argument, window)
     if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise ValueError(
-            f"{name}={window!r} must be (rows, columns), (frames, rows, columns) or "
+            f"{argument}={window!r} must be (rows, columns), (frames, rows, columns) or "
             "(places,), of positive integers."
         )
     return sizes
