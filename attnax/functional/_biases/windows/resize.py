@@ -125,8 +125,8 @@ def _window(argument, window) -> tuple[int, ...]:
     sizes = integers(argument, window)
     if not 1 <= len(sizes) <= 3 or min(sizes) < 1:
         raise ValueError(
-            f"{argument}={window!r} must be (rows, columns), (frames, rows, columns) or "
-            "(places,), of positive integers."
+            f"{argument}={window!r} must be (rows, columns), (frames, rows, columns) "
+            "or (places,), of positive integers."
         )
     return sizes
 

@@ -92,10 +92,10 @@ def _subsample(keys, stage):
     return numbers[0], numbers[1], numbers[4]
 
 
-def _offsets(name, num_heads, side, width):
-    """An attention among the places of a square, by its name and its sizes."""
+def _offsets(tensor, num_heads, side, width):
+    """An attention among the places of a square, by its tensor and its sizes."""
     bias = OffsetBias(num_heads, (side, side))
-    source = table(name, rows=bias.num_rows, num_heads=num_heads, form=transposed)
+    source = table(tensor, rows=bias.num_rows, num_heads=num_heads, form=transposed)
     return Layer((Use(bias, source),), width**-0.5)
 
 
