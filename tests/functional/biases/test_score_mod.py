@@ -76,7 +76,7 @@ def test_one_score_and_all_scores_have_the_bias_of_the_matrix(name):
 
 @pytest.mark.parametrize("bias", [F.AlibiBias(2), F.T5Bias(2, bidirectional=False)])
 def test_known_positions_give_the_bits_of_the_matrix(bias):
-    params = F.init_position_bias(jax.random.key(0), bias)
+    params = F.init_position_bias(jax.random.key(0), bias, dtype=jnp.float32)
     arguments = (bias, params, range(40, 43), range(43))
     matrix = F.apply_position_bias(*arguments)
     zero = jnp.zeros(matrix.shape, jnp.float32)
@@ -92,7 +92,7 @@ def test_scores_of_sixteen_bits_stay_so():
 
 def test_a_learned_table_gets_its_gradient():  # attention-gym#20, pytorch#145208
     bias = F.T5Bias(2, 8, 20, bidirectional=True)
-    params = F.init_position_bias(jax.random.key(0), bias)
+    params = F.init_position_bias(jax.random.key(0), bias, dtype=jnp.float32)
     weights = np.random.default_rng(2).standard_normal((1, 2, 30, 40)).astype("f")
 
     def by_score_mod(params):
@@ -132,7 +132,7 @@ def test_flex_attention_of_tokamax_has_the_bias(bias, monkeypatch):
     base = pytest.importorskip(module, reason="tokamax is not installed")
     heads = np.random.default_rng(3).standard_normal((3, 2, 6, 4, 8))
     q, k, v = jnp.asarray(heads, jnp.float32)
-    params = F.init_position_bias(jax.random.key(0), bias)
+    params = F.init_position_bias(jax.random.key(0), bias, dtype=jnp.float32)
     matrix = F.apply_position_bias(bias, params, range(6), range(6))
     score_mod = F.position_bias_score_mod(bias, params, range(6), range(6))
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
