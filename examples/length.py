@@ -8,7 +8,7 @@ text of four times that length. Run it with
     python examples/length.py --methods rope alibi   # some of them
     python examples/length.py --steps 20             # a quick look
 
-It needs no network and no accelerator: less than six minutes on two CPU cores. It draws
+It needs no network and no accelerator: some minutes on two CPU cores. It draws
 the loss during training and the loss by position, which says what a method makes of
 positions that it has not been trained on. Ctrl-C stops the training early and leaves
 out the methods that have not begun; SIGTERM draws what there is and ends.

@@ -119,6 +119,14 @@ def test_losses_of_the_example_are_those_recorded():
         assert f"| `{run.get('extend', run['positions'])}` {row}" in page
 
 
+def test_losses_beyond_the_trained_length_are_those_recorded():
+    path = ROOT / "benchmarks" / "results" / "length.jsonl"
+    page = (ROOT / "docs/examples/length.md").read_text()
+    for run in map(json.loads, path.read_text().splitlines()):
+        losses = " | ".join(f"{bits:.3f}" for bits in run["bits_per_byte"])
+        assert f"| `{run['method']}` | {losses} |" in page
+
+
 @pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.stem)
 def test_tables_of_families_are_those_of_the_code(page):
     # If not: python -m conformance.pages
