@@ -62,8 +62,9 @@ def find_part(config, name):
     if not parts:
         if name is not None:
             raise ValueError(
-                f"part={name!r} must be None, for the model of "
-                f"model_type={config.get('model_type')!r} has no position biases."
+                f"part={name!r} must be None, for the config of "
+                f"model_type={config.get('model_type')!r} has no part with position "
+                "biases."
             )
         return None
     found = held if name is None else [part for part in parts if part.name == name]

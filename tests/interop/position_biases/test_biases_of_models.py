@@ -121,7 +121,11 @@ def test_the_record_is_static():
     (
         (T5, None, "several parts of this model have position biases; pass part, one"),
         (T5, "vision", "part='vision' must be one of ['encoder', 'decoder']"),
-        ({"model_type": "llama"}, "text", "part='text' must be None, for the model of"),
+        (
+            {"model_type": "llama"},
+            "text",
+            "part='text' must be None, for the config of",
+        ),
         ({"model_type": "t55"}, None, "model_type='t55' is none of transformers 5.23"),
         ({}, None, "model_type=None is none of transformers 5.23"),
         ({"model_type": "dinat"}, None, "model_type='dinat': its biases are for keys"),
