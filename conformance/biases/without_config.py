@@ -68,37 +68,11 @@ def resized(record):
 
 def pair_vectors(record, weight):
     """The vectors that ESMFold2 adds to pairs of residues: the columns of four maps."""
-    arrays = record.arrays
-    pairs = {
-        name: (arrays[name][:, :, None], arrays[name][:, None, :])
-        for name in ("residue_index", "asym_id", "sym_id", "entity_id", "token_index")
-    }
-    same = {name: q == k for name, (q, k) in pairs.items()}
-    residues, chains = _sizes(weight.shape[1])
-
-    def row(name, limit, there):
-        q, k = pairs[name]
-        clipped = F.clipped_distances(q - k, left=limit, right=limit)
-        return np.where(there, np.asarray(clipped), 2 * limit + 1)
-
-    chain = same["asym_id"]
-    rows = (
-        row("residue_index", residues, chain),
-        row("token_index", residues, chain & same["residue_index"]),
-        row("sym_id", chains, ~chain),
+    arrays, config = record.arrays, record.options["config"]
+    names = ("residue_index", "token_index", "asym_id", "sym_id", "entity_id")
+    return F.apply_pair_encoding(
+        F.PairEncodingParams(weight.T),
+        *(arrays[name] for name in names),
+        max_distance=config["num_relative_residx_bins"],
+        max_copies=config["num_relative_chain_bins"],
     )
-    width = 2 * residues + 2
-    starts = (0, width, 2 * width + 1)
-    total = weight[:, 2 * width] * same["entity_id"][..., None]
-    for start, index in zip(starts, rows, strict=True):
-        total = total + weight.T[start + index]
-    return jnp.asarray(total)
-
-
-def _sizes(columns):
-    """The numbers of distances of residues and of chains that make so many columns."""
-    for chains in range(columns):
-        residues, rest = divmod(columns - 1 - (2 * chains + 2) - 4, 4)
-        if rest == 0 and residues > chains:
-            return residues, chains
-    raise ValueError(f"{columns=} must be 2 (2 r + 2) + 1 + 2 s + 2.")
