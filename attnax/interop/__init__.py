@@ -3,7 +3,9 @@
 `rope_from_hf` makes the rotary embedding of a model from its Hugging Face
 `config.json`, and `config_parts` lists the parts of the model that have one.
 `params_from_checkpoint` reads the embedding of a model from a checkpoint, and
-`checkpoint_from_params` writes it. `resampling`, `sinusoid_options` and
+`checkpoint_from_params` writes it. `position_bias_from_hf` makes the position biases of
+the layers of a model from its config, and `position_bias_params_from_checkpoint` reads
+their parameters. `resampling`, `sinusoid_options` and
 `grid_sinusoid_options` return the options with which released models resize positions
 and make sinusoids.
 """

@@ -7,8 +7,6 @@ from ..family import BiasFamily
 from ..sizes import head_width
 from ..stack import Layer, Stack, Use, table, uniform
 
-_OWN_BUCKETS = (("relative_attention_num_buckets", 32),)
-
 
 def t5_bias(keys, *, bidirectional):
     """The bias that the keys of T5 tell."""
@@ -108,7 +106,6 @@ def _first_32(array):
 
 
 _STACKS = ("encoder", "decoder")
-_BLOCKS = "The caller masks keys of other blocks"
 
 ROWS = (
     (
