@@ -114,7 +114,7 @@ def test_gradients_of_gate_table_and_hidden_states():
             )
             ends.append(in_float64(*moved))
         # 500 terms below 16, summed in float32; the quotient is off by 1e-9.
-        assert abs((ends[1] - ends[0]) / 2e-5 - slope.flatten()[0]) < 1e-3
+        assert abs((ends[1] - ends[0]) / 2e-5 - float(slope.flatten()[0])) < 1e-3
 
 
 @pytest.mark.errors
