@@ -61,6 +61,17 @@ def unpacked(mask):
     return F.unpack_patches(F.PackedPatches(PATCHES, COORDINATES, mask, GRIDS), 2)
 
 
+def contextual(mask):
+    params = F.ContextualPositionBiasParams(embedding=np.ones((4, 2), np.float32))
+    x = np.ones((3, 1, 2), np.float32)
+    return F.apply_contextual_position_bias(params, x[:2], x, mask)
+
+
+def forget_gates(mask):
+    params = F.ForgetGateParams(np.ones((4, 1), np.float32), np.ones(1, np.float32))
+    return F.apply_forget_gate(params, PATCHES, mask)
+
+
 FUNCTIONS = {
     "positions_from_mask": F.positions_from_mask,
     "padded_positions": lambda mask: F.padded_positions(mask, **PADDED),
@@ -69,6 +80,9 @@ FUNCTIONS = {
     "apply_vision_embedding": vision,
     "apply_packed_vision_embedding": packed,
     "unpack_patches": unpacked,
+    "apply_contextual_position_bias": contextual,
+    "apply_forget_gate": forget_gates,
+    "global_blocks": lambda mask: F.global_blocks(mask, block_size=2),
 }
 METHODS = {
     "VisionEmbedding": lambda mask: MODULE(host.asarray(IMAGES), masked=mask),

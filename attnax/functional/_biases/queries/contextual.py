@@ -1,5 +1,6 @@
 """Contextual position encoding (CoPE): positions that count what gates let through."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import jax
@@ -8,10 +9,10 @@ import numpy as np
 from jax import lax
 from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from ...._checks import (
-    array_of,
+    bool_array,
     check_axes,
     check_key,
     check_params,
@@ -87,7 +88,9 @@ def apply_contextual_position_bias(
     params: ContextualPositionBiasParams,
     q: Float[Array | np.ndarray, "*#batch q_len num_heads head_dim"],
     k: Float[Array | np.ndarray, "*#batch k_len num_kv_heads head_dim"],
-    mask: Bool[Array | np.ndarray, "*#batch q_len k_len"],
+    mask: Bool[Array | np.ndarray, "*#batch q_len k_len"]
+    | Integer[Array | np.ndarray, "*#batch q_len k_len"]
+    | Sequence,
     *,
     scale: SupportsFloat | None = None,
     factor: SupportsFloat = 1.0,
@@ -113,7 +116,7 @@ def apply_contextual_position_bias(
         k: What the gates read: the keys of the attention, or those of a separate
             projection. The number of their heads divides that of the queries; each
             serves a group of query heads.
-        mask: True where the query attends to the key.
+        mask: True or 1 where the query attends to the key, else False or 0.
         scale: Factor of the scores in the gates, default `1 / sqrt(head_dim)`.
         factor: Factor of the bias. 1 in the listing of the paper, and
             `1 / sqrt(head_dim)` in its released code, which adds before the scaling.
@@ -160,10 +163,8 @@ def _checked(embedding, q, k, mask):
     """The arrays with batch axes of one rank, which broadcast."""
     q = float_array("q", q, "q_len", "num_heads", "head_dim", nan=False)
     k = float_array("k", k, "k_len", "num_kv_heads", "head_dim", nan=False)
-    mask = array_of("mask", mask)
+    mask = bool_array("mask", mask)
     check_axes("mask", mask, "q_len", "k_len")
-    if mask.dtype != np.bool_:
-        raise ValueError(f"{mask.dtype=} must be bool, True where a query attends.")
     for name, x in (("q", q), ("k", k)):
         if x.shape[-1] != embedding.shape[1]:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Gates of the Forgetting Transformer, and their sums along a sequence."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import jax
@@ -92,6 +93,7 @@ def apply_forget_gate(
     x: Float[Array | np.ndarray, "*batch seq_len d_model"],
     mask: Bool[Array | np.ndarray, "*#batch seq_len"]
     | Integer[Array | np.ndarray, "*#batch seq_len"]
+    | Sequence
     | None = None,
     *,
     precision: PrecisionLike = None,
