@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._checks import check_flags, float_array, positive_integer
+from ..._checks import check_flags, check_params, float_array, positive_integer
 from ..._public import public
 from ..._sharding import explicit_axes, sharding_like, spread
 from .channels import PositionChannels
@@ -77,7 +77,11 @@ def _for_heads(channels, num_heads, num_kv_heads):
     Keys whose channels differ among the queries of a group get the channels of all of
     them, and each query has zeros at those of the others.
     """
-    of_q, of_k = channels
+    check_params(channels, PositionChannels, "channels")
+    of_q, of_k = (
+        float_array(f"channels.{name}", x, "seq_len", "num_heads", "width", nan=False)
+        for name, x in zip(channels._fields, channels, strict=True)
+    )
     if of_q.shape[-2] != num_heads or num_heads % num_kv_heads:
         raise ValueError(
             f"q has {num_heads} heads and k has {num_kv_heads}, but channels are for "

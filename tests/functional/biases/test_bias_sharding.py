@@ -40,7 +40,7 @@ def loss(bias, params, cotangent, q=TOKENS, k=TOKENS):
 
 def whole(bias):
     """The bias on one device, and the gradient of its parameters."""
-    params = F.init_position_bias(KEY, bias, init_std=1.0)
+    params = F.init_position_bias(KEY, bias, init_std=1.0, dtype=jnp.float32)
     made = jax.jit(lambda p: F.apply_position_bias(bias, p, TOKENS, TOKENS))(params)
     gradient = jax.jit(jax.grad(lambda p: loss(bias, p, COTANGENT)))(params)
     return params, np.asarray(made), gradient

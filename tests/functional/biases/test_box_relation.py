@@ -95,7 +95,7 @@ def test_gradients_are_those_of_a_linear_map():
 
     def of_sum(params):
         biases = F.apply_position_bias(BIAS, params, at, at, **TOKENS)
-        return (weights * biases).sum()
+        return (weights.astype(biases.dtype) * biases).sum()
 
     found = jax.jit(jax.grad(of_sum))(params)
 

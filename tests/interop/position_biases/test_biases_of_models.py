@@ -199,5 +199,5 @@ def test_what_is_not_understood_is_an_error(config, part, message):
 def test_arguments_of_wrong_kinds_are_refused():
     with refused("part=3 must be a name"):
         position_bias_from_hf(T5, part=3)
-    with refused("config is 3 of type int, but must be a dict as in config.json"):
+    with refused("config is an int, but must be a dict as in config.json"):
         position_bias_from_hf(3)

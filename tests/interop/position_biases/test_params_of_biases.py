@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_an_error(tensors, config, message):
 @errors
 def test_arguments_are_checked():
     tensors = {t5_table("encoder"): drawn(32, 3)}
-    with refused("source is 3 of type int, but must be a mapping of arrays or a path"):
+    with refused("source is an int, but must be a mapping of arrays or a path"):
         read(3, T5, part="encoder")
     with refused("prefix=3 must be a string, or None"):
         read(tensors, T5, part="encoder", prefix=3)

@@ -80,11 +80,11 @@ class PositionBias:
         )
 
 
-def check_bias(bias) -> None:
+def check_bias(bias, argument="bias") -> None:
     """Raises unless `bias` is a record of a position bias."""
     if not isinstance(bias, PositionBias):
         raise TypeError(
-            f"bias must be a record of a position bias such as T5Bias, not a "
+            f"{argument} must be a record of a position bias such as T5Bias, not a "
             f"{type(bias).__name__}."
         )
 

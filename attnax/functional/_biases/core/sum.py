@@ -49,13 +49,13 @@ class SumBias(PositionBias):
 
     @public
     def __init__(self, biases: Sequence[PositionBias]):
-        if not isinstance(biases, Sequence) or not biases:
+        if not isinstance(biases, Sequence) or isinstance(biases, str) or not biases:
             raise ValueError(
                 f"biases is {type_of(biases)}, but must be records of biases in a list "
                 "or a tuple, at least one."
             )
-        for bias in biases:
-            check_bias(bias)
+        for index, bias in enumerate(biases):
+            check_bias(bias, f"biases[{index}]")
         _check_agree(biases)
         set_fields(self, biases=tuple(biases), num_heads=biases[0].num_heads)
 

@@ -195,7 +195,8 @@ def _products(q, k, precision):
     kv_heads = k.shape[-2]
     q = q.reshape(*q.shape[:-2], kv_heads, q.shape[-2] // kv_heads, q.shape[-1])
     products = jnp.einsum("...qhgd,...khd->...hgqk", q, k, precision=precision)
-    return products.reshape(*products.shape[:-4], -1, *products.shape[-2:])
+    heads = kv_heads * products.shape[-3]
+    return products.reshape(*products.shape[:-4], heads, *products.shape[-2:])
 
 
 def _positions(scores, mask, num_positions):

@@ -111,6 +111,9 @@ def _checked(table, weight, bias, norm_weight, norm_bias):
             continue
         float_array(name, vector)
         if vector.shape != (length,):
-            raise ValueError(f"{name}.shape={vector.shape} must be {(length,)}.")
+            raise ValueError(
+                f"{name}.shape={vector.shape} must be {(length,)}, for "
+                f"table.shape={table.shape} and weight.shape={weight.shape}."
+            )
         arrays[name] = vector
     return arrays

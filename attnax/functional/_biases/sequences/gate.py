@@ -142,7 +142,7 @@ def apply_bias_gate(
     """
     check_precision(precision)
     x = float_array("x", x, "q_len", "num_heads", "head_dim", nan=False)
-    _check_gate("params", params, *x.shape[-2:])
+    _check_gate("params", params, *x.shape[-2:], " of x")
     wide = compute_dtype(x.dtype, *(leaf.dtype for leaf in params))
     x = jnp.moveaxis(jnp.asarray(x, wide), -2, -3)
     return _gate(params, x, precision, wide)
@@ -159,7 +159,7 @@ def _gate(params, x, precision, dtype):
     return (update * (reset * scale - 1) + 2)[..., None]
 
 
-def _check_gate(argument, params, num_heads, head_dim):
+def _check_gate(argument, params, num_heads, head_dim, whose=""):
     check_params(params, BiasGateParams, argument)
     check_table(f"{argument}.weight", params.weight)
     shapes = {"weight": (head_dim, 2 * _OUTPUTS), "bias": (2 * _OUTPUTS,)}
@@ -168,7 +168,7 @@ def _check_gate(argument, params, num_heads, head_dim):
         if array.shape != shape:
             raise ValueError(
                 f"{argument}.{part}.shape={array.shape} must be {shape} for "
-                f"{num_heads} heads of width {head_dim}."
+                f"{num_heads} heads of width {head_dim}{whose}."
             )
 
 
