@@ -178,7 +178,9 @@ def _checked(embedding, q, k, mask):
         )
     lengths = (q.shape[-3], k.shape[-3])
     if mask.shape[-2:] != lengths:
-        raise ValueError(f"{mask.shape=} must end in {lengths}, (q_len, k_len).")
+        raise ValueError(
+            f"{mask.shape=} must end in {lengths}, (q_len, k_len) of q and k."
+        )
     batches = {"q": q.shape[:-3], "k": k.shape[:-3], "mask": mask.shape[:-2]}
     try:
         rank = len(jnp.broadcast_shapes(*batches.values()))
