@@ -96,7 +96,7 @@ def test_a_part_of_the_queries_in_shard_map(bias, axis_type):
     own = LENGTH // 2
 
     def of_part(params, cotangent):
-        q = jnp.arange(own) + jax.lax.axis_index("b") * own
+        q = jnp.arange(own, dtype=jnp.int32) + jax.lax.axis_index("b") * own
         k = jnp.arange(LENGTH)
         part = F.apply_position_bias(bias, params, q, k)
         return part, jax.grad(lambda p: loss(bias, p, cotangent, q, k))(params)

@@ -98,6 +98,7 @@ def test_gradients_are_those_of_a_linear_map():
         return (weights.astype(biases.dtype) * biases).sum()
 
     found = jax.jit(jax.grad(of_sum))(params)
+    found = jax.tree.map(np.asarray, found)
 
     def slope(weight, offset):
         made = oracles.box_relations(PAGE[None], weight, offset, 1e4, 100.0)[0]
