@@ -15,16 +15,16 @@ from .channels import PositionChannels
 @public
 def append_channels(
     channels: PositionChannels,
-    q: Float[Array | np.ndarray, "*#batch q_len num_heads head_dim"],
-    k: Float[Array | np.ndarray, "*#batch k_len num_kv_heads head_dim"],
-    v: Float[Array | np.ndarray, "*#batch k_len num_kv_heads value_dim"],
+    q: Float[Array | np.ndarray, "*q_batch q_len num_heads head_dim"],
+    k: Float[Array | np.ndarray, "*k_batch k_len num_kv_heads head_dim"],
+    v: Float[Array | np.ndarray, "*v_batch k_len num_kv_heads value_dim"],
     *,
     multiple_of: SupportsIndex = 1,
     pad_values: bool = True,
 ) -> tuple[
-    Float[Array, "*batch q_len num_heads width"],
-    Float[Array, "*batch k_len num_kv_heads width"],
-    Float[Array, "*batch k_len num_kv_heads new_value_dim"],
+    Float[Array, "*all_q_batch q_len num_heads width"],
+    Float[Array, "*all_k_batch k_len num_kv_heads width"],
+    Float[Array, "*v_batch k_len num_kv_heads new_value_dim"],
 ]:
     """Returns queries and keys with the channels of a position bias, and values.
 
@@ -64,6 +64,10 @@ def append_channels(
     q = float_array("q", q, "q_len", "num_heads", "head_dim", nan=False)
     k = float_array("k", k, "k_len", "num_kv_heads", "head_dim", nan=False)
     v = float_array("v", v, "k_len", "num_kv_heads", "value_dim", nan=False)
+    if k.shape[-1] != q.shape[-1]:
+        raise ValueError(f"{k.shape=} must have the width of {q.shape=}.")
+    if v.shape[-3:-1] != k.shape[-3:-1]:
+        raise ValueError(f"{v.shape=} must have the tokens and heads of {k.shape=}.")
     of_q, of_k = _for_heads(channels, q.shape[-2], k.shape[-2])
     q, k = (_appended(*one) for one in (("q", q, of_q), ("k", k, of_k)))
     width = -(-q.shape[-1] // multiple_of) * multiple_of

@@ -43,6 +43,10 @@ def lift_score_mod(
         Dong et al., Flex Attention, 2024, section 3.
         https://arxiv.org/abs/2412.05496
     """
+    if not callable(score_mod):
+        raise TypeError(
+            f"score_mod is a {type(score_mod).__name__}, but must be a function."
+        )
     scale = number("scale", scale)
 
     def of_scores(scores):
