@@ -321,6 +321,12 @@ def _calls():
     for room, calls in (("functional", FUNCTIONAL), ("interop", INTEROP), ("nn", NN)):
         for name, arguments in calls.items():
             yield f"{room}.{name}", Call(getattr(SURFACE[room], name), arguments, name)
+    biases = interop.position_bias_from_hf(T5, part="encoder")
+    arguments = {"params": (bias_calls.TABLE,), "layer": 0}
+    yield (
+        "interop.ModelBiases.terms",
+        Call(biases.terms, arguments, "ModelBiases.terms"),
+    )
     for name, methods in METHODS.items():
         module = getattr(nn, name)(**NN[name])
         for method, arguments in methods.items():

@@ -59,14 +59,8 @@ def terms_of(record):
     if biases is None:
         return []
     kind = KINDS[options.get("keys", "tokens")]
-    terms = biases.layers[layer_of(options)].terms
-    return [
-        as_used(
-            t.bias, None if t.params_index is None else params[t.params_index], record
-        )
-        for t in terms
-        if t.kind == kind
-    ]
+    terms = biases.terms(params, layer_of(options), kind=kind)
+    return [as_used(bias, own, record) for bias, own in terms]
 
 
 def of_model(record):

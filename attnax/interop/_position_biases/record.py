@@ -1,10 +1,17 @@
 """The position biases of the layers of a model, as a static record."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, SupportsIndex
 
 import jax
 
+from ..._checks import choice, integer, type_of
+from ..._public import public
 from ...functional._biases.core.record import PositionBias
+
+# What a term can be added to.
+KINDS = ("scores", "block_scores", "values")
 
 
 @jax.tree_util.register_static
@@ -68,10 +75,59 @@ class ModelBiases:
         places = {term.params_index for layer in self.layers for term in layer.terms}
         return len(places - {None})
 
+    @property
+    def _sets(self):
+        """The number of sets of parameters, in words."""
+        number = self.num_params
+        return f"{number} set{'s' * (number != 1)} of parameters"
+
+    @public
+    def terms(
+        self, params: Sequence[Any], layer: SupportsIndex, *, kind: str = "scores"
+    ) -> tuple[tuple[PositionBias, Any], ...]:
+        """Returns the biases of a layer, each with its parameters.
+
+        Args:
+            params: What `position_bias_params_from_checkpoint` returns for the same
+                config and part, or other parameters in the same order.
+            layer: Number of the layer, from 0.
+            kind: What the biases are added to: `"scores"`, `"block_scores"` or
+                `"values"`, see `BiasTerm`.
+
+        Returns:
+            Pairs of a bias and its parameters, which are `None` for a bias that has
+            none. Empty for a layer without biases of that kind.
+
+        Raises:
+            ValueError: If `params` has another number of entries than `num_params`; if
+                there is no such layer or kind.
+
+        Example:
+            >>> from attnax.interop import position_bias_from_hf
+            >>> biases = position_bias_from_hf({"model_type": "bloom"})
+            >>> [(bias, params)] = biases.terms((), 0)
+            >>> apply_position_bias(bias, params, range(3), range(3)).shape
+            (8, 3, 3)
+        """
+        listed = isinstance(params, list | tuple)
+        if not listed or len(params) != self.num_params:
+            what = f"a tuple of {len(params)}" if listed else type_of(params)
+            raise ValueError(
+                f"params is {what}, but must be a tuple of {self._sets}, as "
+                "position_bias_params_from_checkpoint returns it."
+            )
+        choice("kind", kind, KINDS)
+        layer = integer("layer", layer, 0, len(self.layers) - 1)
+        return tuple(
+            (t.bias, None if t.params_index is None else params[t.params_index])
+            for t in self.layers[layer].terms
+            if t.kind == kind
+        )
+
     def __repr__(self):
         biases = {repr(term.bias) for layer in self.layers for term in layer.terms}
         text = biases.pop() if len(biases) == 1 else f"{len(biases)} biases"
         return (
             f"ModelBiases({self.model_type!r}, {self.part!r}, {len(self.layers)} "
-            f"layers: {text}, {self.num_params} sets of parameters)"
+            f"layers: {text}, {self._sets})"
         )

@@ -111,8 +111,36 @@ def test_the_record_is_static():
     assert pickle.loads(pickle.dumps(biases)) == biases
     assert repr(biases) == (
         "ModelBiases('t5', 'encoder', 3 layers: T5Bias(num_heads=2, num_buckets=32, "
-        "max_distance=128, bidirectional=True, factor=1.0), 1 sets of parameters)"
+        "max_distance=128, bidirectional=True, factor=1.0), 1 set of parameters)"
     )
+
+
+def test_the_terms_of_a_layer_come_with_their_parameters_by_kind():
+    config = T5 | {"model_type": "longt5"}
+    config["encoder_attention_type"] = "transient-global"
+    biases = position_bias_from_hf(config, part="encoder")
+    (layer,) = {layer.terms for layer in biases.layers}
+    assert biases.terms(("a", "b"), 2) == ((layer[0].bias, "a"),)
+    assert biases.terms(["a", "b"], 0, kind="block_scores") == ((layer[1].bias, "b"),)
+    assert biases.terms(("a", "b"), 0, kind="values") == ()
+    bloom = position_bias_from_hf({"model_type": "bloom", "n_layer": 2})
+    assert bloom.terms((), 1) == ((F.AlibiBias(8, form="key"), None),)
+
+
+@errors
+def test_the_terms_of_a_layer_need_the_parameters_of_its_model():
+    biases = position_bias_from_hf(T5, part="encoder")
+    for params in ((), (1, 2)):
+        number = len(params)
+        with fails(f"ModelBiases.terms: params is a tuple of {number}, but must be a "):
+            biases.terms(params, 0)
+    with refused("params is an int, but must be a tuple of 1 set of parameters"):
+        biases.terms(1, 0)
+    for layer in (-1, 3):
+        with fails(f"layer={layer} must be an integer in [0, 2]"):
+            biases.terms((1,), layer)
+    with fails("kind='score' must be 'scores', 'block_scores' or 'values'"):
+        biases.terms((1,), 0, kind="score")
 
 
 @errors

@@ -54,11 +54,10 @@ def test_layers_and_parameters_are_those_of_the_model(record):
     assert biases.num_params == len(params)
     layer = biases.layers[compare.layer_of(record.options)]
     assert record.options.get("scale", layer.scale) == pytest.approx(layer.scale)
-    for term in (term for layer in biases.layers for term in layer.terms):
-        if term.kind != "values":
-            term.bias._check(
-                None if term.params_index is None else params[term.params_index]
-            )
+    for place in range(len(biases.layers)):
+        for kind in ("scores", "block_scores"):
+            for bias, own in biases.terms(params, place, kind=kind):
+                bias._check(own)
 
 
 def test_every_model_type_has_a_record():
