@@ -114,6 +114,8 @@ def position_bias_channels(
     check_flags(causal=causal)
     bias._check(params)
     check_precision(precision)
+    if dtype is None:
+        raise ValueError("dtype must be that of the queries and keys, not None.")
     dtype = result_dtype("dtype", dtype, dtype)
     scale = number("scale", scale, positive=True)
     kernel = Kernel(
