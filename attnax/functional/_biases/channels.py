@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Integer, Num
 
 from ..._checks import (
     check_flags,
-    check_precision,
     nan_where_invalid,
     number,
     positive_integer,
@@ -20,9 +19,8 @@ from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
 from .core.automatic_axes import channels_of
 from .core.channels import Kernel
-from .core.content import content_of
-from .core.distances import pairs_of
-from .core.record import PositionBias, check_bias
+from .core.read import checked_inputs
+from .core.record import PositionBias
 
 
 class PositionChannels(NamedTuple):
@@ -110,10 +108,7 @@ def position_bias_channels(
         Press et al., Train Short, Test Long, 2022, section 3, for the bias.
         https://arxiv.org/abs/2108.12409
     """
-    check_bias(bias)
     check_flags(causal=causal)
-    bias._check(params)
-    check_precision(precision)
     if dtype is None:
         raise ValueError("dtype must be that of the queries and keys, not None.")
     dtype = result_dtype("dtype", dtype, dtype)
@@ -125,8 +120,9 @@ def position_bias_channels(
         causal=bool(causal),
         pieces=None if pieces is None else positive_integer("pieces", pieces),
     )
-    pairs = pairs_of(q_positions, k_positions, bias._bounds, bias._k_bounds)
-    content = content_of(bias, pairs, q, k, precision)
+    pairs, content = checked_inputs(
+        bias, params, q_positions, k_positions, q, k, precision
+    )
     of_q, of_k = channels_of(bias, params, pairs, content, kernel)
     return PositionChannels(
         q=_tokens_first(of_q, pairs.q_valid), k=_tokens_first(of_k, pairs.k_valid)

@@ -10,13 +10,13 @@ from jax.lax import PrecisionLike
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Num, PRNGKeyArray
 
-from ..._checks import check_key, check_precision, number
+from ..._checks import check_key, number
 from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from .core.automatic_axes import matrix_of
 from .core.by_distance import nan_at_invalid_indices
-from .core.content import arrays_of, content_of, own_axes
-from .core.distances import pairs_of
+from .core.content import arrays_of, own_axes
+from .core.read import checked_inputs
 from .core.record import PositionBias, check_bias
 
 
@@ -117,7 +117,9 @@ def apply_position_bias(
         docstring of each record names the source of its scheme.
         https://arxiv.org/abs/1803.02155
     """
-    pairs, content = _read(bias, params, q_positions, k_positions, q, k, precision)
+    pairs, content = checked_inputs(
+        bias, params, q_positions, k_positions, q, k, precision
+    )
     dtype = result_dtype("dtype", dtype, _wide((params, content.q, content.k)))
     return matrix_of(bias, params, pairs, content, dtype)
 
@@ -169,7 +171,9 @@ def position_bias_score_mod(
         Dong et al., Flex Attention, 2024, section 3.
         https://arxiv.org/abs/2412.05496
     """
-    pairs, content = _read(bias, params, q_positions, k_positions, q, k, precision)
+    pairs, content = checked_inputs(
+        bias, params, q_positions, k_positions, q, k, precision
+    )
     _check_one_batch_axis(bias, pairs, content)
     at = nan_at_invalid_indices(bias._score(params, pairs, content), pairs)
 
@@ -177,15 +181,6 @@ def position_bias_score_mod(
         return score + at(batch, head, q_index, k_index).astype(score.dtype)
 
     return score_mod
-
-
-def _read(bias, params, q_positions, k_positions, q, k, precision):
-    """The pairs, and what `bias` reads of their tokens, all of it checked."""
-    check_bias(bias)
-    bias._check(params)
-    check_precision(precision)
-    pairs = pairs_of(q_positions, k_positions, bias._bounds, bias._k_bounds)
-    return pairs, content_of(bias, pairs, q, k, precision)
 
 
 def _check_one_batch_axis(bias, pairs, content):

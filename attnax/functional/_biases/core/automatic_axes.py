@@ -7,19 +7,20 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ...._sharding import explicit_axes
+from .by_distance import nan_at_invalid
 from .content import PerHead, arrays_of, own_axes
 
 
 def matrix_of(bias, params, pairs, content, dtype) -> jax.Array:
-    """The bias of every pair, with shardings in between that JAX chooses.
+    """The bias of every pair, NaN where a position is out of bounds.
 
-    Under a mesh with explicit axes, the heads of the result are sharded as those of
-    queries and keys, or else as the columns of tables; queries and keys are sharded as
-    their positions are.
+    Under a mesh with explicit axes, JAX chooses the shardings in between. The heads of
+    the result are sharded as those of queries and keys, or else as the columns of
+    tables; queries and keys are sharded as their positions are.
     """
 
     def matrix(params, pairs, content):
-        return bias._matrix(params, pairs, content, dtype)
+        return nan_at_invalid(bias._matrix(params, pairs, content, dtype), pairs)
 
     return _made(bias, matrix, params, pairs, content, lambda _, axes: P(*axes))
 

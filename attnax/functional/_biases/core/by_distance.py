@@ -17,8 +17,7 @@ def matrix_by_distance(values, pairs, dtype):
     if pairs.offset is not None:
         diagonals = values(pairs.diagonal_distances())
         return spread(diagonals, (q_len,), (k_len,), dtype)
-    biases = jnp.moveaxis(values(pairs.distances()), 0, -3).astype(dtype)
-    return nan_at_invalid(biases, pairs)
+    return jnp.moveaxis(values(pairs.distances()), 0, -3).astype(dtype)
 
 
 def nan_at_invalid(biases, pairs):

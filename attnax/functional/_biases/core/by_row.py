@@ -2,17 +2,15 @@
 
 import jax.numpy as jnp
 
-from .by_distance import nan_at_invalid
 from .table import biases_at
 
 
-def matrix_by_row(table, rows, pairs, dtype, *, factor=1.0):
+def matrix_by_row(table, rows, dtype, *, factor=1.0):
     """The bias of every pair, `(*batch, num_heads, q_len, k_len)`, in `dtype`.
 
     `rows` are the rows of the table, `(*batch, q_len, k_len)`.
     """
-    biases = jnp.moveaxis(factor * biases_at(table, rows), 0, -3).astype(dtype)
-    return nan_at_invalid(biases, pairs)
+    return jnp.moveaxis(factor * biases_at(table, rows), 0, -3).astype(dtype)
 
 
 def row_at(rows):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ...._dtypes import compute_dtype
-from .by_distance import distance_at, nan_at_invalid
+from .by_distance import distance_at
 from .copies import copies_of
 from .distances import of_rank
 
@@ -58,7 +58,7 @@ def sum_of_products(products, row_of, pairs, precision):
             terms.append(jnp.swapaxes(term, -1, -2))
         else:
             terms.append(products_at(every, indices))
-    return nan_at_invalid(sum(terms[1:], start=terms[0]), pairs)
+    return sum(terms[1:], start=terms[0])
 
 
 def sum_of_products_at(products, row_of, pairs, precision):

@@ -1,9 +1,13 @@
 """What the records of position biases have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from .distances import INT32
+import numpy as np
+
+from .channels import Kernel
+from .content import Content
+from .distances import INT32, Pairs
 
 
 class PositionBias:
@@ -11,10 +15,10 @@ class PositionBias:
 
     A record says everything that a model fixes about its bias, and holds no arrays: it
     is frozen and hashable, equal to another of equal settings, and static under `jit`.
-    `init_position_bias` draws its parameters; `apply_position_bias` and
-    `position_bias_score_mod` take the record, its parameters, and the positions of
-    queries and keys. Users make the records of the schemes, such as `T5Bias`, and not
-    this one.
+    `init_position_bias` draws its parameters; `apply_position_bias`,
+    `position_bias_score_mod` and `position_bias_channels` take the record, its
+    parameters, and the positions of queries and keys. Users make the records of the
+    schemes, such as `T5Bias`, and not this one.
 
     Attributes:
         num_heads: Number of heads.
@@ -24,8 +28,11 @@ class PositionBias:
         True
     """
 
-    # What a scheme lacks here it inherits: most have no parameters beside a table, read
-    # nothing beside positions and have no channels.
+    # A scheme defines `_matrix` and `_score`, and `_init` and `_check` if it has
+    # parameters, and what differs from the other defaults below. Arguments have been
+    # checked before `_matrix`, `_score` and `_channels` are called, and their callers
+    # put NaN at pairs with a position out of bounds. `sequences/t5.py` is the shortest
+    # example, with the two decorators that every record has.
 
     num_heads: int
 
@@ -44,33 +51,44 @@ class PositionBias:
         """What the bias reads beside positions, by "q" and "k"; see `content.py`."""
         return {}
 
-    def _init(self, key, init_std, dtype) -> Any:
-        """Draws parameters."""
+    def _init(self, key, init_std: float, dtype: np.dtype) -> Any:
+        """Draws parameters of `dtype`; `None` where there are none."""
         del key, init_std, dtype
 
-    def _check(self, params) -> None:
+    def _check(self, params: Any) -> None:
         """Raises unless `params` are those of this record."""
         if params is not None:
             raise ValueError(
                 f"params must be None: {type(self).__name__} has no parameters."
             )
 
-    def _matrix(self, params, pairs, content, dtype) -> Any:
-        """The bias of every pair, `(*batch, num_heads, q_len, k_len)`."""
+    def _matrix(
+        self, params: Any, pairs: Pairs, content: Content, dtype: np.dtype
+    ) -> Any:
+        """The bias of every pair, `(*batch, num_heads, q_len, k_len)`, in `dtype`.
+
+        It is made in float32 or wider and rounded once. Where `pairs.offset` is not
+        `None`, few distances occur, and each is worth computing once.
+        """
         raise NotImplementedError
 
-    def _score(self, params, pairs, content) -> Any:
-        """The function from indices to a bias: `(batch, head, q_index, k_index)`."""
+    def _score(self, params: Any, pairs: Pairs, content: Content) -> Callable[..., Any]:
+        """The function `(batch, head, q_index, k_index)` to a bias.
+
+        Its arguments are integers, or arrays of integers that broadcast, and the bias
+        is in float32 or wider.
+        """
         raise NotImplementedError
 
-    def _channels(self, params, pairs, content, kernel) -> Any:
+    def _channels(
+        self, params: Any, pairs: Pairs, content: Content, kernel: Kernel
+    ) -> Any:
         """Channels of queries and of keys whose product is the bias.
 
         They are `(*batch, num_heads, q_len, width)` and
         `(*batch, num_heads or 1, k_len, width)`, in `kernel.dtype`; the product, times
         `kernel.scale`, is the bias, up to a constant in each row where the scheme says
-        so. `product_channels` makes them of two factors. Invalid positions become NaN
-        elsewhere.
+        so. `product_channels` makes them of two factors.
         """
         del params, pairs, content, kernel
         raise ValueError(

@@ -9,7 +9,6 @@ import numpy as np
 
 from ...._checks import positive_integer
 from ...._public import public
-from ..core.by_distance import nan_at_invalid
 from ..core.channels import pieces_of
 from ..core.content import PerHead
 from ..core.record import PositionBias, set_fields
@@ -63,7 +62,7 @@ class ForgettingBias(PositionBias):
         biases = difference_of_pairs(*((x[..., 0], x[..., 1]) for x in (q, k)))
         batch = jnp.broadcast_shapes(biases.shape[:-3], pairs.batch)
         biases = jnp.broadcast_to(biases, (*batch, *biases.shape[-3:]))
-        return nan_at_invalid(biases.astype(dtype), pairs)
+        return biases.astype(dtype)
 
     def _score(self, params, pairs, content):
         q, k = (_at(x) for x in content[:2])

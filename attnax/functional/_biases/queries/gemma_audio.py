@@ -10,7 +10,6 @@ from jaxtyping import Array, Float
 
 from ...._checks import INT32_MAX, check_params, integer
 from ...._public import public
-from ..core.by_distance import nan_at_invalid
 from ..core.content import PerHead, in_one_dtype
 from ..core.distances import of_rank
 from ..core.parameters import check_shapes, draw
@@ -125,8 +124,7 @@ class GemmaAudioBias(PositionBias):
         bias = sinusoid_products(x, params.weight, sinusoids, pairs, content.precision)
         distances = of_rank(pairs.distances()[..., None, :, :], bias.ndim)
         near = (distances >= -self.left) & (distances <= self.right)
-        bias = jnp.where(near, bias, jnp.zeros_like(bias)).astype(dtype)
-        return nan_at_invalid(bias, pairs)
+        return jnp.where(near, bias, jnp.zeros_like(bias)).astype(dtype)
 
     def _score(self, params, pairs, content):
         dtype = in_one_dtype((params, content.q))[1].dtype

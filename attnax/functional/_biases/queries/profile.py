@@ -9,7 +9,6 @@ from jaxtyping import Array, Float
 
 from ...._checks import INT32_MAX, check_params, integer, number, positive_integer
 from ...._public import public
-from ..core.by_distance import nan_at_invalid
 from ..core.content import PerHead, in_one_dtype
 from ..core.distances import of_rank
 from ..core.parameters import check_shapes, draw
@@ -145,7 +144,7 @@ class ProfileBias(PositionBias):
     def _matrix(self, params, pairs, content, dtype):
         x, rows = self._mixed(params, pairs, content)
         bias = products_by_distance(x, rows, self._row, pairs, content.precision)
-        return nan_at_invalid(bias.astype(dtype), pairs)
+        return bias.astype(dtype)
 
     def _score(self, params, pairs, content):
         x, rows = self._mixed(params, pairs, content)

@@ -142,11 +142,10 @@ def _sums(p, values, row_of, pairs, precision):
     wide = compute_dtype(p.dtype, values.dtype)
     batch = jnp.broadcast_shapes(p.shape[:-3], pairs.batch)
     x_shape = (*batch, *p.shape[-3:-1], values.shape[1])
-    all_valid = pairs._replace(q_valid=None, k_valid=None)
 
     def products(x):
         rows = values.astype(wide)[None]
-        return products_by_distance(x, rows, row_of, all_valid, precision)
+        return products_by_distance(x, rows, row_of, pairs, precision)
 
     # The products are linear in the queries; their transpose is the sum over keys.
     transposed = jax.linear_transpose(products, jax.ShapeDtypeStruct(x_shape, wide))

@@ -17,7 +17,6 @@ from ...._checks import (
     number,
 )
 from ...._public import public
-from ..core.by_distance import nan_at_invalid
 from ..core.channels import product_channels
 from ..core.content import Numbers, PerHead, Several, in_one_dtype
 from ..core.distances import of_rank
@@ -210,7 +209,7 @@ class TransformerXLBias(PositionBias):
             bias = jnp.where(of_class, jnp.zeros_like(bias), bias)
         if self.key_term:
             bias = bias + self._of_keys(params, k, precision)[..., None, :]
-        return nan_at_invalid(bias.astype(dtype), pairs)
+        return bias.astype(dtype)
 
     def _score(self, params, pairs, content):
         wide = self._parts(params, content)[1].vectors.dtype

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ...._checks import check_flags, choice, number, positive_integer
 from ...._public import public
-from ..core.by_distance import distance_at, key_at, matrix_by_distance, nan_at_invalid
+from ..core.by_distance import distance_at, key_at, matrix_by_distance
 from ..core.record import PositionBias, set_fields
 from .alibi_channels import alibi_channels
 
@@ -147,7 +147,7 @@ class AlibiBias(PositionBias):
             slopes = slopes.reshape((1,) * (keys.ndim - 3) + (-1, 1, 1))
             biases = self._products(slopes, keys).astype(dtype)
             shape = (*pairs.batch, self.num_heads, *pairs.lengths)
-            return nan_at_invalid(jnp.broadcast_to(biases, shape), pairs)
+            return jnp.broadcast_to(biases, shape)
 
         def values(distance):
             slope = slopes.reshape(-1, *(1,) * distance.ndim)

@@ -156,7 +156,7 @@ class BoxBias(PositionBias):
 
     def _matrix(self, params, pairs, content, dtype):
         rows = of_pairs(self._row, *self._of_tokens(pairs, content))
-        biases = matrix_by_row(params.table, rows, pairs, dtype, factor=self.factor)
+        biases = matrix_by_row(params.table, rows, dtype, factor=self.factor)
         return with_batch_of(pairs, biases)
 
     def _score(self, params, pairs, content):

@@ -16,7 +16,6 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype
 from ...._public import public
-from ..core.by_distance import nan_at_invalid
 from ..core.by_token import of_pair_at, of_pairs, with_batch_of
 from ..core.content import Boxes
 from ..core.distances import of_rank
@@ -145,7 +144,7 @@ class BoxRelationBias(PositionBias):
             product = jnp.moveaxis(product, -1, -3)
             rank = max(product.ndim, biases.ndim)
             biases = of_rank(biases, rank) + of_rank(product, rank)
-        return nan_at_invalid(with_batch_of(pairs, biases).astype(dtype), pairs)
+        return with_batch_of(pairs, biases).astype(dtype)
 
     def _score(self, params, pairs, content):
         params, q, k = self._wide(params, content)

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from ...._checks import INT32_MAX, check_params, float_array, number, positive_integer
 from ...._dtypes import compute_dtype
 from ...._public import public
-from ..core.by_distance import distance_at, nan_at_invalid, query_at
+from ..core.by_distance import distance_at, query_at
 from ..core.by_query import map_queries
 from ..core.record import PositionBias, set_fields
 from ..core.spread import spread
@@ -135,7 +135,7 @@ class FireBias(PositionBias):
         params = _wide(params)
         by_query = partial(self._by_query, params, pairs, content.precision, dtype)
         if pairs.offset is None:
-            return nan_at_invalid(by_query(), pairs)
+            return by_query()
         last = jnp.asarray(pairs.first_q + pairs.lengths[0] - 1, params.c.dtype)
         return lax.cond(
             last <= self._threshold(params),

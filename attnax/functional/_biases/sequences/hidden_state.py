@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from ...._checks import check_params, positive_integer
 from ...._dtypes import compute_dtype
 from ...._public import public
-from ..core.by_distance import distance_at, nan_at_invalid
+from ..core.by_distance import distance_at
 from ..core.content import PerToken
 from ..core.copies import copies_of
 from ..core.distances import of_rank
@@ -134,7 +134,7 @@ class HiddenStateBias(PositionBias):
     def _matrix(self, params, pairs, content, dtype):
         rows = self._of_buckets(params, content)
         biases = _entries_at(rows, self._bucket(pairs.distances()))
-        return nan_at_invalid(biases.astype(dtype), pairs)
+        return biases.astype(dtype)
 
     def _score(self, params, pairs, content):
         row = product_at(self._of_buckets(params, content))

@@ -10,7 +10,7 @@ import numpy as np
 from ...._checks import INT32_MAX, number, positive_integer, positive_multiple
 from ...._public import public
 from ..._angles.phase import exact_cos_sin, phase_words
-from ..core.by_distance import distance_at, matrix_by_distance, nan_at_invalid
+from ..core.by_distance import distance_at, matrix_by_distance
 from ..core.by_query import map_queries
 from ..core.channels import product_channels
 from ..core.record import PositionBias, set_fields
@@ -100,7 +100,7 @@ class SandwichBias(PositionBias):
         sums = map_queries(self._sum, distances)
         sums = jnp.moveaxis(sums, 0, -2)[..., None, :, :]
         ratios = ratios.reshape((1,) * (sums.ndim - 3) + (-1, 1, 1))
-        return nan_at_invalid((ratios * sums).astype(dtype), pairs)
+        return (ratios * sums).astype(dtype)
 
     def _score(self, params, pairs, content):
         ratios, distance = jnp.asarray(self._ratios()), distance_at(pairs)

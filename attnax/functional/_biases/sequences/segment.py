@@ -115,7 +115,7 @@ class SegmentBias(PositionBias):
     def _matrix(self, params, pairs, content, dtype):
         (q, q_valid), (k, k_valid) = self._segments(content)
         rows = of_pairs(self._row, (pairs.q, q), (pairs.k, k))
-        biases = matrix_by_row(params.table, rows, pairs, dtype)
+        biases = matrix_by_row(params.table, rows, dtype)
         if q_valid is None and k_valid is None:
             return biases
         q_valid = jnp.ones_like(q, bool) if q_valid is None else q_valid

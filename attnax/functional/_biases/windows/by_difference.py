@@ -24,7 +24,7 @@ def matrix_by_difference(table, window, num_prefix_tokens, pairs, dtype):
     rows = rows_of_pairs(
         jnp, q[..., :, None], k[..., None, :], window, num_prefix_tokens
     )
-    return matrix_by_row(table, rows, pairs, dtype)
+    return matrix_by_row(table, rows, dtype)
 
 
 def score_by_difference(table, window, num_prefix_tokens, pairs):

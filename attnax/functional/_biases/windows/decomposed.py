@@ -19,7 +19,7 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype
 from ...._public import public
-from ..core.by_distance import nan_at_invalid, token_at
+from ..core.by_distance import token_at
 from ..core.channels import product_channels
 from ..core.content import PerHead
 from ..core.distances import of_rank
@@ -177,7 +177,7 @@ class DecomposedBias(PositionBias):
         if self.num_prefix_tokens:
             on_grid = of_rank(on_grid[..., None, None, :], biases.ndim)
             biases = jnp.where(on_grid, biases, jnp.zeros_like(biases))
-        return nan_at_invalid(biases.astype(dtype), pairs)
+        return biases.astype(dtype)
 
     def _score(self, params, pairs, content):
         ends = [product_at(p) for p in self._products(params, pairs, content)]
