@@ -1,5 +1,7 @@
 """Sums of position biases."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,6 +54,19 @@ def test_bounds_are_those_of_all_biases():
     assert F.SumBias([T5, window])._bounds == (0, 6)
 
 
+def test_keys_have_bounds_of_their_own():
+    grids = F.DecomposedBias(2, 4, (2, 2), (2, 4))
+    bias, q = F.SumBias([grids, grids]), np.ones((4, 2, 4), np.float32)
+    assert np.isfinite(matrix(bias, drawn(bias), range(4), range(8), q=q)).all()
+
+
+def test_a_sum_can_be_replaced():
+    bias = F.SumBias([T5, ALIBI])
+    assert dataclasses.replace(bias, biases=(T5, T5)) == F.SumBias([T5, T5])
+    gated = dataclasses.replace(F.GatedBias(T5, 4), head_dim=5)
+    assert gated == F.GatedBias(T5, 5) and gated.num_heads == 2
+
+
 def test_channels_of_a_sum_are_those_of_all_biases():
     bias, at = F.SumBias([ALIBI, F.AlibiBias(2, form="signed", max_bias=4)]), range(7)
     channels = F.position_bias_channels(
@@ -98,6 +113,14 @@ def test_biases_that_do_not_fit_together():
         F.SumBias([BOXES, of_vectors])
     with pytest.raises(Exception, match=r"record of a position bias|Type-check"):
         F.SumBias([T5, None])
+
+
+@pytest.mark.errors
+def test_keys_out_of_the_bounds_of_one_bias():
+    small = F.DecomposedBias(2, 4, (2, 4), (2, 2))
+    bias, q = F.SumBias([small, small]), np.ones((8, 2, 4), np.float32)
+    with pytest.raises(ValueError, match=r"k_positions\[4\]=4 must lie in \[0, 4\)"):
+        F.apply_position_bias(bias, drawn(bias), range(8), range(8), q=q)
 
 
 @pytest.mark.errors

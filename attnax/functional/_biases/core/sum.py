@@ -45,7 +45,7 @@ class SumBias(PositionBias):
     """
 
     biases: tuple[PositionBias, ...]
-    num_heads: int = field(repr=False)
+    num_heads: int = field(init=False, repr=False)
 
     @public
     def __init__(self, biases: Sequence[PositionBias]):
@@ -61,8 +61,11 @@ class SumBias(PositionBias):
 
     @property
     def _bounds(self):
-        lows, highs = zip(*(bias._bounds for bias in self.biases), strict=True)
-        return max(lows), min(highs)
+        return _common(bias._bounds for bias in self.biases)
+
+    @property
+    def _k_bounds(self):
+        return _common(bias._k_bounds for bias in self.biases)
 
     @property
     def _reads(self):
@@ -122,6 +125,12 @@ class SumBias(PositionBias):
             for bias, own, read in self._parts(params, content)
         ]
         return tuple(_side_by_side(side) for side in zip(*parts, strict=True))
+
+
+def _common(bounds):
+    """The numbers that lie in all of several bounds, as bounds."""
+    lows, highs = zip(*bounds, strict=True)
+    return max(lows), min(highs)
 
 
 def _side_by_side(channels):

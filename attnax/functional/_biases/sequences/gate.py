@@ -199,7 +199,7 @@ class GatedBias(PositionBias):
 
     bias: PositionBias
     head_dim: int
-    num_heads: int = field(repr=False)
+    num_heads: int = field(init=False, repr=False)
 
     @public
     def __init__(self, bias: PositionBias, head_dim: SupportsIndex):
@@ -212,6 +212,10 @@ class GatedBias(PositionBias):
     @property
     def _bounds(self):
         return self.bias._bounds
+
+    @property
+    def _k_bounds(self):
+        return self.bias._k_bounds
 
     @property
     def _reads(self):
