@@ -6,6 +6,8 @@ import numpy as np
 import pair_bias_oracles as oracle
 import pytest
 from helpers import assert_close, assert_same_bits, jitted, refused
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 from query_biases import normal
 
 import attnax.functional as F
@@ -48,6 +50,24 @@ def test_a_batch():
     other = {n: x[::-1] for n, x in NUMBERS.items()} | {"tokens": NUMBERS["tokens"]}
     for n, one in enumerate((NUMBERS, other)):
         assert_close(actual[n], expected(PARAMS.table, one), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "axes", ((None, "a", None), ("a", "b", None), ("b", None, "a"))
+)
+def test_explicit_meshes(axes):
+    *of_tokens, of_columns = axes
+    numbers = {n: np.stack([x, x[::-1]]) for n, x in NUMBERS.items()}
+    params = F.PairEncodingParams(normal(0, 21, 4))
+    whole = encoded(params, **numbers, **SIZES)
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.set_mesh(mesh):
+        numbers = jax.device_put(numbers, P(*of_tokens))
+        params = jax.device_put(params, P(None, of_columns))
+        actual = encoded(params, **numbers, **SIZES)
+        # The axis of a sequence is that of the first token of a pair.
+        assert jax.typeof(actual).sharding.spec == P(*of_tokens, None, of_columns)
+    assert_same_bits(actual, whole)
 
 
 def test_gradients():

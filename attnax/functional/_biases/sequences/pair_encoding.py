@@ -1,5 +1,6 @@
 """A vector for each pair of tokens of a complex of molecules, by their places."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
@@ -23,6 +24,8 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ...._public import public
+from ...._sharding import explicit_axes
+from ..core.automatic_axes import with_automatic_axes
 from ..core.distances import of_rank, saturating_difference
 from ..core.table import biases_at
 
@@ -156,17 +159,13 @@ def apply_pair_encoding(
     dtype = result_dtype("dtype", dtype, params.table.dtype)
     numbers = {"residues": residues, "tokens": tokens, "chains": chains}
     numbers |= {"copies": copies, "entities": entities}
-    numbers, valid = _checked(numbers)
-    table = jnp.asarray(params.table)
-    # A row of zeros stands for what adds nothing.
-    table = jnp.concatenate([table, jnp.zeros_like(table[:1])])
-    rows = _rows(numbers, sizes)
-    vectors = sum((biases_at(table, r) for r in rows[1:]), biases_at(table, rows[0]))
-    vectors = jnp.moveaxis(vectors, 0, -1)
-    if valid is not None:
-        valid = (valid[..., :, None] & valid[..., None, :])[..., None]
-        vectors = jnp.where(valid, vectors, nan_unless(valid, vectors.dtype))
-    return vectors.astype(dtype)
+    numbers, masks = _checked(numbers)
+    arrays = {"table": params.table, "numbers": numbers, "masks": masks}
+
+    def vectors(arrays):
+        return _vectors(**arrays, sizes=sizes).astype(dtype)
+
+    return with_automatic_axes(vectors, arrays, _axes(params.table, numbers))
 
 
 def _sizes(max_distance, max_copies):
@@ -177,7 +176,7 @@ def _sizes(max_distance, max_copies):
 
 
 def _checked(numbers):
-    """The numbers as int32 of equal rank by name, and which tokens are valid."""
+    """The numbers as int32 by name, and masks of valid tokens, all of equal rank."""
     checked, masks = {}, []
     for name, values in numbers.items():
         values, valid = int32_in_range(name, array_of(name, values))
@@ -199,10 +198,31 @@ def _checked(numbers):
             " and ".join(f"{name}.shape={shape}" for name, shape in shapes.items())
             + " must have batch axes that broadcast."
         ) from None
-    valid = None
-    for mask in (of_rank(mask, rank) for mask in masks):
-        valid = mask if valid is None else valid & mask
-    return {name: of_rank(values, rank) for name, values in checked.items()}, valid
+    checked = {name: of_rank(values, rank) for name, values in checked.items()}
+    return checked, [of_rank(mask, rank) for mask in masks]
+
+
+def _axes(table, numbers):
+    """The mesh axes of the vectors: those of the numbers, and of the table's columns.
+
+    The second token of a pair has none, because its axis is that of the first one.
+    """
+    every = [explicit_axes(x) or (None,) * x.ndim for x in numbers.values()]
+    tokens = (next(filter(None, axes), None) for axes in zip(*every, strict=True))
+    return *tokens, None, (explicit_axes(table) or (None,))[-1]
+
+
+def _vectors(table, numbers, masks, sizes):
+    """The sums of the rows of each pair, in the compute dtype."""
+    table = jnp.asarray(table)
+    # A row of zeros stands for what adds nothing.
+    table = jnp.concatenate([table, jnp.zeros_like(table[:1])])
+    terms = [biases_at(table, rows) for rows in _rows(numbers, sizes)]
+    vectors = jnp.moveaxis(functools.reduce(jnp.add, terms), 0, -1)
+    for valid in masks:
+        valid = (valid[..., :, None] & valid[..., None, :])[..., None]
+        vectors = jnp.where(valid, vectors, nan_unless(valid, vectors.dtype))
+    return vectors
 
 
 def _rows(numbers, sizes):
