@@ -142,6 +142,15 @@ def test_equal_numbers_add_up_with_small_errors(constant):
     assert (np.abs(np.asarray(sums, np.float64)[0] - want) <= 7e-7 * want).all()
 
 
+def test_an_infinite_number_is_an_infinite_sum():
+    matrix = np.ones((1, 70, 3), np.float32)  # more queries than a block
+    matrix[0, 1, 1], matrix[0, 2, 1] = np.inf, -np.inf
+    values = jax.ShapeDtypeStruct((1, 72), jnp.float32)
+    (sums,) = jax.linear_transpose(spread((70,), (3,)), values)(matrix)
+    assert sums[0, 69] == np.inf and sums[0, 68] == -np.inf
+    assert np.isfinite(np.delete(sums[0], (68, 69))).all()
+
+
 VALUES = jax.ShapeDtypeStruct((1, 4095), jnp.float32)
 
 

@@ -111,7 +111,8 @@ def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
         total, lost = carry
         part -= lost
         new = total + part
-        return new, (new - total) - part
+        # An infinite sum has lost nothing that is still to be added.
+        return new, jnp.where(jnp.isfinite(new), (new - total) - part, 0)
 
     def add_head(n, out):
         add = functools.partial(add_block, n)

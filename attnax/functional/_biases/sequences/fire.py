@@ -10,7 +10,15 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from ...._checks import INT32_MAX, check_params, float_array, number, positive_integer
+from ...._checks import (
+    FLOAT32_MAX,
+    FLOAT32_TINY,
+    INT32_MAX,
+    check_params,
+    float_array,
+    number,
+    positive_integer,
+)
 from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_distance import distance_at, query_at
@@ -62,7 +70,7 @@ class FireBias(PositionBias):
         num_heads: Number of heads. Positive.
         length: Threshold in positions before training. Finite and positive.
         num_hidden: Number of hidden units. Positive.
-        eps: What is added to the denominator. Finite and positive.
+        eps: What is added to the denominator. Positive, and a normal number in float32.
         factor: Factor on the biases, for models that divide the sum of scores and
             biases. Finite.
 
@@ -100,7 +108,7 @@ class FireBias(PositionBias):
             num_heads=positive_integer("num_heads", num_heads),
             length=number("length", length, positive=True),
             num_hidden=positive_integer("num_hidden", num_hidden),
-            eps=number("eps", eps, positive=True),
+            eps=number("eps", eps, FLOAT32_TINY, FLOAT32_MAX),
             factor=number("factor", factor),
         )
 
