@@ -14,6 +14,8 @@ from content_bias_laws import (
     matrix,
 )
 from helpers import assert_close, jitted
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import attnax.functional as F
 
@@ -115,6 +117,15 @@ def test_gradients_of_gate_table_and_hidden_states():
             ends.append(in_float64(*moved))
         # 500 terms below 16, summed in float32; the quotient is off by 1e-9.
         assert abs((ends[1] - ends[0]) / 2e-5 - float(slope.flatten()[0])) < 1e-3
+
+
+def test_gates_stay_on_their_devices():
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Explicit,))
+    gate = params_of().gate
+    with jax.set_mesh(mesh):
+        gates = F.apply_bias_gate(gate, jax.device_put(HIDDEN, P("batch")))
+        assert jax.typeof(gates).sharding.spec == P("batch", None, None, None)
+    close(gates, F.apply_bias_gate(gate, HIDDEN))
 
 
 @pytest.mark.errors

@@ -25,9 +25,9 @@ def exact_sums(x, start):
     missing = [jnp.isnan(t).astype(np.int32) for t in (x, start.sum(-1))]
     limbs = lax.cumsum(jnp.stack([*_limbs(x), missing[0]]), x.ndim - 1)
     before = jnp.stack([*_limbs_of_pair(start), missing[1]])
-    *limbs, missing = limbs + before[..., None, :]
+    limbs = limbs + before[..., None, :]
     nan = jnp.asarray(jnp.nan, x.dtype)
-    return jnp.where(missing[..., None] > 0, nan, _pair(limbs, x.dtype))
+    return jnp.where(limbs[4, ..., None] > 0, nan, _pair(limbs, x.dtype))
 
 
 @exact_sums.defjvp
@@ -76,7 +76,8 @@ def _split(whole, fraction):
 
 def _pair(limbs, dtype):
     """The sum of limbs as a float and what is missing from it."""
-    whole, high, middle, low = limbs
+    # Not by iterating, which would gather an array on several devices outside `jit`.
+    whole, high, middle, low = (limbs[n] for n in range(4))
     middle = middle + (low >> _BITS)
     high = high + (middle >> _BITS)
     whole = (whole + (high >> _BITS)).astype(dtype)

@@ -154,7 +154,9 @@ def _gate(params, x, precision, dtype):
     outputs = jnp.matmul(jnp.asarray(x, dtype), weight, precision=precision)
     outputs = outputs + of_rank(bias, outputs.ndim)
     outputs = outputs.reshape(*outputs.shape[:-1], 2, _OUTPUTS).sum(-1)
-    update, reset = jnp.moveaxis(jax.nn.sigmoid(outputs), -1, 0)
+    gates = jax.nn.sigmoid(outputs)
+    # Not by iterating, which would gather an array on several devices outside `jit`.
+    update, reset = gates[..., 0], gates[..., 1]
     scale = of_rank(scale[:, None], update.ndim)
     return (update * (reset * scale - 1) + 2)[..., None]
 
