@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any, SupportsFloat
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.lax import PrecisionLike
@@ -15,7 +14,7 @@ from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
 from .core.automatic_axes import matrix_of
 from .core.by_distance import nan_at_invalid_indices
-from .core.content import arrays_of, own_axes
+from .core.content import arrays_of, float_dtypes, own_axes
 from .core.read import checked_inputs
 from .core.record import PositionBias, check_bias
 
@@ -196,9 +195,5 @@ def _check_one_batch_axis(bias, pairs, content):
 
 
 def _wide(arrays):
-    dtypes = [
-        leaf.dtype
-        for leaf in jax.tree.leaves(arrays)
-        if jnp.issubdtype(leaf.dtype, jnp.floating)
-    ]
+    dtypes = float_dtypes(arrays)
     return compute_dtype(*dtypes) if dtypes else jnp.dtype(jnp.float32)

@@ -7,6 +7,8 @@ import paper_bias_oracles as oracles
 import pytest
 from bias_laws import matrix
 from helpers import assert_close, assert_same_bits, jitted, refused
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
 
 import attnax.functional as F
 
@@ -166,6 +168,30 @@ def test_nan_stays_and_gates_that_forget_all_are_finite():
     assert np.isnan(sums[:, 0, 0]).tolist() == [False] * 3 + [True] * 3
     np.testing.assert_array_equal(sums[-1, 1], [-1024 - 2.5, 0])
     assert np.isnan(cumulate(log_gates[:2], sums[-1])[:, 0]).all()
+
+
+def test_sums_of_two_dtypes_are_subtracted_in_the_wider_one():
+    with jax.enable_x64(True):
+        k = F.cumulate_log_gates(log_gates_of(logits_of(5)).astype(np.float64))
+        q = k.astype(np.float32)
+        positions = range(5), range(5)
+        dense = F.apply_position_bias(BIAS, None, *positions, q=q, k=k)
+        score_mod = F.position_bias_score_mod(BIAS, None, *positions, q=q, k=k)
+        indices = [jnp.asarray(n) for n in np.ix_(*map(range, dense.shape))]
+        scores = score_mod(jnp.zeros(dense.shape), *indices)
+        wide = F.apply_position_bias(BIAS, None, *positions, q=q.astype("d"), k=k)
+    assert_same_bits(dense, wide)
+    assert_same_bits(scores, wide)
+
+
+def test_sums_stay_on_their_devices():
+    mesh = jax.make_mesh((2,), ("batch",), axis_types=(AxisType.Explicit,))
+    log_gates = log_gates_of(logits_of(5))
+    whole = F.cumulate_log_gates(log_gates)
+    with jax.set_mesh(mesh):
+        sums = F.cumulate_log_gates(jax.device_put(log_gates, P("batch")))
+        assert jax.typeof(sums).sharding.spec == P("batch", None, None, None)
+    assert_same_bits(sums, whole)
 
 
 @pytest.mark.parametrize("dtype", ("float32", "bfloat16", "float16"))

@@ -67,6 +67,31 @@ def test_a_sum_can_be_replaced():
     assert gated == F.GatedBias(T5, 5) and gated.num_heads == 2
 
 
+def test_terms_of_two_dtypes_are_added_in_the_wider_one():
+    with jax.enable_x64(True):
+        bias, at = F.SumBias([T5, F.KerpleBias(2)]), np.arange(7)
+        table = drawn(T5, dtype="float32")
+        params = table, F.KerpleBiasParams(np.array([1.0, 0.7]), np.array([0.3, 1.9]))
+        dense = F.apply_position_bias(bias, params, at, at)
+        score_mod = F.position_bias_score_mod(bias, params, at, at)
+        indices = [jnp.asarray(n) for n in np.ix_([0], *map(range, (2, 7, 7)))]
+        scores = score_mod(jnp.zeros((1, 2, 7, 7)), *indices)
+    assert dense.dtype == np.float64
+    np.testing.assert_array_equal(scores[0], dense)
+
+
+def test_terms_of_wide_queries_are_rounded_once():
+    keys = F.RelativeKeyBias(2, 4, left=2, right=2)
+    with jax.enable_x64(True):
+        bias, at = F.SumBias([keys, keys]), np.arange(7)
+        params = drawn(bias, dtype="float32")
+        q = np.random.default_rng(0).normal(size=(7, 2, 4))
+        wide = F.apply_position_bias(bias, params, at, at, q=q)
+        narrow = F.apply_position_bias(bias, params, at, at, q=q, dtype="float32")
+    assert wide.dtype == np.float64
+    np.testing.assert_array_equal(narrow, np.asarray(wide).astype(np.float32))
+
+
 def test_channels_of_a_sum_are_those_of_all_biases():
     bias, at = F.SumBias([ALIBI, F.AlibiBias(2, form="signed", max_bias=4)]), range(7)
     channels = F.position_bias_channels(

@@ -102,11 +102,15 @@ def content_of(bias, pairs, q, k, precision) -> Content:
     return Content(q, k, precision)
 
 
+def float_dtypes(arrays):
+    """The dtypes of the floats in a tree of arrays."""
+    dtypes = [x.dtype for x in jax.tree.leaves(arrays)]
+    return [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
+
+
 def in_one_dtype(arrays):
     """A tree of arrays with all floats in one dtype, float32 or wider."""
-    leaves = jax.tree.leaves(arrays)
-    floats = [x.dtype for x in leaves if jnp.issubdtype(x.dtype, jnp.floating)]
-    dtype = compute_dtype(*floats)
+    dtype = compute_dtype(*float_dtypes(arrays))
 
     def cast(x):
         is_float = jnp.issubdtype(x.dtype, jnp.floating)

@@ -1,5 +1,6 @@
 """The sum of several position biases."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 from ...._checks import type_of
 from ...._dtypes import compute_dtype
 from ...._public import public
+from .content import float_dtypes, in_one_dtype
 from .distances import of_rank
 from .record import PositionBias, check_bias, set_fields
 
@@ -97,7 +99,8 @@ class SumBias(PositionBias):
             yield bias, own, content._replace(**read)
 
     def _matrix(self, params, pairs, content, dtype):
-        wide = compute_dtype(dtype, *(x.dtype for x in jax.tree.leaves(params)))
+        read = (params, content.q, content.k)
+        wide = compute_dtype(dtype, *float_dtypes(read))
         terms = [
             bias._matrix(own, pairs, read, wide)
             for bias, own, read in self._parts(params, content)
@@ -115,7 +118,8 @@ class SumBias(PositionBias):
         ]
 
         def bias(batch, head, q_index, k_index):
-            return sum(term(batch, head, q_index, k_index) for term in terms)
+            values = [term(batch, head, q_index, k_index) for term in terms]
+            return functools.reduce(jnp.add, in_one_dtype(values))
 
         return bias
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...._checks import positive_integer
 from ...._public import public
 from ..core.channels import pieces_of
-from ..core.content import PerHead
+from ..core.content import PerHead, in_one_dtype
 from ..core.record import PositionBias, set_fields
 from .exact_sums import difference_of_pairs
 
@@ -58,14 +58,15 @@ class ForgettingBias(PositionBias):
         return {name: PerHead(self.num_heads, 2) for name in ("q", "k")}
 
     def _matrix(self, params, pairs, content, dtype):
-        q, k = content.q[..., :, None, :], content.k[..., None, :, :]
+        q, k = in_one_dtype((content.q, content.k))
+        q, k = q[..., :, None, :], k[..., None, :, :]
         biases = difference_of_pairs(*((x[..., 0], x[..., 1]) for x in (q, k)))
         batch = jnp.broadcast_shapes(biases.shape[:-3], pairs.batch)
         biases = jnp.broadcast_to(biases, (*batch, *biases.shape[-3:]))
         return biases.astype(dtype)
 
     def _score(self, params, pairs, content):
-        q, k = (_at(x) for x in content[:2])
+        q, k = (_at(x) for x in in_one_dtype((content.q, content.k)))
 
         def bias(batch, head, q_index, k_index):
             return difference_of_pairs(q(batch, head, q_index), k(batch, head, k_index))
