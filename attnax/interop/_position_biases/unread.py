@@ -12,6 +12,7 @@ def check_all_read(part, family, keys, similar):
     A bias made without the key might not be the one that the config describes. Keys
     that the class of the config has are its own, whether or not this part reads them.
     """
+    _check_names(keys)
     known = {*KEYS, *keys.aliases, *keys.defaults, *family.elsewhere, *similar}
     for key in keys.unread():
         value = keys.values[key]
@@ -26,6 +27,21 @@ def check_all_read(part, family, keys, similar):
             if meant:
                 raise keys.error(
                     f"the config holds {key}={shown(value)}; {instead((meant,))}"
+                )
+
+
+def _check_names(keys):
+    """Raises if two names of a setting that was read hold different values.
+
+    The code takes the name that its class knows as the other's, attnax the first.
+    """
+    for key in sorted(keys.read & keys.aliases.keys()):
+        for other in keys.aliases[key]:
+            if keys.values.get(other, keys.values[key]) != keys.values[key]:
+                raise keys.error(
+                    f"the config holds {key}={shown(keys.values[key])} and "
+                    f"{other}={shown(keys.values[other])}, which are two names of one "
+                    "setting; remove one of them"
                 )
 
 

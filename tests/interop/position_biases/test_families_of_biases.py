@@ -76,6 +76,14 @@ def test_mpt_has_the_exponent_of_its_config():
     assert scale_of(config) == 0.5
 
 
+@pytest.mark.parametrize("model_type", ("bloom", "falcon"))
+def test_bloom_has_its_width_under_an_old_name(model_type):
+    config = {"model_type": model_type, "n_embed": 1024, "num_attention_heads": 16}
+    config |= {"alibi": True} if model_type == "falcon" else {}
+    assert scale_of(config) == 1 / 8
+    assert scale_of(config | {"hidden_size": 64}) == 1 / 8
+
+
 def test_windows_of_swin_v2_are_no_larger_than_their_grids():
     config = {"model_type": "swinv2", "image_size": 64, "window_size": 8}
     config |= {"pretrained_window_sizes": [12, 12, 12, 6]}
@@ -118,7 +126,7 @@ def test_deberta_counts_the_terms_of_its_scale():
     bias = bias_of(config)
     assert bias == F.DisentangledBias(12, 64, max_distance=512)
     assert scale_of(config) == pytest.approx((3 * 64) ** -0.5)
-    one = bias_of(DEBERTA | {"pos_att_type": ["C2P"], "max_relative_positions": 100})
+    one = bias_of(DEBERTA | {"pos_att_type": "C2P", "max_relative_positions": 100})
     assert (one.position_to_content, one.max_distance) == (False, 100)
     assert one.factor == pytest.approx((2 * 64) ** -0.5)
 
@@ -185,6 +193,8 @@ def test_full_layers_of_inkling_have_a_longer_reach_and_a_temperature():
     ).layers
     assert listed[3].terms[0].bias.extent == 1024
     second = {"model_type": "inkling2_text", "num_hidden_layers": 1}
+    full = second | {"local_layer_ids": []}  # its class does not know the key
+    assert bias_of(full) == bias_of(second)
     assert scale_of(second) == 128**-0.5
     assert bias_of(second).max_norm == 8.0
 
@@ -214,6 +224,36 @@ def test_full_layers_of_inkling_have_a_longer_reach_and_a_temperature():
         (
             INKLING | {"layer_types": ["hybrid"]},
             "layer_types=['hybrid'], which must have 'hybrid_sliding' or 'hybrid'",
+        ),
+        (
+            INKLING | {"layer_types": ["hybrid"] * 6, "local_layer_ids": [0]},
+            "layer_types=['hybrid', 'hybrid', 'hybrid', 'hybrid', 'hybrid', 'hybrid'], "
+            "which contradicts local_layer_ids=[0]; remove one of them",
+        ),
+        (
+            DEBERTA | {"pos_att_type": "c2p|pc2"},
+            "pos_att_type='c2p|pc2', whose names must be among ['c2p', 'p2c', 'none']",
+        ),
+        (
+            DEBERTA_V3 | {"pos_att_type": ["C2P"]},
+            "pos_att_type=['C2P'], whose names must be among ['c2p', 'p2c', 'none']",
+        ),
+        (
+            DEBERTA_V3 | {"norm_rel_ebd": "layernorm"},
+            "norm_rel_ebd='layernorm', whose names must be among ['layer_norm', 'none'",
+        ),
+        (
+            {"model_type": "mpt", "attn_config": {"alibi_bias_maks": 16}},
+            "attn_config holds alibi_bias_maks=16; write alibi_bias_max, if that is",
+        ),
+        (
+            {"model_type": "mpt", "attn_config": {"qk_gn": True}},
+            "attn_config holds qk_gn=True, which the code of transformers ignores",
+        ),
+        (
+            {"model_type": "swin", "num_heads": [3] * 4, "num_attention_heads": [1]},
+            "the config holds num_heads=[3, 3, 3, 3] and num_attention_heads=[1], "
+            "which are two names of one setting; remove one of them",
         ),
         (
             {"model_type": "swinv2", "pretrained_window_sizes": [7]},
@@ -281,6 +321,13 @@ def test_what_no_code_does_is_refused(config, message):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         position_bias_from_hf(config)
     caught.match("^position_bias_from_hf: ")
+
+
+@errors
+def test_udop_needs_an_entry():
+    config = {"model_type": "udop", "relative_bias_args": []}
+    with pytest.raises(ValueError, match="which must have at least one entry"):
+        position_bias_from_hf(config, part="encoder")
 
 
 @errors

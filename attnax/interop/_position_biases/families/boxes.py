@@ -47,6 +47,10 @@ def _udop_encoder(keys):
     """One table for each entry of `relative_bias_args`, of all layers."""
     heads = keys.integer("num_heads")
     given = keys.get("relative_bias_args", [{"type": kind} for kind in _UDOP])
+    if not given:
+        raise keys.error(
+            f"{keys.said('relative_bias_args')}, which must have at least one entry"
+        )
     biases = [_udop_bias(keys, heads, entry) for entry in given]
     own = "encoder.relative_bias.biases.{}.relative_attention_bias.weight"
     # Most classes tie the first table to that of the first layer.

@@ -14,10 +14,19 @@ _TERMS = ("c2p", "p2c")
 
 def _terms(keys):
     """The names in `pos_att_type`, which is a list or has them between bars."""
-    given = keys.get("pos_att_type") or ()
+    return _listed(keys, "pos_att_type", (*_TERMS, "none", ""))
+
+
+def _listed(keys, key, known):
+    """The names under a key; capital letters count in a list, and not between bars."""
+    given = keys.get(key) or ()
     if isinstance(given, str):
-        given = given.split("|")
-    return [term.strip().lower() for term in given]
+        given = [name.strip() for name in given.lower().split("|")]
+    if not set(given) <= set(known):
+        raise keys.error(
+            f"{keys.said(key)}, whose names must be among {[*filter(None, known)]}"
+        )
+    return list(given)
 
 
 def _limit(keys):
@@ -129,9 +138,7 @@ def _deberta_v2(keys):
     if not keys.get("share_att_key", False):
         own = tuple(f"pos_{name}" for name in own)
     projections = [(f, n, True) for f, n in zip(("keys", "queries"), own, strict=True)]
-    norms = [
-        name.strip() for name in keys.get("norm_rel_ebd", "none").lower().split("|")
-    ]
+    norms = _listed(keys, "norm_rel_ebd", ("layer_norm", "none", ""))
     return _stack(keys, bias, _chosen(terms, projections), norm="layer_norm" in norms)
 
 

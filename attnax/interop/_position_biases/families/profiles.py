@@ -1,6 +1,7 @@
 """Inkling: profiles by distance, in layers with a window and in full ones."""
 
 from ....functional import ProfileBias, ProfileBiasParams
+from ..._config.values import shown
 from ..family import BiasFamily
 from ..sizes import size
 from ..stack import Layer, Source, Stack, Tensor, Use
@@ -12,9 +13,13 @@ def _kinds(keys):
     """The type of each layer; every sixth is full if the config does not list them."""
     count = keys.integer("num_hidden_layers")
     given = keys.get("layer_types")
-    local = keys.get("local_layer_ids")
-    if given is None and local is not None:
-        given = [_SLIDING if n in local else _FULL for n in range(count)]
+    local = _local(keys, count)
+    if None not in (given, local) and list(given) != local:
+        raise keys.error(
+            f"{keys.said('layer_types')}, which contradicts "
+            f"local_layer_ids={shown(keys.get('local_layer_ids'))}; remove one of them"
+        )
+    given = local if given is None else given
     if given is None:
         given = [_FULL if (n + 1) % 6 == 0 else _SLIDING for n in range(count)]
     if len(given) != count or not set(given) <= {_SLIDING, _FULL}:
@@ -23,6 +28,14 @@ def _kinds(keys):
             f"for each of {count} layers"
         )
     return given
+
+
+def _local(keys, count):
+    """The types of layers by `local_layer_ids`, if the class reads the key."""
+    if "local_layer_ids" not in keys.defaults or keys.get("local_layer_ids") is None:
+        return None
+    local = keys.get("local_layer_ids")
+    return [_SLIDING if number in local else _FULL for number in range(count)]
 
 
 def inkling(*, clipped, scale):
