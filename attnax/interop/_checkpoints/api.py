@@ -154,7 +154,7 @@ def checkpoint_from_params(checkpoint: EmbeddingCheckpoint) -> dict[str, np.ndar
     params = checkpoint.params
     check_params(params, PARAMS[table.kind], "checkpoint.params")
     checkpoint = checkpoint._replace(
-        family=table.name, prefix=whole_prefix(table, checkpoint.prefix)
+        family=table.name, prefix=whole_prefix(checkpoint.prefix, table.separator)
     )
     stored = stored_for(table, checkpoint)
     extra = Arrays(checkpoint.extra_tensors)

@@ -39,17 +39,31 @@ def find_prefix(family: CheckpointFamily, names, prefix, hint=""):
     """
     separator = family.separator
     if prefix is not None:
-        return whole_prefix(family, prefix)
+        return whole_prefix(prefix, separator)
     anchors = family.tensors[0].names
-    found = {
+    return only_prefix(
+        prefixes_of(anchors, names, separator), anchors, names, hint=hint
+    )
+
+
+def prefixes_of(anchors, names, separator):
+    """Every prefix after which one of the anchors stands."""
+    return {
         name.removesuffix(anchor)
         for name in names
         for anchor in anchors
         if name == anchor or name.endswith(separator + anchor)
     }
+
+
+def only_prefix(found, anchors, names, hint=""):
+    """The one prefix that was found for the anchors.
+
+    `hint` ends the message if none was found.
+    """
     if len(found) == 1:
-        return found.pop()
-    looked_for = " or ".join(repr(anchor) for anchor in anchors)
+        return next(iter(found))
+    looked_for = " or ".join(map(repr, anchors))
     if not found:
         first = (
             f"the first of {len(names)} names is {names[0]!r}"
@@ -65,10 +79,10 @@ def find_prefix(family: CheckpointFamily, names, prefix, hint=""):
     )
 
 
-def whole_prefix(family: CheckpointFamily, prefix):
+def whole_prefix(prefix, separator="."):
     """`prefix` with its separator, which the caller may have left out."""
-    whole = prefix == "" or prefix.endswith(family.separator)
-    return prefix if whole else prefix + family.separator
+    whole = prefix == "" or prefix.endswith(separator)
+    return prefix if whole else prefix + separator
 
 
 def find_tensors(family: CheckpointFamily, source, prefix, sizes, hint=""):
@@ -122,13 +136,7 @@ def bind(tensor, shape, axes, sizes):
     """Checks the shape of a tensor against known sizes, and adds those that are new."""
     names = axes.split()
     lengths = [int(n) if n.isdigit() else sizes.get(n) for n in names]
-    if len(shape) != len(names) or any(
-        length not in (None, size) for length, size in zip(lengths, shape, strict=False)
-    ):
-        wanted = shape_of(axes, sizes)
-        raise ValueError(
-            f"{tensor!r} of shape {tuple(shape)} must have shape {wanted}."
-        )
+    check_shape(tensor, shape, lengths, names)
     pairs = list(zip(names, shape, strict=True))
     if any(size == 0 and axis != MAY_BE_ZERO for axis, size in pairs):
         raise ValueError(
@@ -144,7 +152,29 @@ def pair_of(sizes, first, second) -> tuple[int, int] | None:
 
 def shape_of(axes, sizes):
     """A shape in words, with numbers for the axes whose length is known."""
-    lengths = [str(sizes.get(name, name)) for name in axes.split()]
+    return _in_words([str(sizes.get(name, name)) for name in axes.split()])
+
+
+def check_shape(tensor, shape, lengths, names=(), hint=""):
+    """Raises unless a shape has these lengths; `None` is any length.
+
+    `names` are those of the axes, and `hint` ends the message.
+    """
+    if len(shape) == len(lengths) and all(
+        length in (None, size) for length, size in zip(lengths, shape, strict=True)
+    ):
+        return
+    names = names or ("any",) * len(lengths)
+    words = [
+        name if length is None or name.isdigit() else str(length)
+        for length, name in zip(lengths, names, strict=True)
+    ]
+    raise ValueError(
+        f"{tensor!r} of shape {tuple(shape)} must have shape {_in_words(words)}{hint}."
+    )
+
+
+def _in_words(lengths):
     return f"({', '.join(lengths)}{',' * (len(lengths) == 1)})"
 
 

@@ -49,4 +49,4 @@ def position_bias_from_hf(
         https://github.com/huggingface/transformers
     """
     found = find(config, part)
-    return None if found is None else model_biases(*found)
+    return model_biases(*found) if found and found[1].layers else None

@@ -12,7 +12,10 @@ from .vocabulary import kind_of
 
 
 def find(config, name):
-    """`(part, stack)` of the part of that name; `None` without position biases."""
+    """`(part, stack)` of the part of that name; `None` without position biases.
+
+    The stack of a config that turns the biases off may say so without layers.
+    """
     part = find_part(config, name)
     if part is None:
         _check_known(config)

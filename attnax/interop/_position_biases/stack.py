@@ -64,15 +64,22 @@ class Layer(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """The layers of a stack."""
+    """The layers of a stack.
+
+    Attributes:
+        layers: The layers; none if the config turns the biases of all off.
+        without: Names of tensors, as in `Tensor`, of the biases that the config turns
+            off. A number between dots stands for every number.
+    """
 
     layers: tuple[Layer, ...]
+    without: tuple[str, ...] = ()
 
     @property
-    def sources(self) -> tuple[Source, ...]:
-        """The different sources, in the order of the layers."""
+    def sources(self) -> dict[Source, PositionBias]:
+        """The different sources, in the order of the layers, each with a bias."""
         uses = (use for layer in self.layers for use in layer.uses)
-        return tuple(dict.fromkeys(use.source for use in uses if use.source))
+        return {use.source: use.bias for use in uses if use.source}
 
     @property
     def layer_biases(self) -> tuple[LayerBias, ...]:

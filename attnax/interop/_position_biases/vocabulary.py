@@ -99,9 +99,9 @@ _STRUCTURE = (
     (
         """
         num_heads num_attention_heads n_head n_heads hidden_size n_embed d_model
-        d_kv d_head dim_head head_dim swa_head_dim hidden_dim embed_dim patch_embeds_hidden_size
-        ngram segment_types num_buckets num_decoder_attention_heads
-        encoder_attention_heads swa_num_attention_heads
+        d_kv d_head dim_head head_dim swa_head_dim hidden_dim embed_dim
+        patch_embeds_hidden_size ngram segment_types num_buckets
+        num_decoder_attention_heads encoder_attention_heads swa_num_attention_heads
         encoder_num_attention_heads decoder_num_attention_heads
         speech_encoder_attention_heads attention_head_size max_position_embeddings
         context_size image_size patch_size window_size sliding_window_size

@@ -87,7 +87,13 @@ def test_alibi_reads_no_tensor():
 @pytest.mark.parametrize(
     ("tensors", "config", "message"),
     (
-        ({}, T5, f"{t5_table('encoder')!r} must be in source, alone or after a prefix"),
+        (
+            {},
+            T5,
+            f"{t5_table('encoder')!r} must be in source, alone or after a prefix; "
+            "source holds no tensors.",
+        ),
+        ({"a": drawn(1)}, T5, "after a prefix; the first of 1 names is 'a'."),
         (
             {t5_table("encoder"): drawn(32, 3)},
             UMT5,
@@ -101,7 +107,8 @@ def test_alibi_reads_no_tensor():
         (
             {t5_table("encoder"): drawn(3, 32)},
             T5,
-            f"{t5_table('encoder')!r} of shape (3, 32) must have shape (32, 3).",
+            f"{t5_table('encoder')!r} of shape (3, 32) must have shape (32, 3) for "
+            "T5Bias(num_heads=3,",
         ),
         (
             {t5_table("encoder"): np.ones((32, 3), np.int8)},
@@ -114,6 +121,95 @@ def test_what_does_not_fit_is_an_error(tensors, config, message):
     with fails(message) as caught:
         read(tensors, config, part="encoder")
     caught.match("^position_bias_params_from_checkpoint: ")
+
+
+BEIT = {"model_type": "beit", "num_hidden_layers": 1, "num_attention_heads": 2}
+BEIT |= {"image_size": 4, "patch_size": 2, "hidden_size": 4}
+OWN, SHARED = ("use_relative_position_bias", "use_shared_relative_position_bias")
+TABLE = "relative_position_bias.relative_position_bias_table"
+BEIT_OWN = f"encoder.layer.0.attention.attention.{TABLE}"
+DEBERTA = {"model_type": "deberta-v2", "hidden_size": 2, "num_attention_heads": 1}
+DEBERTA |= {"num_hidden_layers": 1, "max_position_embeddings": 2}
+DEBERTA |= {"relative_attention": True, "pos_att_type": "c2p"}
+DEBERTA_TENSORS = {"encoder.rel_embeddings.weight": drawn(4, 2)} | {
+    f"encoder.layer.0.attention.self.pos_key_proj.{part}": drawn(*shape)
+    for part, shape in (("weight", (2, 2)), ("bias", (2,)))
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    (
+        f"encoder.{TABLE}",
+        f"beit.encoder.{TABLE}",
+        "beit.shared_position_bias.relative_position_bias_table",
+        f"backbone.beit.encoder.{TABLE}",
+    ),
+)
+def test_the_shared_table_of_beit_is_found_after_the_prefix_of_a_head(name):
+    tensors = {name: drawn(12, 2), "classifier.weight": drawn(2)}
+    (params,) = read(tensors, BEIT | {SHARED: True})
+    assert_same_bits(params.table, drawn(12, 2))
+
+
+@errors
+@pytest.mark.parametrize("prefix", ("", "beit.", "deberta."))
+@pytest.mark.parametrize(
+    ("config", "tensors", "other"),
+    (
+        (BEIT, {}, BEIT_OWN),
+        (BEIT, {}, f"encoder.{TABLE}"),
+        (BEIT | {OWN: True}, {BEIT_OWN: drawn(12, 2)}, f"encoder.{TABLE}"),
+        (BEIT | {SHARED: True}, {f"encoder.{TABLE}": drawn(12, 2)}, BEIT_OWN),
+        (DEBERTA, DEBERTA_TENSORS, "encoder.LayerNorm.weight"),
+        (
+            DEBERTA,
+            DEBERTA_TENSORS,
+            "encoder.layer.0.attention.self.pos_query_proj.weight",
+        ),
+        (
+            DEBERTA | {"relative_attention": False},
+            {},
+            "encoder.rel_embeddings.weight",
+        ),
+        (
+            {"model_type": "layoutlmv3", "has_relative_attention_bias": False},
+            {},
+            "encoder.rel_pos_bias.weight",
+        ),
+        (
+            {"model_type": "sam_vision_model", "use_rel_pos": False},
+            {},
+            "layers.3.attn.rel_pos_w",
+        ),
+    ),
+)
+def test_tensors_of_what_the_config_turns_off_are_errors(
+    config, tensors, other, prefix
+):
+    tensors = {prefix + name: array for name, array in tensors.items()}
+    assert len(read(tensors, config)) == (1 if tensors else 0)
+    tensors[prefix + other] = drawn(12, 2)
+    with fails(f"{prefix + other!r} must not be there: the config turns off"):
+        read(tensors, config)
+
+
+def test_parts_of_the_table_of_deberta_that_are_not_read_may_be_there():
+    tensors = {"encoder.rel_embeddings.weight": drawn(4, 2)}
+    assert read(tensors, DEBERTA | {"pos_att_type": "none"}) == ()
+
+
+@errors
+def test_a_checkpoint_of_another_window_says_how_to_read_it():
+    name = "layers.0.blocks.{}.attn.relative_position_bias_table"
+    tensors = {name.format(block): drawn(9, 2) for block in (0, 1)}
+    with fails(
+        f"{name.format(0)!r} of shape (9, 2) must have shape (25, 2) for WindowBias("
+        "num_heads=2, window=(3, 3), num_prefix_tokens=0); read a "
+        "checkpoint of another size with its own config, and resize its table with "
+        "resize_relative_table."
+    ):
+        read(tensors, SWIN | {"window_size": 3})
 
 
 @errors

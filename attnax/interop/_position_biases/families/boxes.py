@@ -11,7 +11,7 @@ from ....functional import (
 from ..._config.tracked_keys import TrackedKeys
 from ..family import BiasFamily
 from ..sizes import head_width
-from ..stack import Source, Tensor, as_stored, table, transposed, uniform
+from ..stack import Source, Stack, Tensor, as_stored, table, transposed, uniform
 from .buckets import of_first_layer
 
 # The distance of each kind of table of UDOP: coordinate, scale and largest distance.
@@ -101,8 +101,13 @@ def layout(*, divided):
     def rule(keys):
         relative = keys.get("has_relative_attention_bias")
         spatial = keys.get("has_spatial_attention_bias")
+        without = () if relative else _names_of_pages("rel_pos_bias")
+        without += (
+            () if spatial else _names_of_pages("rel_pos_x_bias", "rel_pos_y_bias")
+        )
         if not relative and (divided or not spatial):
-            return None  # LayoutLMv3 reads the tables of boxes beside the other alone
+            # LayoutLMv3 reads the tables of boxes beside the other alone.
+            return Stack((), without)
         heads, scale = keys.integer("num_attention_heads"), head_width(keys) ** -0.5
         factor = scale if divided else 1.0
         biases, names = [], []
@@ -114,11 +119,16 @@ def layout(*, divided):
             sizes = keys.integer("rel_2d_pos_bins"), keys.integer("max_rel_2d_pos")
             biases.append(BoxBias(heads, *sizes, coordinate=side, factor=factor))
             names.append(f"rel_pos_{axis}_bias")
-        names = [(f"encoder.{own}.weight",) for own in names]
+        names = [_names_of_pages(own) for own in names]
         bias, source = sum_of_tables(biases, names, transposed)
-        return uniform(bias, source, scale, keys.integer("num_hidden_layers"))
+        stack = uniform(bias, source, scale, keys.integer("num_hidden_layers"))
+        return stack._replace(without=without)
 
     return rule
+
+
+def _names_of_pages(*tables):
+    return tuple(f"encoder.{name}.weight" for name in tables)
 
 
 def _reading_order(keys):

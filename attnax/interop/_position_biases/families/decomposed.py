@@ -32,7 +32,10 @@ def decomposed(switch, names, in_windows=lambda keys, layer: False):
 
     def rule(keys):
         if not keys.get(switch, False):
-            return None
+            own = (name.format(0) for name in names)
+            return Stack(
+                (), tuple(f"{name}rel_pos_{axis}" for name in own for axis in "hw")
+            )
         sizes = zip(sides(keys, "image_size"), sides(keys, "patch_size"), strict=True)
         grid = tuple(side // patch for side, patch in sizes)
         layers = []

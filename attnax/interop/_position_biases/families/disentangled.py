@@ -10,6 +10,9 @@ from ..sizes import head_width
 from ..stack import Layer, Source, Stack, Tensor, Use
 
 _TERMS = ("c2p", "p2c")
+_TABLE, _NORM = "encoder.rel_embeddings.weight", "encoder.LayerNorm.{}"
+# Projections of positions of their own, of both versions.
+_PROJECTIONS = {"pos_proj", "pos_q_proj", "pos_key_proj", "pos_query_proj"}
 
 
 def _terms(keys):
@@ -62,12 +65,10 @@ def _check_unusual(keys):
 def _stack(keys, bias, projections, norm):
     """A stack by the projections of each term in a layer: `(field, name, has bias)`."""
     width = keys.integer("hidden_size")
-    shared = [
-        Tensor("table", ("encoder.rel_embeddings.weight",), (bias.num_rows, width))
-    ]
+    shared = [Tensor("table", (_TABLE,), (bias.num_rows, width))]
     if norm:
         shared += [
-            Tensor(f"norm_{part}", (f"encoder.LayerNorm.{part}",), (width,))
+            Tensor(f"norm_{part}", (_NORM.format(part),), (width,))
             for part in ("weight", "bias")
         ]
     epsilon = keys.number("layer_norm_eps", 1e-7)
@@ -85,7 +86,20 @@ def _stack(keys, bias, projections, norm):
                 tensors.append(Tensor(f"{field}.bias", (f"{stem}.bias",), (width,)))
         use = Use(bias, Source(make, tuple(tensors)))
         layers.append(Layer((use,), bias.factor))
-    return Stack(tuple(layers))
+    used = {name for _, name, _ in projections}
+    without = [
+        f"encoder.layer.0.attention.self.{name}.weight"
+        for name in sorted(_PROJECTIONS - used)
+    ]
+    without += [] if norm else [_NORM.format("weight"), _NORM.format("bias")]
+    return Stack(tuple(layers), tuple(without))
+
+
+def _off(keys):
+    """The stack without biases; with relative attention, it has the table at least."""
+    if keys.get("relative_attention", False):
+        return None
+    return Stack((), (_TABLE, _NORM.format("weight")))
 
 
 def _projected(num_heads, epsilon):
@@ -120,7 +134,7 @@ def _deberta(keys):
     terms = _terms(keys)
     _check_unusual(keys)
     if not keys.get("relative_attention", False) or not set(terms) & set(_TERMS):
-        return None
+        return _off(keys)
     projections = (("keys", "pos_proj", False), ("queries", "pos_q_proj", True))
     bias = _bias(keys, terms, len(terms))
     return _stack(keys, bias, _chosen(terms, projections), norm=False)
@@ -131,7 +145,7 @@ def _deberta_v2(keys):
     terms = [term for term in _TERMS if term in _terms(keys)]
     _check_unusual(keys)
     if not keys.get("relative_attention", False) or not terms:
-        return None
+        return _off(keys)
     buckets = keys.integer("position_buckets") if keys.get("position_buckets") else -1
     bias = _bias(keys, terms, len(terms), buckets if buckets > 0 else None)
     own = ("key_proj", "query_proj")

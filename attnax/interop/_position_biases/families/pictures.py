@@ -13,30 +13,39 @@ def _beit(keys):
     """A table of each layer, one of all layers, or both, whose sum is added."""
     own = keys.get("use_relative_position_bias", False)
     shared = keys.get("use_shared_relative_position_bias", False)
+    without = () if own else _of_layer(0)
+    without += () if shared else _OF_ALL
     if not (own or shared):
-        return None
+        return Stack((), without)
     bias = _beit_bias(keys)
     sizes = {"rows": bias.num_rows, "num_heads": bias.num_heads}
-    of_all = table(
-        f"encoder.{_TABLE}",
-        f"shared_position_bias.{_TABLE.split('.')[1]}",
-        "rel_pos_bias.relative_position_bias_table",
-        f"beit.encoder.{_TABLE}",  # a backbone, whose other names have no prefix
-        f"beit.shared_position_bias.{_TABLE.split('.')[1]}",
-        **sizes,
-    )
+    of_all = table(*_OF_ALL, **sizes)
     scale = head_width(keys) ** -0.5
     layers = []
     for layer in range(keys.integer("num_hidden_layers")):
-        names = (
-            f"encoder.layer.{layer}.attention.attention.{_TABLE}",
-            f"layers.{layer}.{_TABLE}",
-            f"blocks.{layer}.attn.relative_position_bias_table",
-        )
-        uses = (Use(bias, table(*names, **sizes)),) if own else ()
+        uses = (Use(bias, table(*_of_layer(layer), **sizes)),) if own else ()
         uses += (Use(bias, of_all),) if shared else ()
         layers.append(Layer(uses, scale))
-    return Stack(tuple(layers))
+    return Stack(tuple(layers), without)
+
+
+# Names of the table of all layers of BEiT.
+_OF_ALL = (
+    f"encoder.{_TABLE}",
+    f"shared_position_bias.{_TABLE.split('.')[1]}",
+    "rel_pos_bias.relative_position_bias_table",
+    f"beit.encoder.{_TABLE}",  # a backbone, whose other names have no prefix
+    f"beit.shared_position_bias.{_TABLE.split('.')[1]}",
+)
+
+
+def _of_layer(layer):
+    """Names of the table of one layer of BEiT."""
+    return (
+        f"encoder.layer.{layer}.attention.attention.{_TABLE}",
+        f"layers.{layer}.{_TABLE}",
+        f"blocks.{layer}.attn.relative_position_bias_table",
+    )
 
 
 def _beit_bias(keys):
