@@ -9,6 +9,7 @@ from itertools import takewhile
 import jax
 import pytest
 
+import attnax.functional as F
 from attnax import _checks
 from benchmarks import pages
 from conformance import pages as tables
@@ -74,6 +75,15 @@ def test_contributing_names_every_check():
     for name, check in inspect.getmembers(_checks, inspect.isfunction):
         file = check.__module__.replace(".", "/") + ".py"
         assert re.search(rf"^\| `{file}` .*`{name}`", page, re.M), name
+
+
+def test_every_position_bias_is_attached_on_one_page():
+    page = (ROOT / "docs/biases/choosing.md").read_text()
+    _, section = page.split("\n## Every scheme, in every form\n")
+    for name, record in inspect.getmembers(F, inspect.isclass):
+        if issubclass(record, F.PositionBias) and record is not F.PositionBias:
+            assert f"F.{name}(" in section, name
+    assert "F.apply_contextual_position_bias(" in section
 
 
 def test_every_page_is_in_the_index():
