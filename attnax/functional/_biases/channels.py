@@ -74,11 +74,14 @@ def position_bias_channels(
     Args:
         bias: The record of the scheme.
         params: Parameters of the record, or `None`.
-        q_positions: As in `apply_position_bias`.
-        k_positions: As in `apply_position_bias`. Ranges of fewer than 65,536 positions
-            need fewer channels than others.
-        q: What the record reads of the queries, as in `apply_position_bias`.
-        k: What it reads of the keys.
+        q_positions: Integer positions of the queries, `(*batch, q_len)`; a range or a
+            list too.
+        k_positions: Positions of the keys, `(*batch, k_len)`. Ranges of fewer than
+            65,536 positions need fewer channels than others.
+        q: What the record reads of the queries beside their positions; `None` where it
+            reads nothing.
+        k: What the record reads of the keys beside their positions; `None` where it
+            reads nothing.
         scale: The factor of the kernel on the products. Positive; 1 for a kernel that
             has none.
         dtype: Dtype of the queries and keys of the kernel, and of the channels.

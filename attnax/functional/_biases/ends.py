@@ -78,8 +78,8 @@ def apply_position_bias(
     biases too, and a mask removes them.
 
     Positions are any int32, in any order: those of a cache, of left padding or of
-    packed documents. Ranges, and NumPy arrays that count up by one, have a faster
-    program: the bias of each distance is made once.
+    packed documents. For ranges, and NumPy arrays that count up by one, the bias of
+    each distance is made once.
 
     Args:
         bias: The record of the scheme.
@@ -91,7 +91,8 @@ def apply_position_bias(
         q: What the record reads of the queries beside their positions, such as
             vectors `(*batch, q_len, num_heads, head_dim)`; its docstring says what.
             `None` where it reads nothing.
-        k: What it reads of the keys.
+        k: What the record reads of the keys beside their positions; `None` where it
+            reads nothing.
         precision: Precision of matrix products, for records that have any.
         dtype: Dtype of the result, default float32, or float64 if a parameter is
             float64. Arithmetic is in float32 or wider and rounded once.
@@ -145,10 +146,12 @@ def position_bias_score_mod(
     Args:
         bias: The record of the scheme.
         params: Parameters of the record, or `None`.
-        q_positions: As in `apply_position_bias`, with at most one batch axis.
-        k_positions: As `q_positions`, for the keys.
-        q: What the record reads of the queries, as in `apply_position_bias`.
-        k: What it reads of the keys.
+        q_positions: Integer positions of the queries, `(q_len,)` or `(batch, q_len)`.
+        k_positions: Integer positions of the keys, `(k_len,)` or `(batch, k_len)`.
+        q: What the record reads of the queries beside their positions; `None` where it
+            reads nothing.
+        k: What the record reads of the keys beside their positions; `None` where it
+            reads nothing.
         precision: Precision of matrix products, for records that have any.
 
     Returns:
@@ -157,8 +160,8 @@ def position_bias_score_mod(
 
     Raises:
         TypeError: If `bias` is not a record of a position bias.
-        ValueError: As for `apply_position_bias`, and if there is more than one batch
-            axis.
+        ValueError: If an argument is not as `apply_position_bias` needs it, or if there
+            is more than one batch axis.
 
     Example:
         >>> bias = AlibiBias(1, form="signed")

@@ -21,9 +21,9 @@ def position_bias_from_hf(
 
     Args:
         config: A dict as in `config.json`.
-        part: Name of a stack of the model, such as `"encoder"` or `"decoder"`, or of a
-            part of the config: its key without `_config`, such as `"vision"`, with a
-            dot between levels. `None` for a model of which one part has biases.
+        part: Name of a part: `"encoder"` or `"decoder"` in a model with two stacks, and
+            otherwise its key in the config without `_config`, such as `"vision"`, with
+            a dot between levels. `None` for a model of which one part has biases.
 
     Returns:
         The biases, as a record without parameters;

@@ -45,8 +45,7 @@ class LayerBias:
             is added after `scale` is applied.
         scale: Factor of the model on the products of queries and keys, the `scale` of
             `jax.nn.dot_product_attention`. `None` for a model whose factor is learned,
-            or whose scores are no plain products; the documentation of the model type
-            says what they are.
+            or whose scores are no plain products: see docs/interop/biases.md.
     """
 
     terms: tuple[BiasTerm, ...]

@@ -20,10 +20,9 @@ from .record import PositionBias, check_bias, set_fields
 class SumBias(PositionBias):
     """The sum of several position biases of one attention.
 
-    Parameters are a tuple of those of each bias, in order. `q` and `k` of
-    `apply_position_bias` are what any of the biases reads; biases that read
-    something of the queries, or of the keys, must read the same. The sum is rounded
-    once.
+    Parameters are a tuple of those of each bias, in order. All biases that read
+    something of the queries read the same `q` of `apply_position_bias`, and all that
+    read something of the keys the same `k`. The sum is rounded once.
 
     LayoutLMv2 and UDOP add biases of the order of the tokens and of their boxes, see
     `BoxBias`.

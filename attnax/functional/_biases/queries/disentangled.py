@@ -77,8 +77,8 @@ class DisentangledBias(PositionBias):
 
     Reference:
         He et al., DeBERTa: Decoding-enhanced BERT with Disentangled Attention, 2020,
-        eq. 4. https://arxiv.org/abs/2006.03654. Its third term has the row of the
-        released code, as the second has.
+        eq. 4. https://arxiv.org/abs/2006.03654. That equation gives the third term
+        the row of `-d`; the released code gives it `row(d)`, as here.
     """
 
     num_heads: int

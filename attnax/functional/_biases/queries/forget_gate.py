@@ -157,8 +157,8 @@ def cumulate_log_gates(
     """Returns the sum of the log gates of each token and of all tokens before it.
 
     A sum is a pair of numbers: the sum in float32, and what is missing from it. The
-    difference of two sums, which `ForgettingBias` takes, is so as accurate late in a
-    sequence as early in it, where a single float32 would lose it.
+    difference of two sums, which `ForgettingBias` takes, is therefore as accurate late
+    in a sequence as early in it. A single float32 would lose it.
 
     Gates are rounded to multiples of `2 ** -30` and added up as integers. While sums
     stay above -131072, a pair holds its sum exactly: a step with a cache, a sequence

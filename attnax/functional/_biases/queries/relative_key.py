@@ -45,14 +45,15 @@ class RelativeKeyBias(PositionBias):
     With `d` the position of a key minus that of a query `q`, and `E` the table of
     `left + 1 + right` keys, the bias is `factor * q . E[row(d)]`. Row 0 is that of
     `d = -left`, or of `d = right` where `direction` is "query_minus_key". A distance
-    beyond the table has its last row on that side, or no bias for `zero_outside`.
+    beyond the table has its last row on that side or, with `zero_outside`, no bias.
 
     Args:
         num_heads: Number of heads. Positive.
         head_dim: Width of a query of one head. Positive.
         left: Distance of the farthest key before the query that has its own row. Not
             negative.
-        right: The same after the query.
+        right: Distance of the farthest key after the query that has its own row. Not
+            negative.
         direction: Which distance the rows are numbered by: "key_minus_query" or
             "query_minus_key".
         zero_outside: Whether pairs that are farther apart have no bias. Otherwise they

@@ -68,7 +68,8 @@ class AlibiBias(PositionBias):
 
     Args:
         num_heads: Number of heads. Positive.
-        max_bias: See `alibi_slopes`.
+        max_bias: Negative binary logarithm of the last slope, where the heads are a
+            power of two. Positive and finite.
         form: `"symmetric"` is `-slope * |distance|`, for encoders. `"signed"` is
             `slope * distance`, where the distance is the position of the key minus
             that of the query; it is the same in a causal decoder. `"key"` is

@@ -50,7 +50,7 @@ class FireBiasParams(NamedTuple):
 @jax.tree_util.register_static
 @dataclass(frozen=True, init=False)
 class FireBias(PositionBias):
-    """FIRE's position bias, which extrapolates to longer sequences by interpolation.
+    """FIRE's position bias: a network of the distance relative to the query's position.
 
     For a query at `i` and a key at `j`, it is `f(x)` with
     `x = ln(1 + |c (i - j)|) / (ln(1 + |c max(i, threshold)|) + eps)`, where `threshold`

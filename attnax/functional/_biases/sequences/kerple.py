@@ -46,8 +46,8 @@ class KerpleBias(PositionBias):
     It is `-r1 * ln(1 + r2 * |distance|)` for the form `"log"`, and
     `-r1 * |distance| ** r2` for `"power"`. As in the code of the paper, `r1` and `r2`
     below 0.01 count as 0.01, and exponents above 2 count as 2, while gradients are
-    those of the number that they count as. So an optimizer may leave the bounds and
-    comes back. The paper's models share these parameters among all layers.
+    those of the number that they count as. An optimizer may therefore leave the bounds,
+    and comes back. The paper's models share these parameters among all layers.
 
     `init_position_bias` draws them as the paper's code does, whatever `init_std`: `r1`
     from `[0, 2)` and `r2` from `[0, 1)` for the logarithm, the other way round for the

@@ -60,7 +60,7 @@ def init_pair_encoding(
         width: Width of the vectors. Positive.
         max_distance: Distance of residues or tokens beyond which all share a row. Not
             negative.
-        max_copies: The same for copies of a chain.
+        max_copies: Distance of copies beyond which all share a row. Not negative.
         init_std: Standard deviation of the table. Not negative.
         dtype: Dtype of the table, default JAX's float; it is drawn in float32 or wider
             and rounded once.
@@ -122,8 +122,10 @@ def apply_pair_encoding(
         chains: Number of the chain, `asym_id` in the code of models.
         copies: Number of the chain among those of its entity, `sym_id`.
         entities: Number of the entity, which copies of a chain share, `entity_id`.
-        max_distance: As for `init_pair_encoding`.
-        max_copies: As for `init_pair_encoding`.
+        max_distance: Distance of residues or tokens beyond which all share a row. Not
+            negative, and that of `init_pair_encoding`.
+        max_copies: Distance of copies beyond which all share a row. Not negative, and
+            that of `init_pair_encoding`.
         dtype: Dtype of the result, default that of the table. Arithmetic is in float32
             or wider and rounded once.
 

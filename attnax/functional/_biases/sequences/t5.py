@@ -19,8 +19,8 @@ class T5Bias(PositionBias):
     """T5's position bias: a table of `num_buckets` rows, one bias per bucket and head.
 
     T5, UMT5, LongT5, Pop2Piano, MPNet and others have it. T5 and its kin do not scale
-    their scores, so their attention takes `scale=1.0`; that of MPNet does not. The
-    parameters are `TableBiasParams` of `num_buckets` rows.
+    their scores, so their attention takes `scale=1.0`; MPNet scales its scores as
+    usual. The parameters are `TableBiasParams` of `num_buckets` rows.
 
     Args:
         num_heads: Number of heads. Positive.

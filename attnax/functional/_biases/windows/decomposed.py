@@ -63,7 +63,8 @@ class DecomposedBias(PositionBias):
         head_dim: Width of queries. Positive.
         q_grid: `(rows, columns)` or `(frames, rows, columns)` of the queries, positive
             integers.
-        k_grid: The same of the keys. The default, `None`, is `q_grid`.
+        k_grid: `(rows, columns)` or `(frames, rows, columns)` of the keys. `None`
+            stands for `q_grid`.
         num_prefix_tokens: Number of tokens in front of both grids, such as the class
             token of MViTv2. Not negative.
 
