@@ -25,6 +25,7 @@ from attnax.interop._model_types import by_name
 from attnax.interop._options.resampling import RESAMPLINGS
 from attnax.interop._position_biases.families.table import REFUSED as BIAS_REFUSED
 from attnax.interop._position_biases.families.table import ROWS as BIAS_ROWS
+from attnax.interop._position_biases.parts import tables as bias_tables
 
 DOCS = pathlib.Path(__file__).parents[1] / "docs"
 PAGES = (
@@ -136,14 +137,27 @@ def _resampling() -> Iterator[tuple[str, ...]]:
 
 
 def _biases() -> Iterator[tuple[str, ...]]:
-    yield "scheme", "model types", "parts", "otherwise in transformers"
+    yield "scheme", "model types", "parts", "inside", "otherwise in transformers"
     alike = {}
     for names, family in BIAS_ROWS:
         parts = ", ".join(f"`{stack}`" for stack in family.stacks)
         alike.setdefault((family.scheme, parts, family.note), []).extend(names.split())
     for (scheme, parts, note), names in alike.items():
-        types = ", ".join(f"`{name}`" for name in sorted(names, key=str.lower))
-        yield scheme, types, parts, note
+        inside = {outer for name in names for outer in _around(name)}
+        # A name with a dot is that of a part without a model type.
+        types = {name.split(".")[0] for name in names}
+        yield scheme, _listed(types), parts, _listed(inside - types), note
+
+
+def _around(model_type):
+    """The model types that hold a part of that model type, or hold such a part."""
+    for outer, parts in bias_tables()["sub_configs"].items():
+        if any(spec.get("model_type") == model_type for spec in parts.values()):
+            yield from (outer, *_around(outer))
+
+
+def _listed(names):
+    return ", ".join(f"`{name}`" for name in sorted(names, key=str.lower))
 
 
 def _biases_refused() -> Iterator[tuple[str, ...]]:
