@@ -6,7 +6,15 @@ import unittest.mock
 
 import numpy as np
 
-from .models import config_of, of_transformers, record, recorded_scores, without_content
+from .models import (
+    config_of,
+    modules_of,
+    of_transformers,
+    record,
+    recorded_scores,
+    scale_of,
+    without_content,
+)
 
 HEAD_DIM, LENGTH, PAST, MANY = 4, 11, 6, 300
 # A power of two, and numbers between powers.
@@ -101,7 +109,8 @@ def _record(model, source, title, length, past=0, padded=False, rows=None):
         arrays["eager"] = _biases(model, length, past, padded, "eager")[0]
     # Of one sequence, without the axis of the batch.
     biases = biases if padded else biases[0]
-    options = {"part": "decoder", "layer": 1}
+    attention = modules_of(model, "Attention$")[1]
+    options = {"part": "decoder", "layer": 1, "scale": scale_of(attention)}
     config = config_of(model) | {"dtype": str(model.dtype).removeprefix("torch.")}
     return record(f"{kind}: {title}", source, config, {}, arrays, biases, **options)
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .models import config_of, of_transformers, record, stored
+from .models import config_of, of_transformers, record, scale_of, stored
 from .projections import calls, float32, heads, hidden_states, numbered, outputs
+from .sizes import BATCH, HEADS, WIDTH
 
-BATCH, LENGTH, HEADS, HEAD_DIM, BLOCK = 2, 11, 3, 4, 4
-WIDTH = HEADS * HEAD_DIM
+LENGTH, BLOCK = 11, 4
 
 
 def records():
@@ -53,7 +53,8 @@ def _of_3n(name, source, model, past):
     ):
         mask = torch.zeros(BATCH, LENGTH, dtype=torch.bool)
         attention(hidden_states(BATCH, LENGTH, WIDTH), mask)
-    return _record(name, source, config, state, found["q"], blocks[0], past)
+    scale = scale_of(attention)
+    return _record(name, source, config, state, found["q"], blocks[0], past, scale)
 
 
 def _of_4(name, source, model, past):
@@ -66,10 +67,11 @@ def _of_4(name, source, model, past):
         calls(type(attention), "_rel_shift") as blocks,
     ):
         attention(hidden, model.rel_pos_enc(hidden))
-    return _record(name, source, config, state, found["q"], blocks[0], past)
+    scale = scale_of(attention)
+    return _record(name, source, config, state, found["q"], blocks[0], past, scale)
 
 
-def _record(name, source, config, state, q, blocks, past):
+def _record(name, source, config, state, q, blocks, past, scale):
     """A record of the bias of each query's own block, and 0 where no block reaches."""
     bias = np.zeros((BATCH, HEADS, LENGTH, LENGTH))
     mask = np.zeros((LENGTH, LENGTH), bool)
@@ -79,5 +81,5 @@ def _record(name, source, config, state, q, blocks, past):
             bias[:, :, i, j] = blocks[:, :, block, i % BLOCK, c]
             mask[i, j] = True
     arrays = numbered(LENGTH) | float32(q=heads(q, HEADS)) | {"mask": mask}
-    options = {"part": "audio", "layer": 1}
+    options = {"part": "audio", "layer": 1, "scale": scale}
     return record(name, source, config, state, arrays, bias, **options)

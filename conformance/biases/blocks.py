@@ -2,7 +2,14 @@
 
 import re
 
-from .models import config_of, positions, record, recorded_scores, without_content
+from .models import (
+    config_of,
+    positions,
+    record,
+    recorded_scores,
+    scale_of,
+    without_content,
+)
 
 QUERIES_AND_KEYS = r"\.(query|key|q_proj|k_proj)\."
 
@@ -28,6 +35,7 @@ def records_of_blocks(model, source, title, state, part="vision"):
             scores[0][0],
             part=part,
             layer=layer,
+            scale=scale_of(getattr(module.attention, "self", module.attention)),
             stage=stage,
             block=block,
             grid=(side, side),

@@ -1,7 +1,5 @@
 """Biases by the distances of boxes on a page: UDOP, LayoutLM, PP-DocLayout."""
 
-import unittest.mock
-
 import numpy as np
 
 from ..embeddings.checkpoint_models import drawn
@@ -10,13 +8,15 @@ from .models import (
     of_transformers,
     positions,
     record,
-    recorded_scores,
+    scale_of,
+    scores_without_content,
     stored,
     without_content,
 )
-from .t5_stacks import SHORT, SIZES, TENSORS, of_decoder, recorded_biases
+from .projections import cogview_inputs
+from .sizes import HEADS, WIDTH
+from .t5_stacks import SCALE, SHORT, SIZES, TENSORS, of_decoder, recorded_biases
 
-HEADS, WIDTH = 3, 12
 LAYOUT = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "num_hidden_layers": 2}
 LAYOUT |= {"intermediate_size": 8, "vocab_size": 9, "coordinate_size": 2}
 LAYOUT |= {"shape_size": 2, "max_position_embeddings": 20, "rel_pos_bins": 8}
@@ -99,6 +99,7 @@ def _udop_encoder(model, source, title, page, picture=False):
             bias.expand(batch, -1, -1, -1),
             part="encoder",
             layer=layer,
+            scale=SCALE,
         )
 
 
@@ -108,10 +109,11 @@ def _page():
     return np.stack([place, place]), boxes(12, 1000)
 
 
-def _layout_record(name, source, config, state, place, page, bias, layer):
+def _layout_record(name, source, config, state, place, page, bias, attention):
+    """A record of the second layer."""
     arrays = {"q_positions": place, "k_positions": place, "boxes": page}
     arrays = {name: array.astype(np.int32) for name, array in arrays.items()}
-    options = {"part": "encoder", "layer": layer}
+    options = {"part": "encoder", "layer": 1, "scale": scale_of(attention)}
     return record(name, source, config, state, arrays, bias, **options)
 
 
@@ -132,20 +134,19 @@ def _layoutlmv2(switches):
     state = {n: np.asarray(t) for n, t in encoder.state_dict().items()}
     prefix = "layoutlmv2.encoder." if all(switches.values()) else "encoder."
     state = {prefix + n: t.copy() for n, t in state.items() if "rel_pos" in n}
-    without_content(encoder, r"qkv_linear|q_bias")
     place, page = _page()
-    with recorded_scores() as scores:
-        encoder(
-            torch.ones(2, 12, WIDTH),
-            torch.zeros(2, 1, 1, 12),
-            bbox=torch.tensor(page),
-            position_ids=torch.tensor(place),
-        )
-    source = f"transformers {transformers.__version__}, LayoutLMv2Encoder"
-    name = f"layoutlmv2: {_switched(switches)}"
-    yield _layout_record(
-        name, source, config_of(encoder), state, place, page, scores[1], 1
+    scores = scores_without_content(
+        encoder,
+        r"qkv_linear|q_bias",
+        torch.ones(2, 12, WIDTH),
+        torch.zeros(2, 1, 1, 12),
+        bbox=torch.tensor(page),
+        position_ids=torch.tensor(place),
     )
+    source = f"transformers {transformers.__version__}, LayoutLMv2Encoder"
+    name, config = f"layoutlmv2: {_switched(switches)}", config_of(encoder)
+    attention = encoder.layer[1].attention.self
+    yield _layout_record(name, source, config, state, place, page, scores[1], attention)
 
 
 def _layoutlmv3(switches):
@@ -161,21 +162,13 @@ def _layoutlmv3(switches):
     state = stored(model, r"rel_pos")
     without_content(model, r"attention\.self\.query\.")
     base = getattr(model, "layoutlmv3", model)
-    kind = type(base.encoder.layer[0].attention.self)
+    attention = base.encoder.layer[1].attention.self
     ids, words = torch.tensor([[5, 3, 7, 4, 8, 6, 2]] * 2), boxes(7, 1000)
     for title, more in (
         ("", {"pixel_values": torch.zeros(2, 3, 8, 8)}),
         (", words", {}),
     ):
-        scores, softmax = [], kind.cogview_attention
-
-        def recording(self, attention_scores, scores=scores, softmax=softmax):
-            # The softmax divides and multiplies what enters it by a number.
-            scores.append(attention_scores.clone())
-            return softmax(self, attention_scores)
-
-        patch = unittest.mock.patch.object(kind, "cogview_attention", recording)
-        with patch, torch.no_grad():
+        with cogview_inputs(attention) as scores:
             model(input_ids=ids, bbox=torch.tensor(words), **more)
         place, page = np.arange(7), words
         if more:
@@ -190,5 +183,5 @@ def _layoutlmv3(switches):
             np.stack([place, place]),
             page,
             scores[1],
-            1,
+            attention,
         )

@@ -4,16 +4,20 @@ import numpy as np
 
 from .models import (
     config_of,
+    modules_of,
     of_transformers,
     positions,
     record,
-    recorded_scores,
+    scale_of,
+    scores_without_content,
     stored,
-    without_content,
 )
+from .sizes import HEAD_DIM, HEADS, WIDTH
 
-HEADS, HEAD_DIM = 3, 4
-WIDTH = HEADS * HEAD_DIM
+CPM_ANT = {"hidden_size": WIDTH, "num_attention_heads": HEADS, "dim_head": HEAD_DIM}
+CPM_ANT |= {"num_hidden_layers": 1, "dim_ff": 8, "vocab_size": 9}
+CPM_ANT |= {"position_bias_num_buckets": 8, "position_bias_max_distance": 6}
+CPM_ANT |= {"prompt_types": 4, "prompt_length": 3, "segment_types": 3}
 
 
 def records():
@@ -35,9 +39,9 @@ def _mpnet():
             name, relative_attention_num_buckets=buckets, **sizes
         )
         state = stored(model, r"relative_attention_bias")
-        without_content(model, r"attention\.attn\.q\.")
-        with recorded_scores() as scores:
-            model(torch.full((1, 300), 5))
+        ids = torch.full((1, 300), 5)
+        scores = scores_without_content(model, r"attention\.attn\.q\.", ids)
+        attentions = modules_of(model, "SelfAttention$")
         rows = np.array([0, 131, 299], np.int32)
         for layer, bias in enumerate(scores):
             yield record(
@@ -49,6 +53,7 @@ def _mpnet():
                 bias[0, :, rows],
                 part="encoder",
                 layer=layer,
+                scale=scale_of(attentions[layer]),
             )
 
 
@@ -56,20 +61,7 @@ def _cpmant(name):
     """A prompt, padding on the left, which is of the prompt's segment, and text."""
     import torch
 
-    model, source = of_transformers(
-        name,
-        hidden_size=WIDTH,
-        num_attention_heads=HEADS,
-        dim_head=HEAD_DIM,
-        dim_ff=8,
-        num_hidden_layers=1,
-        vocab_size=9,
-        position_bias_num_buckets=8,
-        position_bias_max_distance=6,
-        prompt_types=4,
-        prompt_length=3,
-        segment_types=3,
-    )
+    model, source = of_transformers(name, **CPM_ANT)
     ids = torch.tensor([[2, 3, 4, 5, 6, 7, 8, 2, 3], [0, 0, 4, 5, 6, 7, 8, 2, 3]])
     base = getattr(model, "cpmant", model)
     biases, segments = [], []
@@ -86,7 +78,8 @@ def _cpmant(name):
         arrays[axis] = segments[0].numpy()
     config = config_of(model)
     state = stored(model, r"relative_attention_bias")
-    options = {"part": "decoder", "layer": 0}
+    scale = scale_of(modules_of(model, "CpmAntAttention$")[0])
+    options = {"part": "decoder", "layer": 0, "scale": scale}
     title = f"cpmant: {name}"
     yield record(title, source, config, state, arrays, biases[0], **options)
     # Pairs of segments that this model's inputs do not make.
@@ -121,7 +114,8 @@ def _phi4():
             bias = layer(torch.zeros(1, 11, WIDTH))[0]
         state = stored(model, r"bias_values")
         title = f"phi4_multimodal_audio: {'absolute' if symmetric else 'signed'}"
-        options = {"part": "encoder", "layer": 1}
+        scale = scale_of(model.encoders[1].self_attn)
+        options = {"part": "encoder", "layer": 1, "scale": scale}
         arrays, config = positions(11), config_of(model)
         yield record(title, source, config, state, arrays, bias, **options)
         if symmetric:

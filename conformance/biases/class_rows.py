@@ -2,20 +2,22 @@
 
 import numpy as np
 
+from .blocks import QUERIES_AND_KEYS
 from .models import (
     config_of,
+    modules_of,
     named,
     of_transformers,
     positions,
     record,
-    recorded_scores,
+    scale_of,
+    scores_without_content,
     stored,
-    without_content,
 )
 
 PATCH = 4
+ATTENTION = "BeitAttention$|VisionSelfAttention$"
 TENSORS = r"relative_position_bias_table$"
-QUERIES_AND_KEYS = r"\.(query|key|q_proj|k_proj)\."
 # Which layers have a table of their own, and whether all share one.
 TABLES = {
     "each layer": {"use_relative_position_bias": True},
@@ -46,10 +48,10 @@ def _of_model(name, title, tables, trained, grid, stored=stored):
 
     model, source = of_transformers(name, **_sizes(trained), **tables)
     state = stored(model, TENSORS)
-    without_content(model, QUERIES_AND_KEYS)
     rows, columns = grid
-    with recorded_scores() as scores:
-        model(torch.ones(1, 3, rows * PATCH, columns * PATCH))
+    picture = torch.ones(1, 3, rows * PATCH, columns * PATCH)
+    scores = scores_without_content(model, QUERIES_AND_KEYS, picture)
+    attentions = modules_of(model, ATTENTION)
     names = ", names in memory" if stored is named else ""
     for layer, bias in enumerate(scores):
         yield record(
@@ -61,6 +63,7 @@ def _of_model(name, title, tables, trained, grid, stored=stored):
             bias[0],
             part="vision",
             layer=layer,
+            scale=scale_of(attentions[layer]),
             grid=grid,
         )
 
@@ -94,5 +97,6 @@ def _no_square():
         expected,
         part="vision",
         layer=1,
+        scale=scale_of(modules_of(model, ATTENTION)[1]),
         grid=(3, 5),
     )

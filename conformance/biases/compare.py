@@ -1,6 +1,7 @@
 """What attnax makes of the config and the tensors of a record."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -36,13 +37,11 @@ def ours(record, apply=in_one_program):
     """The sum of the biases of the layer of a record, as attnax has it."""
     options, arrays = record.options, record.arrays
     shape = arrays["expected"].shape
-    if "method" in options:
+    if without_config.is_table(options):
         return without_config.resized(record)
-    if options["part"] == "input_embedder":
+    if options["part"] == without_config.PAIRS:
         (weight,) = tensors_of(record).values()
         return without_config.pair_vectors(record, weight)
-    if options["part"] == "cross":  # not among the parts: it has no bias
-        return np.zeros(shape)
     total = np.zeros(shape)
     for bias, params in terms_of(record):
         total += np.asarray(bias_of(bias, params, record, apply), np.float64)
@@ -53,7 +52,7 @@ def ours(record, apply=in_one_program):
 def terms_of(record):
     """The biases of the layer of a record, each with its parameters."""
     options = record.options
-    if "q_grid" in options or options["config"]["model_type"] == "timm":
+    if without_config.is_module(options):
         return [without_config.bias_and_params(options, tensors_of(record))]
     biases, params = of_model(record)
     if biases is None:
@@ -70,6 +69,20 @@ def of_model(record):
     biases = position_bias_from_hf(config, part=part)
     tensors = tensors_of(record)
     return biases, position_bias_params_from_checkpoint(tensors, config, part=part)
+
+
+def has_its_scale(record):
+    """Whether attnax has the scale of the layer, if it has a layer with biases."""
+    if without_config.has_no_layer(record):
+        return True
+    biases, _ = of_model(record)
+    if biases is None:
+        return True
+    expected = record.options["scale"]
+    scale = biases.layers[layer_of(record.options)].scale
+    if expected is None or scale is None:
+        return expected is scale
+    return math.isclose(scale, expected, rel_tol=4 * ROUNDING)
 
 
 def tensors_of(record):
@@ -158,10 +171,10 @@ def tolerance(record):
     Every sum of `n` numbers has up to `n` roundings, which add up like steps in
     directions of their own. Angles of sinusoids are rounded too.
     """
-    if "method" in record.options:
+    if without_config.is_table(record.options):
         return resizing_tolerance(record)
     size = np.abs(record.arrays["expected"]).max() + 1
-    if record.options["part"] in ("input_embedder", "cross"):
+    if record.options["part"] == without_config.PAIRS:
         return 4 * ROUNDING * size
     terms = terms_of(record)
     longest = max((longest_sum(bias, params) for bias, params in terms), default=1)

@@ -2,7 +2,14 @@
 
 import numpy as np
 
-from .models import config_of, of_transformers, record, recorded_scores, stored
+from .models import (
+    config_of,
+    of_transformers,
+    record,
+    recorded_scores,
+    scale_of,
+    stored,
+)
 
 PATCH, HEADS, HEAD_DIM = 4, 2, 6
 WIDTH = HEADS * HEAD_DIM
@@ -184,6 +191,7 @@ def _layers(model, source, tower, part, grid, inputs=None):
             bias.reshape(-1, HEADS, tokens, tokens),
             part=part,
             layer=layer,
+            scale=scale_of(attentions[layer]),
             grid=(rows, columns),
         )
 

@@ -4,9 +4,10 @@ import math
 
 from .models import config_of, of_transformers, record, stored
 from .projections import calls, float32, heads, hidden_states, numbered, outputs
+from .sizes import BATCH, HEAD_DIM, HEADS, WIDTH
 
-BATCH, LENGTH, HEADS, HEAD_DIM, LAYER = 2, 12, 3, 4, 1
-SIZES = {"vocab_size": 11, "hidden_size": HEADS * HEAD_DIM, "intermediate_size": 8}
+LENGTH, LAYER = 12, 1
+SIZES = {"vocab_size": 11, "hidden_size": WIDTH, "intermediate_size": 8}
 SIZES |= {"num_hidden_layers": 2, "num_attention_heads": HEADS}
 TYPES = (["c2p", "p2c"], ["c2p"], ["p2c"])
 SPEECH = {"conv_dim": (8,), "conv_stride": (2,), "conv_kernel": (2,)}
@@ -88,7 +89,7 @@ def _later(name, model_name, **settings):
 def _run(encoder):
     import torch
 
-    hidden = hidden_states(BATCH, LENGTH, HEADS * HEAD_DIM)
+    hidden = hidden_states(BATCH, LENGTH, WIDTH)
     encoder(hidden, torch.ones(BATCH, LENGTH))
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from .models import config_of, of_transformers, record, stored
+from .models import config_of, of_transformers, record, scale_of, stored
 from .projections import calls, float32, heads, hidden_states, outputs
+from .sizes import BATCH, HEAD_DIM, HEADS, WIDTH
 
-BATCH, LENGTH, HEADS, HEAD_DIM = 2, 11, 3, 4
-WIDTH = HEADS * HEAD_DIM
+LENGTH = 11
 SIZES = {"vocab_size": 11, "block_sizes": [1, 2, 1], "num_decoder_layers": 1}
 SIZES |= {"d_model": WIDTH, "n_head": HEADS, "d_head": HEAD_DIM, "d_inner": 8}
 
@@ -54,7 +54,8 @@ def _of_model(kind, settings):
     places = _places(tower.config)
     for n, (name, attention) in enumerate(layers.items()):
         q, k = (heads(found[f"{part} {name}"], HEADS) for part in "qk")
-        content = HEAD_DIM**-0.5 * torch.einsum("hd,bkhd->bhk", attention.r_w_bias, k)
+        scale = scale_of(attention)
+        content = scale * torch.einsum("hd,bkhd->bhk", attention.r_w_bias, k)
         bias = moved[n] + typed[n] + content[:, :, None]
         q_places, k_places = places[name]
         arrays = {"q_positions": q_places, "k_positions": k_places}
@@ -71,7 +72,7 @@ def _of_model(kind, settings):
             bias.detach(),
             part=name.split(".")[0],
             layer=name,
-            scale=HEAD_DIM**-0.5,
+            scale=scale,
         )
 
 

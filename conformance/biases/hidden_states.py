@@ -11,12 +11,11 @@ from .models import (
     positions,
     record,
     recorded_scores,
+    scale_of,
     stored,
     without_content,
 )
-
-HEADS, HEAD_DIM = 3, 4
-WIDTH = HEADS * HEAD_DIM
+from .sizes import HEADS, WIDTH
 
 
 def records():
@@ -78,6 +77,7 @@ def _wavlm(name, **more):
             bias.reshape(2, HEADS, 11, 11),
             part="encoder",
             layer=layer,
+            scale=scale_of(attentions[layer]),
         )
 
 
@@ -87,7 +87,8 @@ def _wavlm_long():
     without_content(model, r"\.q_proj\.")
     hidden, rows = _drawn(1, 820, WIDTH), [0, 819]
     with recorded_scores() as scores:
-        model.encoder.layers[0].attention(hidden)
+        attention = model.encoder.layers[0].attention
+        attention(hidden)
     arrays = positions(820) | {"q_positions": np.array(rows, np.int32)}
     return record(
         "wavlm: default buckets",
@@ -98,6 +99,7 @@ def _wavlm_long():
         scores[0].reshape(1, HEADS, 820, 820)[:, :, rows],
         part="encoder",
         layer=0,
+        scale=scale_of(attention),
     )
 
 
@@ -145,6 +147,7 @@ def _prophetnet():
                     bias,
                     part=part,
                     layer=layer,
+                    scale=scale_of(decoder.layers[layer].self_attn),
                 )
 
 

@@ -74,6 +74,33 @@ def recorded_scores():
             yield scores
 
 
+def scores_without_content(model, pattern, *inputs, **named_inputs):
+    """The scores of each attention of a run, without the parameters that match."""
+    without_content(model, pattern)
+    with recorded_scores() as scores:
+        model(*inputs, **named_inputs)
+    return scores
+
+
+def modules_of(model, pattern):
+    """The modules whose class has a name that matches, in order."""
+    return [m for m in model.modules() if re.search(pattern, type(m).__name__)]
+
+
+def scale_of(attention):
+    """The factor of a module on products of queries and keys; `None` if it is learned.
+
+    It is a field of the module, or what its code makes of the width of a head.
+    """
+    if hasattr(attention, "logit_scale") or hasattr(attention, "per_dim_scale"):
+        return None
+    for name in ("scaling", "scale", "inv_norm_factor", "softmax_scale"):
+        if isinstance(getattr(attention, name, None), float):
+            return getattr(attention, name)
+    widths = ("attention_head_size", "dim_head", "dim_key", "head_dim")
+    return next(getattr(attention, n) for n in widths if hasattr(attention, n)) ** -0.5
+
+
 def positions(count):
     """Token numbers `0 .. count - 1` of queries and of keys."""
     return {
@@ -83,7 +110,10 @@ def positions(count):
 
 
 def record(name, source, config, state, arrays, expected, **options):
-    """A record of a bias that one layer adds."""
+    """A record of a bias that one layer adds.
+
+    Of a model of transformers, the options hold the `scale` of the layer.
+    """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     arrays |= {f"state {name}": tensor for name, tensor in state.items()}
     arrays["expected"] = np.asarray(expected, np.float32)

@@ -7,9 +7,9 @@ from .models import (
     of_transformers,
     positions,
     record,
-    recorded_scores,
+    scale_of,
+    scores_without_content,
     stored,
-    without_content,
 )
 
 TENSORS = r"attention_bias(es|_idxs)$"
@@ -36,19 +36,18 @@ def _levit(side):
         key_dim=[4, 4, 4],
     )
     state = stored(model, TENSORS)
-    without_content(model, CONTENT)
-    with recorded_scores() as scores:
-        model(torch.ones(1, 3, 16 * side, 16 * side))
+    picture = torch.ones(1, 3, 16 * side, 16 * side)
+    scores = scores_without_content(model, CONTENT, picture)
     layers = [
-        (stage, place, hasattr(module, "queries_subsample"))
+        (stage, place, getattr(module, "module", module))
         for stage, stack in enumerate(model.encoder.stages)
         for place, module in enumerate(stack.layers)
         if hasattr(getattr(module, "module", module), "attention_biases")
     ]
-    for layer, ((stage, place, halves), bias) in enumerate(
+    for layer, ((stage, place, attention), bias) in enumerate(
         zip(layers, scores, strict=True)
     ):
-        stride = 2 if halves else 1
+        stride = 2 if hasattr(attention, "queries_subsample") else 1
         yield record(
             f"levit: {side} x {side}, stage {stage}, layer {place}",
             source,
@@ -58,6 +57,7 @@ def _levit(side):
             bias[0],
             part="vision",
             layer=layer,
+            scale=scale_of(attention),
             stage=stage,
             place=place,
             grid=(side, side),

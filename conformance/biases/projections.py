@@ -40,6 +40,15 @@ def softmax_inputs(owner=None):
     return calls(owner or torch.nn.functional, "softmax", first_argument)
 
 
+def cogview_inputs(attention):
+    """A list of what passes the softmax of LayoutLMv3 and of PP-DocLayoutV2.
+
+    Their softmax divides and multiplies what enters it by a number.
+    """
+    scores = lambda args, kwargs, out: args[1]
+    return calls(type(attention), "cogview_attention", scores)
+
+
 @contextlib.contextmanager
 def outputs(**modules):
     """The first output of each module, by name."""
@@ -55,6 +64,12 @@ def outputs(**modules):
     yield found
     for handle in handles:
         handle.remove()
+
+
+def projection(attention, part):
+    """The module of an attention that makes its queries (`"q"`) or keys (`"k"`)."""
+    names = (f"linear_{part}", f"{part}_proj")
+    return next(m for n, m in attention.named_children() if n in names)
 
 
 def heads(x, count):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .models import config_of, of_transformers, record, stored
+from .models import config_of, of_transformers, record, scale_of, stored
 from .projections import (
     beyond_content,
     calls,
@@ -13,9 +13,9 @@ from .projections import (
     outputs,
     softmax_inputs,
 )
+from .sizes import BATCH, HEAD_DIM, HEADS, WIDTH
 
-BATCH, LENGTH, HEADS, HEAD_DIM, BLOCK = 2, 12, 3, 4, 5
-WIDTH = HEADS * HEAD_DIM
+LENGTH, BLOCK = 12, 5
 ENCODER = {"input_dim": 6, "num_layers": 2, "hidden_dim": WIDTH, "num_heads": HEADS}
 ENCODER |= {"output_dim": 5, "context_size": BLOCK, "max_pos_emb": 7}
 ENCODER |= {"conv_kernel_size": 3}
@@ -53,13 +53,13 @@ def _with_text(name, layer):
     config, state = config_of(model), stored(model, r"\.attn\.rel_pos_emb")
     model.double()
     encoder, attend = model.model.encoder, "scaled_dot_product_attention"
-    query = encoder.layers[layer].attn.to_q
+    attention = encoder.layers[layer].attn
     in_call = calls(torch.nn.functional, attend, lambda args, kw, out: kw["attn_mask"])
-    with outputs(q=query) as found, in_call as biases:
+    with outputs(q=attention.to_q) as found, in_call as biases:
         encoder(hidden_states(BATCH, LENGTH, ENCODER["input_dim"]))
     q = heads(found["q"][:, :LENGTH], HEADS)
     blocks = biases[layer].reshape(BATCH, -1, HEADS, BLOCK, BLOCK)
-    options = {"part": "encoder", "layer": layer}
+    options = {"part": "encoder", "layer": layer, "scale": scale_of(attention)}
     name = config["model_type"]
     return _record(name, source, config, state, q, blocks, **options)
 
@@ -69,10 +69,7 @@ def _alone(layer):
     model, source = of_transformers(
         "GraniteSpeech5ForCTC", vocab_size=11, encoder_config=LATER
     )
-    config, state = (
-        config_of(model),
-        stored(model, r"\.self_attn\.rel_pos_emb"),
-    )
+    config, state = config_of(model), stored(model, r"\.self_attn\.rel_pos_emb")
     model.double()
     attention = model.encoder.layers[layer].self_attn
     modules = {part: getattr(attention, f"{part}_proj") for part in "qk"}
@@ -82,10 +79,10 @@ def _alone(layer):
     q, k = (found[part].reshape(-1, BLOCK, HEADS, HEAD_DIM) for part in "qk")
     # The head for characters in the middle has a softmax too.
     scores = [x for x in scores if x.ndim == 4]
-    blocks = beyond_content(scores[layer], q, k, HEAD_DIM**-0.5)
+    options = {"part": "encoder", "layer": layer, "scale": scale_of(attention)}
+    blocks = beyond_content(scores[layer], q, k, options["scale"])
     blocks = blocks.reshape(BATCH, -1, HEADS, BLOCK, BLOCK)
     q = heads(found["q"][:, :length], HEADS)
-    options = {"part": "encoder", "layer": layer}
     name = f"granite_speech5_ctc, layer {layer}"
     return _record(name, source, config, state, q, blocks, **options)
 
@@ -101,5 +98,4 @@ def _record(name, source, config, state, q, blocks, **options):
         bias[..., frames, frames] = blocks[:, start // BLOCK, :, :size, :size]
         mask[frames, frames] = True
     arrays = numbered(length) | float32(q=q) | {"mask": mask}
-    options |= {"scale": HEAD_DIM**-0.5}
     return record(name, source, config, state, arrays, bias, **options)

@@ -1,6 +1,6 @@
 """Biases of queries with keys that depend on the distance, in encoders of speech."""
 
-from .models import config_of, of_transformers, record, stored
+from .models import config_of, of_transformers, record, scale_of, stored
 from .projections import (
     beyond_content,
     float32,
@@ -8,11 +8,12 @@ from .projections import (
     hidden_states,
     numbered,
     outputs,
+    projection,
     softmax_inputs,
 )
+from .sizes import BATCH, HEADS, WIDTH
 
-BATCH, LENGTH, HEADS, HEAD_DIM = 2, 9, 3, 4
-WIDTH = HEADS * HEAD_DIM
+LENGTH = 9
 SIZES = {"vocab_size": 11, "hidden_size": WIDTH, "intermediate_size": 8}
 SIZES |= {"num_hidden_layers": 2, "num_attention_heads": HEADS}
 CLIPPED = {"left_max_position_embeddings": 3, "right_max_position_embeddings": 2}
@@ -71,25 +72,24 @@ def _layers(name, source, model, run, attentions, pattern):
     """A record of each layer, run on numbers in the place of speech."""
     config, state = config_of(model), stored(model, pattern)
     model.double()
-    projections = {}
-    for layer, attention in enumerate(attentions):
-        for part in "qk":
-            names = (f"linear_{part}", f"{part}_proj")
-            module = next(m for n, m in attention.named_children() if n in names)
-            projections[f"{part}{layer}"] = module
+    projections = {
+        f"{part}{layer}": projection(attention, part)
+        for layer, attention in enumerate(attentions)
+        for part in "qk"
+    }
     with outputs(**projections) as found, softmax_inputs() as scores:
         run(hidden_states(BATCH, LENGTH, WIDTH))
-    for layer in range(len(attentions)):
+    for layer, attention in enumerate(attentions):
         q, k = (heads(found[f"{part}{layer}"], HEADS) for part in "qk")
-        bias = beyond_content(scores[layer], q, k, HEAD_DIM**-0.5)
+        scale = scale_of(attention)
         yield record(
             f"{name}, layer {layer}",
             source,
             config,
             state,
             numbered(LENGTH) | float32(q=q),
-            bias,
+            beyond_content(scores[layer], q, k, scale),
             part="speech_encoder" if name.startswith("seamless") else "encoder",
             layer=layer,
-            scale=HEAD_DIM**-0.5,
+            scale=scale,
         )

@@ -1,6 +1,6 @@
 """VITS: keys and values by distance inside a window, and nothing outside it."""
 
-from .models import config_of, of_transformers, record, stored
+from .models import config_of, of_transformers, record, scale_of, stored
 from .projections import (
     beyond_content,
     float32,
@@ -10,9 +10,9 @@ from .projections import (
     outputs,
     softmax_inputs,
 )
+from .sizes import BATCH, HEADS, WIDTH
 
-BATCH, HEADS, HEAD_DIM, WINDOW = 2, 3, 4, 3
-WIDTH = HEADS * HEAD_DIM
+WINDOW = 3
 SIZES = {"vocab_size": 11, "hidden_size": WIDTH, "num_attention_heads": HEADS}
 SIZES |= {"num_hidden_layers": 2, "ffn_dim": 8, "flow_size": 8, "spectrogram_bins": 5}
 SIZES |= {"upsample_initial_channel": 8, "upsample_rates": [2]}
@@ -45,8 +45,9 @@ def _of_length(length, layer):
     probabilities = scores[layer].softmax(-1).reshape(BATCH, HEADS, length, length)
     values = heads(inputs[0], HEADS)
     values = values - torch.einsum("bhqk,bkhd->bqhd", probabilities, v)
-    bias = beyond_content(scores[layer], q, k, HEAD_DIM**-0.5)
+    scale = scale_of(attention)
+    bias = beyond_content(scores[layer], q, k, scale)
     arrays = numbered(length)
     arrays |= float32(q=q, probabilities=probabilities, expected_values=values)
-    options = {"part": "text_encoder", "layer": layer, "scale": HEAD_DIM**-0.5}
+    options = {"part": "text_encoder", "layer": layer, "scale": scale}
     return record(f"vits: {length}", source, config, state, arrays, bias, **options)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .models import config_of, of_transformers, record, stored
-from .t5_stacks import SHORT, SIZES, TENSORS, title
+from .t5_stacks import SCALE, SHORT, SIZES, TENSORS, title
 
 RADIUS, BLOCK = 3, 4
 # A whole number of blocks, a rest, padding on the right, and fewer tokens than a block.
@@ -44,6 +44,7 @@ def _local(model, source):
         attention.compute_bias(width).detach()[0, 0],
         part="encoder",
         layer=0,
+        scale=SCALE,
         keys="tokens",
     )
 
@@ -85,5 +86,6 @@ def _blocks(model, source):
             bias,
             part="encoder",
             layer=0,
+            scale=SCALE,
             keys="blocks",
         )

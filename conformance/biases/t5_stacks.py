@@ -7,10 +7,10 @@ import unittest.mock
 import numpy as np
 
 from .models import config_of, of_transformers, record, stored
+from .sizes import HEAD_DIM, HEADS, WIDTH
 
 TENSORS = r"(global_)?relative_attention_bias"
-HEADS, HEAD_DIM = 3, 4
-WIDTH = HEADS * HEAD_DIM
+SCALE = 1.0  # scores are not scaled
 SIZES = {"d_model": WIDTH, "d_kv": HEAD_DIM, "num_heads": HEADS, "d_ff": 8}
 SIZES |= {"num_layers": 2, "num_decoder_layers": 2, "vocab_size": 9}
 SIZES |= {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
@@ -55,8 +55,7 @@ def recorded_biases(model):
     attention, biases = module.eager_attention_forward, []
 
     def recording(*args, position_bias, scaling, **kwargs):
-        # Scores are not scaled, so a bias is added to what a scale of 1 leaves.
-        assert scaling == 1.0
+        assert scaling == SCALE
         biases.append(position_bias)
         return attention(*args, position_bias=position_bias, scaling=scaling, **kwargs)
 
@@ -117,6 +116,7 @@ def _record(model, source, state, bias, part, layer, past=0):
         bias[0],
         part=part,
         layer=layer,
+        scale=SCALE,
     )
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .models import config_of, of_transformers, record, stored
+from .models import config_of, of_transformers, record, scale_of, stored
 from .projections import (
     beyond_content,
     float32,
@@ -10,11 +10,12 @@ from .projections import (
     hidden_states,
     numbered,
     outputs,
+    projection,
     softmax_inputs,
 )
-from .relative_keys import SEAMLESS
+from .relative_keys import LENGTH, SEAMLESS
+from .sizes import BATCH, HEADS, WIDTH
 
-BATCH, LENGTH, HEADS, WIDTH = 2, 9, 3, 12
 SIZES = {"vocab_size": 11, "hidden_size": WIDTH, "intermediate_size": 8}
 SIZES |= {"num_hidden_layers": 2, "num_attention_heads": HEADS}
 # Fewer positions than frames: the table of sinusoids grows.
@@ -142,17 +143,14 @@ def _record(
     """Records the bias, and the part of it that is the same for every key's content."""
     import torch
 
-    modules = {}
-    for part in "qk":
-        names = (f"linear_{part}", f"{part}_proj")
-        modules[part] = next(m for n, m in attention.named_children() if n in names)
+    query, key = (projection(attention, part) for part in "qk")
     hidden = hidden_states(BATCH, LENGTH, WIDTH)
-    with torch.no_grad(), outputs(q=modules["q"]) as found:
+    with torch.no_grad(), outputs(q=query) as found:
         with softmax_inputs(owner) as scores:
             run(hidden)
-        q, k = heads(found["q"], count), heads(modules["k"](hidden), count)
+        q, k = heads(found["q"], count), heads(key(hidden), count)
     vector = next(p for n, p in attention.named_parameters() if n.endswith("bias_u"))
-    scale = q.shape[-1] ** -0.5
+    scale = scale_of(attention)
     arrays = numbered(LENGTH - cached, LENGTH, cached) | float32(q=q, k=k)
     of_position = beyond_content(scores[-1], q + vector, k, scale)
     arrays["expected_position"] = np.asarray(of_position.detach(), np.float32)

@@ -16,6 +16,33 @@ _RESIZING = {
 }
 
 
+# The part of a record of vectors of pairs.
+PAIRS = "input_embedder"
+
+
+def is_table(options):
+    """Whether a record is of a table alone."""
+    return "method" in options
+
+
+def is_nothing(options):
+    """Whether a record shows that cross-attention has no bias."""
+    return options.get("part") == "cross"
+
+
+def is_module(options):
+    """Whether a record is of a module of timm or of ViTDet's function."""
+    return "q_grid" in options or options["config"]["model_type"] == "timm"
+
+
+def has_no_layer(record):
+    """Whether a record has no layer of a model."""
+    options = record.options
+    if is_table(options) or is_nothing(options):
+        return True
+    return options["part"] == PAIRS or is_module(options)
+
+
 def bias_and_params(options, tensors):
     """The bias of a module of timm or of ViTDet's function, with its parameters."""
     grid = options.get("grid")

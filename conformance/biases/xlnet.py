@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .models import config_of, of_transformers, record, stored
+from .models import config_of, of_transformers, record, scale_of, stored
 from .projections import (
     beyond_content,
     calls,
@@ -11,9 +11,10 @@ from .projections import (
     numbered,
     softmax_inputs,
 )
+from .sizes import HEADS, WIDTH
 
-HEADS, HEAD_DIM, LENGTH, MEMORY, LAYER = 3, 4, 7, 4, 1
-SIZES = {"vocab_size": 11, "d_model": HEADS * HEAD_DIM, "n_layer": 2, "d_inner": 8}
+LENGTH, MEMORY, LAYER = 7, 4, 1
+SIZES = {"vocab_size": 11, "d_model": WIDTH, "n_layer": 2, "d_inner": 8}
 SIZES |= {"n_head": HEADS}
 
 
@@ -39,7 +40,7 @@ def _of_model(name, batch, memory, segments, settings):
     state = stored(model, r"layer\.\d+\.rel_attn\.(r$|r_|seg_embed)")
     model.double()
     keys = LENGTH + memory
-    hidden = hidden_states(batch, keys, HEADS * HEAD_DIM)
+    hidden = hidden_states(batch, keys, WIDTH)
     inputs = {"inputs_embeds": hidden[:, memory:]}
     if memory:
         inputs["mems"] = [hidden[:, :memory].transpose(0, 1)] * 2
@@ -54,7 +55,8 @@ def _of_model(name, batch, memory, segments, settings):
     with q_of as queries, k_of as all_keys, softmax_inputs() as scores:
         model.transformer(**inputs)
     q, k = (x[LAYER].transpose(0, 1) for x in (queries, all_keys))
-    bias = beyond_content(scores[LAYER], q, k, HEAD_DIM**-0.5).numpy()
+    scale = scale_of(attention)
+    bias = beyond_content(scores[LAYER], q, k, scale).numpy()
     arrays = numbered(LENGTH, keys, memory) | float32(q=q, k=k)
     seen = np.ones((LENGTH, keys), bool)
     if model.config.attn_type == "uni":
@@ -62,6 +64,6 @@ def _of_model(name, batch, memory, segments, settings):
         arrays["mask"] = seen
     if segments:
         arrays |= {"q_segments": of_token[memory:], "k_segments": of_token}
-    options = {"part": "encoder", "layer": LAYER, "scale": HEAD_DIM**-0.5}
+    options = {"part": "encoder", "layer": LAYER, "scale": scale}
     bias = np.where(seen, bias, 0)
     return record(name, source, config, state, arrays, bias, **options)

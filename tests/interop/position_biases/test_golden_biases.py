@@ -52,8 +52,7 @@ def test_layers_and_parameters_are_those_of_the_model(record):
     biases, params = compare.of_model(record)
     assert biases == biases_of(record)
     assert biases.num_params == len(params)
-    layer = biases.layers[compare.layer_of(record.options)]
-    assert record.options.get("scale", layer.scale) == pytest.approx(layer.scale)
+    assert compare.has_its_scale(record)
     for place in range(len(biases.layers)):
         for kind in ("scores", "block_scores"):
             for bias, own in biases.terms(params, place, kind=kind):
