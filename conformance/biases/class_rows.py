@@ -38,7 +38,8 @@ def records():
             yield from _of_model(name, "both", TABLES["both"], (3, 3), grid)
     yield from _of_model("BeitModel", "both", TABLES["both"], (3, 3), (3, 3), named)
     head = "BeitForImageClassification"
-    yield from _of_model(head, "both", TABLES["both"], (3, 3), (3, 3))
+    for title in ("both", "shared"):
+        yield from _of_model(head, title, TABLES[title], (3, 3), (3, 3))
     yield from _no_square()
 
 
