@@ -6,7 +6,6 @@ The file holds facts of the installed transformers, whose version it names:
 
 - `models`: for every model type with position biases, the default of each key that a
   rule reads, `null` for none, and the other names of these keys.
-- `sub_configs`: for every model type with parts, what model each part is.
 - `similar_keys`: keys of other code that look like misspelt ones of attnax.
 """
 
@@ -19,10 +18,9 @@ import transformers
 
 from attnax.interop._config.wrong_keys import nearest
 from attnax.interop._position_biases.families.table import BIAS_FAMILIES
-from attnax.interop._position_biases.vocabulary import ABOUT, KEYS
+from attnax.interop._position_biases.vocabulary import KEYS
 
-from .defaults import config_classes, default_of, lines_of, type_names
-from .sub_configs import sub_configs
+from .classes import config_classes, default_of, lines_of, type_names
 
 PATH = (
     pathlib.Path(__file__).parents[1]
@@ -56,7 +54,7 @@ def similar_keys(classes):
     """Keys of any config that look like misspelt ones of attnax, but are not."""
     names = {f.name for cls in classes.values() for f in dataclasses.fields(cls)}
     names |= {name for cls in classes.values() for name in cls.attribute_map}
-    return sorted(name for name in names - KEYS if nearest(name.lower(), ABOUT))
+    return sorted(name for name in names - KEYS if nearest(name.lower(), KEYS))
 
 
 def main():
@@ -72,18 +70,15 @@ def main():
     missing = set(BIAS_FAMILIES) - set(models)
     if missing:
         raise SystemExit(f"no class of configs for {sorted(missing)}")
-    parts = sub_configs(classes, names, BIAS_FAMILIES, KEYS)
     source = {"library": "transformers", "version": transformers.__version__}
     PATH.write_text(
         f'{{\n  "source": {json.dumps(source)},\n  "models": {{\n'
         + lines_of(dict(sorted(models.items())))
-        + '\n  },\n  "sub_configs": {\n'
-        + lines_of(parts)
         + '\n  },\n  "similar_keys": '
         + json.dumps(similar_keys(classes))
         + "\n}\n"
     )
-    print(f"{len(models)} model types, {len(parts)} with parts: {PATH.name}")
+    print(f"{len(models)} model types: {PATH.name}")
 
 
 if __name__ == "__main__":

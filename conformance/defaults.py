@@ -7,27 +7,23 @@ The file holds facts of the installed transformers, whose version it names:
 - `models`: for every model type with rotary positions, the default of each key that
   attnax reads, the other names of these keys, the base and the fraction that the code
   sets, and the whole parameters if it sets more.
-- `sub_configs`: for every model type with parts, what model each part is.
 - `without_rotary`: the model types whose code rotates nothing.
 - `similar_keys`: keys of other code that look like misspelt ones of attnax.
 """
 
 import contextlib
 import dataclasses
-import importlib
-import inspect
 import json
 import logging
 import pathlib
-import pkgutil
 
 import transformers
-from transformers import PreTrainedConfig
 
 from attnax.interop._config.families.table import IN_TRANSFORMERS
 from attnax.interop._config.wrong_keys import misspelt
 
-from .sub_configs import READ, SENTINEL, sub_configs
+from .classes import config_classes, default_of, lines_of, type_names
+from .sub_configs import READ, SENTINEL
 from .without_rotary import without_rotary
 
 PATH = (
@@ -51,32 +47,6 @@ EXTRA_ALIASES = {
 }
 
 
-def config_classes():
-    """Every class of configs, by name."""
-    found = {}
-    for module in pkgutil.iter_modules(transformers.models.__path__):
-        name = f"transformers.models.{module.name}"
-        for part in pkgutil.iter_modules(importlib.import_module(name).__path__):
-            if part.name.startswith("configuration_"):
-                loaded = importlib.import_module(f"{name}.{part.name}")
-                for value in vars(loaded).values():
-                    if inspect.isclass(value) and issubclass(value, PreTrainedConfig):
-                        if value.__module__ == loaded.__name__:
-                            found[value.__name__] = value
-    return found
-
-
-def type_names(classes):
-    """The model type of each class; for a class without one, the place that uses it."""
-    names = {name: cls.model_type for name, cls in classes.items() if cls.model_type}
-    for owner in classes.values():
-        for key, spec in owner.sub_configs_defaults.items():
-            part = spec.config_class.__name__
-            if owner.model_type and part in classes and part not in names:
-                names[part] = f"{owner.model_type}.{key}"
-    return names
-
-
 def defaults_of(cls):
     """The defaults that attnax reads, of one class."""
     fields = {field.name: default_of(field) for field in dataclasses.fields(cls)}
@@ -90,15 +60,6 @@ def defaults_of(cls):
         out |= {"default_partial_rotary_factor": fraction} if fraction else {}
         out |= {"rope_parameters": parameters} if parameters else {}
     return {k: list(v) if isinstance(v, tuple) else v for k, v in out.items()}
-
-
-def default_of(field):
-    """The default of a field of a class; `None` without one."""
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return None
 
 
 def _parameters(cls):
@@ -150,36 +111,25 @@ def main():
     missing = set(IN_TRANSFORMERS) - set(models)
     if missing:
         raise SystemExit(f"no class of configs for {sorted(missing)}")
-    parts = sub_configs(classes, names)
     without = without_rotary(classes, names)
-    PATH.write_text(_text(models, parts, without, similar_keys(classes)))
+    PATH.write_text(_text(models, without, similar_keys(classes)))
     print(
-        f"{len(models)} model types, {len(parts)} with parts, {len(without)} without "
-        f"rotary positions: {PATH.name}"
+        f"{len(models)} model types, {len(without)} without rotary positions: "
+        f"{PATH.name}"
     )
 
 
-def _text(models, parts, without, similar):
+def _text(models, without, similar):
     """The text of the file."""
     source = {"library": "transformers", "version": transformers.__version__}
     return (
         f'{{\n  "source": {json.dumps(source)},\n  "models": {{\n'
         + lines_of(dict(sorted(models.items())))
-        + '\n  },\n  "sub_configs": {\n'
-        + lines_of(parts)
         + '\n  },\n  "without_rotary": '
         + json.dumps(without)
         + ',\n  "similar_keys": '
         + json.dumps(similar)
         + "\n}\n"
-    )
-
-
-def lines_of(table):
-    """One line per entry."""
-    return ",\n".join(
-        f"    {json.dumps(name)}: {json.dumps(entry, sort_keys=True)}"
-        for name, entry in table.items()
     )
 
 

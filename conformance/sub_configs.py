@@ -1,25 +1,58 @@
-"""The facts about its parts in the code of each model of transformers."""
+"""Writes `attnax/interop/_config/sub_configs.json`: the parts of models.
+
+    python -m conformance.sub_configs
+
+The file has an entry for every model type of which some part is, or holds, a part with
+rotary positions or position biases, in the code of the installed transformers.
+"""
 
 import contextlib
+import json
+import logging
+import pathlib
 
+import transformers
 from transformers import PreTrainedConfig
 
 from attnax.interop._config.families.table import IN_TRANSFORMERS, REFUSED
 from attnax.interop._config.parts import LANGUAGE
 from attnax.interop._config.vocabulary import ROTARY, STRUCTURE
+from attnax.interop._position_biases.families.table import BIAS_FAMILIES
+from attnax.interop._position_biases.families.table import REFUSED as BIAS_REFUSED
+from attnax.interop._position_biases.vocabulary import KEYS
 
-# Keys that attnax reads, and a value that no config has.
+from .classes import config_classes, lines_of, type_names
+
+PATH = (
+    pathlib.Path(__file__).parents[1]
+    / "attnax"
+    / "interop"
+    / "_config"
+    / "sub_configs.json"
+)
+# Keys that attnax reads of rotary positions, and a value that no config has.
 READ = STRUCTURE | ROTARY
 SENTINEL = 12_345.0
+TYPES = {*IN_TRANSFORMERS, *REFUSED, *BIAS_FAMILIES, *BIAS_REFUSED}
 
 
-def sub_configs(classes, names, types=(*IN_TRANSFORMERS, *REFUSED), read=READ):
-    """The parts of each model type of which some part is, or holds, one of `types`.
+def main():
+    """Writes the file, one line per model type."""
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    classes = config_classes()
+    parts = sub_configs(classes, type_names(classes))
+    source = {"library": "transformers", "version": transformers.__version__}
+    PATH.write_text(
+        f'{{\n  "source": {json.dumps(source)},\n  "sub_configs": {{\n'
+        + lines_of(parts)
+        + "\n  }\n}\n"
+    )
+    print(f"{len(parts)} model types with parts: {PATH.name}")
 
-    By default these are the model types that may rotate, and the keys that are `read`
-    those of their rules.
-    """
-    wanted, out = set(types), {}
+
+def sub_configs(classes, names):
+    """The parts of each model type of which some part is, or holds, one of `TYPES`."""
+    wanted, out, read = set(TYPES), {}, READ | KEYS
     for _ in range(3):  # parts of parts
         for class_name, cls in classes.items():
             model_type = names.get(class_name)
@@ -119,3 +152,7 @@ def _read(values, read):
     out = {key: value for key, value in values.items() if key in wanted}
     inner = {k: _read(v, read) for k, v in values.items() if isinstance(v, dict)}
     return {k: v for k, v in inner.items() if v} | out
+
+
+if __name__ == "__main__":
+    main()

@@ -8,7 +8,7 @@ from transformers import PreTrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
 
-from .. import defaults
+from .. import classes as of_transformers
 
 # Classes of configs, for users whose annotation does not say them.
 OF_USER = {
@@ -85,13 +85,13 @@ COMPLETED = {
 @functools.cache
 def classes():
     """Every class of configs, by name."""
-    return defaults.config_classes()
+    return of_transformers.config_classes()
 
 
 @functools.cache
 def type_names():
     """The model type of each class, by its name."""
-    return defaults.type_names(classes())
+    return of_transformers.type_names(classes())
 
 
 def of_user(user):

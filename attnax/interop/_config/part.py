@@ -7,7 +7,9 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from .families.table import REFUSED, ROPE_FAMILIES, SAME_CODE
+from .families.table import IN_TRANSFORMERS, REFUSED, ROPE_FAMILIES, SAME_CODE
+from .sub_configs import sub_configs
+from .vocabulary import ROTARY, STRUCTURE
 
 # A part with one of these at its own level has rotary positions.
 OWN = ("rope_parameters", "rope_scaling", "rope_theta")
@@ -77,9 +79,7 @@ def model_type_of(values, path=()):
 
 @cache
 def tables():
-    """Defaults and parts by model type, as `conformance.defaults` wrote them.
-
-    `conformance/sub_configs.py` says what the entries of a part mean.
-    """
+    """Defaults by model type, as `conformance.defaults` wrote them, and parts."""
     path = resources.files("attnax.interop._config") / "defaults.json"
-    return json.loads(path.read_text())
+    parts = sub_configs((*IN_TRANSFORMERS, *REFUSED), STRUCTURE | ROTARY)
+    return json.loads(path.read_text()) | {"sub_configs": parts}

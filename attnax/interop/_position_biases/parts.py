@@ -8,8 +8,10 @@ from importlib import resources
 
 from ..._checks import type_of
 from .._config.part import part_error
+from .._config.sub_configs import sub_configs
 from .._config.values import check_name
-from .families.table import BIAS_FAMILIES
+from .families.table import BIAS_FAMILIES, REFUSED
+from .vocabulary import KEYS
 
 _DEEPEST = 16
 
@@ -37,9 +39,10 @@ class Part:
 
 @cache
 def tables():
-    """Defaults and parts by model type, as `conformance.bias_defaults` wrote them."""
+    """Defaults by model type, as `conformance.bias_defaults` wrote them, and parts."""
     path = resources.files("attnax.interop._position_biases") / "defaults.json"
-    return json.loads(path.read_text())
+    parts = sub_configs((*BIAS_FAMILIES, *REFUSED), KEYS)
+    return json.loads(path.read_text()) | {"sub_configs": parts}
 
 
 def all_parts(config):
