@@ -6,6 +6,7 @@ The file holds facts of the installed transformers, whose version it names:
 
 - `models`: for every model type with position biases, the default of each key that a
   rule reads, `null` for none, and the other names of these keys.
+- `not_read`: keys about position biases of model types that have none.
 - `similar_keys`: keys of other code that look like misspelt ones of attnax.
 """
 
@@ -17,8 +18,8 @@ import pathlib
 import transformers
 
 from attnax.interop._config.wrong_keys import nearest
-from attnax.interop._position_biases.families.table import BIAS_FAMILIES
-from attnax.interop._position_biases.vocabulary import KEYS
+from attnax.interop._position_biases.families.table import BIAS_FAMILIES, REFUSED
+from attnax.interop._position_biases.vocabulary import ABOUT, KEYS
 
 from .classes import config_classes, default_of, lines_of, type_names
 
@@ -57,6 +58,18 @@ def similar_keys(classes):
     return sorted(name for name in names - KEYS if nearest(name.lower(), KEYS))
 
 
+def not_read(classes, names):
+    """The keys about position biases of classes whose models have none."""
+    out = {}
+    for name, cls in classes.items():
+        own = {f.name for f in dataclasses.fields(cls)} & ABOUT
+        own -= {"position_embedding_type"}  # its value says whether it is one
+        model_type = names.get(name)
+        if own and model_type and model_type not in {**BIAS_FAMILIES, **REFUSED}:
+            out[model_type] = sorted(own)
+    return out
+
+
 def main():
     """Writes the file, one line per model type."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -74,7 +87,9 @@ def main():
     PATH.write_text(
         f'{{\n  "source": {json.dumps(source)},\n  "models": {{\n'
         + lines_of(dict(sorted(models.items())))
-        + '\n  },\n  "similar_keys": '
+        + '\n  },\n  "not_read": '
+        + json.dumps(not_read(classes, names))
+        + ',\n  "similar_keys": '
         + json.dumps(similar_keys(classes))
         + "\n}\n"
     )

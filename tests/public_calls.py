@@ -258,6 +258,7 @@ INTEROP = {
         "config": T5,
         "part": "encoder",
     },
+    "position_bias_parts": {"config": T5},
     "resampling": {"family": "dinov2"},
     "rope_from_hf": {"config": CONFIG},
     "ropes_from_hf": {"config": CONFIG},

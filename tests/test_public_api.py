@@ -96,6 +96,7 @@ def test_nothing_private_leaks():
         "params_from_checkpoint",
         "position_bias_from_hf",
         "position_bias_params_from_checkpoint",
+        "position_bias_parts",
         "resampling",
         "rope_from_hf",
         "ropes_from_hf",

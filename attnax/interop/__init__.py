@@ -4,10 +4,10 @@
 `config.json`, and `config_parts` lists the parts of the model that have one.
 `params_from_checkpoint` reads the embedding of a model from a checkpoint, and
 `checkpoint_from_params` writes it. `position_bias_from_hf` makes the position biases of
-the layers of a model from its config, and `position_bias_params_from_checkpoint` reads
-their parameters. `resampling`, `sinusoid_options` and
-`grid_sinusoid_options` return the options with which released models resize positions
-and make sinusoids.
+the layers of a model from its config, `position_bias_parts` lists its parts that have
+some, and `position_bias_params_from_checkpoint` reads their parameters. `resampling`,
+`sinusoid_options` and `grid_sinusoid_options` return the options with which released
+models resize positions and make sinusoids.
 """
 
 from ._checkpoints.api import checkpoint_from_params as checkpoint_from_params
@@ -20,6 +20,7 @@ from ._config.rope import config_parts as config_parts
 from ._config.rope import rope_from_hf as rope_from_hf
 from ._config.rope import ropes_from_hf as ropes_from_hf
 from ._position_biases.api import position_bias_from_hf as position_bias_from_hf
+from ._position_biases.api import position_bias_parts as position_bias_parts
 from ._position_biases.record import BiasTerm as BiasTerm
 from ._position_biases.record import LayerBias as LayerBias
 from ._position_biases.record import ModelBiases as ModelBiases

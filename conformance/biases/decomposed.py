@@ -20,7 +20,7 @@ def records():
     """A layer of windows and one of the whole image; images of other sizes."""
     yield from _vitdet()
     yield from _seggpt()
-    for make in (_sam, _sam_hq, _got_ocr2, _slanext, _pp_formulanet):
+    for make in (_sam, _sam_hq, _got_ocr2, _pp_chart2table, _slanext, _pp_formulanet):
         yield from _square(*make())
     for make in (_deepseek_ocr2, _unlimited_ocr):
         yield from _square(*make(), part="vision.sam")
@@ -87,9 +87,14 @@ def _text(model_type=None, **others):
     return text | ({"model_type": model_type} if model_type else {}) | others
 
 
-def _got_ocr2():
+def _pp_chart2table():
+    return _got_ocr2("PPChart2TableConfig")
+
+
+def _got_ocr2(config_class=None):
     model, source = of_transformers(
         "GotOcr2ForConditionalGeneration",
+        config_class,
         vision_config=_tower(),
         text_config=_text("qwen2"),
     )

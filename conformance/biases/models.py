@@ -13,12 +13,16 @@ from ..embeddings.checkpoint_models import drawn
 from ..embeddings.records import Record
 
 
-def of_transformers(name, **config):
-    """A tiny model of transformers with every parameter drawn, and its source."""
+def of_transformers(name, config_class=None, **config):
+    """A tiny model of transformers with every parameter drawn, and its source.
+
+    `config_class` names the config of a model type that uses the code of another.
+    """
     import transformers
 
     model = getattr(transformers, name)
-    config = model.config_class(**config)
+    made = getattr(transformers, config_class) if config_class else model.config_class
+    config = made(**config)
     model = drawn(model._from_config(config, attn_implementation="eager"))
     return model, f"transformers {transformers.__version__}, {name}"
 

@@ -27,26 +27,36 @@ def all_parts(config):
     That is the language model or the whole; `None` if there are several parts and none
     of them is a language model.
     """
+    parts, main = _walk(whole_of(config))
+    return sorted(parts, key=lambda part: part != main), main
+
+
+def whole_of(config):
+    """The whole config as a part."""
     if not isinstance(config, Mapping):
         raise ValueError(
             f"config is {type_of(config)}, but must be a dict as "
             "in config.json; pass config.to_dict()."
         )
-    parts, main = _walk(Part((), model_type_of(config), config))
-    return sorted(parts, key=lambda part: part != main), main
+    return Part((), model_type_of(config), config)
+
+
+def check_depth(part):
+    """Raises if a part is so deep in the config that a walk would not end."""
+    if len(part.path) > _DEEPEST:
+        raise part_error(part.path[:3], "the config is nested too deeply")
 
 
 def _walk(part, around=None):
     """`(parts, main)` of a part; `around` is what the model around it says of parts."""
-    if len(part.path) > _DEEPEST:
-        raise part_error(part.path[:3], "the config is nested too deeply")
+    check_depth(part)
     specs = tables()["sub_configs"].get(part.model_type, {})
     language = next((k for k, spec in specs.items() if spec.get("language")), None)
     beside = part.model_type in REFUSED and part.has(language)
     own = not beside and (part.known or (part.says and not specs))
     found = {}
     for key in _keys_of_parts(part, specs, own):
-        child = _child(part, key, specs, around or {})
+        child = child_of(part, key, specs, around or {}, tables()["sub_configs"])
         found[key] = _walk(child, specs or around)
     here, main = [], None
     if own:
@@ -71,16 +81,24 @@ def _keys_of_parts(part, specs, own):
     The parts of a model that itself rotates (`own`), and whose code does not name them,
     count only if they say something about rotary positions.
     """
+    yield from filled_in(part, specs)
+    for key, values in part.values.items():
+        if part.has(key) and not _is_parameters(key):
+            if not own or key in specs or any(values.get(name) for name in OWN):
+                yield key
+
+
+def filled_in(part, specs):
+    """The keys of parts that the config lacks and that the model's code fills in.
+
+    Raises if it holds something else than a part under the key of one.
+    """
     for key, spec in specs.items():
         if not isinstance(part.values.get(key), Mapping | None):
             message = f"{key}={part.values[key]!r} must be a dict or null"
             raise part_error(part.path, message)
         if part.values.get(key) is None and not spec.get("optional"):
             yield key
-    for key, values in part.values.items():
-        if part.has(key) and not _is_parameters(key):
-            if not own or key in specs or any(values.get(name) for name in OWN):
-                yield key
 
 
 def _is_parameters(key):
@@ -100,8 +118,11 @@ def _key_of_language(part, language, specs):
     return next((key for key in keys if part.has(key)), None)
 
 
-def _child(part, key, specs, around):
-    """The part under the key, with the model type that its place gives it."""
+def child_of(part, key, specs, around, sub_configs):
+    """The part under the key, with the model type that its place gives it.
+
+    `sub_configs` is the table of the parts of each model type.
+    """
     values = part.values.get(key)
     also = {spec["also"]: spec for spec in specs.values() if "also" in spec}
     spec = specs.get(key, also.get(key, {}))
@@ -110,20 +131,20 @@ def _child(part, key, specs, around):
         return part.inner(key, init.get("model_type", model_type), init, held=False)
     # Code with a fixed class for the part ignores its model type.
     path = (*part.path, key)
-    named = None if spec.get("fixed") else _own_type(values, key, path)
+    named = None if spec.get("fixed") else _own_type(values, key, path, sub_configs)
     default = spec.get("model_type") or around.get(key, {}).get("model_type")
     if spec.get("merged"):
         values = _filled(spec["init"], values)
     return part.inner(key, named or default, values)
 
 
-def _own_type(values, key, path):
+def _own_type(values, key, path, sub_configs):
     """The model type that a part says itself.
 
     A part may have the model type of the whole; its key then says which part it is.
     """
     named = model_type_of(values, path)
-    whole = tables()["sub_configs"].get(named, {})
+    whole = sub_configs.get(named, {})
     if key in whole and not any(isinstance(values.get(k), Mapping) for k in whole):
         return whole[key].get("model_type")
     return named

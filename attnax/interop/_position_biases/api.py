@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ..._public import public
-from .found import find, model_biases
+from .found import find, model_biases, names_of_parts
 from .record import ModelBiases
 
 
@@ -32,7 +32,8 @@ def position_bias_from_hf(
 
     Raises:
         ValueError: If a key is missing, unknown or out of its range; if several parts
-            have biases and `part` does not choose one; if the model type is unknown.
+            have biases and `part` does not choose one; if the model type, or that of a
+            part of a model without biases, is unknown or refused.
 
     Example:
         >>> config = {"model_type": "t5", "num_layers": 6, "num_heads": 8, "d_kv": 64}
@@ -50,3 +51,39 @@ def position_bias_from_hf(
     """
     found = find(config, part)
     return model_biases(*found) if found and found[1].layers else None
+
+
+@public
+def position_bias_parts(config: Mapping) -> tuple[str, ...]:
+    """Returns the names of the parts of a config that have position biases.
+
+    A name is that of a stack, such as `"encoder"`, or the key of a part without
+    `_config`, such as `"vision"`, with a dot between levels: `"text_encoder.encoder"`.
+    A part whose config turns the biases off is listed.
+
+    Args:
+        config: A dict as in `config.json`, see `position_bias_from_hf`.
+
+    Returns:
+        The names that `position_bias_from_hf` takes as `part`, in the order of the
+        config. Empty for a model without position biases. Parts that the config lacks,
+        and that the model's code fills in, are listed only if it holds no other.
+
+    Raises:
+        ValueError: If a part of a known model is not a dict; if no part has position
+            biases and `position_bias_from_hf` would raise.
+
+    Example:
+        >>> position_bias_parts({"model_type": "t5"})
+        ('encoder', 'decoder')
+        >>> swin = {"model_type": "swin"}
+        >>> position_bias_parts({"model_type": "mask2former", "backbone_config": swin})
+        ('backbone',)
+        >>> position_bias_parts({"model_type": "llama"})
+        ()
+
+    Reference:
+        Hugging Face transformers 5.23, the classes of each model.
+        https://github.com/huggingface/transformers
+    """
+    return names_of_parts(config)

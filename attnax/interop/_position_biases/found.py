@@ -3,12 +3,12 @@
 from .._config.part import part_error
 from .._config.tracked_keys import TrackedKeys
 from .._config.values import shortened
-from .._model_types import is_model_type
-from .families.table import BIAS_FAMILIES, REFUSED
-from .parts import find_part, tables
+from .families.table import BIAS_FAMILIES
+from .parts import find_part, levels_of, part_names, stacks_of, tables
 from .record import ModelBiases
 from .unread import check_above, check_all_read
 from .vocabulary import kind_of
+from .without import check_none
 
 
 def find(config, name):
@@ -16,9 +16,11 @@ def find(config, name):
 
     The stack of a config that turns the biases off may say so without layers.
     """
-    part = find_part(config, name)
+    levels = levels_of(config)
+    parts = stacks_of(levels)
+    part = find_part(parts, name)
     if part is None:
-        _check_known(config)
+        check_none([level for level, _ in levels], parts, name)
         return None
     check_above(config, part)
     family = BIAS_FAMILIES[part.model_type]
@@ -26,6 +28,15 @@ def find(config, name):
     stack = _by_rule(family.stacks[part.stack], part, keys)
     check_all_read(part, family, keys, tables()["similar_keys"])
     return None if stack is None else (part, stack)
+
+
+def names_of_parts(config):
+    """The names of the parts with position biases; raises if there may be others."""
+    levels = levels_of(config)
+    parts = stacks_of(levels)
+    if not parts:
+        check_none([level for level, _ in levels], parts, None)
+    return tuple(part_names(parts))
 
 
 def _by_rule(rule, part, keys):
@@ -49,17 +60,5 @@ def keys_of(part):
 
 def model_biases(part, stack):
     """The record of a stack that was found."""
-    return ModelBiases(part.model_type, part.name, stack.layer_biases)
-
-
-def _check_known(config):
-    """Raises for a model type of which nothing is known, or that is refused."""
-    model_type = config.get("model_type")
-    if model_type in REFUSED:
-        raise ValueError(f"model_type={model_type!r}: {REFUSED[model_type]}.")
-    if not is_model_type(model_type):
-        raise ValueError(
-            f"the config's {model_type=} is none of transformers 5.23, and may have "
-            "position biases. Read its own code: if it is that of a model in the "
-            "table, write that model_type."
-        )
+    note = BIAS_FAMILIES[part.model_type].note or None
+    return ModelBiases(part.model_type, part.name, stack.layer_biases, note)

@@ -6,18 +6,23 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 
-from ..._checks import type_of
 from .._config.part import part_error
+from .._config.parts import check_depth, child_of, filled_in, whole_of
 from .._config.sub_configs import sub_configs
-from .._config.values import check_name
+from .._config.values import check_name, shown
+from .._config.wrong_keys import instead, nearest
 from .families.table import BIAS_FAMILIES, REFUSED
 from .vocabulary import KEYS
 
-_DEEPEST = 16
+# Parts of which the code makes one stack alone: the model around, and the key.
+_ONE_STACK = {
+    ("musicgen", "text_encoder"): "encoder",
+    ("musicgen_melody", "text_encoder"): "encoder",
+}
 
 
 @dataclass(frozen=True)
-class Part:
+class BiasPart:
     """A part of a config whose model type has position biases.
 
     Attributes:
@@ -45,81 +50,87 @@ def tables():
     return json.loads(path.read_text()) | {"sub_configs": parts}
 
 
-def all_parts(config):
-    """Every part of a config that has position biases."""
-    if not isinstance(config, Mapping):
-        raise ValueError(
-            f"config is {type_of(config)}, but must be a dict as "
-            "in config.json; pass config.to_dict()."
+def levels_of(config):
+    """The whole config and all of its parts, whose model types are known or named.
+
+    Each is a pair of a `Part` and the one stack that the code makes of it, or `None`.
+    """
+    return list(_walk(whole_of(config)))
+
+
+def stacks_of(levels):
+    """Every stack of these levels whose model type has position biases."""
+    return [
+        BiasPart(
+            part.path,
+            part.model_type,
+            part.values,
+            stack,
+            _name(part, stack),
+            part.held,
         )
-    return list(_walk((), _type_of(config, ()), config, True))
+        for part, only in levels
+        if part.model_type in BIAS_FAMILIES
+        for stack in BIAS_FAMILIES[part.model_type].stacks
+        if only in (None, stack)
+    ]
 
 
-def find_part(config, name):
-    """The part of that name, or the only one; `None` if the model has none."""
+def part_names(parts):
+    """The names of parts; what the code fills in counts if the config holds none.
+
+    It is nobody's choice while the config holds others.
+    """
+    return list(dict.fromkeys(part.name for part in _held(parts)))
+
+
+def find_part(parts, name):
+    """The part of that name, or the only one; `None` if there is none."""
     check_name("part", name)
-    parts = all_parts(config)
-    # What the code fills in is nobody's choice while the config holds others.
-    held = [part for part in parts if part.held] or parts
-    names = list(dict.fromkeys(part.name for part in held))
-    if not parts:
-        if name is not None:
-            raise ValueError(
-                f"part={name!r} must be None, for the config of "
-                f"model_type={config.get('model_type')!r} has no part with position "
-                "biases."
-            )
-        return None
-    found = held if name is None else [part for part in parts if part.name == name]
-    if not found:
-        raise ValueError(
-            f"part={name!r} must be one of {names}, which are the parts of this model "
-            "that have position biases."
-        )
+    found = _held(parts) if name is None else [p for p in parts if p.name == name]
     if len(found) > 1:
         raise ValueError(
-            f"several parts of this model have position biases; pass part, one of "
-            f"{names}."
+            "several parts of this model have position biases; pass part, one of "
+            f"{part_names(parts)}."
         )
-    return found[0]
+    return found[0] if found else None
 
 
-def _walk(path, model_type, values, held):
-    """The parts of a part, itself included."""
-    if len(path) > _DEEPEST:
-        raise part_error(path[:3], "the config is nested too deeply")
-    if model_type in BIAS_FAMILIES:
-        stacks = BIAS_FAMILIES[model_type].stacks
-        for stack in stacks:
-            name = _name(path, stack if len(stacks) > 1 or not path else "")
-            yield Part(path, model_type, values, stack, name, held)
-    specs = tables()["sub_configs"].get(model_type, {})
-    for key in dict.fromkeys((*specs, *values)):
-        inner, spec = values.get(key), specs.get(key, {})
-        place = (*path, key)
-        if inner is None and key in specs:
-            if not spec.get("optional"):
-                init = spec.get("init", {})
-                inner_type = init.get("model_type", spec.get("model_type"))
-                yield from _walk(place, inner_type, init, False)
-        elif isinstance(inner, Mapping):
-            own = None if spec.get("fixed") else _type_of(inner, place)
-            inner_type = own or spec.get("model_type")
-            if inner_type is not None:
-                if spec.get("merged"):
-                    inner = {**spec["init"], **inner}
-                yield from _walk(place, inner_type, inner, held)
-        elif key in specs:
-            raise part_error(path, f"{key}={inner!r} must be a dict or null")
+def _held(parts):
+    return [part for part in parts if part.held] or parts
 
 
-def _name(path, stack):
-    words = [str(key).removesuffix("_config") or str(key) for key in path]
-    return ".".join((*words, stack) if stack else words)
+def _walk(part, around=None, only=None):
+    """The levels of a part; `around` is what the model around it says of parts."""
+    check_depth(part)
+    yield part, only
+    table = tables()["sub_configs"]
+    specs = table.get(part.model_type, {})
+    _check_spelling(part, specs)
+    for key in dict.fromkeys((*filled_in(part, specs), *filter(part.has, part.values))):
+        child = child_of(part, key, specs, around or {}, table)
+        if child.model_type:
+            only = _ONE_STACK.get((part.model_type, key))
+            yield from _walk(child, specs or around, only)
 
 
-def _type_of(values, path):
-    model_type = values.get("model_type")
-    if not isinstance(model_type, str | None):
-        raise part_error(path, f"{model_type=} must be a name")
-    return model_type
+def _check_spelling(part, specs):
+    """Raises if the key of a part is nearly one that the code reads."""
+    for key in filter(part.has, part.values):
+        if isinstance(key, str) and key not in _keys_of_parts():
+            meant = nearest(key.lower(), specs)
+            if meant:
+                message = f"the config holds {key}={shown(part.values[key])}; "
+                raise part_error(part.path, message + instead((meant,)))
+
+
+@cache
+def _keys_of_parts():
+    """The keys of the parts of all models."""
+    return {key for specs in tables()["sub_configs"].values() for key in specs}
+
+
+def _name(part, stack):
+    several = len(BIAS_FAMILIES[part.model_type].stacks) > 1
+    words = [part.name] if part.name else []
+    return ".".join((*words, stack) if several or not words else words)

@@ -62,11 +62,14 @@ class ModelBiases:
         part: Name of the part: a stack such as `"encoder"`, or a part of a config such
             as `"vision"`, with a dot between levels.
         layers: One entry per attention, in order.
+        differs: What the code of transformers 5.23 has otherwise, where it is at fault
+            and the biases are those of the publication; `None` if nothing.
     """
 
     model_type: str
     part: str
     layers: tuple[LayerBias, ...]
+    differs: str | None = None
 
     @property
     def num_params(self) -> int:

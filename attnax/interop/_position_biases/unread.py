@@ -3,7 +3,7 @@
 from .._config.part import part_error
 from .._config.values import shown
 from .._config.wrong_keys import instead, nearest
-from .vocabulary import ABOUT, KEYS
+from .vocabulary import ABOUT, KEYS, says_something
 
 
 def check_all_read(part, family, keys, similar):
@@ -17,13 +17,16 @@ def check_all_read(part, family, keys, similar):
     for key in keys.unread():
         value = keys.values[key]
         if key in ABOUT:
-            if key not in (*family.elsewhere, *keys.defaults):
+            if says_something(key, value) and key not in (
+                *family.elsewhere,
+                *keys.defaults,
+            ):
                 raise keys.error(
                     f"the config holds {key}={shown(value)}, which the position biases "
                     f"of model_type={part.model_type!r} do not read; remove it"
                 )
         elif isinstance(key, str) and key not in known:
-            meant = nearest(key.lower(), ABOUT)
+            meant = None if key.startswith("_") else nearest(key.lower(), KEYS)
             if meant:
                 raise keys.error(
                     f"the config holds {key}={shown(value)}; {instead((meant,))}"
@@ -52,7 +55,7 @@ def check_above(config, part):
     for depth, inner in enumerate(part.path):
         for key in sorted(ABOUT):
             value = level.get(key)
-            if value is not None and part.values.get(key) != value:
+            if says_something(key, value) and part.values.get(key) != value:
                 raise part_error(
                     part.path[:depth],
                     f"the config holds {key}={shown(value)}, which is not read here: "

@@ -84,7 +84,7 @@ _BIASES = (
     ("relative_bias_args", DICTS),
     ("max_relative_positions position_buckets", WHOLE),
     ("pos_att_type", TYPES),
-    ("norm_rel_ebd encoder_attention_type", NAME),
+    ("norm_rel_ebd encoder_attention_type position_embedding_type", NAME),
     ("pretrained_window_sizes", COUNTS),
 )
 # Keys about the layers, or whose names other models give to other things.
@@ -133,6 +133,17 @@ _KINDS = by_name(_ROWS)
 # Keys whose value says something about position biases.
 ABOUT = frozenset(by_name(_BIASES))
 KEYS = frozenset(_KINDS)
+# Values of `position_embedding_type` that are no position biases.
+_OTHER_POSITIONS = frozenset(
+    "absolute learned learned_absolute none nope rope rotary sine sinusoidal".split()
+)
+
+
+def says_something(key, value):
+    """Whether a value of a key may say that there are position biases."""
+    if key == "position_embedding_type":
+        return not (value is None or value in tuple(_OTHER_POSITIONS))
+    return key in ABOUT and value is not None
 
 
 def kind_of(key):

@@ -89,8 +89,61 @@ def test_parts_of_parts_have_dots():
     assert biases.layers == position_bias_from_hf(T5, part="encoder").layers
 
 
+def test_musicgen_encodes_its_text_and_decodes_none():
+    for model_type in ("musicgen", "musicgen_melody"):
+        config = {"model_type": model_type, "text_encoder": T5}
+        assert position_bias_from_hf(config).part == "text_encoder.encoder"
+        with fails("part='text_encoder.decoder' must be one of ['text_encoder.enc"):
+            position_bias_from_hf(config, part="text_encoder.decoder")
+
+
+def test_pp_chart2table_has_the_vision_of_got_ocr2():
+    one, other = (
+        position_bias_from_hf({"model_type": model_type})
+        for model_type in ("pp_chart2table", "got_ocr2")
+    )
+    assert (one.part, one.layers) == ("vision", other.layers)
+
+
+@pytest.mark.parametrize(
+    ("config", "parts"),
+    (
+        (T5, ("encoder", "decoder")),
+        (SWIN, ("vision",)),
+        ({"model_type": "mask2former", "backbone_config": SWIN}, ("backbone",)),
+        ({"model_type": "mask2former"}, ("backbone",)),
+        ({"model_type": "musicgen", "text_encoder": T5}, ("text_encoder.encoder",)),
+        ({"model_type": "deepseek_ocr2"}, ("vision.sam",)),
+        ({"model_type": "falcon"}, ("decoder",)),
+        ({"model_type": "llama"}, ()),
+    ),
+)
+def test_parts_are_listed(config, parts):
+    assert interop.position_bias_parts(config) == parts
+
+
+@errors
+def test_parts_of_what_is_not_known_are_not_listed():
+    with fails("position_bias_parts: model_type='dinat': its biases are for keys"):
+        interop.position_bias_parts({"model_type": "dinat"})
+
+
+def test_the_record_says_what_transformers_has_otherwise():
+    falcon = {"model_type": "falcon", "alibi": True}
+    assert "adds the bias twice" in position_bias_from_hf(falcon).differs
+    assert position_bias_from_hf(SWIN).differs is None
+
+
 def test_models_without_position_biases_have_none():
     assert position_bias_from_hf({"model_type": "llama"}) is None
+    assert position_bias_from_hf({"model_type": "esm"}) is None
+    bert = {"model_type": "bert", "position_embedding_type": "absolute"}
+    assert position_bias_from_hf(bert | {"alibi": False, "d_rel": None}) is None
+    vision = {"model_type": "pix2struct_vision_model"}
+    vision |= {"relative_attention_num_buckets": 32}  # a key of its class
+    assert position_bias_from_hf(vision) is None
+    dino = {"model_type": "grounding-dino", "position_embedding_type": "sine"}
+    assert position_bias_from_hf(dino | {"backbone_config": SWIN}) is not None
     assert position_bias_from_hf({"model_type": "falcon"}) is None
     tensors = {"model.embed_tokens.weight": np.ones((2, 2), np.float32)}
     read = interop.position_bias_params_from_checkpoint
@@ -209,6 +262,74 @@ def test_the_terms_of_a_layer_need_the_parameters_of_its_model():
             {"model_type": "mpnet", "relative_attention_num_buckets": 8},
             None,
             "relative_attention_num_buckets=8, which must be at least 32",
+        ),
+        ({"model_type": "bros"}, None, "model_type='bros': its biases are products of"),
+        (
+            {"model_type": "esm", "is_folding_model": True},
+            None,
+            "model_type='esm': with is_folding_model it adds vectors to pairs of",
+        ),
+        (
+            {"model_type": "layoutxlm"},
+            None,
+            "transformers has no code of its own for it: write model_type='layoutlmv2'",
+        ),
+        (
+            {"model_type": "oneformer", "backbone_config": {"model_type": "dinat"}},
+            None,
+            "config['backbone_config']: model_type='dinat': its biases are for keys of",
+        ),
+        (
+            {"model_type": "mask2former", "backbone_config": {"model_type": "dinat"}},
+            "backbone",
+            "config['backbone_config']: model_type='dinat': its biases are for keys of",
+        ),
+        (
+            {"model_type": "sam3_video"},
+            None,
+            "config['detector_config']: model_type='sam3': the biases of its decoder",
+        ),
+        (
+            {"model_type": "vision-encoder-decoder", "encoder": {"model_type": "t55"}},
+            None,
+            "config['encoder']: model_type='t55' is none of transformers 5.23",
+        ),
+        (
+            {"model_type": "llama", "alibi": True},
+            None,
+            "the config holds alibi=True, which the code of model_type='llama' does "
+            "not read; remove it",
+        ),
+        (
+            {"model_type": "llava", "text_config": {"model_type": "gpt2", "d_rel": 4}},
+            None,
+            "config['text_config']: the config holds d_rel=4, which the code of",
+        ),
+        (
+            {"model_type": "bert", "position_embedding_type": "relative_key"},
+            None,
+            "the config holds position_embedding_type='relative_key', which the code",
+        ),
+        (
+            SWIN | {"position_embedding_type": "alibi"},
+            None,
+            "position_embedding_type='alibi', which the position biases of model_type=",
+        ),
+        (
+            SWIN | {"window_sise": 12},
+            None,
+            "the config holds window_sise=12; write window_size, if that is meant, or",
+        ),
+        (
+            T5 | {"num_head": 12},
+            "encoder",
+            "the config holds num_head=12; write num_heads, if that is meant, or",
+        ),
+        (
+            {"model_type": "mask2former", "backbone_conf": {"model_type": "swin"}},
+            None,
+            "the config holds backbone_conf={'model_type': 'swin'}; write "
+            "backbone_config, if that is meant, or remove it",
         ),
         (
             {"model_type": "mpt", "attn_config": {"alibi": False}},

@@ -84,8 +84,8 @@ ROWS = (
     ),
     (
         """
-        sam_vision_model sam_hq_vision_model got_ocr2_vision slanext_vision
-        pp_formulanet_vision deepseek_ocr2_sam_vision_model
+        sam_vision_model sam_hq_vision_model got_ocr2_vision pp_chart2table_vision
+        slanext_vision        pp_formulanet_vision deepseek_ocr2_sam_vision_model
         unlimited_ocr_sam_vision_model
         """,
         BiasFamily(

@@ -36,6 +36,11 @@ BIAS_FAMILIES = by_name(ROWS)
 REFUSED = by_name(
     (
         (
+            "bros",
+            "its biases are products of queries with sinusoids of the differences of "
+            "boxes",
+        ),
+        (
             "dinat",
             "its biases are for keys of a neighborhood, in an order that its own "
             "package fixes",
@@ -46,8 +51,20 @@ REFUSED = by_name(
             "clipped_distances for their rows",
         ),
         (
+            "esm",
+            "with is_folding_model it adds vectors to pairs of residues and no biases "
+            "to scores: use clipped_distances for their rows",
+        ),
+        (
+            "layoutxlm",
+            "transformers has no code of its own for it: write "
+            "model_type='layoutlmv2', if the weights are for that",
+        ),
+        (
             "sam3 sam3_lite_text",
             "the biases of its decoder come from boxes that change from layer to layer",
         ),
     )
 )
+# The key that makes a model type one of the refused, for those that need one.
+SWITCHES = {"esm": "is_folding_model"}
