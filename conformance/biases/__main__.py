@@ -10,7 +10,6 @@ scale of a layer must be that of its module.
 Needs `pip install -e ".[conformance]"`. The exit status is 1 if anything disagrees.
 """
 
-import argparse
 import importlib
 import sys
 
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..embeddings import report
 from ..embeddings.records import save
 from . import compare, without_config
 
@@ -41,12 +41,7 @@ def error_of(record):
         return np.inf
     if not compare.has_its_scale(record):
         return np.inf
-    actual = np.asarray(compare.ours(record), np.float64)
-    expected = np.asarray(record.arrays["expected"], np.float64)
-    if actual.shape != expected.shape:
-        return np.inf
-    error = np.abs(actual - expected).max()
-    return error / compare.tolerance(record) if error else 0.0
+    return report.error_of(record, compare.ours, compare.tolerance)
 
 
 def first_of_each(records):
@@ -62,32 +57,18 @@ def first_of_each(records):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        prog="python -m conformance.biases",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--golden", action="store_true", help="write tests/golden")
-    args = parser.parse_args()
+    args = report.arguments("python -m conformance.biases", __doc__, PARTS)
     torch.set_num_threads(1)  # small tensors
-    lines, golden = [], {}
+    errors, golden = [], {}
     for name in args.only:
-        part = importlib.import_module(f".{name}", __package__)
-        records = part.records()
+        records = importlib.import_module(f".{name}", __package__).records()
         records = [r for r in records if not without_config.is_nothing(r.options)]
         golden |= first_of_each(records) | golden
         for record in tqdm(records, desc=name, unit="record"):
-            error = error_of(record)
-            status = "agreed" if error <= 1 else "DISAGREED"
-            lines.append((status, name, record.name, f"{error:.2g}", record.source))
+            errors.append((name, record, error_of(record)))
     if args.golden:
         save("position_biases", golden.values())
-    for line in sorted(lines):
-        print("  ".join(line))
-    wrong = sum(line[0] != "agreed" for line in lines)
-    print(f"\n{len(lines)} records: {len(lines) - wrong} agreed, {wrong} disagreed")
-    return int(wrong > 0)
+    return report.shown(errors)
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from .models import (
     scale_of,
     without_content,
 )
+from .sizes import HEAD_DIM
 
-HEAD_DIM, LENGTH, PAST, MANY = 4, 11, 6, 300
+LENGTH, PAST, MANY = 11, 6, 300
 # A power of two, and numbers between powers.
 HEADS = (4, 3, 6)
 PADDED = [[1] * LENGTH, [0, 0, 0] + [1] * (LENGTH - 3)]
@@ -45,38 +46,24 @@ def records():
         yield _record(model, source, f"4 heads, {', '.join(more)}", LENGTH)
 
 
+def _model(name, keys, heads, **more):
+    """A model by the keys of its width, of its heads and of its layers."""
+    sizes = dict(zip(keys, (heads * HEAD_DIM, heads, 2), strict=True))
+    return of_transformers(name, vocab_size=9, **sizes, **more)
+
+
 def _bloom(heads):
-    return of_transformers(
-        "BloomModel",
-        hidden_size=heads * HEAD_DIM,
-        n_head=heads,
-        n_layer=2,
-        vocab_size=9,
-    )
+    return _model("BloomModel", ("hidden_size", "n_head", "n_layer"), heads)
 
 
 def _mpt(heads, **attention):
-    return of_transformers(
-        "MptModel",
-        d_model=heads * HEAD_DIM,
-        n_heads=heads,
-        n_layers=2,
-        max_seq_len=15,
-        vocab_size=9,
-        attn_config=attention,
-    )
+    more = {"max_seq_len": 15, "attn_config": attention}
+    return _model("MptModel", ("d_model", "n_heads", "n_layers"), heads, **more)
 
 
 def _falcon(heads, **more):
-    return of_transformers(
-        "FalconModel",
-        hidden_size=heads * HEAD_DIM,
-        num_attention_heads=heads,
-        num_hidden_layers=2,
-        vocab_size=9,
-        alibi=True,
-        **more,
-    )
+    keys = ("hidden_size", "num_attention_heads", "num_hidden_layers")
+    return _model("FalconModel", keys, heads, alibi=True, **more)
 
 
 def _lengths(model, source, heads):

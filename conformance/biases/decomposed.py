@@ -101,32 +101,25 @@ def _got_ocr2(config_class=None):
     return model, source, model.model.vision_tower
 
 
-def _deepseek_ocr2():
-    vision = {
-        "sam_config": _tower(downsample_channels=[8, 8]),
-        "encoder_config": _text(),
-    }
+def _with_sam(name, encoder):
+    """A model whose tower of vision has one of SAM before another encoder."""
+    sam = _tower(downsample_channels=[8, 8])
     model, source = of_transformers(
-        "DeepseekOcr2ForConditionalGeneration",
-        vision_config=vision,
+        name,
+        vision_config={"sam_config": sam, "encoder_config": encoder},
         text_config=_text(mlp_layer_types=["dense"]),
     )
     return model, source, model.model.vision_tower.sam_encoder
+
+
+def _deepseek_ocr2():
+    return _with_sam("DeepseekOcr2ForConditionalGeneration", _text())
 
 
 def _unlimited_ocr():
     encoder = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
     encoder |= {"num_attention_heads": 2, "image_size": 8, "patch_size": PATCH}
-    vision = {
-        "sam_config": _tower(downsample_channels=[8, 8]),
-        "encoder_config": encoder,
-    }
-    model, source = of_transformers(
-        "UnlimitedOcrForConditionalGeneration",
-        vision_config=vision,
-        text_config=_text(mlp_layer_types=["dense"]),
-    )
-    return model, source, model.model.vision_tower.sam_encoder
+    return _with_sam("UnlimitedOcrForConditionalGeneration", encoder)
 
 
 def _slanext():
