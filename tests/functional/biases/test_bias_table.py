@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from bias_laws import sums_by_row
 from helpers import assert_same_bits, jitted, slow
 
 import attnax.functional as F
@@ -39,13 +40,6 @@ def rows_of(bias, count):
     return buckets[places - places[:, None] + count - 1]
 
 
-def in_float64(cotangent, rows, num_rows):
-    """The sum of each row and head, and that of the magnitudes."""
-    sums = [np.bincount(rows.ravel(), g.ravel(), num_rows) for g in cotangent]
-    sizes = [np.bincount(rows.ravel(), np.abs(g).ravel(), num_rows) for g in cotangent]
-    return np.array(sums, np.float64).T, np.array(sizes, np.float64).T
-
-
 @pytest.mark.parametrize("positions", ("known", "traced"))
 @pytest.mark.parametrize("values", ("drawn", 0.01, *slow(0.7, 1.3)))
 def test_sums_of_16_million_are_within_a_millionth(values, positions):
@@ -58,7 +52,7 @@ def test_sums_of_16_million_are_within_a_millionth(values, positions):
         cotangent = np.full(shape, values, np.float32)
     of = range(MANY) if positions == "known" else np.arange(MANY, dtype=np.int32)
     got = np.asarray(gradient(bias, table_of(bias), cotangent, of, of), np.float64)
-    want, size = in_float64(cotangent, rows_of(bias, MANY), 32)
+    want, size = sums_by_row(rows_of(bias, MANY), cotangent, 32)
     assert (np.abs(got - want) <= 1e-6 * size).all()
 
 
@@ -74,7 +68,7 @@ def test_a_bfloat16_table_gets_the_float32_sum_rounded_once(positions):
     of_wide = gradient(bias, wide, cotangent, of, of)
     of_narrow = gradient(bias, narrow, cotangent, of, of)
     assert_same_bits(of_narrow, np.asarray(of_wide).astype(jnp.bfloat16))
-    want, _ = in_float64(cotangent, rows_of(bias, count), 32)
+    want, _ = sums_by_row(rows_of(bias, count), cotangent, 32)
     assert want[15, 0] > 700
     np.testing.assert_allclose(of_wide[:, 0], want[:, 0], rtol=1e-6)
 
@@ -95,7 +89,7 @@ def test_rows_and_sums_of_every_size(num_rows, num_pairs):
         )
     )(table, cotangent)
     assert_same_bits(out, table[rows].T)
-    want, size = in_float64(cotangent, rows, num_rows)
+    want, size = sums_by_row(rows, cotangent, num_rows)
     assert (np.abs(np.asarray(sums, np.float64) - want) <= 1e-6 * size).all()
     untouched = np.bincount(rows, minlength=num_rows) == 0
     assert not np.asarray(sums)[untouched].any()
@@ -151,7 +145,7 @@ def test_all_batches_add_to_one_table():
     rows = F.relative_position_bucket(
         distances, num_buckets=8, max_distance=16, bidirectional=False
     )
-    want, size = in_float64(cotangent.swapaxes(0, 1), rows, 8)
+    want, size = sums_by_row(rows, cotangent.swapaxes(0, 1), 8)
     assert (np.abs(np.asarray(got, np.float64) - want) <= 1e-6 * size).all()
 
 

@@ -61,10 +61,11 @@ def close(params):
     return lambda a, b: assert_close(a, np.asarray(b), magnitude=size)
 
 
-@pytest.mark.parametrize("multiplier", (1.0, 0.2))
+@pytest.mark.parametrize("multiplier", (1.0, 0.04))
 def test_a_cache_padding_and_packing_change_nothing(multiplier):
     params = params_of(multiplier=multiplier)
-    bias_laws.check_parts(BIAS, params, close(params))
+    # The ratio of the second one depends on the query from position 4 on.
+    bias_laws.check_parts(BIAS, params, same=close(params), far=0)
 
 
 def test_it_depends_on_the_position_of_the_query():

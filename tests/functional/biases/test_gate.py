@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from content_bias_laws import (
+from bias_laws import (
     LENGTH,
     check_low_precision,
     check_parts,
@@ -48,10 +48,10 @@ def expected_of(params, hidden, bias):
 
 
 def test_each_query_and_head_has_a_gate():
-    params, at = params_of(), range(LENGTH)
-    bias = oracles.t5_bias(params.bias.table, at, at, 6, True)
-    actual = matrix(BIAS, params, at, at, q=HIDDEN)
-    expected = expected_of(params, HIDDEN, bias)
+    params, q, k = params_of(), range(4, LENGTH), range(LENGTH)
+    bias = oracles.t5_bias(params.bias.table, q, k, 6, True)
+    actual = matrix(BIAS, params, q, k, q=HIDDEN[:, 4:])
+    expected = expected_of(params, HIDDEN[:, 4:], bias)
     # Sums of 16 products below 8 pass a sigmoid, whose slope is at most 1/4.
     assert_close(actual, expected, magnitude=np.abs(expected).max(), roundings=16)
 

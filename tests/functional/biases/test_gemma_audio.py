@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import transformer_xl_bias_oracles as oracle
+from bias_laws import check_widened
 from helpers import assert_close, assert_same_bits, refused, slow
 from query_biases import forms, matrix, normal
 
@@ -124,15 +125,7 @@ def test_gradients(known):
 
 
 def test_bfloat16_is_widened():
-    bias = BIASES["released"]
-    low = jax.tree.map(lambda x: jnp.asarray(x, jnp.bfloat16), (params_of(bias), Q))
-    wide = jax.tree.map(lambda x: x.astype(jnp.float32), low)
-    narrow, widened = (
-        matrix(bias, params, range(LENGTH), range(LENGTH), q=q)
-        for params, q in (low, wide)
-    )
-    assert narrow.dtype == jnp.float32
-    assert_same_bits(narrow, widened)
+    check_widened(BIASES["released"], params_of(BIASES["released"]), Q)
 
 
 def test_initial_parameters_leave_queries_as_they_are():

@@ -5,7 +5,7 @@ import jax
 import jax.export
 import numpy as np
 import pytest
-from content_bias_laws import drawn, matrix
+from bias_laws import drawn, matrix
 from helpers import jitted
 
 import attnax.functional as F

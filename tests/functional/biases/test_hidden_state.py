@@ -4,7 +4,7 @@ import bucket_bias_oracles as oracles
 import jax
 import numpy as np
 import pytest
-from content_bias_laws import (
+from bias_laws import (
     LENGTH,
     check_low_precision,
     check_parts,
@@ -42,9 +42,9 @@ def expected_of(params, hidden, distances):
 
 
 def test_each_query_makes_its_buckets():
-    params, at = params_of(), np.arange(LENGTH)
-    actual = matrix(BIAS, params, at, at, q=HIDDEN)
-    expected = expected_of(params, HIDDEN, at - at[:, None])
+    params, q, k = params_of(), np.arange(4, LENGTH), np.arange(LENGTH)
+    actual = matrix(BIAS, params, q, k, q=HIDDEN[:, 4:])
+    expected = expected_of(params, HIDDEN[:, 4:], k - q[:, None])
     assert_close(actual, expected, magnitude=45)
 
 
@@ -75,7 +75,7 @@ def test_bfloat16_is_float32_rounded_once():
 def test_gradients_of_the_map_and_of_hidden_states():
     weights = np.random.default_rng(2).normal(size=(HEADS, LENGTH, LENGTH)).astype("f")
     params, at = params_of(), np.arange(LENGTH)
-    found = gradient(BIAS, params, weights, TOKENS)
+    found = gradient(BIAS, params, at, at, weights, TOKENS)
     rows = F.relative_position_bucket(
         at - at[:, None], num_buckets=8, max_distance=6, bidirectional=False
     )

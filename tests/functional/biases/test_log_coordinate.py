@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import window_bias_oracles as oracle
-from grid_bias_laws import check_low_precision, gradient
+from bias_laws import check_low_precision, gradient, sums_by_row
 from helpers import assert_close, assert_same_bits, jitted, refused, slow
 from query_biases import forms, matrix, normal
 
@@ -121,7 +121,7 @@ def test_outside_jit():
 @few
 def test_bfloat16_is_float32_rounded_once(name):
     bias = BIASES[name]
-    check_low_precision(bias, params_of(bias), bias.num_tokens)
+    check_low_precision(bias, params_of(bias), length=bias.num_tokens)
 
 
 def test_bfloat16_parameters_are_used_in_float32():
@@ -153,9 +153,7 @@ def _gradients(bias, params, weights):
     x = F.log_coordinates(
         bias.window, pretrained_window=bias.pretrained_window, form=bias.form
     ).reshape(-1, 2)
-    sums = np.zeros((index.max() + 1, HEADS))
-    for head in range(HEADS):
-        np.add.at(sums[:, head], index, np.float64(weights[head]))
+    sums, _ = sums_by_row(index, weights, index.max() + 1)
     sums = sums[: len(x)]  # the rows of prefix tokens are constant
     wide = [None if p is None else np.float64(p) for p in params]
     hidden = x @ wide[0] + wide[1]

@@ -2,6 +2,7 @@
 
 import re
 
+import bias_laws
 import grid_bias_laws as laws
 import jax
 import jax.numpy as jnp
@@ -64,7 +65,7 @@ def test_tokens_in_any_order():
 
 def test_bfloat16_is_float32_rounded_once():
     bias, params, count = case((3, 5))
-    laws.check_low_precision(bias, params, count)
+    bias_laws.check_low_precision(bias, params, length=count)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -74,9 +75,9 @@ def test_the_gradient_is_the_sum_over_pairs(stride):
     at = asking(window, stride)
     weights = np.random.default_rng(2).normal(size=(HEADS, len(at), count))
     weights = weights.astype(np.float32)
-    actual = laws.gradient(bias, params, at, np.arange(count), weights).table
+    actual = bias_laws.gradient(bias, params, at, np.arange(count), weights).table
     index = F.offset_index(window, stride=stride)
-    sums, sizes = laws.sums_by_row(index, weights, count)
+    sums, sizes = bias_laws.sums_by_row(index, weights, count)
     # A sum of at most 44 numbers, of which each is rounded at most 44 times.
     assert (np.abs(np.asarray(actual) - sums) <= 44 * 2.0**-24 * sizes).all()
 
@@ -87,9 +88,9 @@ def test_the_gradient_of_a_bfloat16_table_is_rounded_once():
     params = F.TableBiasParams(jnp.zeros((count, HEADS), jnp.bfloat16))
     weights = np.random.default_rng(3).normal(size=(HEADS, count, count))
     weights = weights.astype(np.float32)
-    actual = laws.gradient(bias, params, range(count), range(count), weights).table
+    actual = bias_laws.gradient(bias, params, range(count), range(count), weights).table
     wide = F.TableBiasParams(np.zeros((count, HEADS), np.float32))
-    wanted = laws.gradient(bias, wide, range(count), range(count), weights).table
+    wanted = bias_laws.gradient(bias, wide, range(count), range(count), weights).table
     assert_same_bits(actual, np.asarray(wanted).astype(actual.dtype))
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import profile_bias_oracles as oracle
 import pytest
+from bias_laws import check_widened
 from helpers import assert_close, assert_same_bits, jitted, refused, slow
 from query_biases import forms, matrix, normal
 
@@ -139,15 +140,7 @@ def test_gradients_of_a_limited_norm():
 
 
 def test_bfloat16_is_widened():
-    bias = BIASES["limited"]
-    low = jax.tree.map(lambda x: jnp.asarray(x, jnp.bfloat16), (params_of(bias), Q))
-    wide = jax.tree.map(lambda x: x.astype(jnp.float32), low)
-    narrow, widened = (
-        matrix(bias, params, range(LENGTH), range(LENGTH), q=q)
-        for params, q in (low, wide)
-    )
-    assert narrow.dtype == jnp.float32
-    assert_same_bits(narrow, widened)
+    check_widened(BIASES["limited"], params_of(BIASES["limited"]), Q)
 
 
 def test_initial_parameters():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from content_bias_laws import matrix
+from bias_laws import matrix
 
 import attnax.functional as F
 from conformance.embeddings.records import load

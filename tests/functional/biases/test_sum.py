@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from content_bias_laws import drawn
+from bias_laws import drawn
 from helpers import assert_close, jitted
 from jax.sharding import AxisType
 from jax.sharding import PartitionSpec as P

@@ -2,6 +2,7 @@
 
 import re
 
+import bias_laws
 import grid_bias_laws as laws
 import jax
 import jax.numpy as jnp
@@ -81,7 +82,7 @@ def test_the_program_of_all_tokens_is_that_of_eager_code():
 @few
 def test_bfloat16_is_float32_rounded_once(name):
     bias = BIASES[name]
-    laws.check_low_precision(bias, params_of(bias), bias.num_tokens)
+    bias_laws.check_low_precision(bias, params_of(bias), length=bias.num_tokens)
 
 
 @pytest.mark.parametrize("traced", [False, *slow(True)])
@@ -92,9 +93,9 @@ def test_the_gradient_is_the_sum_over_pairs(name, traced):
     weights = np.random.default_rng(2).normal(size=(HEADS, *tokens.shape * 2))
     weights = weights.astype(np.float32)
     at = jnp.asarray(tokens) if traced else tokens
-    actual = laws.gradient(bias, params_of(bias), at, at, weights).table
+    actual = bias_laws.gradient(bias, params_of(bias), at, at, weights).table
     index = F.window_index(bias.window, num_prefix_tokens=bias.num_prefix_tokens)
-    sums, sizes = laws.sums_by_row(index, weights, bias.num_rows)
+    sums, sizes = bias_laws.sums_by_row(index, weights, bias.num_rows)
     # A sum of at most 24 numbers is rounded at most 24 times.
     assert (np.abs(np.asarray(actual) - sums) <= 24 * 2.0**-24 * sizes).all()
 
@@ -104,7 +105,7 @@ def test_the_gradient_of_a_bfloat16_table_is_rounded_once():
     bias = F.WindowBias(1, (64, 1))
     params = F.TableBiasParams(jnp.zeros((127, 1), jnp.bfloat16))
     weights = np.full((1, 64, 64), 100, np.float32)
-    actual = laws.gradient(bias, params, range(64), range(64), weights).table
+    actual = bias_laws.gradient(bias, params, range(64), range(64), weights).table
     assert actual.dtype == jnp.bfloat16
     sums = 100.0 * (64 - abs(np.arange(-63, 64)))[:, None]
     assert_same_bits(actual, sums.astype(actual.dtype))
