@@ -109,6 +109,13 @@ def sums_by_row(rows, weights, num_rows):
     return np.array(sums, np.float64).T, np.array(sizes, np.float64).T
 
 
+def channel_products(channels, scale):
+    """Products of channels in float64, `(*batch, num_heads, q_len, k_len)`."""
+    q, k = (np.asarray(t, np.float64) for t in channels)
+    k = np.broadcast_to(k, (*k.shape[:-2], *q.shape[-2:]))
+    return float(np.float32(scale)) * np.einsum("...qhc,...khc->...hqk", q, k)
+
+
 def check_widened(bias, params, q):
     """Compares parameters and queries of bfloat16 with the same numbers in float32."""
     low = jax.tree.map(lambda x: jnp.asarray(x, jnp.bfloat16), (params, q))

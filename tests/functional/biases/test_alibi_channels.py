@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from bias_laws import channel_products
 from helpers import jitted
 
 import attnax.functional as F
@@ -20,10 +21,7 @@ def channels_of(bias, q_positions, k_positions, **options):
 
 
 def products(channels, scale=64**-0.5):
-    """The products in float64, `(num_heads, q_len, k_len)`."""
-    q, k = (np.asarray(t, np.float64) for t in channels)
-    k = np.broadcast_to(k, (*k.shape[:-2], *q.shape[-2:]))
-    return float(np.float32(scale)) * np.einsum("...qhc,...khc->...hqk", q, k)
+    return channel_products(channels, scale)
 
 
 def relative_to_query(scores, q_positions, k_positions):

@@ -5,6 +5,7 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from attention_oracles import attention
 from helpers import assert_close
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -21,16 +22,6 @@ def heads(dtype=np.float32):
     rng = np.random.default_rng(0)
     shapes = [(BATCH, LENGTH, n, WIDTH) for n in (HEADS, KV_HEADS, KV_HEADS)]
     return [rng.standard_normal(shape).astype(dtype) for shape in shapes]
-
-
-def attention(q, k, v, bias):
-    """Causal attention in float64."""
-    q, k, v = (np.asarray(t, np.float64) for t in (q, k, v))
-    k, v = (np.repeat(t, q.shape[2] // t.shape[2], 2) for t in (k, v))
-    scores = SCALE * np.einsum("bqhc,bkhc->bhqk", q, k) + np.asarray(bias, np.float64)
-    weights = np.exp(np.where(CAUSAL, scores, -np.inf))
-    weights /= weights.sum(-1, keepdims=True)
-    return np.einsum("bhqk,bkhc->bqhc", weights, v)
 
 
 def with_channels(q, k, v, bias, positions, **options):
@@ -53,7 +44,8 @@ def test_attention_with_channels_is_attention_with_the_bias(multiple_of):
 
     places = np.arange(LENGTH)
     distances = np.abs(places - places[:, None])
-    expected = attention(q, k, v, -F.alibi_slopes(HEADS)[:, None, None] * distances)
+    biases = -F.alibi_slopes(HEADS)[:, None, None] * distances
+    expected = attention(q, k, v, biases, scale=SCALE, mask=CAUSAL)
     # Scores below 8 round in float32, with some roundings more of the sum.
     assert_close(jax.jit(run)(q, k, v), expected, magnitude=8 * np.abs(v).max())
 
@@ -64,7 +56,7 @@ def test_packed_documents_and_left_padding():
     positions = np.stack([np.maximum(np.arange(LENGTH) - 4, 0), np.arange(LENGTH) % 6])
     matrix = jax.jit(lambda p: F.apply_position_bias(bias, None, p, p))(positions)
     actual = jax.jit(lambda *x: with_channels(*x[:3], bias, x[3]))(q, k, v, positions)
-    expected = attention(q, k, v, matrix)
+    expected = attention(q, k, v, matrix, scale=SCALE, mask=CAUSAL)
     assert_close(actual, expected, magnitude=8 * np.abs(v).max())
 
 
@@ -182,17 +174,3 @@ def test_arrays_that_do_not_fit_are_refused():
         F.append_channels(channels_for(length=3), q, k, v)
     with pytest.raises(ValueError, match=r"q.dtype=float32 must be that of the"):
         F.append_channels(channels_for(dtype="bfloat16"), q, k, v)
-
-
-@pytest.mark.errors
-def test_a_scheme_without_channels_names_the_other_ends():
-    table = F.TableBiasParams(np.ones((32, 2), np.float32))
-    with pytest.raises(ValueError, match="T5Bias is not; use apply_position_bias or"):
-        F.position_bias_channels(
-            F.T5Bias(2, bidirectional=True),
-            table,
-            range(3),
-            range(3),
-            scale=1.0,
-            dtype="float32",
-        )

@@ -4,6 +4,7 @@ import bias_cases
 import jax
 import numpy as np
 import pytest
+from bias_laws import channel_products
 from helpers import slow
 
 import attnax.functional as F
@@ -15,6 +16,11 @@ WITH_CHANNELS = [
     name
     for name in bias_cases.RECORDS
     if getattr(F, name)._channels is not F.PositionBias._channels and name not in OWN
+]
+WITHOUT_CHANNELS = [
+    name
+    for name in bias_cases.RECORDS
+    if getattr(F, name)._channels is F.PositionBias._channels
 ]
 # The sum of cosines without its largest value.
 UP_TO_A_CONSTANT = ("SandwichBias",)
@@ -39,17 +45,10 @@ def channels_of(case, **options):
     return jax.jit(run)(case.params, *positions, case.content)
 
 
-def products(channels):
-    """The products in float64, `(*batch, num_heads, q_len, k_len)`."""
-    q, k = (np.asarray(t, np.float64) for t in channels)
-    k = np.broadcast_to(k, (*k.shape[:-2], *q.shape[-2:]))
-    return SCALE * np.einsum("...qhc,...khc->...hqk", q, k)
-
-
 def assert_bias(name, channels, expected, relative):
     """The error is `relative` to the sum of magnitudes, and 32 roundings of float32."""
-    actual = products(channels)
-    magnitude = products([abs(t) for t in channels]).max() + 1
+    actual = channel_products(channels, SCALE)
+    magnitude = channel_products([abs(t) for t in channels], SCALE).max() + 1
     if name in UP_TO_A_CONSTANT:
         actual, expected = (t - t[..., :1] for t in (actual, expected))
     bound = (relative + 32 * HALF["float32"]) * magnitude
@@ -72,3 +71,18 @@ def test_two_pieces_are_exact_to_sixteen_bits(name):
     channels = channels_of(case, dtype="bfloat16", pieces=2)
     # What two pieces leave of both, and the product of their rests.
     assert_bias(name, channels, bias_cases.whole(case), 3 * HALF["bfloat16"] ** 2)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("name", WITHOUT_CHANNELS)
+def test_schemes_without_channels_name_the_other_ends(name):
+    case = bias_cases.case(name)
+    arguments = case.bias, case.params, case.q_positions, case.k_positions
+    with pytest.raises(
+        ValueError,
+        match="^position_bias_channels: bias must be a sum of products of a query and "
+        f"a key, .*{name} is not; use apply_position_bias or position_bias_score_mod",
+    ):
+        F.position_bias_channels(
+            *arguments, **case.content, scale=SCALE, dtype="float32"
+        )

@@ -66,6 +66,10 @@ def test_batch_axes_broadcast_and_are_vmap():
     assert_close(mapped(params, q, k, mask), whole, **size)
     mixed = apply(params, q[0], k, mask)
     assert_close(mixed[0], whole[0], **size)
+    shared = apply(params, q, k[0], mask[0])
+    assert_close(shared[0], whole[0], **size)
+    wanted = expected(params, q[1:], k[:1], mask[:1])
+    assert_close(shared[1], wanted[0], **size)
 
 
 def test_sixteen_bits_are_computed_in_float32_and_rounded_once():

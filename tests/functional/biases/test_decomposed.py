@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from attention_oracles import attention
 from helpers import assert_close, assert_same_bits, jitted, refused, slow
 from query_biases import forms, matrix, normal
 
@@ -277,14 +278,6 @@ def test_volumes_of_unequal_sides(grid):
     assert_close(matrix(bias, params, *tokens(bias), q=q), wanted, **CLOSE)
 
 
-def attention(q, k, v, scale, bias):
-    """Attention with a bias in float64."""
-    scores = np.einsum("bqhd,bkhd->bhqk", *np.float64([q, k])) * scale + bias
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    weights /= weights.sum(-1, keepdims=True)
-    return np.einsum("bhqk,bkhd->bqhd", weights, np.float64(v))
-
-
 @pytest.mark.parametrize("kernel", ["with a bias", "without"])
 def test_sam_attends_by_any_kernel(kernel):
     """SAM had eager attention alone. # transformers#34110
@@ -311,7 +304,7 @@ def test_sam_attends_by_any_kernel(kernel):
         out = jax.nn.dot_product_attention(q, k, v, scale=scale)
         return out[..., :WIDTH]
 
-    wanted = attention(q, k, v, scale, expected(bias, params, q))
+    wanted = attention(q, k, v, expected(bias, params, q), scale=scale)
     # Errors of scores, whose sizes add up to 30, change weights by as much.
     assert_close(attend(q, k, v), wanted, magnitude=3 * 30.0)
 

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from attention_oracles import attention
 from helpers import assert_same_bits, jitted, refused, slow
 
 import attnax.functional as F
@@ -47,41 +48,38 @@ def agree(actual, expected):
 
 
 @pytest.mark.parametrize("name", bias_cases.RECORDS)
-def test_a_batch_is_vmap_and_its_sequences_one_by_one(name):
-    case = bias_cases.case(name, batch=(2,))
+def test_every_way_to_make_a_bias_agrees(name):
+    """A batch, `vmap`, each sequence alone, known positions, and bfloat16.
 
-    def of(q, k, content):
-        return F.apply_position_bias(case.bias, case.params, q, k, **content)
+    All are outputs of one program, whose float32 values are the same. Positions of the
+    first sequence count up, so that they may be known, and those of the other do not.
+    """
+    case = bias_cases.case(name, batch=(2,))
+    case.q_positions[0], case.k_positions[0] = np.arange(1, 4), np.arange(5)
 
     @jax.jit
-    def ways(*tokens):
-        alone = [of(*jax.tree.map(lambda x, n=n: x[n], tokens)) for n in range(2)]
-        return of(*tokens), jax.vmap(of)(*tokens), jnp.stack(alone)
+    def ways(params, *tokens):
+        def of(q, k, content, dtype=None):
+            return F.apply_position_bias(
+                case.bias, params, q, k, **content, dtype=dtype
+            )
 
-    together, *others = ways(case.q_positions, case.k_positions, case.content)
+        first, last = (jax.tree.map(lambda x, n=n: x[n], tokens) for n in range(2))
+        known = [
+            of(range(1, 4), range(5), first[2], dtype)
+            for dtype in (jnp.float32, jnp.bfloat16)
+        ]
+        return of(*tokens), jax.vmap(of)(*tokens), *known, of(*last)
+
+    tokens = case.q_positions, case.k_positions, case.content
+    together, mapped, known, narrow, last = ways(case.params, *tokens)
     assert together.shape == (2, case.bias.num_heads, 3, 5)
     assert together.dtype == jnp.float32
-    for other in others:
-        agree(np.asarray(other), np.asarray(together))
-
-
-@pytest.mark.parametrize("name", bias_cases.RECORDS)
-def test_known_and_traced_positions_agree_and_are_rounded_once(name):
-    """All are outputs of one program, whose float32 values are the same."""
-    case = bias_cases.case(name)
-    positions = np.arange(1, 4, dtype=np.int32), np.arange(5, dtype=np.int32)
-
-    @jax.jit
-    def ways(params, q, k, content):
-        of = lambda q, k, dtype: F.apply_position_bias(
-            case.bias, params, q, k, **content, dtype=dtype
-        )
-        known = [of(range(1, 4), range(5), t) for t in (jnp.float32, jnp.bfloat16)]
-        return *known, of(q, k, None)
-
-    known, narrow, traced = ways(case.params, *positions, case.content)
+    together = np.asarray(together)
+    agree(np.asarray(mapped), together)
+    agree(np.asarray(known), together[0])
+    agree(np.asarray(last), together[1])
     assert_same_bits(narrow, np.asarray(known).astype(jnp.bfloat16))
-    agree(np.asarray(traced), np.asarray(known))
 
 
 @pytest.mark.parametrize("bias", EXACT, ids=named)
@@ -89,7 +87,7 @@ def test_every_way_to_say_positions_gives_the_same_bits(bias):
     params, table = params_of(bias), whole(bias, params_of(bias))
     queries, keys = range(4, 9), range(2, 12)
     want = np.asarray(table)[:, 4:9, 2:12]
-    assert_same_bits(F.apply_position_bias(bias, params, queries, keys), want)
+    assert_same_bits(apply(bias, params, queries, keys), want)
     arrays = [np.array(t, np.int32) for t in (queries, keys)]
     assert_same_bits(apply(bias, params, *arrays), want)
     order = np.random.default_rng(0).permutation(10)
@@ -103,11 +101,8 @@ def test_a_step_of_decoding_keeps_its_bias(bias):
     # keras-hub#2861 and #2932, candle#899, TensorRT-LLM#13870, vllm#945
     params = params_of(bias)
     table = np.asarray(whole(bias, params))
-    step = jax.jit(
-        lambda position: F.apply_position_bias(bias, params, position[None], TOKENS[1])
-    )
     for position in (0, 5, 11):
-        now = step(jnp.int32(position))
+        now = apply(bias, params, np.array([position]), TOKENS[1])
         assert_same_bits(now, table[:, position : position + 1])
 
 
@@ -125,12 +120,14 @@ def test_left_padding_keeps_the_bias(bias):
 @pytest.mark.parametrize("bias", EXACT, ids=named)
 def test_packed_documents_have_the_bias_of_each(bias):
     params = params_of(bias)
-    segments = np.array([[1] * 5 + [2] * 7])
+    firsts = 5, 3
+    segments = np.array([[1] * first + [2] * (12 - first) for first in firsts])
     positions = np.asarray(F.positions_from_segment_ids(segments))
-    packed = np.asarray(apply(bias, params, positions, positions))[0]
+    packed = np.asarray(apply(bias, params, positions, positions))
     table = np.asarray(whole(bias, params))
-    assert_same_bits(packed[:, :5, :5], table[:, :5, :5])
-    assert_same_bits(packed[:, 5:, 5:], table[:, :7, :7])
+    for row, first in zip(packed, firsts, strict=True):
+        assert_same_bits(row[:, :first, :first], table[:, :first, :first])
+        assert_same_bits(row[:, first:, first:], table[:, :-first, :-first])
 
 
 @pytest.mark.parametrize("bias", (T5, T5_DECODER, ALIBI, F.AlibiBias(3)), ids=named)
@@ -172,15 +169,19 @@ def test_batch_axes_broadcast():
 @pytest.mark.parametrize("bias", (T5, ALIBI), ids=named)
 @pytest.mark.parametrize("lengths", ((0, 3), (3, 0), (0, 0)))
 def test_no_queries_or_no_keys(bias, lengths):
-    params, (q_len, k_len) = params_of(bias), lengths
-    known = F.apply_position_bias(bias, params, range(q_len), range(k_len))
-    arrays = [np.zeros(length, np.int32) for length in lengths]
-    traced = apply(bias, params, *arrays)
-    assert known.shape == traced.shape == (3, q_len, k_len)
+    params, known = params_of(bias), tuple(map(range, lengths))
+    traced = [np.zeros(length, np.int32) for length in lengths]
+
+    def of(params, *positions):
+        return F.apply_position_bias(bias, params, *positions)
+
+    for shapes in (
+        jax.eval_shape(lambda: of(params, *known)),
+        jax.eval_shape(of, params, *traced),
+    ):
+        assert shapes.shape == (3, *lengths)
     if params is not None:
-        zero = jax.grad(
-            lambda p: F.apply_position_bias(bias, p, *map(range, lengths)).sum()
-        )(params)
+        zero = jax.jit(jax.grad(lambda p: of(p, *known).sum()))(params)
         assert not zero.table.any()
 
 
@@ -266,16 +267,6 @@ def test_a_bias_holds_no_infinity_and_masks_nothing():
     assert_same_bits(after, np.broadcast_to(first[:, None], after.shape))
 
 
-def attention(q, k, v, bias, scale, mask):
-    """In float64, from the definition."""
-    q, k, v, bias = (np.asarray(t, np.float64) for t in (q, k, v, bias))
-    scores = np.einsum("bqhd,bkhd->bhqk", q, k) * scale + bias
-    scores = np.where(mask, scores, -np.inf)
-    weights = np.exp(scores - scores.max(-1, keepdims=True))
-    weights /= weights.sum(-1, keepdims=True)
-    return np.einsum("bhqk,bkhd->bqhd", weights, v)
-
-
 @pytest.mark.parametrize("bias, scale", ((T5_DECODER, 1.0), (ALIBI, None)))
 def test_attention_of_jax_takes_it_as_it_is(bias, scale):
     # transformers#26350 and #47014: T5 had no fused attention for three years.
@@ -293,7 +284,8 @@ def test_attention_of_jax_takes_it_as_it_is(bias, scale):
         )
     )
     table = whole(bias, params)
-    want = attention(q, k, v, table, 0.5 if scale is None else scale, causal)
+    of_scores = 0.5 if scale is None else scale
+    want = attention(q, k, v, table, scale=of_scores, mask=causal)
     # Scores of size 10 at most, whose rounding in float32 weights carry.
     np.testing.assert_allclose(run(q, k, v), want, rtol=0, atol=2e-5)
 
@@ -396,9 +388,10 @@ def test_draws_that_do_not_fit_are_refused(changed, message):
         F.init_position_bias(**{"key": KEY, "bias": T5, **changed})
 
 
-@pytest.mark.parametrize("bias", slow(*EXACT), ids=named)
+@pytest.mark.parametrize("bias", (T5, *slow(*EXACT[1:])), ids=named)
 def test_outside_jit_it_is_the_same(bias):
     params = params_of(bias)
     positions = np.arange(12, dtype=np.int32)
-    eager = F.apply_position_bias(bias, params, positions[::-1], positions)
-    assert_same_bits(eager, apply(bias, params, positions[::-1], positions))
+    for q, k in ((range(4, 9), range(2, 12)), (positions[::-1], positions)):
+        eager = F.apply_position_bias(bias, params, q, k)
+        assert_same_bits(eager, apply(bias, params, q, k))

@@ -1,7 +1,6 @@
 """The bias of Gemma's audio towers, in every form, against its equation."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import transformer_xl_bias_oracles as oracle
@@ -158,11 +157,3 @@ def test_parameters_of_another_shape(name):
     params = params_of(bias)._replace(**{name: np.ones(WIDTH + 1, np.float32)})
     with refused(rf"apply_position_bias: params.{name}.shape=\(5,\) must be"):
         F.apply_position_bias(bias, params, range(LENGTH), range(LENGTH), q=Q)
-
-
-@pytest.mark.errors
-def test_there_are_no_channels():
-    bias = BIASES["released"]
-    arguments = bias, params_of(bias), range(LENGTH), range(LENGTH)
-    with refused("position_bias_channels: bias must be a sum of products"):
-        F.position_bias_channels(*arguments, q=Q, scale=0.5, dtype=jnp.float32)

@@ -1,7 +1,6 @@
 """Inkling's profiles and temperature, in every form, against their equations."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import profile_bias_oracles as oracle
 import pytest
@@ -205,11 +204,3 @@ def test_parameters_that_are_missing_or_of_another_shape(name):
             rf"apply_position_bias: params.{name}(\.shape=\(2, 2\) must| is a)"
         ):
             F.apply_position_bias(bias, params, range(LENGTH), range(LENGTH), q=Q)
-
-
-@pytest.mark.errors
-def test_there_are_no_channels():
-    bias = BIASES["window"]
-    arguments = bias, params_of(bias), range(LENGTH), range(LENGTH)
-    with refused("position_bias_channels: bias must be a sum of products"):
-        F.position_bias_channels(*arguments, q=Q, scale=0.5, dtype=jnp.float32)

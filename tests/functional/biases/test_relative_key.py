@@ -125,8 +125,8 @@ def test_a_batch_is_vmap():
     bias, params = BIASES["with keys"], params_of(BIASES["with keys"])
     positions = np.array([np.arange(11), np.arange(11)[::-1]])
     together = matrix(bias, params, positions, positions, q=Q, k=K)
-    apart = jax.vmap(
-        lambda t, q, k: F.apply_position_bias(bias, params, t, t, q=q, k=k)
+    apart = jax.jit(
+        jax.vmap(lambda t, q, k: F.apply_position_bias(bias, params, t, t, q=q, k=k))
     )(positions, Q, K)
     assert_close(together, apart, **CLOSE)
     shared = matrix(bias, params, positions, positions, q=Q[0], k=K)

@@ -120,6 +120,12 @@ def test_scores_need_heads_queries_and_keys():
 
 
 @pytest.mark.errors
+def test_what_is_no_function_is_refused():
+    with pytest.raises(Exception, match=r"score_mod is a AlibiBias|^Type-check"):
+        F.lift_score_mod(F.AlibiBias(2), scale=1.0)
+
+
+@pytest.mark.errors
 def test_the_scale_must_be_finite():
     with pytest.raises(ValueError, match="scale=nan must be a finite number"):
         F.lift_score_mod(lambda score, *indices: score, scale=float("nan"))

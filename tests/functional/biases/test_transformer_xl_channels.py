@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import transformer_xl_bias_oracles as oracle
+from bias_laws import channel_products
 from helpers import jitted, refused, slow
 from query_biases import normal
 
@@ -26,13 +27,6 @@ CASES["far"] = PLAIN, 10**9
 channels_of = jitted(F.position_bias_channels)
 # What the page says of the error, as a part of the sum of magnitudes.
 ERROR = {("float32", 1): 1e-6, ("bfloat16", 1): 2.0**-7, ("bfloat16", 2): 2.0**-14}
-
-
-def products(channels, scale=SCALE):
-    """The products in float64, `(batch, num_heads, q_len, k_len)`."""
-    q, k = (np.asarray(t, np.float64) for t in channels)
-    k = np.broadcast_to(k, (*k.shape[:-2], *q.shape[-2:]))
-    return float(np.float32(scale)) * np.einsum("...qhc,...khc->...hqk", q, k)
 
 
 def expected(bias, q_positions, k_positions, q):
@@ -70,7 +64,7 @@ def test_products_are_the_bias(name, dtype):
             channels.q.shape[-1] == channels.k.shape[-1] == (1, 3)[pieces - 1] * count
         )
         assert channels.k.shape[-2] == (HEADS if bias.key_term else 1)
-        error = np.abs(products(channels) - wanted)
+        error = np.abs(channel_products(channels, SCALE) - wanted)
         assert (error <= ERROR[dtype, pieces] * sizes.max()).all()
 
 
