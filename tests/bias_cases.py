@@ -56,7 +56,7 @@ def _drawn(rng, kind, shape):
     if isinstance(kind, Several):
         return tuple(_drawn(rng, one, shape) for one in kind.kinds)
     if isinstance(kind, Numbers):
-        return rng.integers(0, 2, (*shape, *kind.sizes)).astype(np.int32)
+        return rng.integers(0, 2, shape).astype(np.int32)
     width = tuple(kind) if isinstance(kind, PerHead) else (kind.width,)
     return rng.standard_normal((*shape, *width)).astype(np.float32)
 

@@ -53,6 +53,7 @@ from .settings import (
     type_of as type_of,
 )
 from .shapes import (
+    broadcast_batches as broadcast_batches,
     broadcasts_to as broadcasts_to,
     check_axes as check_axes,
     check_not_sharded as check_not_sharded,

@@ -1,6 +1,9 @@
 """Shapes: axes that must be there or not be sharded, widths, and broadcasting."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 
@@ -48,6 +51,15 @@ def check_not_sharded(name: str, array, num_axes: int, hint: str) -> None:
             f"the last {axes} of {name} {verb} {spec=}, but must not be sharded; "
             f"{hint}."
         )
+
+
+def broadcast_batches(batches) -> tuple[Any, ...]:
+    """The batch axes of several arrays together, whose batch axes stand by names."""
+    try:
+        return jnp.broadcast_shapes(*batches.values())
+    except ValueError:
+        *first, last = (f"{name} with batch axes {b}" for name, b in batches.items())
+        raise ValueError(f"{', '.join(first)} and {last} must broadcast.") from None
 
 
 def broadcasts_to(shape, wanted) -> bool:

@@ -6,7 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ..._checks import check_flags, check_params, float_array, positive_integer
+from ..._checks import (
+    broadcast_batches,
+    check_flags,
+    check_params,
+    float_array,
+    positive_integer,
+)
 from ..._public import public
 from ..._sharding import explicit_axes, sharding_like, spread
 from .channels import PositionChannels
@@ -112,15 +118,13 @@ def _appended(argument, x, channels):
         )
     *batch, length, heads, _ = x.shape
     *its_batch, its_length, _, width = channels.shape
-    try:
-        batch = jnp.broadcast_shapes(tuple(batch), tuple(its_batch))
-    except ValueError:
-        batch = None
-    if batch is None or its_length != length:
+    if its_length != length:
         raise ValueError(
-            f"{argument}.shape={x.shape} must have the tokens of the channels, whose "
-            f"shape is {channels.shape}, and batch axes that broadcast with theirs."
+            f"{argument}.shape={x.shape} must have the tokens of the channels, "
+            f"channels.{argument}.shape={channels.shape}."
         )
+    batches = {argument: tuple(batch), f"channels.{argument}": tuple(its_batch)}
+    batch = broadcast_batches(batches)
     x = jnp.broadcast_to(x, (*batch, *x.shape[-3:]))
     channels = jnp.broadcast_to(channels, (*batch, length, heads, width))
     axes = explicit_axes(x)

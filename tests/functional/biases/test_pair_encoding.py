@@ -145,7 +145,7 @@ def test_esmfold2_of_transformers():
         ({"tokens": np.arange(16) + 2**31}, r"tokens\[0\]=2147483648 must lie in"),
         (
             {"tokens": np.ones((2, 16), int), "copies": np.ones((3, 16), int)},
-            r"residues\.shape=\(16,\) and tokens\.shape=\(2, 16\)",
+            r"residues with batch axes \(\), tokens with batch axes \(2,\), chains",
         ),
     ),
 )

@@ -146,7 +146,7 @@ def test_initial_values():
         ({"probabilities": P[:, :2]}, r"probabilities\.shape=\(2, 2, 7, 11\) must end"),
         (
             {"q_positions": np.zeros((3, 7), int)},
-            r"probabilities with batch axes \(2,\), and q_positions",
+            r"probabilities with batch axes \(2,\) and positions with batch axes",
         ),
     ),
 )

@@ -1,6 +1,8 @@
 """Biases of buckets inside segments and of pairs of segments."""
 
 import bucket_bias_oracles as oracles
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from bias_laws import (
@@ -61,6 +63,23 @@ def test_a_traced_segment_out_of_range_gives_nan_at_its_pairs():
     np.testing.assert_array_equal(np.isnan(actual), wrong)
 
 
+def test_a_score_has_nan_at_traced_segments_out_of_range():
+    segments = np.array([[0, 1, 4, -1]])
+
+    def both(segments):
+        arguments = (BIAS, drawn(BIAS), range(4), range(4))
+        score_mod = F.position_bias_score_mod(*arguments, q=segments, k=segments[0])
+        scores = score_mod(
+            jnp.zeros((1, 1, 1, 1)), *jnp.indices((1, 3, 4, 4), sparse=True)
+        )
+        matrix = F.apply_position_bias(*arguments, q=segments, k=segments[0])
+        return scores, matrix
+
+    scores, expected = jax.jit(both)(segments)
+    assert np.isnan(expected).sum() == 3 * 12
+    np.testing.assert_array_equal(scores, expected)
+
+
 @pytest.mark.errors
 def test_settings_out_of_range():
     with pytest.raises(ValueError, match="num_segments=0 must be"):
@@ -78,6 +97,7 @@ def test_settings_out_of_range():
     "segments, message",
     (
         (np.array([0, 4, 0]), r"k\[1\]=4 must lie in \[0, 4\)"),
+        (np.array([0, 2**32, 0]), r"k\[1\]=4294967296 must lie in \[0, 4\)"),
         (np.array([0.0, 1.0, 0.0]), "k.dtype=float64 must be"),
         (np.array([0, 1]), r"k.shape=\(2,\) must end in \(3,\)"),
         (None, "k must be given: SegmentBias reads it"),

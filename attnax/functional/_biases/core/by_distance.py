@@ -4,6 +4,7 @@ import jax.numpy as jnp
 
 from ...._checks import INT32_MAX, INT32_MIN, nan_unless
 from .distances import of_rank, saturating_difference
+from .entries import entry_at
 from .spread import spread
 
 
@@ -21,7 +22,7 @@ def matrix_by_distance(values, pairs, dtype):
 
 
 def nan_at_invalid(biases, pairs):
-    """Biases with NaN at pairs whose positions int32 does not hold."""
+    """Biases with NaN at pairs of positions that are out of bounds."""
     return nan_unless_valid(biases, pairs.valid())
 
 
@@ -41,14 +42,15 @@ def nan_at_invalid_indices(bias, pairs):
     if pairs.q_valid is None and pairs.k_valid is None:
         return bias
     q, k = (
-        token_at(jnp.ones(positions.shape, bool) if valid is None else valid)
+        entry_at(jnp.ones(positions.shape, bool) if valid is None else valid, 1)
         for positions, valid in ((pairs.q, pairs.q_valid), (pairs.k, pairs.k_valid))
     )
 
     def bias_or_nan(batch, head, q_index, k_index):
         value = bias(batch, head, q_index, k_index)
         valid = q(batch, q_index) & k(batch, k_index)
-        valid = jnp.broadcast_to(valid, value.shape)
+        shape = jnp.broadcast_shapes(valid.shape, value.shape)
+        valid, value = jnp.broadcast_to(valid, shape), jnp.broadcast_to(value, shape)
         return jnp.where(valid, value, nan_unless(valid, value.dtype))
 
     return bias_or_nan
@@ -58,7 +60,7 @@ def distance_at(pairs):
     """The function from a batch index and the indices of a pair to its distance."""
     if pairs.offset is not None and _fits(pairs):
         return lambda batch, q_index, k_index: k_index - q_index + pairs.offset
-    q, k = (token_at(t) for t in (pairs.q, pairs.k))
+    q, k = (entry_at(t, 1) for t in (pairs.q, pairs.k))
 
     def distance(batch, q_index, k_index):
         return saturating_difference(k(batch, k_index), q(batch, q_index))
@@ -74,7 +76,7 @@ def _fits(pairs):
 
 def key_at(pairs):
     """The function from a batch index and the indices of a pair to the key position."""
-    k = token_at(pairs.k)
+    k = entry_at(pairs.k, 1)
     return lambda batch, q_index, k_index: k(batch, k_index)
 
 
@@ -82,17 +84,5 @@ def query_at(pairs):
     """The function from a batch index and the indices of a pair to the query's."""
     if pairs.first_q is not None:
         return lambda batch, q_index, k_index: q_index + pairs.first_q
-    q = token_at(pairs.q)
+    q = entry_at(pairs.q, 1)
     return lambda batch, q_index, k_index: q(batch, q_index)
-
-
-def token_at(values):
-    """The function from a batch index and the index of a token to its value.
-
-    `values` are one number for each token, such as positions, `(*batch, seq_len)`.
-    """
-    if values.ndim == 1:
-        return lambda batch, index: values[index]
-    if values.shape[0] == 1:
-        return lambda batch, index: values[0, index]
-    return lambda batch, index: values[batch, index]

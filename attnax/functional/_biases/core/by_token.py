@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from .by_distance import token_at
 from .distances import of_rank
+from .entries import entry_at
 
 
 def of_pairs(rule, q, k):
@@ -20,22 +20,13 @@ def of_pairs(rule, q, k):
 
 def of_pair_at(rule, q, k):
     """The same, as a function of a batch index and the indices of a pair."""
-    q, k = (tuple(token_at(jnp.asarray(x)) for x in part) for part in (q, k))
+    q, k = (tuple(entry_at(jnp.asarray(x), 1) for x in part) for part in (q, k))
 
     def at(batch, q_index, k_index):
         of_q = tuple(x(batch, q_index) for x in q)
         return rule(of_q, tuple(x(batch, k_index) for x in k))
 
     return at
-
-
-def of_query_at(values, num_axes):
-    """The function from a batch index and indices of the last `num_axes` to a value."""
-    if values.ndim == num_axes:
-        return lambda batch, *indices: values[indices]
-    if values.shape[0] == 1:
-        return lambda batch, *indices: values[(0, *indices)]
-    return lambda batch, *indices: values[(batch, *indices)]
 
 
 def with_batch_of(pairs, biases):

@@ -1,14 +1,26 @@
 """What a bias reads of queries and keys beside their positions, checked."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...._checks import array_of, float_array, number_array, type_of
+from ...._checks import (
+    INT32_MAX,
+    INT32_MIN,
+    broadcast_batches,
+    float_array,
+    int32_in_range,
+    number_array,
+    type_of,
+)
 from ...._dtypes import compute_dtype
-from .distances import of_rank
+from .distances import both_valid, of_rank
+
+# Each kind of arrays has a method `checked(argument, x)`, which returns an array and a
+# mask of the tokens that have what the bias may read, or `None` where all have.
 
 
 class PerHead(NamedTuple):
@@ -20,7 +32,7 @@ class PerHead(NamedTuple):
     def checked(self, argument, x):
         """The vectors in float32 or wider, with the heads in front of the tokens."""
         x = float_array(argument, x, "seq_len", "num_heads", "width", nan=False)
-        return jnp.moveaxis(jnp.asarray(x, compute_dtype(x.dtype)), -2, -3)
+        return jnp.moveaxis(jnp.asarray(x, compute_dtype(x.dtype)), -2, -3), None
 
 
 class PerToken(NamedTuple):
@@ -31,20 +43,18 @@ class PerToken(NamedTuple):
     def checked(self, argument, x):
         """The vectors in float32 or wider."""
         x = float_array(argument, x, "seq_len", "width", nan=False)
-        return jnp.asarray(x, compute_dtype(x.dtype))
+        return jnp.asarray(x, compute_dtype(x.dtype)), None
 
 
 class Numbers(NamedTuple):
-    """Integers of tokens, `(*batch, seq_len, *sizes)`, such as segments."""
+    """Integers of tokens in `[low, high)`, `(*batch, seq_len)`, such as segments."""
 
-    sizes: tuple[int, ...] = ()
+    low: int = INT32_MIN
+    high: int = INT32_MAX + 1
 
     def checked(self, argument, x):
-        """The integers as an array."""
-        x = array_of(argument, x)
-        if not jnp.issubdtype(x.dtype, jnp.integer):
-            raise ValueError(f"{argument}.dtype={x.dtype} must be an integer dtype.")
-        return jnp.asarray(x)
+        """The integers as int32, and a mask of those in bounds, or `None`."""
+        return int32_in_range(argument, x, self.low, self.high)
 
 
 class Boxes(NamedTuple):
@@ -54,7 +64,7 @@ class Boxes(NamedTuple):
 
     def checked(self, argument, x):
         """The boxes as an array: integers, or floats of 32 bits or more."""
-        return number_array(argument, x)
+        return number_array(argument, x), None
 
 
 class Several(NamedTuple):
@@ -78,28 +88,23 @@ class Content(NamedTuple):
     precision: Any
 
 
-def content_of(bias, pairs, q, k, precision) -> Content:
+def content_of(bias, pairs, q, k, precision) -> tuple[Content, tuple[Any, Any]]:
     """What `bias` reads of queries and keys, in the shapes that it and `pairs` tell.
 
-    All arrays come back with as many batch axes as the one that has most.
+    All arrays come back with as many batch axes as the one that has most. Masks of
+    valid queries and keys come back too, each `None` where all are valid.
     """
     q_len, k_len = pairs.lengths
-    q, k = _read(bias, "q", q, q_len), _read(bias, "k", k, k_len)
+    q, q_valid = _read(bias, "q", q, q_len)
+    k, k_valid = _read(bias, "k", k, k_len)
     content = Content(q, k, precision)
     batches = {
         name: x.shape[: x.ndim - own_axes(kind)]
         for name, kind, x in arrays_of(bias, content)
     }
-    try:
-        rank = len(jnp.broadcast_shapes(pairs.batch, *batches.values()))
-    except ValueError:
-        raise ValueError(
-            f"{' and '.join(batches)} with batch axes "
-            f"{' and '.join(map(str, batches.values()))}, and positions with "
-            f"{pairs.batch}, must broadcast."
-        ) from None
+    rank = len(broadcast_batches(batches | {"positions": pairs.batch}))
     q, k = (_of_rank(bias, content, name, rank) for name in ("q", "k"))
-    return Content(q, k, precision)
+    return Content(q, k, precision), (q_valid, k_valid)
 
 
 def float_dtypes(arrays):
@@ -146,15 +151,16 @@ def own_axes(kind) -> int:
 
 
 def _sizes(kind):
-    return kind.sizes if isinstance(kind, Numbers) else tuple(kind)
+    return () if isinstance(kind, Numbers) else tuple(kind)
 
 
 def _read(bias, argument, x, length):
+    """What the bias reads as `argument`, and a mask of the tokens that are valid."""
     record, kind = type(bias).__name__, bias._reads.get(argument)
     if kind is None:
         if x is not None:
             raise ValueError(f"{argument} must be None: {record} does not read it.")
-        return None
+        return None, None
     if x is None:
         raise ValueError(f"{argument} must be given: {record} reads it.")
     if not isinstance(kind, Several):
@@ -165,10 +171,12 @@ def _read(bias, argument, x, length):
             f"{argument} is {type_of(x)}, but must be a tuple of the {count} arrays "
             f"that a {record} reads."
         )
-    return tuple(
+    parts = [
         _checked(f"{argument}[{n}]", one, part, length)
         for n, (one, part) in enumerate(zip(kind.kinds, x, strict=True))
-    )
+    ]
+    arrays, masks = zip(*parts, strict=True)
+    return arrays, functools.reduce(both_valid, masks)
 
 
 def _checked(argument, kind, x, length):

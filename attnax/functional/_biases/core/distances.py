@@ -9,6 +9,7 @@ from ...._checks import (
     INT32_MAX,
     INT32_MIN,
     array_of,
+    broadcast_batches,
     check_axes,
     first_where,
     int32_in_range,
@@ -26,7 +27,8 @@ class Pairs(NamedTuple):
     Attributes:
         q: Positions of the queries, int32, `(*batch, q_len)`.
         k: Positions of the keys, int32, `(*batch, k_len)`.
-        q_valid: Which positions of queries int32 holds; `None` where all are.
+        q_valid: Which queries have positions, and segments, in the bounds of the bias;
+            `None` where all have.
         k_valid: The same for the keys.
         offset: The position of the first key minus that of the first query if both are
             known to count up by one; else `None`.
@@ -70,14 +72,16 @@ class Pairs(NamedTuple):
         return saturating_difference(self.k[..., None, :], self.q[..., :, None])
 
     def valid(self):
-        """Which pairs have two valid positions; `None` where all have."""
-        masks = []
-        if self.q_valid is not None:
-            masks.append(self.q_valid[..., :, None])
-        if self.k_valid is not None:
-            masks.append(self.k_valid[..., None, :])
-        return (
-            None if not masks else masks[0] if len(masks) == 1 else masks[0] & masks[1]
+        """Which pairs have two valid tokens; `None` where all have."""
+        q, k = self.q_valid, self.k_valid
+        q = None if q is None else q[..., :, None]
+        return both_valid(q, None if k is None else k[..., None, :])
+
+    def where(self, q_valid, k_valid) -> "Pairs":
+        """The pairs, of which only those of these tokens are valid."""
+        return self._replace(
+            q_valid=both_valid(self.q_valid, q_valid),
+            k_valid=both_valid(self.k_valid, k_valid),
         )
 
 
@@ -93,16 +97,18 @@ def pairs_of(q_positions, k_positions, bounds=INT32, k_bounds=None) -> Pairs:
     k, k_valid = int32_in_range("k_positions", k_positions, *(k_bounds or bounds))
     check_axes("q_positions", q, "q_len")
     check_axes("k_positions", k, "k_len")
-    try:
-        jnp.broadcast_shapes(q.shape[:-1], k.shape[:-1])
-    except ValueError:
-        raise ValueError(
-            f"q_positions.shape={q.shape} and k_positions.shape={k.shape} must have "
-            "batch axes that broadcast."
-        ) from None
+    broadcast_batches({"q_positions": q.shape[:-1], "k_positions": k.shape[:-1]})
     rank = max(q.ndim, k.ndim)
     q, k, q_valid, k_valid = (of_rank(t, rank) for t in (q, k, q_valid, k_valid))
     return Pairs(q, k, q_valid, k_valid, offset, first)
+
+
+def both_valid(a, b) -> Any:
+    """What two masks allow; `None` stands for a mask that allows everything."""
+    if a is None or b is None:
+        return b if a is None else a
+    rank = max(a.ndim, b.ndim)
+    return of_rank(a, rank) & of_rank(b, rank)
 
 
 def saturating_difference(a, b):

@@ -14,4 +14,5 @@ def checked_inputs(
     bias._check(params)
     check_precision(precision)
     pairs = pairs_of(q_positions, k_positions, bias._bounds, bias._k_bounds)
-    return pairs, content_of(bias, pairs, q, k, precision)
+    content, valid = content_of(bias, pairs, q, k, precision)
+    return pairs.where(*valid), content

@@ -13,6 +13,7 @@ from jaxtyping import Array, Bool, Float, Integer, PRNGKeyArray
 
 from ...._checks import (
     bool_array,
+    broadcast_batches,
     check_axes,
     check_key,
     check_params,
@@ -182,12 +183,7 @@ def _checked(embedding, q, k, mask):
             f"{mask.shape=} must end in {lengths}, (q_len, k_len) of q and k."
         )
     batches = {"q": q.shape[:-3], "k": k.shape[:-3], "mask": mask.shape[:-2]}
-    try:
-        rank = len(jnp.broadcast_shapes(*batches.values()))
-    except ValueError:
-        raise ValueError(
-            f"batch axes of q, k and mask, {batches}, must broadcast."
-        ) from None
+    rank = len(broadcast_batches(batches))
     axes = zip((q, k, mask), (3, 3, 2), strict=True)
     return (x.reshape((1,) * (rank + n - x.ndim) + x.shape) for x, n in axes)
 

@@ -11,6 +11,7 @@ from ...._checks import positive_integer
 from ...._public import public
 from ..core.channels import pieces_of
 from ..core.content import PerHead, in_one_dtype
+from ..core.entries import entry_at
 from ..core.record import PositionBias, set_fields
 from .exact_sums import difference_of_pairs
 
@@ -66,10 +67,11 @@ class ForgettingBias(PositionBias):
         return biases.astype(dtype)
 
     def _score(self, params, pairs, content):
-        q, k = (_at(x) for x in in_one_dtype((content.q, content.k)))
+        q, k = (entry_at(x, 3) for x in in_one_dtype((content.q, content.k)))
 
         def bias(batch, head, q_index, k_index):
-            return difference_of_pairs(q(batch, head, q_index), k(batch, head, k_index))
+            of_q, of_k = q(batch, head, q_index), k(batch, head, k_index)
+            return difference_of_pairs(*((x[..., 0], x[..., 1]) for x in (of_q, of_k)))
 
         return bias
 
@@ -94,18 +96,3 @@ def _pieces(pairs, dtype, count):
     """Sums as numbers of `dtype`: `count` for the first of a pair, and the second."""
     first = pieces_of(pairs[..., 0], dtype, count)
     return jnp.stack([*first, pairs[..., 1].astype(dtype)], -1)
-
-
-def _at(pairs):
-    """The function from the indices of a batch, a head and a token to its sum."""
-
-    def at(batch, head, index):
-        if pairs.ndim == 3:
-            found = pairs[head, index]
-        elif pairs.shape[0] == 1:
-            found = pairs[0, head, index]
-        else:
-            found = pairs[batch, head, index]
-        return found[..., 0], found[..., 1]
-
-    return at

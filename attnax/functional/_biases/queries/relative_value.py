@@ -11,6 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ...._checks import (
+    broadcast_batches,
     check_key,
     check_params,
     check_precision,
@@ -180,11 +181,5 @@ def _checked(probabilities, bias, pairs):
             f"{(bias.num_heads, *pairs.lengths)}: num_heads of the bias and the "
             "lengths of q_positions and k_positions."
         )
-    try:
-        jnp.broadcast_shapes(p.shape[:-3], pairs.batch)
-    except ValueError:
-        raise ValueError(
-            f"probabilities with batch axes {p.shape[:-3]}, and q_positions and "
-            f"k_positions with {pairs.batch}, must broadcast."
-        ) from None
+    broadcast_batches({"probabilities": p.shape[:-3], "positions": pairs.batch})
     return jnp.asarray(p)

@@ -9,9 +9,10 @@ import numpy as np
 
 from ...._checks import check_flags, choice, number, positive_integer
 from ...._public import public
-from ..core.by_row import matrix_by_row, row_at
+from ..core.by_row import matrix_by_row
 from ..core.by_token import of_pair_at, of_pairs, with_batch_of
 from ..core.content import Boxes
+from ..core.entries import entry_at
 from ..core.record import PositionBias, set_fields
 from ..core.table import bias_at, check_bias_table, draw_table
 from .box_distance import center, is_wider_than_jax, steps_between
@@ -29,8 +30,9 @@ class BoxBias(PositionBias):
     `q` and `k` of `apply_position_bias` are the boxes, `(*batch, seq_len, 4)`: left,
     top, right and bottom, integers or floats of 32 bits or more. The distance is that
     of one coordinate, key minus query, and its bucket is the one of T5. Integers are
-    subtracted exactly. Floats are subtracted in their dtype, and the difference is
-    rounded to float32, multiplied by `scale` and rounded toward 0, as UDOP's code does.
+    subtracted exactly where `scale` is 1. Floats are subtracted in their dtype, and the
+    difference is rounded to float32, multiplied by `scale` and rounded toward 0, as
+    UDOP's code does. A coordinate that is NaN has the distance 0 from all others.
     Parameters are a `TableBiasParams`.
 
     LayoutLMv2 and LayoutLMv3 add a `T5Bias` and two `BoxBias` of `"left"` and
@@ -162,7 +164,7 @@ class BoxBias(PositionBias):
     def _score(self, params, pairs, content):
         q, k = self._of_tokens(pairs, content)
         if any(is_wider_than_jax(x[0]) for x in (q, k)):
-            row = row_at(jnp.asarray(of_pairs(self._row, q, k)))
+            row = entry_at(jnp.asarray(of_pairs(self._row, q, k)), 2)
         else:
             row = of_pair_at(self._row, q, k)
 

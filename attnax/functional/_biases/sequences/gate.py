@@ -21,9 +21,9 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ...._public import public
-from ..core.by_token import of_query_at
 from ..core.content import PerHead
 from ..core.distances import of_rank
+from ..core.entries import entry_at
 from ..core.record import PositionBias, check_bias, set_fields
 
 # Outputs of the linear map that are added up for each of the two sigmoids.
@@ -142,7 +142,7 @@ def apply_bias_gate(
     """
     check_precision(precision)
     x = float_array("x", x, "q_len", "num_heads", "head_dim", nan=False)
-    _check_gate("params", params, *x.shape[-2:], " of x")
+    _check_gate("params", params, x.shape[-2], x.shape[-1], " of x")
     wide = compute_dtype(x.dtype, *(leaf.dtype for leaf in params))
     x = jnp.moveaxis(jnp.asarray(x, wide), -2, -3)
     return _gate(params, x, precision, wide)
@@ -252,7 +252,7 @@ class GatedBias(PositionBias):
         return (of_rank(gates, rank) * of_rank(biases, rank)).astype(dtype)
 
     def _score(self, params, pairs, content):
-        gate = of_query_at(self._gates(params, content)[..., 0], 2)
+        gate = entry_at(self._gates(params, content)[..., 0], 2)
         of_pair = self.bias._score(params.bias, pairs, content._replace(q=None))
 
         def bias(batch, head, q_index, k_index):

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Integer, PRNGKeyArray
 
 from ...._checks import (
     array_of,
+    broadcast_batches,
     check_axes,
     check_key,
     check_params,
@@ -192,14 +193,8 @@ def _checked(numbers):
                 f"{name}.shape={checked[name].shape} must end in the length of "
                 f"residues, {lengths['residues']}."
             )
-    shapes = {name: values.shape for name, values in checked.items()}
-    try:
-        rank = len(np.broadcast_shapes(*shapes.values()))
-    except ValueError:
-        raise ValueError(
-            " and ".join(f"{name}.shape={shape}" for name, shape in shapes.items())
-            + " must have batch axes that broadcast."
-        ) from None
+    batches = {name: values.shape[:-1] for name, values in checked.items()}
+    rank = len(broadcast_batches(batches)) + 1
     checked = {name: of_rank(values, rank) for name, values in checked.items()}
     return checked, [of_rank(mask, rank) for mask in masks]
 

@@ -6,9 +6,8 @@ from typing import SupportsIndex
 import jax
 import jax.numpy as jnp
 
-from ...._checks import INT32_MAX, int32_in_range, integer, positive_integer
+from ...._checks import INT32_MAX, integer, positive_integer
 from ...._public import public
-from ..core.by_distance import nan_unless_valid
 from ..core.by_row import matrix_by_row
 from ..core.by_token import of_pair_at, of_pairs
 from ..core.content import Numbers
@@ -86,7 +85,8 @@ class SegmentBias(PositionBias):
 
     @property
     def _reads(self):
-        return {"q": Numbers(), "k": Numbers()}
+        segments = Numbers(0, self.num_segments)
+        return {"q": segments, "k": segments}
 
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_rows, self.num_heads, init_std, dtype)
@@ -105,27 +105,12 @@ class SegmentBias(PositionBias):
         across = self.num_buckets + self.num_segments * q_segment + k_segment
         return jnp.where(q_segment == k_segment, inside, across)
 
-    def _segments(self, content):
-        """The segments of queries and of keys, each with the mask of valid ones."""
-        return (
-            int32_in_range(argument, getattr(content, argument), 0, self.num_segments)
-            for argument in ("q", "k")
-        )
-
     def _matrix(self, params, pairs, content, dtype):
-        (q, q_valid), (k, k_valid) = self._segments(content)
-        rows = of_pairs(self._row, (pairs.q, q), (pairs.k, k))
-        biases = matrix_by_row(params.table, rows, dtype)
-        if q_valid is None and k_valid is None:
-            return biases
-        q_valid = jnp.ones_like(q, bool) if q_valid is None else q_valid
-        k_valid = jnp.ones_like(k, bool) if k_valid is None else k_valid
-        valid = of_pairs(lambda q, k: q[0] & k[0], (q_valid,), (k_valid,))
-        return nan_unless_valid(biases, valid)
+        rows = of_pairs(self._row, (pairs.q, content.q), (pairs.k, content.k))
+        return matrix_by_row(params.table, rows, dtype)
 
     def _score(self, params, pairs, content):
-        (q, _), (k, _) = self._segments(content)
-        row = of_pair_at(self._row, (pairs.q, q), (pairs.k, k))
+        row = of_pair_at(self._row, (pairs.q, content.q), (pairs.k, content.k))
 
         def bias(batch, head, q_index, k_index):
             return bias_at(params.table, row(batch, q_index, k_index), head)

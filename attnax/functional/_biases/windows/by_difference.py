@@ -5,8 +5,8 @@ import math
 import jax.numpy as jnp
 
 from ...._dtypes import compute_dtype
-from ..core.by_distance import token_at
 from ..core.by_row import matrix_by_row
+from ..core.entries import entry_at
 from ..core.spread import spread
 from ..core.table import bias_at
 from .places import numbers_of_places, rows_of_pairs, sizes_of
@@ -30,7 +30,7 @@ def matrix_by_difference(table, window, num_prefix_tokens, pairs, dtype):
 def score_by_difference(table, window, num_prefix_tokens, pairs):
     """The function from indices to a bias: `(batch, head, q_index, k_index)`."""
     q, k = (_numbers(t, window, num_prefix_tokens) for t in (pairs.q, pairs.k))
-    q_at, k_at = token_at(q), token_at(k)
+    q_at, k_at = entry_at(q, 1), entry_at(k, 1)
 
     def bias(batch, head, q_index, k_index):
         numbers = q_at(batch, q_index), k_at(batch, k_index)

@@ -19,11 +19,11 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype
 from ...._public import public
-from ..core.by_distance import token_at
 from ..core.channels import product_channels
 from ..core.content import PerHead
 from ..core.distances import of_rank
-from ..core.products import product_at, products_at
+from ..core.entries import entry_at
+from ..core.products import products_at
 from ..core.record import PositionBias, set_fields
 from .axis_products import axis_products, coordinates_of
 from .separable import resized_rows
@@ -181,9 +181,9 @@ class DecomposedBias(PositionBias):
         return biases.astype(dtype)
 
     def _score(self, params, pairs, content):
-        ends = [product_at(p) for p in self._products(params, pairs, content)]
+        ends = [entry_at(p, 3) for p in self._products(params, pairs, content)]
         on_grid, coordinates = self._of_keys(pairs.k)
-        on_grid, along = token_at(on_grid), [token_at(c) for c in coordinates]
+        on_grid, along = entry_at(on_grid, 1), [entry_at(c, 1) for c in coordinates]
 
         def bias(batch, head, q_index, k_index):
             parts = [
