@@ -13,8 +13,10 @@ import numpy as np
 from ...._checks import INT32_MAX, exceeds, positive_integer, positive_multiple
 from ..._angles.cos_sin import cos_sin
 from ..._sinusoids.frequencies import geometric_inv_freq
+from ..core.by_distance import distance_at
 from ..core.distances import of_rank
-from ..core.products import products_by_distance
+from ..core.entries import entry_at
+from ..core.products import Product, products_by_distance, sum_of_products_at
 
 LAYOUTS = ("interleaved", "sin_cos")
 
@@ -76,6 +78,32 @@ def sinusoid_products(x, weight, sinusoids, pairs, precision):
     return products
 
 
+def sinusoid_products_at(x, weight, sinusoids, pairs, precision):
+    """The same as a function of indices, `(batch, head, q_index, k_index)`.
+
+    Few distances have a row each. Where there are many, each call adds `d_model`
+    products, and no array of all pairs is made.
+    """
+    if sinusoids.limits is not None:
+        low, high = sinusoids.limits
+        if high - low < weight.shape[-1]:
+            distances = np.arange(-high, 1 - low, dtype=np.int32)
+            rows = _projected(-distances, weight, sinusoids, precision)
+            row_of = lambda distance: jnp.clip(distance, -high, -low) + high
+            return sum_of_products_at([Product(x, rows)], row_of, pairs, precision)
+    of_q, of_k = sinusoid_channels(x, weight, sinusoids, pairs, precision)
+    of_q, of_k = entry_at(of_q, 3), entry_at(of_k.squeeze(-3), 2)
+
+    def at(batch, head, q_index, k_index):
+        a, b = of_q(batch, head, q_index), of_k(batch, k_index)
+        rank = max(a.ndim, b.ndim)
+        return (of_rank(a, rank) * of_rank(b, rank)).sum(-1)
+
+    if sinusoids.limits is None:
+        return at
+    return _limited_at(at, x, weight, sinusoids, pairs, precision)
+
+
 def sinusoid_channels(x, weight, sinusoids, pairs, precision):
     """Factors of the products: `(*batch, num_heads, q_len, d_model)` and of keys.
 
@@ -133,13 +161,34 @@ def _rows_are_cheaper(x, weight, sinusoids, pairs):
 
 def _limited(products, x, weight, sinusoids, pairs, precision):
     """Products with those of the nearest limit at distances beyond it."""
-    limits = np.array(sinusoids.limits, np.int32)
-    rows = _projected(limits, weight, sinusoids, precision)
-    ends = jnp.einsum("...hqd,hnd->...hqn", x, rows, precision=precision)
+    ends = _products_of_limits(x, weight, sinusoids, precision)
     distances = of_rank(pairs.distances()[..., None, :, :], products.ndim)
-    low, high = (-int(limit) for limit in limits)
+    low, high = (-limit for limit in sinusoids.limits)
     products = jnp.where(distances > low, ends[..., :1], products)
     return jnp.where(distances < high, ends[..., 1:], products)
+
+
+def _limited_at(product, x, weight, sinusoids, pairs, precision):
+    """The same as a function of indices."""
+    ends = entry_at(_products_of_limits(x, weight, sinusoids, precision), 3)
+    low, high = (-limit for limit in sinusoids.limits)
+    distance_of = distance_at(pairs)
+
+    def at(batch, head, q_index, k_index):
+        distance = distance_of(batch, q_index, k_index)
+        of_limits = ends(batch, head, q_index)
+        value = product(batch, head, q_index, k_index)
+        value = jnp.where(distance > low, of_limits[..., 0], value)
+        return jnp.where(distance < high, of_limits[..., 1], value)
+
+    return at
+
+
+def _products_of_limits(x, weight, sinusoids, precision):
+    """Products with the rows of both limits, `(*batch, num_heads, q_len, 2)`."""
+    limits = np.array(sinusoids.limits, np.int32)
+    rows = _projected(limits, weight, sinusoids, precision)
+    return jnp.einsum("...hqd,hnd->...hqn", x, rows, precision=precision)
 
 
 def _by_part(weight, sinusoids):

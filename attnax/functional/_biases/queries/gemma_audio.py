@@ -10,12 +10,17 @@ from jaxtyping import Array, Float
 
 from ...._checks import INT32_MAX, check_params, integer
 from ...._public import public
+from ..core.by_distance import distance_at
 from ..core.content import PerHead, in_one_dtype
 from ..core.distances import of_rank
 from ..core.parameters import check_shapes, draw
-from ..core.products import product_at
 from ..core.record import PositionBias, set_fields
-from .distance_sinusoids import checked_sizes, sinusoid_products, sinusoids_of
+from .distance_sinusoids import (
+    checked_sizes,
+    sinusoid_products,
+    sinusoid_products_at,
+    sinusoids_of,
+)
 
 
 class GemmaAudioBiasParams(NamedTuple):
@@ -113,7 +118,8 @@ class GemmaAudioBias(PositionBias):
         scale = {} if per_dim_scale is None else {"per_dim_scale": (self.head_dim,)}
         return {"weight": weight, **scale}
 
-    def _matrix(self, params, pairs, content, dtype):
+    def _factors(self, params, content):
+        """The scaled queries, the projection, and the sinusoids of near distances."""
         params, x = in_one_dtype((params, content.q))
         if params.per_dim_scale is not None:
             factor = 1 / (math.log(2.0) * math.sqrt(self.head_dim))
@@ -121,11 +127,26 @@ class GemmaAudioBias(PositionBias):
             x = x * of_rank(scale, x.ndim)
         limits = (-self.right, self.left)
         sinusoids = sinusoids_of(self.d_model, "sin_cos", 1.0, limits)
-        bias = sinusoid_products(x, params.weight, sinusoids, pairs, content.precision)
+        return x, params.weight, sinusoids
+
+    def _near(self, distance):
+        return (distance >= -self.left) & (distance <= self.right)
+
+    def _matrix(self, params, pairs, content, dtype):
+        factors = self._factors(params, content)
+        bias = sinusoid_products(*factors, pairs, content.precision)
         distances = of_rank(pairs.distances()[..., None, :, :], bias.ndim)
-        near = (distances >= -self.left) & (distances <= self.right)
+        near = self._near(distances)
         return jnp.where(near, bias, jnp.zeros_like(bias)).astype(dtype)
 
     def _score(self, params, pairs, content):
-        dtype = in_one_dtype((params, content.q))[1].dtype
-        return product_at(self._matrix(params, pairs, content, dtype))
+        factors = self._factors(params, content)
+        product = sinusoid_products_at(*factors, pairs, content.precision)
+        distance = distance_at(pairs)
+
+        def bias(batch, head, q_index, k_index):
+            value = product(batch, head, q_index, k_index)
+            near = self._near(distance(batch, q_index, k_index))
+            return jnp.where(near, value, jnp.zeros_like(value))
+
+        return bias

@@ -2,6 +2,9 @@
 
 import jax.numpy as jnp
 
+from ..core.by_token import of_pair_at, of_pairs
+from ..core.entries import entry_at
+
 
 def segment_products(x, keys, q, k, class_segment, precision):
     """Products `(*batch, num_heads, q_len, k_len)` with the key of each pair.
@@ -10,10 +13,35 @@ def segment_products(x, keys, q, k, class_segment, precision):
     `(2, num_heads, head_dim)`: the first for pairs of one segment. The class segment is
     one with every other. `q.segments` and `k.segments` are those of the tokens.
     """
-    products = jnp.einsum("...hqd,shd->...hqs", x, keys, precision=precision)
-    q_segments = q.segments.astype(jnp.int32)[..., :, None]
-    k_segments = k.segments.astype(jnp.int32)[..., None, :]
-    same = q_segments == k_segments
-    if class_segment is not None:
-        same = same | (q_segments == class_segment) | (k_segments == class_segment)
+    products = _products(x, keys, precision)
+    same = of_pairs(_rule(class_segment), (q.segments,), (k.segments,))
     return jnp.where(same[..., None, :, :], products[..., :1], products[..., 1:])
+
+
+def segment_products_at(x, keys, q, k, class_segment, precision):
+    """The same as a function of indices, `(batch, head, q_index, k_index)`."""
+    products = entry_at(_products(x, keys, precision), 3)
+    same = of_pair_at(_rule(class_segment), (q.segments,), (k.segments,))
+
+    def at(batch, head, q_index, k_index):
+        of_both = products(batch, head, q_index)
+        is_same = same(batch, q_index, k_index)
+        return jnp.where(is_same, of_both[..., 0], of_both[..., 1])
+
+    return at
+
+
+def _products(x, keys, precision):
+    return jnp.einsum("...hqd,shd->...hqs", x, keys, precision=precision)
+
+
+def _rule(class_segment):
+    """The function of the segments of a query and a key that says if they are one."""
+
+    def same(q, k):
+        (q,), (k,) = q, k
+        if class_segment is None:
+            return q == k
+        return (q == k) | (q == class_segment) | (k == class_segment)
+
+    return same

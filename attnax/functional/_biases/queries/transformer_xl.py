@@ -20,17 +20,18 @@ from ...._public import public
 from ..core.channels import product_channels
 from ..core.content import Numbers, PerHead, Several, in_one_dtype
 from ..core.distances import of_rank
+from ..core.entries import entry_at
 from ..core.parameters import check_shapes, draw
-from ..core.products import product_at
 from ..core.record import PositionBias, set_fields
 from .distance_sinusoids import (
     LAYOUTS,
     checked_sizes,
     sinusoid_channels,
     sinusoid_products,
+    sinusoid_products_at,
     sinusoids_of,
 )
-from .segments import segment_products
+from .segments import segment_products, segment_products_at
 
 
 class TransformerXLBiasParams(NamedTuple):
@@ -212,8 +213,29 @@ class TransformerXLBias(PositionBias):
         return bias.astype(dtype)
 
     def _score(self, params, pairs, content):
-        wide = self._parts(params, content)[1].vectors.dtype
-        return product_at(self._matrix(params, pairs, content, wide))
+        params, q, k = self._parts(params, content)
+        precision = content.precision
+        x, sinusoids = self._with(params.v, q), self._sinusoids()
+        terms = [sinusoid_products_at(x, params.weight, sinusoids, pairs, precision)]
+        if self.segments:
+            x, keys = self._with(params.s, q), params.segment_keys
+            terms.append(
+                segment_products_at(x, keys, q, k, self.class_segment, precision)
+            )
+        q_position, k_position = (entry_at(t, 1) for t in (pairs.q, pairs.k))
+        of_key = None
+        if self.key_term:
+            of_key = entry_at(self._of_keys(params, k, precision), 2)
+
+        def bias(batch, head, q_index, k_index):
+            total = sum(term(batch, head, q_index, k_index) for term in terms)
+            if self.class_token:
+                first = q_position(batch, q_index) <= 0
+                first = first | (k_position(batch, k_index) <= 0)
+                total = jnp.where(first, jnp.zeros_like(total), total)
+            return total if of_key is None else total + of_key(batch, head, k_index)
+
+        return bias
 
     def _channels(self, params, pairs, content, kernel):
         for name in ("max_distance", "segments", "class_token"):
