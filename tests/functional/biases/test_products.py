@@ -42,3 +42,33 @@ def test_the_gradient_of_a_row_that_most_pairs_share():
     # A product adds up 256 terms one after another, and each sum rounds by half a unit.
     actual = jax.jit(jax.grad(loss))(params).keys[:, 0]
     np.testing.assert_allclose(actual, wanted, rtol=256 * 2.0**-24)
+
+
+@pytest.mark.parametrize("known", (True, False))
+def test_the_gradient_of_a_row_that_a_long_sequence_shares(known):
+    q_len, k_len, weight = 4, 16384, np.float32(0.1)
+    bias = F.RelativeKeyBias(1, 1, left=1, right=1, factor=1.0)
+    params = F.RelativeKeyParams(np.zeros((3, 1), np.float32))
+    q = np.ones((q_len, 1, 1), np.float32)
+
+    def loss(params, k_positions):
+        return weight * matrix(bias, params, range(q_len), k_positions, q=q).sum()
+
+    keys = range(k_len) if known else np.arange(k_len)
+    gradient = jax.grad(loss) if known else jax.jit(jax.grad(loss))
+    actual = gradient(params, keys).keys[:, 0]
+    distances = np.arange(k_len) - np.arange(q_len)[:, None]
+    counts = np.bincount(np.clip(distances, -1, 1).reshape(-1) + 1)
+    # A chain of 64 and few sums of chains, of which each rounds by half a unit.
+    np.testing.assert_allclose(actual, np.float64(weight) * counts, rtol=1e-6)
+
+
+def test_a_batch_without_keys_keeps_its_axes():
+    empty, q = np.zeros((3, 0), np.int32), np.zeros((3, 0, 1, 2), np.float32)
+    bias = F.RelativeKeyBias(1, 2, left=1, right=1)
+    params = F.RelativeKeyParams(np.zeros((3, 2), np.float32))
+    assert matrix(bias, params, empty, empty, q=q).shape == (3, 1, 0, 0)
+    bias = F.ProfileBias(1, 2, 4)
+    params = F.init_position_bias(jax.random.key(0), bias)
+    made = matrix(bias, params, range(2), empty, q=np.zeros((2, 1, 2), np.float32))
+    assert made.shape == (3, 1, 2, 0)

@@ -4,17 +4,19 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ...._dtypes import compute_dtype
 from .by_distance import distance_at
 from .copies import copies_of
 from .distances import of_rank
+from .entries import entry_at
 
 # Tokens whose products are made at once, with the rows of every distance from them.
 _BLOCK = 256
-# Diagonals whose gradients are added up one after another.
-_CHAIN = 1024
+# Gradients of one row or product that are added up one after another.
+_CHAIN = 64
 
 
 class Product(NamedTuple):
@@ -64,7 +66,7 @@ def sum_of_products(products, row_of, pairs, precision):
 def sum_of_products_at(products, row_of, pairs, precision):
     """The sum as a function from indices: `(batch, head, q_index, k_index)`."""
     products, distance = _alike(products), distance_at(pairs)
-    entries = [product_at(_with_every_row(p, precision)) for p in products]
+    entries = [entry_at(_with_every_row(p, precision), 3) for p in products]
 
     def at(batch, head, q_index, k_index):
         row = row_of(distance(batch, q_index, k_index))
@@ -81,29 +83,37 @@ def products_at(products, indices):
     """The products `out[..., h, i, j] = products[..., h, i, indices[..., i, j]]`.
 
     `products` are `(*batch, num_heads, q_len, n)` and `indices` are
-    `(*batch, q_len or 1, k_len)`; batch axes broadcast.
+    `(*batch, q_len or 1, k_len)`; batch axes broadcast. The gradient of a product that
+    many keys share is added up in chains of keys, and these in pairs; where only the
+    program knows the number of keys, it is one sum.
     """
+    count, size = indices.shape[-1], _chain_of(products.shape[-1])
+    if not isinstance(count, int) or count <= size:
+        return _entries(products, indices)
+    chains = -(-count // size)
+    pads = [(0, 0)] * (indices.ndim - 1) + [(0, chains * size - count)]
+    indices = jnp.pad(indices, pads).reshape(*indices.shape[:-1], chains, size)
+    indices = jnp.moveaxis(indices, -2, 0)
+    taken = jax.vmap(_entries)(copies_of(products, chains), indices)
+    taken = jnp.moveaxis(taken, 0, -2)
+    return taken.reshape(*taken.shape[:-2], chains * size)[..., :count]
+
+
+def _chain_of(num_rows):
+    """The number of keys in a chain: more for many rows, lest their copies be many."""
+    return max(_CHAIN, num_rows) if isinstance(num_rows, int) else _CHAIN
+
+
+def _entries(products, indices):
     indices = indices[..., None, :, :]
     rank = max(products.ndim, indices.ndim)
     products, indices = of_rank(products, rank), of_rank(indices, rank)
-    if indices.size == indices.shape[-1]:
+    if all(n == 1 for n in indices.shape[:-1]):
         return jnp.take(products, indices.reshape(-1), axis=-1, mode="clip")
     shape = jnp.broadcast_shapes(products.shape[:-1], indices.shape[:-1])
     indices = jnp.broadcast_to(indices, (*shape, indices.shape[-1]))
     products = jnp.broadcast_to(products, (*shape, products.shape[-1]))
     return jnp.take_along_axis(products, indices, axis=-1, mode="clip")
-
-
-def product_at(products):
-    """The function `(batch, head, q_index, n)` to an entry of products.
-
-    `products` are `(*batch, num_heads, q_len, n)`.
-    """
-    if products.ndim == 3:
-        return lambda batch, head, q_index, n: products[head, q_index, n]
-    if products.shape[0] == 1:
-        return lambda batch, head, q_index, n: products[0, head, q_index, n]
-    return lambda batch, head, q_index, n: products[batch, head, q_index, n]
 
 
 def _banded(products, lengths, precision):
@@ -163,21 +173,24 @@ def _with_every_row(product, precision):
 def _rows_at(rows, indices):
     """The rows at known indices, `(num_heads, *indices, width)`, and 0 beyond them.
 
-    The gradient of a row that many indices share is added up in chains, and these in
-    pairs: one long sum would round too often.
+    The gradient of a row that many indices share is added up in chains, and their sums
+    in chains again: one long sum would round too often.
     """
-    (heads, _, width), count = rows.shape, len(indices)
-    chains = -(-count // _CHAIN)
-    size = -(-count // chains)
-    indices = jnp.pad(jnp.asarray(indices), (0, chains * size - count))
-
-    def of_chain(rows, indices):
+    beyond = rows.shape[1]
+    indices = np.minimum(indices, beyond).astype(np.int64)
+    chain = _places_among_equals(indices) // _CHAIN
+    if not chain.any():
         return rows.at[:, indices].get(mode="fill", fill_value=0)
+    chains, indices = np.unique(chain * (beyond + 1) + indices, return_inverse=True)
+    return _rows_at(rows, chains % (beyond + 1))[:, indices]
 
-    taken = jax.vmap(of_chain, out_axes=1)(
-        copies_of(rows, chains), indices.reshape(chains, size)
-    )
-    return taken.reshape(heads, chains * size, width)[:, :count]
+
+def _places_among_equals(numbers):
+    """How many equal numbers stand in front of each of `numbers`."""
+    order = np.argsort(numbers, kind="stable")
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return places - np.searchsorted(numbers[order], numbers)
 
 
 def _alike(products):

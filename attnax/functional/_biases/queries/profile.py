@@ -5,6 +5,7 @@ from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ...._checks import INT32_MAX, check_params, integer, number, positive_integer
@@ -126,8 +127,9 @@ class ProfileBias(PositionBias):
 
     def _row(self, distance):
         """The row of a distance; the one after the last is a bias of 0."""
+        xp = np if isinstance(distance, np.ndarray) else jnp
         inside = (distance <= 0) & (distance > -self.extent)
-        return jnp.where(inside, -distance, self.extent)
+        return xp.where(inside, -distance, np.int32(self.extent))
 
     def _mixed(self, params, pairs, content):
         """The weights of each query, and the rows of the bank that they multiply."""

@@ -12,15 +12,12 @@ from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_distance import distance_at
 from ..core.content import PerToken
-from ..core.copies import copies_of
 from ..core.distances import of_rank
+from ..core.entries import entry_at
 from ..core.parameters import check_shapes
-from ..core.products import product_at, products_at
+from ..core.products import products_at
 from ..core.record import PositionBias, set_fields
 from .t5_bucket import check_buckets, relative_position_bucket
-
-# Keys of one bucket whose gradients are added up one after another.
-_CHAIN = 64
 
 
 class HiddenStateBiasParams(NamedTuple):
@@ -133,11 +130,11 @@ class HiddenStateBias(PositionBias):
 
     def _matrix(self, params, pairs, content, dtype):
         rows = self._of_buckets(params, content)
-        biases = _entries_at(rows, self._bucket(pairs.distances()))
+        biases = products_at(rows, self._bucket(pairs.distances()))
         return biases.astype(dtype)
 
     def _score(self, params, pairs, content):
-        row = product_at(self._of_buckets(params, content))
+        row = entry_at(self._of_buckets(params, content), 3)
         distance = distance_at(pairs)
 
         def bias(batch, head, q_index, k_index):
@@ -145,20 +142,3 @@ class HiddenStateBias(PositionBias):
             return row(batch, head, q_index, bucket)
 
         return bias
-
-
-def _entries_at(rows, buckets):
-    """The entries `rows[..., h, i, buckets[..., i, j]]`.
-
-    The gradient of an entry that many keys share is added up in chains of keys, and
-    these in pairs; where only the program knows their number, it is one sum.
-    """
-    count = buckets.shape[-1]
-    if not isinstance(count, int):
-        return products_at(rows, buckets)
-    chains = max(-(-count // _CHAIN), 1)
-    pads = [(0, 0)] * (buckets.ndim - 1) + [(0, chains * _CHAIN - count)]
-    buckets = jnp.pad(buckets, pads).reshape(*buckets.shape[:-1], chains, _CHAIN)
-    every = jax.vmap(products_at)(copies_of(rows, chains), jnp.moveaxis(buckets, -2, 0))
-    every = jnp.moveaxis(every, 0, -2)
-    return every.reshape(*every.shape[:-2], chains * _CHAIN)[..., :count]
