@@ -10,6 +10,8 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, Num
 
 from ..._checks import (
+    FLOAT32_MAX,
+    FLOAT32_TINY,
     check_flags,
     nan_where_invalid,
     number,
@@ -82,8 +84,8 @@ def position_bias_channels(
             reads nothing.
         k: What the record reads of the keys beside their positions; `None` where it
             reads nothing.
-        scale: The factor of the kernel on the products. Positive; 1 for a kernel that
-            has none.
+        scale: The factor of the kernel on the products. A positive number that float32
+            holds; 1 for a kernel that has none.
         dtype: Dtype of the queries and keys of the kernel, and of the channels.
         causal: Whether the mask of the kernel hides the keys after each query.
         pieces: How many numbers of `dtype` stand for one number. More of them are more
@@ -115,7 +117,7 @@ def position_bias_channels(
     if dtype is None:
         raise ValueError("dtype must be that of the queries and keys, not None.")
     dtype = result_dtype("dtype", dtype, dtype)
-    scale = number("scale", scale, positive=True)
+    scale = number("scale", scale, FLOAT32_TINY, FLOAT32_MAX)
     kernel = Kernel(
         # Kernels multiply with the scale in the dtype in which they add up.
         scale=float(compute_dtype(dtype).type(scale)),

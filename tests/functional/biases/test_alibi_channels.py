@@ -173,3 +173,12 @@ def test_a_dtype_that_does_not_hold_digits_is_refused():
 def test_a_scale_too_small_for_float16_is_refused():
     with pytest.raises(ValueError, match="must be larger: float16 does not hold"):
         channels_of(F.AlibiBias(2, form="key"), [0], [0], dtype="float16", scale=1e-9)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("scale", (0.0, 1e-50, 1e39))
+def test_a_scale_that_float32_does_not_hold_is_refused(scale):
+    with pytest.raises(
+        ValueError, match=r"scale=\S+ must be a finite number in \[1.17549e-38"
+    ):
+        channels_of(F.AlibiBias(2, form="key"), [0], [0], scale=scale)

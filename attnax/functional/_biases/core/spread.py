@@ -156,14 +156,9 @@ def _batch(primitive, args, axes, **settings):
 def _shape(array, num_axes, last, dtype):
     """The type of `array` with other last axes, which are not sharded."""
     lead = array.ndim - num_axes
-    sharding = array.sharding
-    if sharding.mesh.explicit_axes if hasattr(sharding.mesh, "explicit_axes") else ():
-        spec = PartitionSpec(*sharding.spec[:lead], *(None,) * len(last))
-        sharding = NamedSharding(sharding.mesh, spec)
-    else:
-        sharding = NamedSharding(
-            sharding.mesh, PartitionSpec(*(None,) * (lead + len(last)))
-        )
+    mesh, spec = array.sharding.mesh, array.sharding.spec
+    spec = spec[:lead] if mesh.explicit_axes else (None,) * lead
+    sharding = NamedSharding(mesh, PartitionSpec(*spec, *(None,) * len(last)))
     return array.update(
         shape=(*array.shape[:lead], *last), dtype=dtype, sharding=sharding
     )

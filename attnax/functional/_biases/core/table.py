@@ -81,7 +81,7 @@ def _biases_jvp(primals, tangents):
 def _linear(table, rows):
     """The same, in a form whose transpose adds up few numbers in one sum."""
     num_rows, num_heads = table.shape
-    chain = max(_CHAIN, 1 << max(num_rows // 4, 1).bit_length() - 1)
+    chain = max(_CHAIN, 1 << (max(num_rows // 4, 1).bit_length() - 1))
     chains = max(1, min(_BLOCK, -(-rows.size // _CHAIN) * _CHAIN) // chain)
     blocks = -(-rows.size // (chain * chains))
     flat = jnp.pad(rows.reshape(-1), (0, blocks * chain * chains - rows.size))

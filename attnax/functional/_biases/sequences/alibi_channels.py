@@ -37,6 +37,8 @@ def _base(pairs):
 
     Keys near a single query then have small digits, and the scores no large terms.
     """
+    if pairs.first_q is not None:
+        return np.array([_middle(pairs)], np.int32)
     low = high = pairs.q
     if pairs.q_valid is not None:
         low = jnp.where(pairs.q_valid, low, INT32_MAX)
@@ -46,12 +48,18 @@ def _base(pairs):
     return (low >> 1) + (high >> 1) + (low & high & 1)
 
 
+def _middle(pairs):
+    """The base of known positions that count up."""
+    q_len, _ = pairs.lengths
+    return (2 * pairs.first_q + q_len - 1) // 2
+
+
 def _num_digits(pairs):
     """As many digits as known positions need, or else three, for 16 million keys."""
     if pairs.offset is None:
         return 3
-    q_len, k_len = pairs.lengths
-    middle = (2 * pairs.first_q + q_len - 1) // 2
+    _, k_len = pairs.lengths
+    middle = _middle(pairs)
     first = pairs.first_q + pairs.offset
     farthest = max(abs(first - middle), abs(first + k_len - 1 - middle), 1)
     return min(3, -(-farthest.bit_length() // _BITS))
