@@ -14,19 +14,22 @@ def explicit_axes(x):
 
 
 def sharding_like(x, axes):
-    """A sharding over `axes` on the mesh of `x`; `None` for `None`.
+    """A sharding over `axes` on the mesh of `x`; `None` for `None`."""
+    return None if axes is None else sharding_over(jax.typeof(x).sharding.mesh, axes)
+
+
+def sharding_over(mesh, axes):
+    """A sharding over `axes` of a mesh.
 
     A mesh axis that `axes` names twice is kept at its first place only.
     """
-    if axes is None:
-        return None
     used, spec = set(), []
     for axis in axes:
         names = axis if isinstance(axis, tuple) else (axis,)
         left = tuple(name for name in names if name is not None and name not in used)
         used.update(left)
         spec.append(left or None)
-    return NamedSharding(jax.typeof(x).sharding.mesh, PartitionSpec(*spec))
+    return NamedSharding(mesh, PartitionSpec(*spec))
 
 
 def sharding_beside(x, batch):

@@ -4,6 +4,7 @@ import math
 import re
 
 import jax
+import jax.extend
 
 from benchmarks.timing.hlo import kernels, phases
 
@@ -23,6 +24,15 @@ def put_out(function, *args):
     """
     found = kernels(compiled(function, *args))
     return [array for kernel in found for array in kernel.arrays]
+
+
+def array_sizes(jaxpr):
+    """The sizes of all arrays that a traced program makes."""
+    for equation in jaxpr.eqns:
+        for variable in equation.outvars:
+            yield math.prod(variable.aval.shape)
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from array_sizes(inner)
 
 
 def loop_bodies(program):

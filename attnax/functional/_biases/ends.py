@@ -1,4 +1,4 @@
-"""Position biases as a matrix, as a function of the scores, and as extra channels."""
+"""Position biases as a matrix and as a function of the scores."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, SupportsFloat
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Integer, Num, PRNGKeyArray
 from ..._checks import check_key, number
 from ..._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ..._public import public
-from .core.automatic_axes import matrix_of
+from .core.automatic_axes import matrix_of, whole_arrays
 from .core.by_distance import nan_at_invalid_indices
 from .core.content import arrays_of, float_dtypes, own_axes
 from .core.read import checked_inputs
@@ -94,8 +94,8 @@ def apply_position_bias(
         k: What the record reads of the keys beside their positions; `None` where it
             reads nothing.
         precision: Precision of matrix products, for records that have any.
-        dtype: Dtype of the result, default float32, or float64 if a parameter is
-            float64. Arithmetic is in float32 or wider and rounded once.
+        dtype: Dtype of the result, default float32, or float64 if a parameter, `q` or
+            `k` is float64. Arithmetic is in float32 or wider and rounded once.
 
     Returns:
         Biases `(*batch, num_heads, q_len, k_len)`. `*batch` is empty where no array
@@ -141,7 +141,8 @@ def position_bias_score_mod(
     `score_mod(score, batch, head, q_index, k_index)` on the part that they have at
     hand. The indices count batches, heads, queries and keys; the function looks up the
     positions of the two tokens and returns `score` plus the bias that
-    `apply_position_bias` has for them.
+    `apply_position_bias` has for them. That is a few operations for most schemes, and
+    as many products as there are sinusoids for Transformer-XL's.
 
     Args:
         bias: The record of the scheme.
@@ -156,7 +157,8 @@ def position_bias_score_mod(
 
     Returns:
         The function. Its arguments broadcast; scores are floats that the attention has
-        scaled already, and the result has their dtype.
+        scaled already, and the result has their dtype, in which the sum is rounded
+        once. Under a mesh with explicit axes, it holds whole arrays.
 
     Raises:
         TypeError: If `bias` is not a record of a position bias.
@@ -177,10 +179,13 @@ def position_bias_score_mod(
         bias, params, q_positions, k_positions, q, k, precision
     )
     _check_one_batch_axis(bias, pairs, content)
+    params, pairs, content = whole_arrays(params, pairs, content)
     at = nan_at_invalid_indices(bias._score(params, pairs, content), pairs)
 
     def score_mod(score, batch, head, q_index, k_index):
-        return score + at(batch, head, q_index, k_index).astype(score.dtype)
+        value = at(batch, head, q_index, k_index)
+        wide = compute_dtype(score.dtype, value.dtype)
+        return (score.astype(wide) + value.astype(wide)).astype(score.dtype)
 
     return score_mod
 

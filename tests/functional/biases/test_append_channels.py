@@ -9,6 +9,7 @@ from attention_oracles import attention
 from helpers import assert_close
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
+from programs import array_sizes
 
 import attnax.functional as F
 
@@ -83,14 +84,6 @@ def test_gradients_pass_through_channels():
         assert_close(actual, expected, magnitude=10.0, roundings=16)
 
 
-def sizes_in(jaxpr):
-    for equation in jaxpr.eqns:
-        for variable in equation.outvars:
-            yield int(np.prod(variable.aval.shape))
-        for inner in jax.extend.core.jaxprs_in_params(equation.params):
-            yield from sizes_in(inner)
-
-
 def test_no_array_of_all_pairs_is_made():  # flash-attention#332, #342
     length = 512
     bias = F.AlibiBias(HEADS, form="signed")
@@ -103,7 +96,7 @@ def test_no_array_of_all_pairs_is_made():  # flash-attention#332, #342
         return F.append_channels(channels, q, k, v, multiple_of=8)
 
     jaxpr = jax.make_jaxpr(function)(x, x, x, jax.ShapeDtypeStruct((length,), "int32"))
-    assert max(sizes_in(jaxpr.jaxpr)) == length * HEADS * 16  # queries
+    assert max(array_sizes(jaxpr.jaxpr)) == length * HEADS * 16  # queries
 
 
 def test_keys_whose_channels_differ_among_a_group_of_queries():

@@ -141,3 +141,44 @@ def test_known_positions_in_shard_map(bias, axis_type):
 
 def _settings(bias):
     return {name: getattr(bias, name) for name in type(bias).__dataclass_fields__}
+
+
+def explicit(bias, table_axes, positions_axes):
+    """A mesh, and a bias, parameters and positions of a batch on it."""
+    mesh = mesh_of(AxisType.Explicit)
+    params = F.init_position_bias(KEY, bias, init_std=1.0, dtype=jnp.float32)
+    positions = np.tile(np.arange(LENGTH, dtype=np.int32), (4, 1))
+    return mesh, put(mesh, params, *table_axes), put(mesh, positions, *positions_axes)
+
+
+@pytest.mark.parametrize(
+    ("table", "positions", "expected"),
+    (
+        ((), (None, "a"), (None, None, "a", None)),
+        ((None, "a"), ("a",), ("a", None, None, None)),
+        ((None, "a"), (None, "a"), (None, "a", None, None)),
+    ),
+)
+def test_an_axis_of_the_mesh_shards_the_first_of_two(table, positions, expected):
+    """Self-attention with its sequence on devices, and heads on the batch's devices."""
+    mesh, params, tokens = explicit(T5, table, positions)
+    with jax.set_mesh(mesh):
+        made = jax.eval_shape(
+            lambda p, t: F.apply_position_bias(T5, p, t, t), params, tokens
+        )
+        assert made.sharding.spec == P(*expected)
+
+
+def test_a_function_of_scores_holds_whole_arrays():
+    mesh, params, tokens = explicit(T5, (None, "b"), ("a", "b"))
+
+    def scored(params, tokens, scores):
+        score_mod = F.position_bias_score_mod(T5, params, tokens, tokens)
+        return F.lift_score_mod(score_mod, scale=1.0)(scores)
+
+    with jax.set_mesh(mesh):
+        scores = put(mesh, np.zeros((4, HEADS, LENGTH, LENGTH), np.float32), "a", "b")
+        made = jax.jit(scored)(params, tokens, scores)
+        assert jax.typeof(made).sharding.spec == P("a", "b", None, None)
+    _, expected, _ = whole(T5)
+    assert_same_bits(made, np.broadcast_to(expected, made.shape))

@@ -338,7 +338,7 @@ def _length(equation):
         ({"k_positions": [0, 2**31]}, r"k_positions\[1\]=2147483648 must lie in"),
         (
             {"q_positions": [[0]] * 2, "k_positions": [[0]] * 3},
-            r"q_positions.shape=\(2, 1\) and k_positions.shape=\(3, 1\) must have",
+            r"q_positions with batch axes \(2,\) and k_positions with batch axes \(3",
         ),
         ({"q": np.ones((1, 3, 2), np.float32)}, "q must be None: T5Bias does not"),
         ({"k": np.ones((1, 3, 2), np.float32)}, "k must be None: T5Bias does not"),
@@ -350,6 +350,13 @@ def test_arguments_that_do_not_fit_are_refused(function, changed, message):
     valid |= {"q_positions": [0], "k_positions": [0, 1]}
     with refused(message):
         function(**{**valid, **changed})
+
+
+def test_a_bias_beyond_float16_is_its_largest_number():
+    bias = F.AlibiBias(2, form="signed")
+    largest, at = np.finfo(np.float16).max, [0, 2**27]
+    far = F.apply_position_bias(bias, None, at, at, dtype=jnp.float16)
+    np.testing.assert_array_equal(far[0], [[0, largest], [-largest, 0]])
 
 
 @pytest.mark.errors

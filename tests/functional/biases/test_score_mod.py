@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import assert_close, slow
+from programs import array_sizes
 
 import attnax.functional as F
 
@@ -88,6 +89,81 @@ def test_scores_of_sixteen_bits_stay_so():
     bias = F.AlibiBias(2)
     score_mod = F.position_bias_score_mod(bias, None, range(3), range(3))
     assert score_mod(jnp.bfloat16(1.0), 0, 1, 0, 2).dtype == jnp.bfloat16
+
+
+def test_scores_of_sixteen_bits_are_rounded_once():
+    """The bias alone is not rounded before it is added to the score."""
+    bias, score = F.AlibiBias(2), np.linspace(0.5, 8.0, 64).astype(jnp.bfloat16)
+    score_mod = F.position_bias_score_mod(bias, None, [0], range(700, 764))
+    matrix = F.apply_position_bias(bias, None, [0], range(700, 764))
+    once = (score.astype(np.float32) + matrix[1, 0]).astype(jnp.bfloat16)
+    actual = score_mod(jnp.asarray(score), 0, 1, 0, np.arange(64))
+    np.testing.assert_array_equal(actual, once)
+
+
+def test_a_bias_of_keys_broadcasts_with_queries_out_of_bounds():
+    bias, k = F.AlibiBias(2, form="key"), np.arange(4, dtype=np.uint32)
+    q = np.array([0, 2**31, 1], np.uint32)
+
+    def both(q, k):
+        score_mod = F.position_bias_score_mod(bias, None, q, k)
+        indices = jnp.indices((1, 2, 3, 4), sparse=True)
+        scores = score_mod(jnp.zeros((1, 1, 1, 1)), *indices)
+        return scores, F.apply_position_bias(bias, None, q, k)
+
+    scores, matrix = jax.jit(both)(q, k)
+    np.testing.assert_array_equal(scores[0], matrix)
+    assert np.isnan(scores[0, :, 1]).all() and np.isfinite(scores[0, :, ::2]).all()
+
+
+@pytest.mark.parametrize(
+    "bias",
+    (
+        F.TransformerXLBias(2, 4, 8),
+        F.TransformerXLBias(2, 4, 8, max_distance=40, class_token=True),
+        F.GemmaAudioBias(2, 4, 8, left=3),
+        F.GemmaAudioBias(2, 4, 8, left=100),
+    ),
+    ids=str,
+)
+def test_one_score_needs_no_array_of_all_pairs(bias):
+    params = F.init_position_bias(jax.random.key(0), bias)
+    x = jax.ShapeDtypeStruct((128, 2, 4), jnp.float32)
+
+    def one(x):
+        content = {name: x for name in bias._reads}
+        tokens = range(128), range(128)
+        score_mod = F.position_bias_score_mod(bias, params, *tokens, **content)
+        return score_mod(jnp.float32(0), 0, 1, 2, 3)
+
+    assert max(array_sizes(jax.make_jaxpr(one)(x).jaxpr)) < 128 * 128
+
+
+@pytest.mark.parametrize(
+    "bias",
+    (
+        F.TransformerXLBias(2, 4, 8, key_term=False, max_distance=3),
+        F.TransformerXLBias(2, 4, 8, key_term=False, max_distance=20),
+        F.GemmaAudioBias(2, 4, 8, left=2, right=1),
+        F.GemmaAudioBias(2, 4, 8, left=6, right=9),
+    ),
+    ids=str,
+)
+def test_few_and_many_distances_have_the_bias_of_the_matrix(bias):
+    params = F.init_position_bias(jax.random.key(0), bias, init_std=1.0)
+    q = np.random.default_rng(0).standard_normal((30, 2, 4)).astype(np.float32)
+    positions = np.arange(30)
+
+    def both(q, positions):
+        arguments = (bias, params, positions, positions)
+        score_mod = F.position_bias_score_mod(*arguments, q=q)
+        indices = jnp.indices((1, 2, 30, 30), sparse=True)
+        scores = score_mod(jnp.zeros((1, 1, 1, 1)), *indices)
+        return scores[0], F.apply_position_bias(*arguments, q=q)
+
+    scores, matrix = jax.jit(both)(q, positions)
+    # Sums of 32 products of numbers below 4.
+    assert_close(scores, np.asarray(matrix, np.float64), magnitude=512.0)
 
 
 def test_a_learned_table_gets_its_gradient():  # attention-gym#20, pytorch#145208

@@ -3,10 +3,11 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ...._sharding import explicit_axes
+from ...._sharding import explicit_axes, sharding_over
 from .by_distance import nan_at_invalid
 from .content import PerHead, arrays_of, own_axes
 
@@ -15,14 +16,27 @@ def matrix_of(bias, params, pairs, content, dtype) -> jax.Array:
     """The bias of every pair, NaN where a position is out of bounds.
 
     Under a mesh with explicit axes, JAX chooses the shardings in between. The heads of
-    the result are sharded as those of queries and keys, or else as the columns of
-    tables; queries and keys are sharded as their positions are.
+    the result are sharded as those of queries and keys, or else as the last axis of a
+    parameter that has an entry for each head there; queries and keys are sharded as
+    their positions are.
     """
 
     def matrix(params, pairs, content):
-        return nan_at_invalid(bias._matrix(params, pairs, content, dtype), pairs)
+        biases = bias._matrix(params, pairs, content, dtype)
+        return nan_at_invalid(_finite(biases), pairs)
 
     return _made(bias, matrix, params, pairs, content, lambda _, axes: P(*axes))
+
+
+def _finite(biases):
+    """Biases with the nearest number that their dtype holds in place of infinities.
+
+    float16 rounds numbers from 65520 on to them. A bias of minus infinity would mask.
+    """
+    info = jnp.finfo(biases.dtype)
+    if float(info.max) >= 2.0**127:
+        return biases
+    return jnp.clip(biases, info.min, info.max)
 
 
 def channels_of(bias, params, pairs, content, kernel) -> Any:
@@ -48,28 +62,20 @@ def _made(bias, make, params, pairs, content, specs) -> Any:
     `specs(shapes, axes)` is how its arrays are sharded, where `shapes()` are theirs and
     `axes` are the mesh axes of a matrix.
     """
-    arrays = {
-        "params": params,
-        "pairs": {n: getattr(pairs, n) for n in ("q", "k", "q_valid", "k_valid")},
-        "content": {"q": content.q, "k": content.k},
-    }
+    arrays = _arrays_of(params, pairs, content)
     mesh = _explicit_mesh(arrays)
     if mesh is None:
         return make(params, pairs, content)
 
     def of_arrays(arrays):
-        return make(
-            arrays["params"],
-            pairs._replace(**arrays["pairs"]),
-            content._replace(**arrays["content"]),
-        )
+        return make(*_replaced(arrays, pairs, content))
 
     def shapes():
         whole = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype)
         return jax.eval_shape(of_arrays, jax.tree.map(whole, arrays))
 
     found = specs(shapes, _axes(bias, params, pairs, content))
-    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), found)
+    shardings = jax.tree.map(lambda spec: sharding_over(mesh, spec), found)
     spread_out: Any = jax.sharding.auto_axes(of_arrays, out_sharding=shardings)
     return spread_out(arrays)
 
@@ -82,9 +88,34 @@ def with_automatic_axes(make, arrays, axes) -> Any:
     mesh = _explicit_mesh(arrays)
     if mesh is None:
         return make(arrays)
-    sharding = NamedSharding(mesh, P(*axes))
+    sharding = sharding_over(mesh, axes)
     spread_out: Any = jax.sharding.auto_axes(make, out_sharding=sharding)
     return spread_out(arrays)
+
+
+def whole_arrays(params, pairs, content) -> tuple[Any, Any, Any]:
+    """The same without axes that a mesh with explicit axes shards."""
+    arrays = _arrays_of(params, pairs, content)
+    mesh = _explicit_mesh(arrays)
+    if mesh is None:
+        return params, pairs, content
+    sharding = NamedSharding(mesh, P())
+    arrays = jax.tree.map(lambda x: jax.reshard(x, sharding), arrays)
+    return _replaced(arrays, pairs, content)
+
+
+def _arrays_of(params, pairs, content):
+    return {
+        "params": params,
+        "pairs": {n: getattr(pairs, n) for n in ("q", "k", "q_valid", "k_valid")},
+        "content": {"q": content.q, "k": content.k},
+    }
+
+
+def _replaced(arrays, pairs, content):
+    """Parameters, pairs and content with other arrays."""
+    pairs = pairs._replace(**arrays["pairs"])
+    return arrays["params"], pairs, content._replace(**arrays["content"])
 
 
 def _spec_of(shape, axes):
