@@ -142,7 +142,9 @@ def position_bias_score_mod(
     hand. The indices count batches, heads, queries and keys; the function looks up the
     positions of the two tokens and returns `score` plus the bias that
     `apply_position_bias` has for them. That is a few operations for most schemes, and
-    as many products as there are sinusoids for Transformer-XL's.
+    as many products as there are sinusoids for Transformer-XL's. No array of all pairs
+    is made. Biases that are products with queries or keys hold a number of each query
+    and head for every row of their table, or for every sinusoid.
 
     Args:
         bias: The record of the scheme.
