@@ -204,3 +204,11 @@ def test_parameters_that_are_missing_or_of_another_shape(name):
             rf"apply_position_bias: params.{name}(\.shape=\(2, 2\) must| is a)"
         ):
             F.apply_position_bias(bias, params, range(LENGTH), range(LENGTH), q=Q)
+
+
+@pytest.mark.errors
+def test_a_scale_without_a_greatest_norm():
+    bias = BIASES["window"]
+    params = params_of(bias)._replace(scale=np.ones((7, 7), np.float32))
+    with refused("apply_position_bias: params.scale must be None: the bias does not"):
+        F.apply_position_bias(bias, params, range(LENGTH), range(LENGTH), q=Q)

@@ -264,6 +264,8 @@ def test_old_berts_relative_keys_and_queries_are_there():  # transformers#41170
     (
         ({"left": -1}, "left=-1 must be an integer in"),
         ({"right": 2.5}, "right=2.5 must be an integer"),
+        # Numbers of rows are int32.
+        ({"right": 2**31 - 3}, "right=2147483645 must be an integer in"),
         ({"direction": "down"}, "direction='down' must be"),
         ({"zero_outside": 1.5}, "zero_outside"),
         ({"factor": float("inf")}, "factor=inf must be"),

@@ -156,8 +156,14 @@ def test_parameters_that_do_not_fit():
     ):
         F.apply_position_bias(bias, None, range(3), range(3))
     params = F.TableBiasParams(np.ones((4, 2), np.float32)), None
-    with pytest.raises(ValueError, match=r"params.table.shape=\(4, 2\) must be \(8, 2"):
+    with pytest.raises(ValueError, match=r"params\[0\].table.shape=\(4, 2\) must be"):
         F.apply_position_bias(bias, params, range(3), range(3))
+    params = drawn(T5), params[0]
+    with pytest.raises(ValueError, match=r"params\[1\] must be None: AlibiBias has no"):
+        F.apply_position_bias(bias, params, range(3), range(3))
+    nested = F.SumBias([ALIBI, bias])
+    with pytest.raises(ValueError, match=r"params\[1\]\[1\] must be None: AlibiBias"):
+        F.apply_position_bias(nested, (None, params), range(3), range(3))
     with pytest.raises(ValueError, match="k must be None: SumBias does not read it"):
         F.apply_position_bias(bias, drawn(bias), range(3), range(3), k=PAGE[0, :3])
     with pytest.raises(ValueError, match="bias must be a sum of products"):

@@ -55,11 +55,11 @@ class PositionBias:
         """Draws parameters of `dtype`; `None` where there are none."""
         del key, init_std, dtype
 
-    def _check(self, params: Any) -> None:
+    def _check(self, params: Any, argument: str = "params") -> None:
         """Raises unless `params` are those of this record."""
         if params is not None:
             raise ValueError(
-                f"params must be None: {type(self).__name__} has no parameters."
+                f"{argument} must be None: {type(self).__name__} has no parameters."
             )
 
     def _matrix(

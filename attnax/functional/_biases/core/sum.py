@@ -82,14 +82,14 @@ class SumBias(PositionBias):
             for bias, one in zip(self.biases, keys, strict=True)
         )
 
-    def _check(self, params):
+    def _check(self, params, argument="params"):
         if not isinstance(params, tuple) or len(params) != len(self.biases):
             raise ValueError(
-                f"params must be a tuple of the parameters of {len(self.biases)} "
+                f"{argument} must be a tuple of the parameters of {len(self.biases)} "
                 f"biases, not {type_of(params)}."
             )
-        for bias, own in zip(self.biases, params, strict=True):
-            bias._check(own)
+        for n, (bias, own) in enumerate(zip(self.biases, params, strict=True)):
+            bias._check(own, f"{argument}[{n}]")
 
     def _parts(self, params, content):
         """Each bias with its parameters and what it reads."""

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from ...._checks import check_params, check_table
 from ...._dtypes import compute_dtype
 from .copies import copies_of
+from .parameters import check_shapes, draw_normal
 
 # Cotangents that are added up one after another: errors of rounding grow with this
 # number, and not with that of the pairs. Tables of many rows have longer chains, so
@@ -32,20 +33,15 @@ class TableBiasParams(NamedTuple):
 
 def draw_table(key, num_rows, num_heads, init_std, dtype) -> TableBiasParams:
     """Draws a table from a normal distribution, rounded once."""
-    table = jax.random.normal(key, (num_rows, num_heads), compute_dtype(dtype))
-    return TableBiasParams(table=(init_std * table).astype(dtype))
+    shape = num_rows, num_heads
+    return TableBiasParams(table=draw_normal(key, shape, init_std, dtype))
 
 
-def check_bias_table(params, num_rows, num_heads) -> None:
+def check_bias_table(params, num_rows, num_heads, argument="params") -> None:
     """Raises unless the table has `num_rows` rows and `num_heads` columns."""
-    check_params(params, TableBiasParams)
-    table = params.table
-    check_table("params.table", table)
-    if table.shape != (num_rows, num_heads):
-        raise ValueError(
-            f"params.table.shape={table.shape} must be {(num_rows, num_heads)}, "
-            "(num_rows, num_heads) of the bias."
-        )
+    check_params(params, TableBiasParams, argument)
+    check_table(f"{argument}.table", params.table)
+    check_shapes(params, {"table": (num_rows, num_heads)}, argument)
 
 
 def biases_at(table, rows):

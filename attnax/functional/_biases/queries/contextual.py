@@ -25,6 +25,7 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ...._public import public
+from ..core.parameters import draw_normal
 
 
 class ContextualPositionBiasParams(NamedTuple):
@@ -80,8 +81,8 @@ def init_contextual_position_bias(
     )
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     init_std = number("init_std", init_std, 0)
-    drawn = init_std * jax.random.normal(key, shape, compute_dtype(dtype))
-    return ContextualPositionBiasParams(embedding=drawn.astype(dtype))
+    drawn = draw_normal(key, shape, init_std, dtype)
+    return ContextualPositionBiasParams(embedding=drawn)
 
 
 @public

@@ -11,7 +11,6 @@ from jaxtyping import Array, Float
 from ...._checks import (
     check_flags,
     check_params,
-    float_array,
     integer,
     number,
     positive_integer,
@@ -19,10 +18,10 @@ from ...._checks import (
 from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.content import PerHead
+from ..core.parameters import check_shapes, draw_normal
 from ..core.products import Product, sum_of_products, sum_of_products_at
 from ..core.record import PositionBias, set_fields
 from .disentangled_bucket import check_log_buckets, disentangled_bucket
-from .relative_key import draw_rows
 
 
 class DisentangledParams(NamedTuple):
@@ -145,32 +144,17 @@ class DisentangledBias(PositionBias):
         return {name: shape if term else None for name, term in terms.items()}
 
     def _init(self, key, init_std, dtype):
-        shapes = self._shapes.items()
+        keys = zip(jax.random.split(key), self._shapes.items(), strict=True)
         return DisentangledParams(
             **{
-                name: None if shape is None else draw_rows(key, shape, init_std, dtype)
-                for key, (name, shape) in zip(
-                    jax.random.split(key), shapes, strict=True
-                )
+                name: shape and draw_normal(key, shape, init_std, dtype)
+                for key, (name, shape) in keys
             }
         )
 
-    def _check(self, params):
-        check_params(params, DisentangledParams)
-        for name, shape in self._shapes.items():
-            table = getattr(params, name)
-            if shape is None:
-                if table is not None:
-                    raise ValueError(
-                        f"params.{name} must be None: the bias lacks its term."
-                    )
-                continue
-            float_array(f"params.{name}", table)
-            if table.shape != shape:
-                raise ValueError(
-                    f"params.{name}.shape={table.shape} must be {shape}, "
-                    "(num_rows, num_heads, head_dim) of the bias."
-                )
+    def _check(self, params, argument="params"):
+        check_params(params, DisentangledParams, argument)
+        check_shapes(params, self._shapes, argument)
 
     def _row(self, distance):
         if self.num_buckets is not None:

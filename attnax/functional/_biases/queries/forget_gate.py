@@ -24,6 +24,7 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ...._public import public
+from ..core.parameters import draw_normal
 from .exact_sums import MOST_NUMBERS, exact_sums
 
 
@@ -80,9 +81,8 @@ def init_forget_gate(
     num_heads = positive_integer("num_heads", num_heads)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     init_std, bias = number("init_std", init_std, 0), number("bias", bias)
-    weight = jax.random.normal(key, (d_model, num_heads), compute_dtype(dtype))
     return ForgetGateParams(
-        weight=(init_std * weight).astype(dtype),
+        weight=draw_normal(key, (d_model, num_heads), init_std, dtype),
         bias=jnp.full(num_heads, bias, dtype),
     )
 

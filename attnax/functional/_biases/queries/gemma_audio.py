@@ -103,20 +103,26 @@ class GemmaAudioBias(PositionBias):
     def _reads(self):
         return {"q": PerHead(self.num_heads, self.head_dim)}
 
+    @property
+    def _shapes(self):
+        """The shape of each field of the parameters."""
+        return {
+            "weight": (self.num_heads, self.head_dim, self.d_model),
+            "per_dim_scale": (self.head_dim,),
+        }
+
     def _init(self, key, init_std, dtype):
-        weight = draw(key, self._shapes(None), init_std, dtype)
+        weight = draw(key, {"weight": self._shapes["weight"]}, init_std, dtype)
         return GemmaAudioBiasParams(
             **weight, per_dim_scale=jnp.zeros(self.head_dim, dtype)
         )
 
-    def _check(self, params):
-        check_params(params, GemmaAudioBiasParams)
-        check_shapes(params, self._shapes(params.per_dim_scale))
-
-    def _shapes(self, per_dim_scale):
-        weight = (self.num_heads, self.head_dim, self.d_model)
-        scale = {} if per_dim_scale is None else {"per_dim_scale": (self.head_dim,)}
-        return {"weight": weight, **scale}
+    def _check(self, params, argument="params"):
+        check_params(params, GemmaAudioBiasParams, argument)
+        shapes = self._shapes
+        if params.per_dim_scale is None:  # for queries that are scaled already
+            shapes["per_dim_scale"] = None
+        check_shapes(params, shapes, argument)
 
     def _factors(self, params, content):
         """The scaled queries, the projection, and the sinusoids of near distances."""

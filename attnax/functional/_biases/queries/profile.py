@@ -109,21 +109,24 @@ class ProfileBias(PositionBias):
     def _reads(self):
         return {"q": PerHead(self.num_heads, self.num_profiles)}
 
+    @property
     def _shapes(self):
-        shapes = {"bank": (self.num_profiles, self.extent)}
-        if self.max_norm is not None:
-            shapes["scale"] = (self.num_heads, self.num_profiles)
-        return shapes
+        """The shape of each field of the parameters, or `None`."""
+        scale = (self.num_heads, self.num_profiles)
+        return {
+            "bank": (self.num_profiles, self.extent),
+            "scale": None if self.max_norm is None else scale,
+        }
 
     def _init(self, key, init_std, dtype):
-        shapes = self._shapes()
-        bank = draw(key, {"bank": shapes.pop("bank")}, init_std, dtype)
-        ones = {name: jnp.ones(shape, dtype) for name, shape in shapes.items()}
-        return ProfileBiasParams(**bank, **ones)
+        shapes = self._shapes
+        bank = draw(key, {"bank": shapes["bank"]}, init_std, dtype)
+        scale = shapes["scale"] and jnp.ones(shapes["scale"], dtype)
+        return ProfileBiasParams(**bank, scale=scale)
 
-    def _check(self, params):
-        check_params(params, ProfileBiasParams)
-        check_shapes(params, self._shapes())
+    def _check(self, params, argument="params"):
+        check_params(params, ProfileBiasParams, argument)
+        check_shapes(params, self._shapes, argument)
 
     def _row(self, distance):
         """The row of a distance; the one after the last is a bias of 0."""

@@ -21,6 +21,7 @@ from ...._checks import (
 from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.content import PerHead
+from ..core.parameters import check_shapes, draw_normal
 from ..core.products import Product, sum_of_products, sum_of_products_at
 from ..core.record import PositionBias, set_fields
 
@@ -53,7 +54,7 @@ class RelativeKeyBias(PositionBias):
         left: Distance of the farthest key before the query that has its own row. Not
             negative.
         right: Distance of the farthest key after the query that has its own row. Not
-            negative.
+            negative; `left + 1 + right` lies in int32.
         direction: Which distance the rows are numbered by: "key_minus_query" or
             "query_minus_key".
         zero_outside: Whether pairs that are farther apart have no bias. Otherwise they
@@ -102,13 +103,14 @@ class RelativeKeyBias(PositionBias):
         factor: SupportsFloat | None = None,
     ):
         head_dim = positive_integer("head_dim", head_dim)
+        left = integer("left", left, 0, INT32_MAX - 1)
         check_flags(zero_outside=zero_outside, with_keys=with_keys)
         set_fields(
             self,
             num_heads=positive_integer("num_heads", num_heads),
             head_dim=head_dim,
-            left=integer("left", left, 0, INT32_MAX),
-            right=integer("right", right, 0, INT32_MAX),
+            left=left,
+            right=integer("right", right, 0, INT32_MAX - 1 - left),
             direction=choice("direction", direction, _DIRECTIONS),
             zero_outside=bool(zero_outside),
             with_keys=bool(with_keys),
@@ -127,17 +129,13 @@ class RelativeKeyBias(PositionBias):
 
     def _init(self, key, init_std, dtype):
         return RelativeKeyParams(
-            keys=draw_rows(key, (self.num_rows, self.head_dim), init_std, dtype)
+            keys=draw_normal(key, (self.num_rows, self.head_dim), init_std, dtype)
         )
 
-    def _check(self, params):
-        check_params(params, RelativeKeyParams)
-        check_rows_of(self, "params.keys", params.keys)
-        if params.keys.shape[1] != self.head_dim:
-            raise ValueError(
-                f"params.keys.shape={params.keys.shape} must be "
-                f"{(self.num_rows, self.head_dim)}, (num_rows, head_dim) of the bias."
-            )
+    def _check(self, params, argument="params"):
+        check_params(params, RelativeKeyParams, argument)
+        check_rows_of(self, f"{argument}.keys", params.keys)
+        check_shapes(params, {"keys": (self.num_rows, self.head_dim)}, argument)
 
     def _row(self, distance):
         xp = np if isinstance(distance, np.ndarray) else jnp
@@ -165,12 +163,6 @@ class RelativeKeyBias(PositionBias):
     def _score(self, params, pairs, content):
         products = self._products(params, content)
         return sum_of_products_at(products, self._row, pairs, content.precision)
-
-
-def draw_rows(key, shape, init_std, dtype):
-    """Rows from a normal distribution, rounded once."""
-    rows = jax.random.normal(key, shape, compute_dtype(dtype))
-    return (init_std * rows).astype(dtype)
 
 
 def check_rows_of(bias, name, table) -> None:

@@ -24,8 +24,9 @@ from ...._public import public
 from ...._sharding import explicit_axes
 from ..core.automatic_axes import with_automatic_axes
 from ..core.distances import of_rank, pairs_of
+from ..core.parameters import draw_normal
 from ..core.products import products_by_distance
-from .relative_key import RelativeKeyBias, check_rows_of, draw_rows
+from .relative_key import RelativeKeyBias, check_rows_of
 
 
 class RelativeValueParams(NamedTuple):
@@ -75,7 +76,7 @@ def init_relative_values(
     _check_bias(bias)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
     shape, init_std = (bias.num_rows, bias.head_dim), number("init_std", init_std, 0)
-    return RelativeValueParams(values=draw_rows(key, shape, init_std, dtype))
+    return RelativeValueParams(values=draw_normal(key, shape, init_std, dtype))
 
 
 @public

@@ -40,12 +40,12 @@ class TransformerXLBiasParams(NamedTuple):
     Attributes:
         weight: Projection of the sinusoids to a key of each head, `W`.
         v: Vector of each head that is added to queries which meet these keys.
-        u: Vector of each head that meets the keys of the tokens; `None` where the
-            record has `key_term=False`.
-        s: Vector of each head that is added to queries which meet keys of segments;
-            `None` where the record has `segments=False`.
-        segment_keys: Key of pairs of one segment, and then that of other pairs; `None`
-            where the record has `segments=False`.
+        u: Vector of each head that meets the keys of the tokens; not read where the
+            record has `key_term=False`, and may be `None` there.
+        s: Vector of each head that is added to queries which meet keys of segments; not
+            read where the record has `segments=False`, and may be `None` there.
+        segment_keys: Key of pairs of one segment, and then that of other pairs; not
+            read where the record has `segments=False`, and may be `None` there.
     """
 
     weight: Float[Array, "num_heads head_dim d_model"]
@@ -171,8 +171,9 @@ class TransformerXLBias(PositionBias):
             reads["k"] = numbers
         return reads
 
+    @property
     def _shapes(self):
-        """The shapes of the parameters that the record reads, by their names."""
+        """The shape of each field of the parameters that the record reads."""
         heads = (self.num_heads, self.head_dim)
         shapes = {"weight": (*heads, self.d_model), "v": heads}
         if self.key_term:
@@ -182,11 +183,11 @@ class TransformerXLBias(PositionBias):
         return shapes
 
     def _init(self, key, init_std, dtype):
-        return TransformerXLBiasParams(**draw(key, self._shapes(), init_std, dtype))
+        return TransformerXLBiasParams(**draw(key, self._shapes, init_std, dtype))
 
-    def _check(self, params):
-        check_params(params, TransformerXLBiasParams)
-        check_shapes(params, self._shapes())
+    def _check(self, params, argument="params"):
+        check_params(params, TransformerXLBiasParams, argument)
+        check_shapes(params, self._shapes, argument)
 
     def _sinusoids(self):
         limit = self.max_distance

@@ -126,8 +126,8 @@ class BoxBias(PositionBias):
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_rows, self.num_heads, init_std, dtype)
 
-    def _check(self, params):
-        check_bias_table(params, self.num_rows, self.num_heads)
+    def _check(self, params, argument="params"):
+        check_bias_table(params, self.num_rows, self.num_heads, argument)
 
     def _tokens(self, boxes, positions):
         """What is measured of each token, and whether it is in front of the page."""

@@ -17,9 +17,9 @@ from ...._checks import (
 from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_token import of_pair_at, of_pairs, with_batch_of
-from ..core.content import Boxes
+from ..core.content import Boxes, float_dtypes
 from ..core.distances import of_rank
-from ..core.parameters import check_shapes
+from ..core.parameters import check_shapes, draw_normal
 from ..core.record import PositionBias, set_fields
 
 # The smallest size of a box, and what is added to sizes in quotients.
@@ -101,16 +101,20 @@ class BoxRelationBias(PositionBias):
     def _reads(self):
         return {"q": Boxes(), "k": Boxes()}
 
-    def _init(self, key, init_std, dtype):
-        shape = 4 * self.width, self.num_heads
-        weight = init_std * jax.random.normal(key, shape, compute_dtype(dtype))
-        bias = jnp.zeros(self.num_heads, dtype)
-        return BoxRelationBiasParams(weight=weight.astype(dtype), bias=bias)
+    @property
+    def _shapes(self):
+        """The shape of each field of the parameters."""
+        return {"weight": (4 * self.width, self.num_heads), "bias": (self.num_heads,)}
 
-    def _check(self, params):
-        check_params(params, BoxRelationBiasParams)
-        shapes = {"weight": (4 * self.width, self.num_heads), "bias": (self.num_heads,)}
-        check_shapes(params, shapes)
+    def _init(self, key, init_std, dtype):
+        return BoxRelationBiasParams(
+            weight=draw_normal(key, self._shapes["weight"], init_std, dtype),
+            bias=jnp.zeros(self.num_heads, dtype),
+        )
+
+    def _check(self, params, argument="params"):
+        check_params(params, BoxRelationBiasParams, argument)
+        check_shapes(params, self._shapes, argument)
 
     def _features(self, relation):
         """The sinusoids `(..., width)` of a relation."""
@@ -122,12 +126,10 @@ class BoxRelationBias(PositionBias):
 
     def _wide(self, params, content):
         """The parameters, and centers and sizes of boxes, in one dtype."""
-        boxes = (content.q, content.k)
-        dtypes = [x.dtype for x in (*boxes, *params)]
-        floats = [t for t in dtypes if jnp.issubdtype(t, jnp.floating)]
-        dtype = compute_dtype(*floats)
-        params = BoxRelationBiasParams(*(jnp.asarray(t, dtype) for t in params))
-        return params, *(_centers_and_sizes(jnp.asarray(x, dtype)) for x in boxes)
+        arrays = (params, content.q, content.k)
+        dtype = compute_dtype(*float_dtypes(arrays))
+        params, *boxes = jax.tree.map(lambda x: jnp.asarray(x, dtype), arrays)
+        return params, *map(_centers_and_sizes, boxes)
 
     def _matrix(self, params, pairs, content, dtype):
         params, q, k = self._wide(params, content)

@@ -119,8 +119,8 @@ class ClippedDistanceBias(PositionBias):
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_rows, self.num_heads, init_std, dtype)
 
-    def _check(self, params):
-        check_bias_table(params, self.num_rows, self.num_heads)
+    def _check(self, params, argument="params"):
+        check_bias_table(params, self.num_rows, self.num_heads, argument)
 
     def _row(self, distance):
         last = self.max_distance - 1

@@ -15,7 +15,6 @@ from ...._checks import (
     FLOAT32_TINY,
     INT32_MAX,
     check_params,
-    float_array,
     number,
     positive_integer,
 )
@@ -23,6 +22,7 @@ from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_distance import distance_at, query_at
 from ..core.by_query import map_queries
+from ..core.parameters import check_shapes
 from ..core.record import PositionBias, set_fields
 from ..core.spread import spread
 
@@ -112,6 +112,7 @@ class FireBias(PositionBias):
             factor=number("factor", factor),
         )
 
+    @property
     def _shapes(self):
         """The shape of each field of the parameters."""
         hidden, heads = self.num_hidden, self.num_heads
@@ -122,22 +123,16 @@ class FireBias(PositionBias):
         keys, wide = jax.random.split(key, 4), compute_dtype(dtype)
         # A linear layer of torch: uniform, up to one over the root of its inputs.
         limits = (1.0, 1.0, *(self.num_hidden**-0.5,) * 2)
-        shapes = tuple(self._shapes().values())[2:]
+        shapes = tuple(self._shapes.values())[2:]
         drawn = (
             jax.random.uniform(key, shape, wide, -limit, limit).astype(dtype)
             for key, limit, shape in zip(keys, limits, shapes, strict=True)
         )
         return FireBiasParams(jnp.asarray(0.1, dtype), jnp.ones((), dtype), *drawn)
 
-    def _check(self, params):
-        check_params(params, FireBiasParams)
-        shapes = self._shapes()
-        for field, values in params._asdict().items():
-            values = float_array(f"params.{field}", values)
-            if values.shape != shapes[field]:
-                raise ValueError(
-                    f"params.{field}.shape={values.shape} must be {shapes[field]}."
-                )
+    def _check(self, params, argument="params"):
+        check_params(params, FireBiasParams, argument)
+        check_shapes(params, self._shapes, argument)
 
     def _matrix(self, params, pairs, content, dtype):
         params = _wide(params)

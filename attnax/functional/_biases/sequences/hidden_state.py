@@ -14,7 +14,7 @@ from ..core.by_distance import distance_at
 from ..core.content import PerToken
 from ..core.distances import of_rank
 from ..core.entries import entry_at
-from ..core.parameters import check_shapes
+from ..core.parameters import check_shapes, draw_normal
 from ..core.products import products_at
 from ..core.record import PositionBias, set_fields
 from .t5_bucket import check_buckets, relative_position_bucket
@@ -100,18 +100,20 @@ class HiddenStateBias(PositionBias):
         return {"q": PerToken(self.d_model)}
 
     @property
-    def _shape(self):
-        """The shape of the weight."""
-        return self.d_model, self.num_buckets, self.num_heads
+    def _shapes(self):
+        """The shape of each field of the parameters."""
+        shape = self.num_buckets, self.num_heads
+        return {"weight": (self.d_model, *shape), "bias": shape}
 
     def _init(self, key, init_std, dtype):
-        weight = init_std * jax.random.normal(key, self._shape, compute_dtype(dtype))
-        bias = jnp.zeros(self._shape[1:], dtype)
-        return HiddenStateBiasParams(weight=weight.astype(dtype), bias=bias)
+        return HiddenStateBiasParams(
+            weight=draw_normal(key, self._shapes["weight"], init_std, dtype),
+            bias=jnp.zeros(self._shapes["bias"], dtype),
+        )
 
-    def _check(self, params):
-        check_params(params, HiddenStateBiasParams)
-        check_shapes(params, {"weight": self._shape, "bias": self._shape[1:]})
+    def _check(self, params, argument="params"):
+        check_params(params, HiddenStateBiasParams, argument)
+        check_shapes(params, self._shapes, argument)
 
     def _bucket(self, distance):
         return relative_position_bucket(

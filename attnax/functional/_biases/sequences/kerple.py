@@ -12,13 +12,13 @@ from ...._checks import (
     INT32_MAX,
     check_params,
     choice,
-    float_array,
     number,
     positive_integer,
 )
 from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_distance import distance_at, matrix_by_distance
+from ..core.parameters import check_shapes
 from ..core.record import PositionBias, set_fields
 
 FORMS = ("log", "power")
@@ -101,15 +101,10 @@ class KerpleBias(PositionBias):
         )
         return KerpleBiasParams(r1.astype(dtype), r2.astype(dtype))
 
-    def _check(self, params):
-        check_params(params, KerpleBiasParams)
-        for field, values in params._asdict().items():
-            values = float_array(f"params.{field}", values)
-            if values.shape != (self.num_heads,):
-                raise ValueError(
-                    f"params.{field}.shape={values.shape} must be "
-                    f"{(self.num_heads,)}, (num_heads,) of the bias."
-                )
+    def _check(self, params, argument="params"):
+        check_params(params, KerpleBiasParams, argument)
+        shape = (self.num_heads,)
+        check_shapes(params, {"r1": shape, "r2": shape}, argument)
 
     def _used(self, params):
         """The parameters in their bounds, with the factor in the first one."""

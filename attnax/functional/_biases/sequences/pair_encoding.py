@@ -4,7 +4,6 @@ import functools
 from collections.abc import Sequence
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -23,11 +22,12 @@ from ...._checks import (
     number,
     positive_integer,
 )
-from ...._dtypes import compute_dtype, default_float_dtype, result_dtype
+from ...._dtypes import default_float_dtype, result_dtype
 from ...._public import public
 from ...._sharding import explicit_axes
 from ..core.automatic_axes import with_automatic_axes
 from ..core.distances import of_rank, saturating_difference
+from ..core.parameters import draw_normal
 from ..core.table import biases_at
 
 _MOST = 2**20
@@ -86,8 +86,8 @@ def init_pair_encoding(
     sizes = _sizes(max_distance, max_copies)
     init_std = number("init_std", init_std, 0)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
-    table = jax.random.normal(key, (sum(sizes), width), compute_dtype(dtype))
-    return PairEncodingParams(table=(init_std * table).astype(dtype))
+    table = draw_normal(key, (sum(sizes), width), init_std, dtype)
+    return PairEncodingParams(table=table)
 
 
 @public

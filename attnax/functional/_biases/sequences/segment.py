@@ -91,8 +91,8 @@ class SegmentBias(PositionBias):
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_rows, self.num_heads, init_std, dtype)
 
-    def _check(self, params):
-        check_bias_table(params, self.num_rows, self.num_heads)
+    def _check(self, params, argument="params"):
+        check_bias_table(params, self.num_rows, self.num_heads, argument)
 
     def _row(self, q, k):
         (q_position, q_segment), (k_position, k_segment) = q, k

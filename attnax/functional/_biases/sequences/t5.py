@@ -75,8 +75,8 @@ class T5Bias(PositionBias):
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_buckets, self.num_heads, init_std, dtype)
 
-    def _check(self, params):
-        check_bias_table(params, self.num_buckets, self.num_heads)
+    def _check(self, params, argument="params"):
+        check_bias_table(params, self.num_buckets, self.num_heads, argument)
 
     def _bucket(self, distance):
         return relative_position_bucket(

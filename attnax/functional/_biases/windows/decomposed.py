@@ -23,6 +23,7 @@ from ..core.channels import product_channels
 from ..core.content import PerHead
 from ..core.distances import of_rank
 from ..core.entries import entry_at
+from ..core.parameters import draw_normal
 from ..core.products import products_at
 from ..core.record import PositionBias, set_fields
 from .axis_products import axis_products, coordinates_of
@@ -140,24 +141,22 @@ class DecomposedBias(PositionBias):
         return {"q": PerHead(self.num_heads, self.head_dim)}
 
     def _init(self, key, init_std, dtype):
-        def drawn(key, num_rows):
-            shape = num_rows, self.head_dim
-            table = jax.random.normal(key, shape, compute_dtype(dtype))
-            return (init_std * table).astype(dtype)
-
         keys = jax.random.split(key, len(self.num_rows))
-        tables = map(drawn, keys, self.num_rows)
+        tables = (
+            draw_normal(key, (num_rows, self.head_dim), init_std, dtype)
+            for key, num_rows in zip(keys, self.num_rows, strict=True)
+        )
         return DecomposedBiasParams(tables=tuple(tables))
 
-    def _check(self, params):
-        check_params(params, DecomposedBiasParams)
+    def _check(self, params, argument="params"):
+        check_params(params, DecomposedBiasParams, argument)
         if len(params.tables) != len(self.q_grid):
             raise ValueError(
-                f"params.tables has {len(params.tables)} tables, but must have "
+                f"{argument}.tables has {len(params.tables)} tables, but must have "
                 f"{len(self.q_grid)}, one for each axis of the grid."
             )
         for axis, table in enumerate(params.tables):
-            name = f"params.tables[{axis}]"
+            name = f"{argument}.tables[{axis}]"
             check_table(name, table)
             if table.shape[1] != self.head_dim:
                 raise ValueError(

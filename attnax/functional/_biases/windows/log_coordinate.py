@@ -13,13 +13,13 @@ from jaxtyping import Array, Float
 from ...._checks import (
     check_params,
     choice,
-    float_array,
     grid_sizes,
     integer,
     positive_integer,
 )
 from ...._dtypes import compute_dtype
 from ...._public import public
+from ..core.parameters import check_shapes, draw_normal
 from ..core.record import PositionBias, set_fields
 from .by_difference import matrix_by_difference, score_by_difference
 from .log_coordinates import FORMS, log_coordinates, pretrained_sides
@@ -120,34 +120,27 @@ class LogCoordinateBias(PositionBias):
 
     @property
     def _shapes(self):
-        shapes = {
+        """The shape of each field of the parameters, or `None`."""
+        return {
             "hidden_weight": (2, self.hidden_size),
             "hidden_bias": (self.hidden_size,),
             "weight": (self.hidden_size, self.num_heads),
+            "bias": (self.num_heads,) if self.form == "cr" else None,
         }
-        return shapes | ({"bias": (self.num_heads,)} if self.form == "cr" else {})
 
     def _init(self, key, init_std, dtype):
-        def drawn(key, *shape):
-            weight = init_std * jax.random.normal(key, shape, compute_dtype(dtype))
-            return weight.astype(dtype)
-
         hidden_key, key = jax.random.split(key)
+        hidden = self._shapes["hidden_weight"]
         return LogCoordinateBiasParams(
-            hidden_weight=drawn(hidden_key, 2, self.hidden_size),
+            hidden_weight=draw_normal(hidden_key, hidden, init_std, dtype),
             hidden_bias=jnp.zeros(self.hidden_size, dtype),
-            weight=drawn(key, self.hidden_size, self.num_heads),
+            weight=draw_normal(key, self._shapes["weight"], init_std, dtype),
             bias=jnp.zeros(self.num_heads, dtype) if self.form == "cr" else None,
         )
 
-    def _check(self, params):
-        check_params(params, LogCoordinateBiasParams)
-        for name, shape in self._shapes.items():
-            array = float_array(f"params.{name}", getattr(params, name))
-            if array.shape != shape:
-                raise ValueError(f"params.{name}.shape={array.shape} must be {shape}.")
-        if self.form == "swin_v2" and params.bias is not None:
-            raise ValueError("params.bias must be None with form='swin_v2'.")
+    def _check(self, params, argument="params"):
+        check_params(params, LogCoordinateBiasParams, argument)
+        check_shapes(params, self._shapes, argument)
 
     def _matrix(self, params, pairs, content, dtype):
         table = self._table(params, content)

@@ -85,8 +85,8 @@ class WindowBias(PositionBias):
     def _init(self, key, init_std, dtype):
         return draw_table(key, self.num_rows, self.num_heads, init_std, dtype)
 
-    def _check(self, params):
-        check_bias_table(params, self.num_rows, self.num_heads)
+    def _check(self, params, argument="params"):
+        check_bias_table(params, self.num_rows, self.num_heads, argument)
 
     def _matrix(self, params, pairs, content, dtype):
         return matrix_by_difference(
