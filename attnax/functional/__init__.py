@@ -206,10 +206,12 @@ from ._biases.sequences.clipped import (
 )
 from ._biases.sequences.gate import (
     BiasGateParams as BiasGateParams,
-    GatedBias as GatedBias,
-    GatedBiasParams as GatedBiasParams,
     apply_bias_gate as apply_bias_gate,
     init_bias_gate as init_bias_gate,
+)
+from ._biases.sequences.gated import (
+    GatedBias as GatedBias,
+    GatedBiasParams as GatedBiasParams,
 )
 from ._biases.sequences.global_blocks import (
     GlobalBlocks as GlobalBlocks,

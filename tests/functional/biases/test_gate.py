@@ -150,5 +150,8 @@ def test_parameters_of_another_size():
         ValueError, match=r"params.weight.shape=\(4, 8\) must be \(5, 8"
     ):
         F.apply_bias_gate(params.gate, np.ones((2, HEADS, 5), np.float32))
+    wrong = params._replace(bias=F.TableBiasParams(np.ones((5, 2), np.float32)))
+    with pytest.raises(ValueError, match=r"params.bias.table.shape=\(5, 2\) must be"):
+        F.apply_position_bias(BIAS, wrong, range(3), range(3), q=HIDDEN[0, :3])
     with pytest.raises(ValueError, match=r"params is .* but must be .*GatedBiasParams"):
         F.apply_position_bias(BIAS, tuple(params), range(3), range(3), q=HIDDEN[0, :3])

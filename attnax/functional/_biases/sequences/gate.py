@@ -1,7 +1,6 @@
-"""A gate of the hidden state on a position bias: WavLM."""
+"""A gate of the hidden state for a position bias: WavLM."""
 
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
+from typing import NamedTuple, SupportsFloat, SupportsIndex
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +20,8 @@ from ...._checks import (
 )
 from ...._dtypes import compute_dtype, default_float_dtype, result_dtype
 from ...._public import public
-from ..core.content import PerHead
 from ..core.distances import of_rank
-from ..core.entries import entry_at
-from ..core.record import PositionBias, check_bias, set_fields
+from ..core.parameters import check_shapes, draw_normal
 
 # Outputs of the linear map that are added up for each of the two sigmoids.
 _OUTPUTS = 4
@@ -42,18 +39,6 @@ class BiasGateParams(NamedTuple):
     weight: Float[Array, "head_dim 8"]
     bias: Float[Array, " 8"]
     scale: Float[Array, " num_heads"]
-
-
-class GatedBiasParams(NamedTuple):
-    """Parameters of a gated position bias.
-
-    Attributes:
-        bias: Parameters of the bias that is gated.
-        gate: Parameters of the gate.
-    """
-
-    bias: Any
-    gate: BiasGateParams
 
 
 @public
@@ -96,9 +81,8 @@ def init_bias_gate(
     shape = positive_integer("head_dim", head_dim), 2 * _OUTPUTS
     init_std = number("init_std", init_std, 0)
     dtype = result_dtype("dtype", dtype, default_float_dtype())
-    weight = init_std * jax.random.normal(key, shape, compute_dtype(dtype))
     return BiasGateParams(
-        weight=weight.astype(dtype),
+        weight=draw_normal(key, shape, init_std, dtype),
         bias=jnp.zeros(2 * _OUTPUTS, dtype),
         scale=jnp.ones(num_heads, dtype),
     )
@@ -142,13 +126,14 @@ def apply_bias_gate(
     """
     check_precision(precision)
     x = float_array("x", x, "q_len", "num_heads", "head_dim", nan=False)
-    _check_gate("params", params, x.shape[-2], x.shape[-1], " of x")
+    num_heads, head_dim = x.shape[-2:]
+    check_gate(params, num_heads, head_dim, of="x")
     wide = compute_dtype(x.dtype, *(leaf.dtype for leaf in params))
     x = jnp.moveaxis(jnp.asarray(x, wide), -2, -3)
-    return _gate(params, x, precision, wide)
+    return gates_of(params, x, precision, wide)
 
 
-def _gate(params, x, precision, dtype):
+def gates_of(params, x, precision, dtype):
     """The gates `(*batch, num_heads, q_len, 1)` of `x`, heads first."""
     weight, bias, scale = (jnp.asarray(leaf, dtype) for leaf in params)
     outputs = jnp.matmul(jnp.asarray(x, dtype), weight, precision=precision)
@@ -161,101 +146,9 @@ def _gate(params, x, precision, dtype):
     return (update * (reset * scale - 1) + 2)[..., None]
 
 
-def _check_gate(argument, params, num_heads, head_dim, whose=""):
+def check_gate(params, num_heads, head_dim, argument="params", of="the bias") -> None:
+    """Raises unless `params` are those of a gate of these sizes, which `of` has."""
     check_params(params, BiasGateParams, argument)
     check_table(f"{argument}.weight", params.weight)
     shapes = {"weight": (head_dim, 2 * _OUTPUTS), "bias": (2 * _OUTPUTS,)}
-    for part, shape in (shapes | {"scale": (num_heads,)}).items():
-        array = float_array(f"{argument}.{part}", getattr(params, part))
-        if array.shape != shape:
-            raise ValueError(
-                f"{argument}.{part}.shape={array.shape} must be {shape} for "
-                f"{num_heads} heads of width {head_dim}{whose}."
-            )
-
-
-@jax.tree_util.register_static
-@dataclass(frozen=True, init=False)
-class GatedBias(PositionBias):
-    """A position bias times a gate that reads the hidden state of the query.
-
-    `q` of `apply_position_bias` are the hidden states that enter the attention, split
-    among the heads, `(*batch, q_len, num_heads, head_dim)`; see `apply_bias_gate` for
-    the gate. Parameters are a `GatedBiasParams`.
-
-    Args:
-        bias: The record of the bias that is gated, which reads positions alone.
-        head_dim: Width of a head's part of the hidden state. Positive.
-
-    Raises:
-        TypeError: If `bias` is not a record of a position bias.
-        ValueError: If `bias` reads more than positions, or `head_dim` is not positive.
-
-    Example:
-        >>> GatedBias(T5Bias(12, 320, 800, bidirectional=True), 64).num_heads
-        12
-
-    Reference:
-        Chen et al., WavLM, 2022, eqs. 3 to 6. https://arxiv.org/abs/2110.13900
-    """
-
-    bias: PositionBias
-    head_dim: int
-    num_heads: int = field(init=False, repr=False)
-
-    @public
-    def __init__(self, bias: PositionBias, head_dim: SupportsIndex):
-        check_bias(bias)
-        if bias._reads:
-            raise ValueError(f"{bias=} must read positions alone.")
-        head_dim = positive_integer("head_dim", head_dim)
-        set_fields(self, bias=bias, head_dim=head_dim, num_heads=bias.num_heads)
-
-    @property
-    def _bounds(self):
-        return self.bias._bounds
-
-    @property
-    def _k_bounds(self):
-        return self.bias._k_bounds
-
-    @property
-    def _reads(self):
-        return {"q": PerHead(self.num_heads, self.head_dim)}
-
-    def _init(self, key, init_std, dtype):
-        bias_key, gate_key = jax.random.split(key)
-        return GatedBiasParams(
-            bias=self.bias._init(bias_key, init_std, dtype),
-            gate=init_bias_gate(
-                gate_key, self.num_heads, self.head_dim, init_std=init_std, dtype=dtype
-            ),
-        )
-
-    def _check(self, params):
-        check_params(params, GatedBiasParams)
-        self.bias._check(params.bias)
-        _check_gate("params.gate", params.gate, self.num_heads, self.head_dim)
-
-    def _gates(self, params, content):
-        dtype = compute_dtype(
-            content.q.dtype, *(leaf.dtype for leaf in jax.tree.leaves(params))
-        )
-        return _gate(params.gate, content.q, content.precision, dtype)
-
-    def _matrix(self, params, pairs, content, dtype):
-        gates = self._gates(params, content)
-        biases = self.bias._matrix(
-            params.bias, pairs, content._replace(q=None), gates.dtype
-        )
-        rank = max(biases.ndim, gates.ndim)
-        return (of_rank(gates, rank) * of_rank(biases, rank)).astype(dtype)
-
-    def _score(self, params, pairs, content):
-        gate = entry_at(self._gates(params, content)[..., 0], 2)
-        of_pair = self.bias._score(params.bias, pairs, content._replace(q=None))
-
-        def bias(batch, head, q_index, k_index):
-            return gate(batch, head, q_index) * of_pair(batch, head, q_index, k_index)
-
-        return bias
+    check_shapes(params, shapes | {"scale": (num_heads,)}, argument, of)
