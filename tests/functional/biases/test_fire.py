@@ -55,6 +55,15 @@ def test_it_is_the_listing(c, multiplier):
     assert_close(actual, expected(params, Q, K), magnitude=size, roundings=8)
 
 
+def test_far_positions_are_told_apart():
+    """They are integers of float32, of which bfloat16 holds few."""
+    params = params_of(multiplier=2.0)
+    q, k = np.array([300, 4095, 70_001, 2**20 + 1]), np.array([0, 257, 65_537])
+    actual = bias_laws.matrix(BIAS, params, q, k)
+    size = magnitude(params) * 4  # keys after the query have ratios up to 5
+    assert_close(actual, expected(params, q, k), magnitude=size, roundings=8)
+
+
 def close(params):
     """The rounding of a product whose order may depend on its shape."""
     size = magnitude(params)
@@ -103,7 +112,9 @@ def test_gradients_are_those_of_float64(multiplier):
     weights = weights.astype(np.float32)
     actual = bias_laws.gradient(BIAS, params, Q, K, weights)
     wide = jax.tree.map(lambda t: np.asarray(t, np.float64), params)
-    for field, column in (("c", ()), ("multiplier", ()), ("hidden_weight", 3)):
+    columns = {"c": (), "multiplier": (), "hidden_weight": 3, "hidden_bias": 5}
+    columns |= {"weight": (3, 1), "bias": 2}
+    for field, column in columns.items():
         values = getattr(wide, field)
         step = np.zeros_like(values)
         step[column] = 1e-6
