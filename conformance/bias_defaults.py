@@ -7,6 +7,7 @@ The file holds facts of the installed transformers, whose version it names:
 - `models`: for every model type with position biases, the default of each key that a
   rule reads, `null` for none, and the other names of these keys.
 - `not_read`: keys about position biases of model types that have none.
+- `named_parts`: for every model type, its parts that may be of any model type.
 - `similar_keys`: keys of other code that look like misspelt ones of attnax.
 """
 
@@ -22,6 +23,7 @@ from attnax.interop._position_biases.families.table import BIAS_FAMILIES, REFUSE
 from attnax.interop._position_biases.vocabulary import ABOUT, KEYS
 
 from .classes import config_classes, default_of, lines_of, type_names
+from .sub_configs import is_fixed
 
 PATH = (
     pathlib.Path(__file__).parents[1]
@@ -70,6 +72,17 @@ def not_read(classes, names):
     return out
 
 
+def named_parts(classes, names):
+    """The keys of parts whose `model_type` names their class."""
+    out = {}
+    for name, cls in classes.items():
+        specs = cls.sub_configs_defaults
+        keys = [key for key, spec in specs.items() if not is_fixed(cls, key, spec)]
+        if keys and names.get(name):
+            out[names[name]] = sorted(keys)
+    return dict(sorted(out.items()))
+
+
 def main():
     """Writes the file, one line per model type."""
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -89,6 +102,8 @@ def main():
         + lines_of(dict(sorted(models.items())))
         + '\n  },\n  "not_read": '
         + json.dumps(not_read(classes, names))
+        + ',\n  "named_parts": '
+        + json.dumps(named_parts(classes, names))
         + ',\n  "similar_keys": '
         + json.dumps(similar_keys(classes))
         + "\n}\n"

@@ -83,8 +83,7 @@ def _parts(cls, types, read):
     """
     language, out = _language(cls), {}
     for key, spec in cls.sub_configs_defaults.items():
-        fixed = issubclass(spec.config_class, PreTrainedConfig)
-        fixed = fixed or _made(cls, **{key: {"model_type": "no such"}}) is not None
+        fixed = is_fixed(cls, key, spec)
         merged = _is_merged(cls, key, spec.init_kwargs)
         init = _read(spec.init_kwargs, read)
         out[key] = {
@@ -101,6 +100,12 @@ def _parts(cls, types, read):
             if value
         }
     return out
+
+
+def is_fixed(cls, key, spec):
+    """Whether the part has its class whatever its own `model_type` says."""
+    made = lambda: _made(cls, **{key: {"model_type": "no such"}})
+    return issubclass(spec.config_class, PreTrainedConfig) or made() is not None
 
 
 def _language(cls):

@@ -20,7 +20,7 @@ def find(config, name):
     parts = stacks_of(levels)
     part = find_part(parts, name)
     if part is None:
-        check_none([level for level, _ in levels], parts, name)
+        check_none(levels, parts, name)
         return None
     check_above(config, part)
     family = BIAS_FAMILIES[part.model_type]
@@ -35,7 +35,7 @@ def names_of_parts(config):
     levels = levels_of(config)
     parts = stacks_of(levels)
     if not parts:
-        check_none([level for level, _ in levels], parts, None)
+        check_none(levels, parts, None)
     return tuple(part_names(parts))
 
 

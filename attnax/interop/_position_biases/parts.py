@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
+from typing import NamedTuple
 
-from .._config.part import part_error
+from .._config.part import Part, part_error
 from .._config.parts import check_depth, child_of, filled_in, whole_of
 from .._config.sub_configs import sub_configs
 from .._config.values import check_name, shown
@@ -19,6 +20,20 @@ _ONE_STACK = {
     ("musicgen", "text_encoder"): "encoder",
     ("musicgen_melody", "text_encoder"): "encoder",
 }
+
+
+class Level(NamedTuple):
+    """The whole config or a part of it.
+
+    Attributes:
+        part: The part, with the name of the code that reads it.
+        stack: The one stack that the code makes of it; `None` for all.
+        named: Whether its own `model_type` tells the code.
+    """
+
+    part: Part
+    stack: str | None = None
+    named: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,11 +66,8 @@ def tables():
 
 
 def levels_of(config):
-    """The whole config and all of its parts, whose model types are known or named.
-
-    Each is a pair of a `Part` and the one stack that the code makes of it, or `None`.
-    """
-    return list(_walk(whole_of(config)))
+    """The whole config and all of its parts, whose model types are known or named."""
+    return list(_walk(Level(whole_of(config))))
 
 
 def stacks_of(levels):
@@ -69,7 +81,7 @@ def stacks_of(levels):
             _name(part, stack),
             part.held,
         )
-        for part, only in levels
+        for part, only, _ in levels
         if part.model_type in BIAS_FAMILIES
         for stack in BIAS_FAMILIES[part.model_type].stacks
         if only in (None, stack)
@@ -100,18 +112,20 @@ def _held(parts):
     return [part for part in parts if part.held] or parts
 
 
-def _walk(part, around=None, only=None):
+def _walk(level, around=None):
     """The levels of a part; `around` is what the model around it says of parts."""
+    part = level.part
     check_depth(part)
-    yield part, only
+    yield level
     table = tables()["sub_configs"]
     specs = table.get(part.model_type, {})
     _check_spelling(part, specs)
     for key in dict.fromkeys((*filled_in(part, specs), *filter(part.has, part.values))):
         child = child_of(part, key, specs, around or {}, table)
         if child.model_type:
-            only = _ONE_STACK.get((part.model_type, key))
-            yield from _walk(child, specs or around, only)
+            stack = _ONE_STACK.get((part.model_type, key))
+            named = key in tables()["named_parts"].get(part.model_type, ())
+            yield from _walk(Level(child, stack, named), specs or around)
 
 
 def _check_spelling(part, specs):

@@ -14,7 +14,7 @@ def check_none(levels, parts, name):
     `parts` are those that have some, of which none has the `name`.
     """
     for level in levels:
-        if name is None or level.name == name:
+        if name is None or level.part.name == name:
             _check_known(level)
     if parts:
         raise ValueError(
@@ -23,22 +23,22 @@ def check_none(levels, parts, name):
         )
     for level in levels:
         _check_known(level)
-        _check_unread(level)
+        _check_unread(level.part)
     if name is not None:
+        model_type = levels[0].part.model_type
         raise ValueError(
-            f"part={name!r} must be None, for the config of "
-            f"model_type={levels[0].model_type!r} has no part with position biases."
+            f"part={name!r} must be None, for the config of {model_type=} has no part "
+            "with position biases."
         )
 
 
-def _check_known(part):
+def _check_known(level):
     """Raises for a model type of which nothing is known, or that is refused."""
-    model_type = part.model_type
+    part, model_type = level.part, level.part.model_type
     switch = SWITCHES.get(model_type)
     if model_type in REFUSED and (switch is None or part.values.get(switch)):
         raise part_error(part.path, f"{model_type=}: {REFUSED[model_type]}")
-    named = not part.path or part.values.get("model_type") == model_type
-    if named and not is_model_type(model_type):
+    if level.named and part.held and not is_model_type(model_type):
         whose = "" if part.path else "the config's "  # the path names a part
         raise part_error(
             part.path,

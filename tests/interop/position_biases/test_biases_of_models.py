@@ -142,6 +142,9 @@ def test_models_without_position_biases_have_none():
     vision = {"model_type": "pix2struct_vision_model"}
     vision |= {"relative_attention_num_buckets": 32}  # a key of its class
     assert position_bias_from_hf(vision) is None
+    # The code takes one class, whatever the part says.
+    bark = {"model_type": "bark", "semantic_config": {"model_type": "semantic"}}
+    assert position_bias_from_hf(bark) is None
     dino = {"model_type": "grounding-dino", "position_embedding_type": "sine"}
     assert position_bias_from_hf(dino | {"backbone_config": SWIN}) is not None
     assert position_bias_from_hf({"model_type": "falcon"}) is None
