@@ -1,9 +1,18 @@
 """Products of queries with a key for tokens of one segment and one for others."""
 
+from typing import Any, NamedTuple
+
 import jax.numpy as jnp
 
 from ..core.by_token import of_pair_at, of_pairs
 from ..core.entries import entry_at
+
+
+class Tokens(NamedTuple):
+    """Vectors of tokens, `(*batch, num_heads, len, head_dim)`, and their segments."""
+
+    vectors: Any
+    segments: Any
 
 
 def segment_products(x, keys, q, k, class_segment, precision):

@@ -23,6 +23,7 @@ from ..core.distances import of_rank
 from ..core.entries import entry_at
 from ..core.parameters import check_shapes, draw
 from ..core.record import PositionBias, set_fields
+from .class_tokens import zero_at_class_tokens, zero_at_class_tokens_at
 from .distance_sinusoids import (
     LAYOUTS,
     checked_sizes,
@@ -31,7 +32,7 @@ from .distance_sinusoids import (
     sinusoid_products_at,
     sinusoids_of,
 )
-from .segments import segment_products, segment_products_at
+from .segments import Tokens, segment_products, segment_products_at
 
 
 class TransformerXLBiasParams(NamedTuple):
@@ -206,9 +207,7 @@ class TransformerXLBias(PositionBias):
                 x, params.segment_keys, q, k, self.class_segment, precision
             )
         if self.class_token:
-            of_class = (pairs.q <= 0)[..., :, None] | (pairs.k <= 0)[..., None, :]
-            of_class = of_rank(of_class[..., None, :, :], bias.ndim)
-            bias = jnp.where(of_class, jnp.zeros_like(bias), bias)
+            bias = zero_at_class_tokens(bias, pairs)
         if self.key_term:
             bias = bias + self._of_keys(params, k, precision)[..., None, :]
         return bias.astype(dtype)
@@ -223,20 +222,12 @@ class TransformerXLBias(PositionBias):
             terms.append(
                 segment_products_at(x, keys, q, k, self.class_segment, precision)
             )
-        q_position, k_position = (entry_at(t, 1) for t in (pairs.q, pairs.k))
-        of_key = None
+        if self.class_token:
+            terms = [zero_at_class_tokens_at(term, pairs) for term in terms]
         if self.key_term:
             of_key = entry_at(self._of_keys(params, k, precision), 2)
-
-        def bias(batch, head, q_index, k_index):
-            total = sum(term(batch, head, q_index, k_index) for term in terms)
-            if self.class_token:
-                first = q_position(batch, q_index) <= 0
-                first = first | (k_position(batch, k_index) <= 0)
-                total = jnp.where(first, jnp.zeros_like(total), total)
-            return total if of_key is None else total + of_key(batch, head, k_index)
-
-        return bias
+            terms.append(lambda batch, head, _, k_index: of_key(batch, head, k_index))
+        return lambda *indices: sum(term(*indices) for term in terms)
 
     def _channels(self, params, pairs, content, kernel):
         for name in ("max_distance", "segments", "class_token"):
@@ -261,8 +252,8 @@ class TransformerXLBias(PositionBias):
         """Parameters and vectors in one dtype, and the segments beside the vectors."""
         params, q, k = in_one_dtype((params, content.q, content.k))
         if self.segments:
-            return params, _Tokens(*q), _Tokens(*k) if self.key_term else _Tokens(0, k)
-        return params, _Tokens(q, None), _Tokens(k, None)
+            return params, Tokens(*q), Tokens(*k) if self.key_term else Tokens(0, k)
+        return params, Tokens(q, None), Tokens(k, None)
 
     def _with(self, vector, q):
         """Queries plus a vector of each head, times the factor."""
@@ -273,13 +264,6 @@ class TransformerXLBias(PositionBias):
         """The term `u . k` of every head and key, `(*batch, num_heads, k_len)`."""
         u = self.factor * params.u
         return jnp.einsum("...hkd,hd->...hk", k.vectors, u, precision=precision)
-
-
-class _Tokens(NamedTuple):
-    """Vectors of tokens, `(*batch, num_heads, len, head_dim)`, and their segments."""
-
-    vectors: Any
-    segments: Any
 
 
 def _joined(a, b):
