@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .distances import of_rank
+
 
 class Kernel(NamedTuple):
     """The attention kernel that channels are made for.
@@ -64,3 +66,13 @@ def pieces_of(x, dtype, count):
         x = x - piece
     # The cast keeps subnormal numbers of float16, which the reduction makes zero.
     return [*pieces, x.astype(dtype)]
+
+
+def side_by_side(channels):
+    """Channels `(*batch, num_heads or 1, len, width)` as one array."""
+    rank = max(x.ndim for x in channels)
+    channels = [of_rank(x, rank) for x in channels]
+    shape = jnp.broadcast_shapes(*(x.shape[:-1] for x in channels))
+    return jnp.concatenate(
+        [jnp.broadcast_to(x, (*shape, x.shape[-1])) for x in channels], -1
+    )

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ...._checks import type_of
 from ...._dtypes import compute_dtype
 from ...._public import public
+from .channels import side_by_side
 from .content import float_dtypes, in_one_dtype
 from .distances import of_rank
 from .record import PositionBias, check_bias, set_fields
@@ -127,23 +128,13 @@ class SumBias(PositionBias):
             bias._channels(own, pairs, read, kernel)
             for bias, own, read in self._parts(params, content)
         ]
-        return tuple(_side_by_side(side) for side in zip(*parts, strict=True))
+        return tuple(side_by_side(side) for side in zip(*parts, strict=True))
 
 
 def _common(bounds):
     """The numbers that lie in all of several bounds, as bounds."""
     lows, highs = zip(*bounds, strict=True)
     return max(lows), min(highs)
-
-
-def _side_by_side(channels):
-    """Channels `(*batch, num_heads or 1, len, width)` of all biases as one array."""
-    rank = max(x.ndim for x in channels)
-    channels = [of_rank(x, rank) for x in channels]
-    shape = jnp.broadcast_shapes(*(x.shape[:-1] for x in channels))
-    return jnp.concatenate(
-        [jnp.broadcast_to(x, (*shape, x.shape[-1])) for x in channels], -1
-    )
 
 
 def _check_agree(biases):

@@ -17,7 +17,7 @@ from ...._checks import (
     number,
 )
 from ...._public import public
-from ..core.channels import product_channels
+from ..core.channels import product_channels, side_by_side
 from ..core.content import Numbers, PerHead, Several, in_one_dtype
 from ..core.distances import of_rank
 from ..core.entries import entry_at
@@ -226,7 +226,9 @@ class TransformerXLBias(PositionBias):
             terms = [zero_at_class_tokens_at(term, pairs) for term in terms]
         if self.key_term:
             of_key = entry_at(self._of_keys(params, k, precision), 2)
-            terms.append(lambda batch, head, _, k_index: of_key(batch, head, k_index))
+            terms.append(
+                lambda batch, head, q_index, k_index: of_key(batch, head, k_index)
+            )
         return lambda *indices: sum(term(*indices) for term in terms)
 
     def _channels(self, params, pairs, content, kernel):
@@ -245,7 +247,7 @@ class TransformerXLBias(PositionBias):
         if self.key_term:
             of_keys = self._of_keys(params, k, content.precision)[..., None]
             of_q = jnp.concatenate([of_q, jnp.ones_like(of_q[..., :1])], -1)
-            of_k = _joined(of_k, of_keys)
+            of_k = side_by_side([of_k, of_keys])
         return product_channels(of_q, of_k, kernel)
 
     def _parts(self, params, content):
@@ -264,10 +266,3 @@ class TransformerXLBias(PositionBias):
         """The term `u . k` of every head and key, `(*batch, num_heads, k_len)`."""
         u = self.factor * params.u
         return jnp.einsum("...hkd,hd->...hk", k.vectors, u, precision=precision)
-
-
-def _joined(a, b):
-    """Arrays side by side along their last axis; other axes broadcast."""
-    shape = jnp.broadcast_shapes(a.shape[:-1], b.shape[:-1])
-    parts = [jnp.broadcast_to(t, (*shape, t.shape[-1])) for t in (a, b)]
-    return jnp.concatenate(parts, -1)
