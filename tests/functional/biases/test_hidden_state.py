@@ -48,6 +48,17 @@ def test_each_query_makes_its_buckets():
     assert_close(actual, expected, magnitude=45)
 
 
+def test_an_encoder_has_buckets_of_both_directions():
+    """At far distances too; the rows of the table are the outputs of a map of ones."""
+    bias, width = F.HiddenStateBias(HEADS, 1, 8, 6, bidirectional=True), 8
+    weight = np.random.default_rng(3).normal(size=(1, width, HEADS)).astype("f")
+    params = F.HiddenStateBiasParams(weight, np.zeros((width, HEADS), "f"))
+    queries, keys = np.array([5, 300, 70_001]), np.array([0, 3, 6, 301, 70_000])
+    actual = matrix(bias, params, queries, keys, q=np.ones((3, 1), "f"))
+    expected = oracles.t5_bias(weight[0], queries, keys, 6, True)
+    np.testing.assert_array_equal(actual, expected)
+
+
 def test_a_stream_that_predicts_sees_main_keys_one_step_further_away():
     # The scheme of ProphetNet: main keys, then the stream's own ones.
     params, at = params_of(), np.arange(LENGTH)
