@@ -25,7 +25,7 @@ class RelativePositionBias(eqx.Module):
 
     Args:
         bias: The record of the scheme.
-        init_std: Standard deviation of the tables, see
+        init_std: Standard deviation of what is drawn from a normal distribution, see
             `attnax.functional.init_position_bias`. Not negative.
         dtype: Dtype of the parameters. `None` is JAX's default float.
         key: A JAX random key.

@@ -60,8 +60,8 @@ def position_bias_channels(
 
     Few schemes are sums of products of a query and a key: signed ALiBi, decomposed
     biases, Transformer-XL's, Sandwich, the forgetting bias and sums of them. Numbers of
-    their channels are rounded to `dtype`, so that in bfloat16 the bias is as exact as
-    a bias in bfloat16 is, and with `pieces=2` nearly as exact as one in float32.
+    their channels are rounded to `dtype`: in bfloat16 the error is at most `2 ** -7` of
+    the sum of the magnitudes of the products, and `2 ** -14` with `pieces=2`.
     Sandwich and ALiBi have the bias up to a constant in each row, which softmax
     removes. The constant is the same for all keys that are given with the same queries,
     in whichever calls.

@@ -27,12 +27,14 @@ def init_position_bias(
     init_std: SupportsFloat = 0.02,
     dtype: DTypeLike | None = None,
 ) -> Any:
-    """Returns parameters for a position bias, drawn from a normal distribution.
+    """Returns initial parameters for a position bias.
 
     Args:
         key: A random key of JAX.
         bias: The record of the scheme, such as `T5Bias(8, bidirectional=True)`.
-        init_std: Standard deviation of the tables. Not negative.
+        init_std: Standard deviation of what is drawn from a normal distribution:
+            tables, projections and vectors. `KerpleBias` and `FireBias` have
+            distributions of their own and ignore it. Not negative.
         dtype: Dtype of the parameters, default JAX's float; they are drawn in float32
             or wider and rounded once.
 

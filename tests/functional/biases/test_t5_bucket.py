@@ -235,3 +235,15 @@ def test_the_thresholds_are_those_of_the_logarithm():
     below = np.log((firsts[81:] - 1) / 80) / math.log(10) * 80
     rows = np.arange(1, 80)
     assert (share >= rows - 1e-9).all() and (below < rows).all()
+
+
+def test_a_numpy_array_without_axes_stays_one():
+    far = np.array(-9)
+    rows = (
+        F.relative_position_bucket(
+            far, num_buckets=8, max_distance=16, bidirectional=True
+        ),
+        F.clipped_distances(far, left=2, right=1),
+        F.disentangled_bucket(far, num_buckets=8, max_distance=16),
+    )
+    assert all(isinstance(row, np.ndarray) and row.shape == () for row in rows)

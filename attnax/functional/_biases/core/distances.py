@@ -141,7 +141,13 @@ def int32_distance(argument: str, distance):
         distance = xp.clip(
             distance, distance.dtype.type(low), distance.dtype.type(high)
         )
-    return distance.astype(np.int32)
+    # NumPy makes scalars of arrays without axes.
+    return xp.asarray(distance.astype(np.int32))
+
+
+def length_of(distance, xp=jnp):
+    """The absolute value of int32 distances; that of -2**31 is 2**31 - 1."""
+    return xp.abs(xp.maximum(distance, np.int32(-INT32_MAX)))
 
 
 def saturated_floats(distance, xp):

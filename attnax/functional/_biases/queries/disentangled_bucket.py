@@ -10,7 +10,7 @@ from jaxtyping import Array, Int32, Real
 
 from ...._checks import INT32_MAX, integer
 from ...._public import public
-from ..core.distances import int32_distance
+from ..core.distances import int32_distance, length_of
 from ..core.integer_roots import integer_root
 
 # The threshold of a bucket is a root of a number that has more digits the more buckets
@@ -70,14 +70,13 @@ def disentangled_bucket(
     num_buckets, max_distance = check_log_buckets(num_buckets, max_distance)
     steps = int32_distance("distance", distance)
     xp = np if isinstance(steps, np.ndarray) else jnp
-    # -2**31 has no absolute value in int32.
-    steps = xp.maximum(steps, np.int32(-INT32_MAX))
-    length = xp.abs(steps)
+    length = length_of(steps, xp)
     thresholds = np.array(_thresholds(num_buckets, max_distance), np.int32)
     bucket = xp.minimum(length, np.int32(num_buckets // 2))
     bucket = bucket + xp.searchsorted(thresholds, length, "right").astype(np.int32)
     row = np.int32(num_buckets) + xp.where(steps > 0, -bucket, bucket)
-    return xp.minimum(row, np.int32(2 * num_buckets - 1)).astype(np.int32)
+    row = xp.minimum(row, np.int32(2 * num_buckets - 1))
+    return xp.asarray(row, np.int32)
 
 
 def check_log_buckets(num_buckets, max_distance) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ...._checks import check_flags, choice, number, positive_integer
 from ...._public import public
 from ..core.by_distance import distance_at, key_at, matrix_by_distance
+from ..core.distances import length_of
 from ..core.record import PositionBias, set_fields
 from .alibi_channels import alibi_channels
 
@@ -130,8 +131,7 @@ class AlibiBias(PositionBias):
     def _length(self, distance):
         """What a slope multiplies."""
         if self.form == "symmetric":
-            # Not the absolute value, which -2**31 does not have.
-            distance = jnp.minimum(distance, -jnp.maximum(distance, -(2**31 - 1)))
+            distance = -length_of(distance)
         return jnp.asarray(distance).astype(jnp.float32)
 
     def _products(self, slopes, lengths):

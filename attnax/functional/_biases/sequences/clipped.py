@@ -59,7 +59,7 @@ def clipped_distances(
     steps = int32_distance("distance", distance)
     xp = np if isinstance(steps, np.ndarray) else jnp
     steps = xp.clip(steps, np.int32(-left), np.int32(right)) + np.int32(left)
-    return steps.astype(np.int32)
+    return xp.asarray(steps, np.int32)
 
 
 @jax.tree_util.register_static

@@ -13,7 +13,6 @@ from jaxtyping import Array, Float
 from ...._checks import (
     FLOAT32_MAX,
     FLOAT32_TINY,
-    INT32_MAX,
     check_params,
     number,
     positive_integer,
@@ -22,6 +21,7 @@ from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_distance import distance_at, query_at
 from ..core.by_query import map_queries
+from ..core.distances import length_of
 from ..core.parameters import check_shapes
 from ..core.record import PositionBias, set_fields
 from ..core.spread import spread
@@ -172,9 +172,8 @@ class FireBias(PositionBias):
         return jnp.abs(params.multiplier * self.length)
 
     def _ratio(self, params, distance, query):
-        # Not the absolute value of a distance, which -2**31 does not have.
         dtype = params.c.dtype
-        size = jnp.abs(jnp.maximum(distance, -INT32_MAX)).astype(dtype)
+        size = length_of(distance).astype(dtype)
         query, threshold = jnp.asarray(query).astype(dtype), self._threshold(params)
         reach = jnp.where(query > threshold, query, threshold)
         return self._log(params, size) / (self._log(params, reach) + self.eps)

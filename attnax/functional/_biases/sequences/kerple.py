@@ -9,7 +9,6 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ...._checks import (
-    INT32_MAX,
     check_params,
     choice,
     number,
@@ -18,6 +17,7 @@ from ...._checks import (
 from ...._dtypes import compute_dtype
 from ...._public import public
 from ..core.by_distance import distance_at, matrix_by_distance
+from ..core.distances import length_of
 from ..core.parameters import check_shapes
 from ..core.record import PositionBias, set_fields
 
@@ -113,8 +113,7 @@ class KerpleBias(PositionBias):
         return self.factor * _clipped(r1, None), _clipped(r2, most)
 
     def _bias(self, r1, r2, distance):
-        # Not the absolute value of a distance, which -2**31 does not have.
-        size = jnp.abs(jnp.maximum(distance, -INT32_MAX)).astype(r2.dtype)
+        size = length_of(distance).astype(r2.dtype)
         if self.form == "power":
             return -r1 * size**r2
         return -r1 * jnp.log1p(r2 * size)

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...._checks import INT32_MAX, number, positive_integer, positive_multiple
+from ...._checks import number, positive_integer, positive_multiple
 from ...._public import public
 from ..._angles.phase import exact_cos_sin, phase_words
 from ..core.by_distance import distance_at, matrix_by_distance
 from ..core.by_query import map_queries
 from ..core.channels import product_channels
+from ..core.distances import length_of
 from ..core.record import PositionBias, set_fields
 
 
@@ -83,8 +84,7 @@ class SandwichBias(PositionBias):
 
     def _sum(self, distance):
         """The sum of all cosines, minus its largest value."""
-        # Not the absolute value of a distance, which -2**31 does not have.
-        cos, _ = self._cos_sin(abs(jnp.maximum(distance, -INT32_MAX)))
+        cos, _ = self._cos_sin(length_of(distance))
         return _sum_of_halves(cos) - np.float32(self.width // 2)
 
     def _matrix(self, params, pairs, content, dtype):

@@ -6,7 +6,7 @@ from typing import SupportsIndex
 import jax
 import jax.numpy as jnp
 
-from ...._checks import INT32_MAX, integer, positive_integer
+from ...._checks import integer, positive_integer
 from ...._public import public
 from ..core.by_row import matrix_by_row
 from ..core.by_token import of_pair_at, of_pairs
@@ -69,7 +69,6 @@ class SegmentBias(PositionBias):
     ):
         num_segments = integer("num_segments", num_segments, 1, 2**15)
         num_buckets, max_distance = check_buckets(num_buckets, max_distance, True)
-        integer("num_buckets", num_buckets, 4, INT32_MAX - num_segments**2)
         set_fields(
             self,
             num_heads=positive_integer("num_heads", num_heads),

@@ -10,7 +10,7 @@ from jaxtyping import Array, Int32, Real
 
 from ...._checks import INT32_MAX, check_flags, integer
 from ...._public import public
-from ..core.distances import int32_distance
+from ..core.distances import int32_distance, length_of
 from ..core.integer_roots import integer_root
 
 # Each bucket is a comparison in the program, and its threshold a root of a number that
@@ -70,19 +70,16 @@ def relative_position_bucket(
     n = num_buckets // 2 if bidirectional else num_buckets
     steps = int32_distance("distance", distance)
     xp = np if isinstance(steps, np.ndarray) else jnp
-    # -2**31 has no absolute value in int32.
-    steps = xp.maximum(steps, np.int32(-INT32_MAX))
     after = steps > 0
-    if bidirectional:
-        steps = xp.abs(steps)
-    else:
-        steps = xp.maximum(-steps, np.int32(0))
+    if not bidirectional:
+        steps = xp.minimum(steps, np.int32(0))
+    steps = length_of(steps, xp)
     bucket = xp.minimum(steps, np.int32(n // 2))
     for threshold in _thresholds(n, max_distance):
         bucket = bucket + (steps >= np.int32(threshold)).astype(np.int32)
     if bidirectional:
         bucket = bucket + xp.where(after, np.int32(n), np.int32(0))
-    return bucket.astype(np.int32)
+    return xp.asarray(bucket, np.int32)
 
 
 def check_buckets(num_buckets, max_distance, bidirectional) -> tuple[int, int]:
