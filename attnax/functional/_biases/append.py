@@ -44,9 +44,10 @@ def append_channels(
         v: Values.
         multiple_of: A number of which the new width of queries and keys is a multiple;
             zeros fill it up. cuDNN needs 8.
-        pad_values: Whether values get zeros up to the same width, as
-            `jax.nn.dot_product_attention` needs. Cut the result to their own width:
-            `[..., :value_dim]`. Splash attention and tokamax take values as they are.
+        pad_values: Whether all three get zeros up to one width, as
+            `jax.nn.dot_product_attention` needs. Cut the result to the width of the
+            values: `[..., :value_dim]`. Splash attention and tokamax take values as
+            they are.
 
     Returns:
         Queries, keys and values.
@@ -76,7 +77,8 @@ def append_channels(
         raise ValueError(f"{v.shape=} must have the tokens and heads of {k.shape=}.")
     of_q, of_k = _for_heads(channels, q.shape[-2], k.shape[-2])
     q, k = (_appended(*one) for one in (("q", q, of_q), ("k", k, of_k)))
-    width = -(-q.shape[-1] // multiple_of) * multiple_of
+    width = max(q.shape[-1], v.shape[-1]) if pad_values else q.shape[-1]
+    width = -(-width // multiple_of) * multiple_of
     q, k = _with_zeros(q, width), _with_zeros(k, width)
     return q, k, _with_zeros(v, width) if pad_values else jnp.asarray(v)
 

@@ -99,6 +99,16 @@ def test_no_array_of_all_pairs_is_made():  # flash-attention#332, #342
     assert max(array_sizes(jaxpr.jaxpr)) == length * HEADS * 16  # queries
 
 
+def test_values_wider_than_queries_widen_all_three():
+    q, k, v = heads()
+    v = np.concatenate([v, v], -1)
+    channels = F.PositionChannels(*(np.ones((LENGTH, HEADS, 1), q.dtype) for _ in "qk"))
+    q2, k2, v2 = F.append_channels(channels, q, k, v)
+    assert q2.shape[-1] == k2.shape[-1] == v2.shape[-1] == 2 * WIDTH
+    assert not q2[..., WIDTH + HEADS // KV_HEADS :].any()
+    np.testing.assert_array_equal(v2, v)
+
+
 def test_keys_whose_channels_differ_among_a_group_of_queries():
     rng = np.random.default_rng(1)
     q, k, v = heads()

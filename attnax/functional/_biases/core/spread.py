@@ -4,8 +4,8 @@ A bias that depends on the distance alone has few values: `q + k - 1` for `q` qu
 and `k` keys in a row. `spread` reads them along the diagonals of the matrix, and its
 transpose adds a matrix up along its diagonals. Both are linear and each is the
 transpose of the other, which two JAX primitives express. Automatic differentiation
-would make a scatter of the whole matrix, which takes twenty times as long as reading
-it and adds everything up in one long sum, where errors of rounding grow.
+would make a scatter of the whole matrix, which adds everything up in one long sum,
+where errors of rounding grow.
 
 Queries and keys stand on grids of equal rank: one axis for a text, two for a window of
 an image, three for a video.
