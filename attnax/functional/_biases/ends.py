@@ -187,11 +187,16 @@ def position_bias_score_mod(
     at = nan_at_invalid_indices(bias._score(params, pairs, content), pairs)
 
     def score_mod(score, batch, head, q_index, k_index):
-        value = at(batch, head, q_index, k_index)
+        value = at(*map(_int32_index, (batch, head, q_index, k_index)))
         wide = compute_dtype(score.dtype, value.dtype)
         return (score.astype(wide) + value.astype(wide)).astype(score.dtype)
 
     return score_mod
+
+
+def _int32_index(index):
+    """An index as int32, the dtype of positions; Python numbers as they are."""
+    return index.astype(np.int32) if hasattr(index, "dtype") else index
 
 
 def _check_one_batch_axis(bias, pairs, content):

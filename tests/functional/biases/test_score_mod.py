@@ -85,6 +85,22 @@ def test_known_positions_give_the_bits_of_the_matrix(bias):
     np.testing.assert_array_equal(jax.jit(lifted)(zero), matrix)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "uint32", "int64"])
+@pytest.mark.parametrize(
+    "bias", [F.AlibiBias(2), F.T5Bias(2, bidirectional=True), F.KerpleBias(2)]
+)
+def test_indices_of_any_integer_dtype_give_the_same_scores(bias, dtype):
+    """A kernel counts in a dtype of its own, and differences of indices are signed."""
+    params = F.init_position_bias(jax.random.key(0), bias, dtype=jnp.float32)
+    matrix = np.asarray(F.apply_position_bias(bias, params, range(5), range(5)))
+    scores = np.zeros((1, *matrix.shape), np.float32)
+    with jax.enable_x64(dtype == "int64"):
+        score_mod = F.position_bias_score_mod(bias, params, range(5), range(5))
+        indices = np.ix_(*(np.arange(n, dtype=dtype) for n in scores.shape))
+        actual = jax.jit(score_mod)(scores, *indices)
+    assert_adds(actual, scores, matrix)
+
+
 def test_scores_of_sixteen_bits_stay_so():
     bias = F.AlibiBias(2)
     score_mod = F.position_bias_score_mod(bias, None, range(3), range(3))
