@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax.custom_derivatives import SymbolicZero
 
 from ...._dtypes import compute_dtype
 from .by_distance import distance_at
 from .copies import copies_of
+from .diagonals import diagonals
 from .distances import of_rank
 from .entries import entry_at
+from .spread import spread
 
 # Tokens whose products are made at once, with the rows of every distance from them.
 _BLOCK = 256
@@ -48,9 +50,11 @@ def sum_of_products(products, row_of, pairs, precision):
     """The same for the sum of products of queries and of keys."""
     products = _alike(products)
     if pairs.offset is not None:
+        (q_len, k_len), num_rows = pairs.lengths, products[0].rows.shape[1]
         indices = row_of(pairs.diagonal_distances())
-        products = [p._replace(rows=_rows_at(p.rows, indices)) for p in products]
-        return _banded(products, pairs.lengths, precision)
+        indices = np.minimum(indices, num_rows).astype(np.int32)
+        form = _gathered if num_rows < k_len + min(q_len, _BLOCK) else _banded
+        return form(products, indices, pairs.lengths, precision)
     indices = row_of(pairs.distances())
     terms = []
     for product in products:
@@ -116,29 +120,58 @@ def _entries(products, indices):
     return jnp.take_along_axis(products, indices, axis=-1, mode="clip")
 
 
-def _banded(products, lengths, precision):
-    """The sum of products, whose rows are those of diagonals, one head after another.
+def _gathered(products, indices, lengths, precision):
+    """The sum of products, looked up in the products with every row.
 
-    Products of one head are still in the cache when they are added up.
+    `indices` are those of the rows of diagonals. Tangents are made from the rows of
+    diagonals, whose transpose is a product and no scatter.
     """
-    of_keys = [product.of_keys for product in products]
+    sides = [product.of_keys for product in products]
 
-    def of_head(arrays):
+    @jax.custom_jvp
+    def gathered(arrays):
+        q_len, k_len = lengths
+        at = spread(jnp.asarray(indices), (q_len,), (k_len,), indices.dtype)
         terms = []
-        for (x, rows), keys in zip(arrays, of_keys, strict=True):
-            if keys:
-                term = _band(x, jnp.flip(rows, 0), lengths[0], precision)
-                terms.append(jnp.swapaxes(term, -1, -2))
-            else:
-                terms.append(_band(x, rows, lengths[1], precision))
+        for of_keys, (x, rows) in zip(sides, arrays, strict=True):
+            rows, axis = jnp.pad(rows, ((0, 0), (0, 1), (0, 0))), -2 if of_keys else -1
+            form = "...hnd,...hkd->...hnk" if of_keys else "...hnd,...hqd->...hqn"
+            every = jnp.einsum(form, rows, x, precision=precision)
+            of_pairs = jnp.broadcast_to(at, (*every.shape[:-2], *at.shape))
+            mode = "promise_in_bounds"
+            terms.append(jnp.take_along_axis(every, of_pairs, axis=axis, mode=mode))
         return sum(terms[1:], start=terms[0])
 
-    arrays = [(jnp.moveaxis(p.x, -3, 0), p.rows) for p in products]
-    return jnp.moveaxis(lax.map(of_head, arrays), 0, -3)
+    def tangent(primals, tangents):
+        parts = []
+        for of_keys, (x, rows), (dx, drows) in zip(
+            sides, *primals, *tangents, strict=True
+        ):
+            if not isinstance(dx, SymbolicZero):
+                parts.append(Product(dx, rows, of_keys))
+            if not isinstance(drows, SymbolicZero):
+                parts.append(Product(x, drows, of_keys))
+        return gathered(*primals), _banded(parts, indices, lengths, precision)
+
+    gathered.defjvp(tangent, symbolic_zeros=True)
+    return gathered([(product.x, product.rows) for product in products])
+
+
+def _banded(products, indices, lengths, precision):
+    """The sum of products with the rows of diagonals."""
+    terms = []
+    for x, rows, of_keys in products:
+        rows = _rows_at(rows, indices)
+        if of_keys:
+            term = _band(x, jnp.flip(rows, 1), lengths[0], precision)
+            terms.append(jnp.swapaxes(term, -1, -2))
+        else:
+            terms.append(_band(x, rows, lengths[1], precision))
+    return sum(terms[1:], start=terms[0])
 
 
 def _band(x, rows, length, precision):
-    """The products `out[..., i, j] = x[..., i] . rows[x_len - 1 - i + j]` of one head.
+    """The products `out[..., h, i, j] = x[..., h, i] . rows[h, x_len - 1 - i + j]`.
 
     A block of tokens meets the rows of its own distances alone.
     """
@@ -146,22 +179,12 @@ def _band(x, rows, length, precision):
     blocks = []
     for start in range(0, x_len, _BLOCK):
         stop = min(start + _BLOCK, x_len)
-        near = rows[x_len - stop : x_len - start + length - 1]
+        near = rows[:, x_len - stop : x_len - start + length - 1]
         product = jnp.einsum(
-            "...qd,nd->...qn", x[..., start:stop, :], near, precision=precision
+            "...hqd,hnd->...hqn", x[..., start:stop, :], near, precision=precision
         )
-        blocks.append(_diagonals(product, length))
+        blocks.append(diagonals(product, length))
     return jnp.concatenate(blocks, -2)
-
-
-def _diagonals(x, k_len):
-    """Row `i` of `q` rows from column `q - 1 - i` on, `k_len` columns."""
-    *batch, q_len, width = x.shape
-    if q_len == 1:
-        return x
-    flat = x.reshape(*batch, q_len * width)[..., q_len - 1 :]
-    flat = flat[..., : q_len * (width - 1)].reshape(*batch, q_len, width - 1)
-    return flat[..., :k_len]
 
 
 def _with_every_row(product, precision):
@@ -177,7 +200,6 @@ def _rows_at(rows, indices):
     in chains again: one long sum would round too often.
     """
     beyond = rows.shape[1]
-    indices = np.minimum(indices, beyond).astype(np.int64)
     chain = _places_among_equals(indices) // _CHAIN
     if not chain.any():
         return rows.at[:, indices].get(mode="fill", fill_value=0)

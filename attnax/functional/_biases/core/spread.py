@@ -3,9 +3,7 @@
 A bias that depends on the distance alone has few values: `q + k - 1` for `q` queries
 and `k` keys in a row. `spread` reads them along the diagonals of the matrix, and its
 transpose adds a matrix up along its diagonals. Both are linear and each is the
-transpose of the other, which two JAX primitives express. Automatic differentiation
-would make a scatter of the whole matrix, which adds everything up in one long sum,
-where errors of rounding grow.
+transpose of the other, which two JAX primitives express.
 
 Queries and keys stand on grids of equal rank: one axis for a text, two for a window of
 an image, three for a video.
@@ -17,9 +15,9 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.interpreters import mlir
+
+from .linear_pair import Linear, linear_pair, with_last_axes
 
 # Queries whose rows are added up before their sum joins the others: errors of rounding
 # then grow with this number, and not with that of the queries.
@@ -137,46 +135,20 @@ def _float32_of_bits(bits):
     return lax.bitcast_convert_type(bits, jnp.float32)
 
 
-def _primitive(label, impl, abstract):
-    primitive = Primitive(label)
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames=_SETTINGS))
-    primitive.def_abstract_eval(abstract)
-    batching.primitive_batchers[primitive] = functools.partial(_batch, primitive)
-    mlir.register_lowering(primitive, mlir.lower_fun(impl, multiple_results=False))
-    return primitive
-
-
-_SETTINGS = ("q_grid", "k_grid", "narrow", "wide")
-
-
-def _batch(primitive, args, axes, **settings):
-    return primitive.bind(jnp.moveaxis(args[0], axes[0], 0), **settings), 0
-
-
-def _shape(array, num_axes, last, dtype):
-    """The type of `array` with other last axes, which are not sharded."""
-    lead = array.ndim - num_axes
-    mesh, spec = array.sharding.mesh, array.sharding.spec
-    spec = spec[:lead] if mesh.explicit_axes else (None,) * lead
-    sharding = NamedSharding(mesh, PartitionSpec(*spec, *(None,) * len(last)))
-    return array.update(
-        shape=(*array.shape[:lead], *last), dtype=dtype, sharding=sharding
-    )
-
-
 def _matrix_of(values, *, q_grid, k_grid, narrow, wide):
-    return _shape(values, len(q_grid), (*q_grid, *k_grid), narrow)
+    return with_last_axes(values, len(q_grid), (*q_grid, *k_grid), narrow)
 
 
 def _sums_of(matrix, *, q_grid, k_grid, narrow, wide):
     sizes = [q + k - 1 for q, k in zip(q_grid, k_grid, strict=True)]
-    return _shape(matrix, 2 * len(q_grid), sizes, wide)
+    return with_last_axes(matrix, 2 * len(q_grid), sizes, wide)
 
 
-_spread_p = _primitive("attnax_spread", _spread, _matrix_of)
-_sums_p = _primitive("attnax_diagonal_sums", _sums_by_axis, _sums_of)
+_spread_p, _sums_p = linear_pair(
+    Linear("attnax_spread", _spread, _matrix_of),
+    Linear("attnax_diagonal_sums", _sums_by_axis, _sums_of),
+    settings=("q_grid", "k_grid", "narrow", "wide"),
+)
 mlir.register_lowering(
     _sums_p, mlir.lower_fun(_sums_by_row, multiple_results=False), platform="cpu"
 )
-ad.deflinear2(_spread_p, lambda ct, _, **s: [_sums_p.bind(ct, **s)])
-ad.deflinear2(_sums_p, lambda ct, _, **s: [_spread_p.bind(ct, **s)])

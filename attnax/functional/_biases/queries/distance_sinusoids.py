@@ -126,19 +126,49 @@ def sinusoid_channels(x, weight, sinusoids, pairs, precision):
 
 
 def _rows(weight, sinusoids, pairs, precision):
-    """The first distance, key minus query, and `W r` of it and those that follow."""
+    """The first distance, key minus query, and `W r` of it and those that follow.
+
+    Distances of opposite signs share their cosines, and their sines but for the sign.
+    """
     distances = pairs.diagonal_distances()
     if sinusoids.limits is not None:
         low, high = sinusoids.limits
         distances = np.unique(distances.clip(-high, -low))
-    return int(distances[0]), _projected(-distances, weight, sinusoids, precision)
+    first, last = int(distances[0]), int(distances[-1])
+    near, far = _lengths(first, last)
+    lengths = np.arange(near, far + 1, dtype=np.int32)
+    of_sin, of_cos = _of_parts(lengths, weight, sinusoids, precision)
+    rows = []
+    if first < 0:
+        behind = (of_cos + of_sin)[max(1, -last) - near : 1 - first - near]
+        rows.append(jnp.flip(behind, 0))
+    if last >= 0:
+        rows.append((of_cos - of_sin)[max(0, first) - near : last + 1 - near])
+    return first, jnp.swapaxes(jnp.concatenate(rows), 0, 1)
+
+
+def _lengths(first, last):
+    """The least and the greatest absolute value from `first` to `last`."""
+    return max(0, first, -last), max(-first, last)
 
 
 def _projected(distances, weight, sinusoids, precision):
     """`W r` of distances, query minus key, `(num_heads, n, head_dim)`."""
-    features = jnp.stack(_sin_cos(distances, sinusoids, weight.dtype))
+    of_sin, of_cos = _of_parts(distances, weight, sinusoids, precision)
+    return jnp.swapaxes(of_sin + of_cos, 0, 1)
+
+
+def _of_parts(distances, weight, sinusoids, precision):
+    """The part of `W r` that is of sines, and that of cosines.
+
+    Both are `(n, num_heads, head_dim)`: to move the heads once, at the end, is faster.
+    """
     weight = _by_part(weight, sinusoids)
-    return jnp.einsum("tnm,hdtm->hnd", features, weight, precision=precision)
+    sin_cos = _sin_cos(distances, sinusoids, weight.dtype)
+    return [
+        jnp.einsum("nm,hdm->nhd", wave, weight[:, :, part], precision=precision)
+        for part, wave in enumerate(sin_cos)
+    ]
 
 
 def _rows_are_cheaper(x, weight, sinusoids, pairs):
@@ -147,12 +177,13 @@ def _rows_are_cheaper(x, weight, sinusoids, pairs):
         return False
     (q_len, k_len), (_, head_dim, d_model) = pairs.lengths, weight.shape
     last = pairs.offset + k_len - 1
-    if not -INT32_MAX <= pairs.offset - (q_len - 1) <= last <= INT32_MAX:
+    first = pairs.offset - (q_len - 1)
+    if not -INT32_MAX <= first <= last <= INT32_MAX:
         return False  # the rows are of int32 distances
-    count = q_len + k_len - 1
     if sinusoids.limits is not None:
-        low, high = sinusoids.limits
-        count = min(count, high - low + 1)
+        first, last = np.clip((first, last), *(-n for n in reversed(sinusoids.limits)))
+    near, far = _lengths(int(first), int(last))
+    count = far - near + 1
     batch = math.prod(x.shape[:-3])
     by_rows = count * head_dim * d_model + batch * q_len * k_len * head_dim
     by_turns = batch * q_len * d_model * (head_dim + k_len)
