@@ -23,11 +23,13 @@ class Linear(NamedTuple):
         label: The name of the primitive in a program.
         function: The function of the array, with settings by keyword.
         type: The type of the result, of the same arguments with a type for the array.
+        on_cpu: The function in a form that is faster on CPUs, if there is one.
     """
 
     label: str
     function: Callable[..., Any]
     type: Callable[..., Any]
+    on_cpu: Callable[..., Any] | None = None
 
 
 def linear_pair(one: Linear, other: Linear, settings: tuple[str, ...]):
@@ -54,8 +56,10 @@ def _primitive(linear, settings):
     primitive.def_impl(jax.jit(primitive.bind, static_argnames=settings))
     primitive.def_abstract_eval(linear.type)
     batching.primitive_batchers[primitive] = functools.partial(_batch, primitive)
-    lowering = mlir.lower_fun(linear.function, multiple_results=False)
-    mlir.register_lowering(primitive, lowering)
+    for function, platform in ((linear.function, None), (linear.on_cpu, "cpu")):
+        if function is not None:
+            lowering = mlir.lower_fun(function, multiple_results=False)
+            mlir.register_lowering(primitive, lowering, platform=platform)
     return primitive
 
 

@@ -15,13 +15,14 @@ import math
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.interpreters import mlir
 
 from .linear_pair import Linear, linear_pair, with_last_axes
 
 # Queries whose rows are added up before their sum joins the others: errors of rounding
 # then grow with this number, and not with that of the queries.
 _BLOCK = 32
+# Queries for which values are worth an array of their own.
+_MANY = 8
 
 
 def spread(values, q_grid, k_grid, dtype):
@@ -35,25 +36,49 @@ def spread(values, q_grid, k_grid, dtype):
     return _spread_p.bind(values, **grids, narrow=jnp.dtype(dtype), wide=values.dtype)
 
 
-def _spread(values, *, q_grid, k_grid, narrow, wide):
-    """Slices of the values, one for each query."""
+def _spread(values, *, q_grid, k_grid, narrow, wide, held=lambda x: x):
+    """Slices of the values, one for each query and one axis after another.
+
+    The last axis comes first, so that slices grow to all keys, which lie in a row.
+    """
     del wide
-    rank, lead = len(q_grid), values.ndim - len(q_grid)
+    lead, sizes = values.shape[: -len(q_grid)], values.shape[-len(q_grid) :]
     values = values.astype(narrow)  # while they are few
-    for axis, (q, k) in enumerate(zip(q_grid, k_grid, strict=True)):
-        values = _slices(values, lead + 2 * axis, q, k)
-    first = range(lead, lead + 2 * rank, 2)
-    second = range(lead + 1, lead + 2 * rank, 2)
-    return values.transpose((*range(lead), *first, *second))
+    for axis in reversed(range(len(q_grid))):
+        line, step = math.prod(k_grid[axis:]), math.prod(k_grid[axis + 1 :])
+        done, others = math.prod(q_grid[axis + 1 :]), math.prod(sizes[:axis])
+        values = values.reshape(math.prod(lead), done, others, sizes[axis] * step)
+        if axis == 0:
+            values = held(values)
+        values = _slices(values, q_grid[axis], step, line)
+    return values.reshape(*lead, *q_grid, *k_grid)
 
 
-def _slices(values, axis, q, k):
-    """An axis of `q + k - 1` values as two axes, `q` slices of `k` values each."""
+def _slices(lines, count, step, length):
+    """Slices of lines, each `step` places to the left of the one in front of it."""
 
     def slice_from(start):
-        return lax.dynamic_slice_in_dim(values, start, k, axis)
+        return lax.dynamic_slice_in_dim(lines, start, length, -1)
 
-    return jax.vmap(slice_from, out_axes=axis)(jnp.arange(q - 1, -1, -1))
+    return jax.vmap(slice_from, out_axes=1)(step * jnp.arange(count - 1, -1, -1))
+
+
+def _spread_held(values, **settings):
+    """The same for CPUs, where XLA would fuse what makes the values into every read."""
+    if math.prod(settings["q_grid"]) < _MANY:
+        return _spread(values, **settings)
+    return _spread(values, **settings, held=_held)
+
+
+def _held(lines):
+    """The lines in an array of their own, which a loop fills: XLA fuses no loops."""
+    flat = lines.reshape(-1, lines.shape[-1])
+
+    def fill(n, out):
+        return lax.dynamic_update_index_in_dim(out, flat[n], n, 0)
+
+    out = _zeros(flat.dtype, jax.typeof(flat), flat.shape)
+    return lax.fori_loop(0, len(flat), fill, out).reshape(lines.shape)
 
 
 def _sums_by_axis(matrix, *, q_grid, k_grid, narrow, wide):
@@ -78,33 +103,52 @@ def _skewed(matrix):
 
 
 def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
-    """Sums along diagonals, one query after another, which reads the matrix once."""
+    """Sums along diagonals, one query after another, which reads the matrix once.
+
+    Axes of the grids follow each other. What the other axes of the queries and the
+    diagonals so far have is `rest`, and the keys of this axis and the others a line, in
+    which a query is `step` places away from the next one.
+    """
     del narrow
-    lead, count = matrix.shape[: -2 * len(q_grid)], math.prod(q_grid)
+    lead = matrix.shape[: -2 * len(q_grid)]
     sizes = tuple(q + k - 1 for q, k in zip(q_grid, k_grid, strict=True))
-    matrix = matrix.reshape(math.prod(lead), count, *k_grid)
-    origin = (0,) * len(q_grid)
+    for axis, count in enumerate(q_grid):
+        rest = math.prod(q_grid[axis + 1 :]) * math.prod(sizes[:axis])
+        line, step = math.prod(k_grid[axis:]), math.prod(k_grid[axis + 1 :])
+        sums = _sums_of_lines(matrix, len(lead), (count, rest, line), step, wide)
+        others = (*q_grid[axis + 1 :], *sizes[: axis + 1], *k_grid[axis + 1 :])
+        matrix = sums.reshape(*lead, *others)
+    return matrix
+
+
+def _sums_of_lines(matrix, num_lead, lines, step, wide):
+    """Sums of lines, each `step` places to the left of the one in front of it.
+
+    `matrix` is `(*lead, count, ...)`, where `count` queries have `rest` lines each, and
+    the sums are `(prod(lead), rest, line + (count - 1) * step)`. The matrix keeps its
+    shape: XLA would copy what goes through a loop in another.
+    """
+    (count, rest, line), lead = lines, matrix.shape[:num_lead]
+    shape, num_leads = (rest, line + (count - 1) * step), math.prod(lead)
     zeros = functools.partial(_zeros, wide, jax.typeof(matrix))
     # XLA's CPU backend would cast a whole matrix of bfloat16 in front of the loop.
     as_bits = matrix.dtype == jnp.bfloat16 and wide == jnp.float32
     if as_bits:
         matrix = lax.bitcast_convert_type(matrix, jnp.uint16)
+    of_query = matrix.shape[num_lead + 1 :]
 
-    def add_row(n, query, part):
-        row = lax.dynamic_slice(matrix, (n, query, *origin), (1, 1, *k_grid))
-        at, rest = [], query
-        for q in reversed(q_grid):
-            at.insert(0, q - 1 - rest % q)
-            rest = rest // q
-        there = lax.dynamic_slice(part, at, k_grid)
+    def add_lines(n, query, part):
+        start = (*jnp.unravel_index(n, lead), query, *(0 for _ in of_query))
+        row = lax.dynamic_slice(matrix, start, (*(1 for _ in lead), 1, *of_query))
         row = _float32_of_bits(row) if as_bits else row.astype(wide)
-        there += row.reshape(k_grid)
+        at = 0, (count - 1 - query) * step
+        there = lax.dynamic_slice(part, at, (rest, line)) + row.reshape(rest, line)
         return lax.dynamic_update_slice(part, there, at)
 
     def add_block(n, block, carry):
         stop = jnp.minimum((block + 1) * _BLOCK, count)
-        add = functools.partial(add_row, n)
-        part = lax.fori_loop(block * _BLOCK, stop, add, zeros(sizes))
+        add = functools.partial(add_lines, n)
+        part = lax.fori_loop(block * _BLOCK, stop, add, zeros(shape))
         # Kahan's sum, which costs little once for each block.
         total, lost = carry
         part -= lost
@@ -112,14 +156,13 @@ def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
         # An infinite sum has lost nothing that is still to be added.
         return new, jnp.where(jnp.isfinite(new), (new - total) - part, 0)
 
-    def add_head(n, out):
+    def add_lead(n, out):
         add = functools.partial(add_block, n)
-        start = (zeros(sizes),) * 2
+        start = (zeros(shape),) * 2
         total, _ = lax.fori_loop(0, -(-count // _BLOCK), add, start)
-        return lax.dynamic_update_slice(out, total[None], (n, *origin))
+        return lax.dynamic_update_slice(out, total[None], (n, 0, 0))
 
-    out = lax.fori_loop(0, math.prod(lead), add_head, zeros((math.prod(lead), *sizes)))
-    return out.reshape(*lead, *sizes)
+    return lax.fori_loop(0, num_leads, add_lead, zeros((num_leads, *shape)))
 
 
 def _zeros(dtype, like, shape):
@@ -145,10 +188,7 @@ def _sums_of(matrix, *, q_grid, k_grid, narrow, wide):
 
 
 _spread_p, _sums_p = linear_pair(
-    Linear("attnax_spread", _spread, _matrix_of),
-    Linear("attnax_diagonal_sums", _sums_by_axis, _sums_of),
+    Linear("attnax_spread", _spread, _matrix_of, on_cpu=_spread_held),
+    Linear("attnax_diagonal_sums", _sums_by_axis, _sums_of, on_cpu=_sums_by_row),
     settings=("q_grid", "k_grid", "narrow", "wide"),
-)
-mlir.register_lowering(
-    _sums_p, mlir.lower_fun(_sums_by_row, multiple_results=False), platform="cpu"
 )
