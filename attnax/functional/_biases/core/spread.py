@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from .held import held, zeros_like_axes
 from .linear_pair import Linear, linear_pair, with_last_axes
 
 # Queries whose rows are added up before their sum joins the others: errors of rounding
@@ -36,7 +37,7 @@ def spread(values, q_grid, k_grid, dtype):
     return _spread_p.bind(values, **grids, narrow=jnp.dtype(dtype), wide=values.dtype)
 
 
-def _spread(values, *, q_grid, k_grid, narrow, wide, held=lambda x: x):
+def _spread(values, *, q_grid, k_grid, narrow, wide):
     """Slices of the values, one for each query and one axis after another.
 
     The last axis comes first, so that slices grow to all keys, which lie in a row.
@@ -48,7 +49,7 @@ def _spread(values, *, q_grid, k_grid, narrow, wide, held=lambda x: x):
         line, step = math.prod(k_grid[axis:]), math.prod(k_grid[axis + 1 :])
         done, others = math.prod(q_grid[axis + 1 :]), math.prod(sizes[:axis])
         values = values.reshape(math.prod(lead), done, others, sizes[axis] * step)
-        if axis == 0:
+        if axis == 0 and math.prod(q_grid) >= _MANY:
             values = held(values)
         values = _slices(values, q_grid[axis], step, line)
     return values.reshape(*lead, *q_grid, *k_grid)
@@ -61,24 +62,6 @@ def _slices(lines, count, step, length):
         return lax.dynamic_slice_in_dim(lines, start, length, -1)
 
     return jax.vmap(slice_from, out_axes=1)(step * jnp.arange(count - 1, -1, -1))
-
-
-def _spread_held(values, **settings):
-    """The same for CPUs, where XLA would fuse what makes the values into every read."""
-    if math.prod(settings["q_grid"]) < _MANY:
-        return _spread(values, **settings)
-    return _spread(values, **settings, held=_held)
-
-
-def _held(lines):
-    """The lines in an array of their own, which a loop fills: XLA fuses no loops."""
-    flat = lines.reshape(-1, lines.shape[-1])
-
-    def fill(n, out):
-        return lax.dynamic_update_index_in_dim(out, flat[n], n, 0)
-
-    out = _zeros(flat.dtype, jax.typeof(flat), flat.shape)
-    return lax.fori_loop(0, len(flat), fill, out).reshape(lines.shape)
 
 
 def _sums_by_axis(matrix, *, q_grid, k_grid, narrow, wide):
@@ -130,7 +113,7 @@ def _sums_of_lines(matrix, num_lead, lines, step, wide):
     """
     (count, rest, line), lead = lines, matrix.shape[:num_lead]
     shape, num_leads = (rest, line + (count - 1) * step), math.prod(lead)
-    zeros = functools.partial(_zeros, wide, jax.typeof(matrix))
+    zeros = functools.partial(zeros_like_axes, wide, jax.typeof(matrix))
     # XLA's CPU backend would cast a whole matrix of bfloat16 in front of the loop.
     as_bits = matrix.dtype == jnp.bfloat16 and wide == jnp.float32
     if as_bits:
@@ -165,13 +148,6 @@ def _sums_of_lines(matrix, num_lead, lines, step, wide):
     return lax.fori_loop(0, num_leads, add_lead, zeros((num_leads, *shape)))
 
 
-def _zeros(dtype, like, shape):
-    """Zeros that vary along the manual axes of `like`, as carries of a loop must."""
-    axes = tuple(like.manual_axis_type.varying)
-    zeros = jnp.zeros(shape, dtype)
-    return lax.pcast(zeros, axes, to="varying") if axes else zeros
-
-
 def _float32_of_bits(bits):
     """The numbers of bfloat16 that `bits` are, in float32."""
     bits = lax.shift_left(bits.astype(jnp.uint32), jnp.uint32(16))
@@ -188,7 +164,7 @@ def _sums_of(matrix, *, q_grid, k_grid, narrow, wide):
 
 
 _spread_p, _sums_p = linear_pair(
-    Linear("attnax_spread", _spread, _matrix_of, on_cpu=_spread_held),
+    Linear("attnax_spread", _spread, _matrix_of),
     Linear("attnax_diagonal_sums", _sums_by_axis, _sums_of, on_cpu=_sums_by_row),
     settings=("q_grid", "k_grid", "narrow", "wide"),
 )

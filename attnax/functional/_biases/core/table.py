@@ -7,9 +7,10 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ...._checks import check_params, check_table
+from ...._checks import check_params, check_table, is_known
 from ...._dtypes import compute_dtype
 from .copies import copies_of
+from .held import held
 from .parameters import check_shapes, draw_normal
 
 # Cotangents that are added up one after another: errors of rounding grow with this
@@ -50,7 +51,8 @@ def biases_at(table, rows):
     Rows lie in the table. The gradient is added up in the compute dtype and rounded
     once to the dtype of the table.
     """
-    return _biases(jnp.asarray(table), jnp.asarray(rows))
+    rows = jnp.asarray(rows) if is_known(rows) else held(rows)
+    return _biases(jnp.asarray(table), rows)
 
 
 def bias_at(table, rows, head):
