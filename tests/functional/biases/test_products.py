@@ -8,22 +8,64 @@ from query_biases import matrix, normal
 
 import attnax.functional as F
 
+# Tables of few rows, which tokens meet row by row, and of more rows than diagonals.
+BOTH_FORMS = pytest.mark.parametrize("most", (20, 600), ids=("few", "many"))
+FIELDS = "q", "k", "keys", "queries"
 
-@pytest.mark.parametrize(("q_len", "k_len"), ((256, 257), (257, 300), (3, 600)))
-def test_blocks_have_the_products_of_every_pair(q_len, k_len):
-    bias = F.DisentangledBias(1, 2, max_distance=20, factor=1.0)
-    q, k = normal(0, q_len, 1, 2), normal(1, k_len, 1, 2)
-    tables = normal(2, 40, 1, 2), normal(3, 40, 1, 2)
-    params = F.DisentangledParams(*tables)
+
+def disentangled(q_len, k_len, most):
+    """Arrays by name, the bias of them, and the rows `(q_len, k_len)` of all pairs."""
+    bias = F.DisentangledBias(1, 2, max_distance=most, factor=1.0)
+    lengths = q_len, k_len, 2 * most, 2 * most
+    arrays = [normal(seed, length, 1, 2) for seed, length in enumerate(lengths)]
     first = k_len - q_len
-    actual = matrix(bias, params, range(first, k_len), range(k_len), q=q, k=k)
+
+    def function(q, k, keys, queries):
+        params = F.DisentangledParams(keys, queries)
+        return matrix(bias, params, range(first, k_len), range(k_len), q=q, k=k)
+
     distance = np.arange(k_len)[None] - np.arange(first, k_len)[:, None]
-    rows = 20 - np.clip(distance, -19, 20)
-    keys, queries = (table[rows, 0].astype(np.float64) for table in tables)
-    wanted = np.einsum("qd,qkd->qk", q[:, 0], keys)
-    wanted += np.einsum("kd,qkd->qk", k[:, 0], queries)
+    rows = most - np.clip(distance, 1 - most, most)
+    return dict(zip(FIELDS, arrays, strict=True)), function, rows
+
+
+def wanted_of(rows, q, k, keys, queries):
+    """The bias of every pair, in float64."""
+    q, k, keys, queries = (t[:, 0].astype(np.float64) for t in (q, k, keys, queries))
+    of_queries = np.einsum("qd,qkd->qk", q, keys[rows])
+    return (of_queries + np.einsum("kd,qkd->qk", k, queries[rows]))[None]
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize(("q_len", "k_len"), ((256, 257), (257, 300), (3, 600)))
+def test_blocks_have_the_products_of_every_pair(q_len, k_len, most):
+    arrays, function, rows = disentangled(q_len, k_len, most)
+    actual, wanted = function(**arrays), wanted_of(rows, **arrays)
     # Four products below 4 * 4.
-    assert_close(actual, wanted[None], magnitude=64.0, roundings=1)
+    assert_close(actual, wanted, magnitude=64.0, roundings=1)
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize("name", FIELDS)
+def test_derivatives_for_one_array_and_for_all(name, most):
+    """The bias is linear in each array: its derivative is the bias of the tangent."""
+    arrays, function, rows = disentangled(300, 301, most)
+    tangent = normal(7, *arrays[name].shape)
+    alone = lambda x: function(**arrays | {name: x})
+    _, of_one = jax.jit(lambda *t: jax.jvp(alone, t[:1], t[1:]))(arrays[name], tangent)
+    tangents = {n: np.zeros_like(x) for n, x in arrays.items()} | {name: tangent}
+    among = lambda x: function(**x)
+    _, of_all = jax.jit(lambda *t: jax.jvp(among, t[:1], t[1:]))(arrays, tangents)
+    other = {"q": "keys", "k": "queries", "keys": "q", "queries": "k"}[name]
+    wanted = wanted_of(rows, **tangents | {other: arrays[other]})
+    assert_close(of_one, wanted, magnitude=32.0, roundings=1)
+    np.testing.assert_array_equal(of_one, of_all)
+    weight = normal(8, *wanted.shape)
+    gradient = jax.jit(jax.grad(lambda x: (weight * alone(x)).sum()))(arrays[name])
+    # The product of the gradient and a tangent is that of the weights and its bias.
+    actual = (np.asarray(gradient, np.float64) * tangent).sum()
+    limit = 1e-6 * np.abs(weight * wanted).sum()
+    np.testing.assert_allclose(actual, (weight * wanted).sum(), rtol=0, atol=limit)
 
 
 def test_the_gradient_of_a_row_that_most_pairs_share():
