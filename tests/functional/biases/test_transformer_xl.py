@@ -122,6 +122,18 @@ def test_positions_in_any_order(name):
     assert_close(actual, wanted, **close(bias, content(bias)))
 
 
+@pytest.mark.parametrize("name", ("conformer", "clamped"))
+@pytest.mark.parametrize(
+    "q_first, k_first", ((30, 2), (2, 30)), ids=("after", "before")
+)
+def test_all_keys_on_one_side_of_the_queries(name, q_first, k_first):
+    bias = BIASES[name]
+    positions = [range(first, first + LENGTH) for first in (q_first, k_first)]
+    actual = matrix(bias, PARAMS, *positions, **content(bias))
+    wanted = expected(bias, PARAMS, *positions, content(bias))
+    assert_close(actual, wanted, **close(bias, content(bias)))
+
+
 @pytest.mark.parametrize("name", ("conformer", *slow("clamped")))
 def test_only_the_distance_counts(name):
     bias = BIASES[name]

@@ -143,7 +143,7 @@ def _rows(weight, sinusoids, pairs, precision):
         behind = (of_cos + of_sin)[max(1, -last) - near : 1 - first - near]
         rows.append(jnp.flip(behind, 0))
     if last >= 0:
-        rows.append((of_cos - of_sin)[max(0, first) - near : last + 1 - near])
+        rows.append((of_cos - of_sin)[: last + 1 - near])
     return first, jnp.swapaxes(jnp.concatenate(rows), 0, 1)
 
 
