@@ -98,35 +98,33 @@ def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
     for axis, count in enumerate(q_grid):
         rest = math.prod(q_grid[axis + 1 :]) * math.prod(sizes[:axis])
         line, step = math.prod(k_grid[axis:]), math.prod(k_grid[axis + 1 :])
-        sums = _sums_of_lines(matrix, len(lead), (count, rest, line), step, wide)
+        lines = matrix.reshape(math.prod(lead), count * rest, line)
+        sums = _sums_of_lines(lines, rest, step, wide)
         others = (*q_grid[axis + 1 :], *sizes[: axis + 1], *k_grid[axis + 1 :])
         matrix = sums.reshape(*lead, *others)
     return matrix
 
 
-def _sums_of_lines(matrix, num_lead, lines, step, wide):
-    """Sums of lines, each `step` places to the left of the one in front of it.
+def _sums_of_lines(lines, rest, step, wide):
+    """Sums of the lines of queries, each `step` places to the left of the one before.
 
-    `matrix` is `(*lead, count, ...)`, where `count` queries have `rest` lines each, and
-    the sums are `(prod(lead), rest, line + (count - 1) * step)`. The matrix keeps its
-    shape: XLA would copy what goes through a loop in another.
+    `lines` are `(lead, count * rest, line)` for `count` queries of `rest` lines each,
+    and the sums `(lead, rest, line + (count - 1) * step)`.
     """
-    (count, rest, line), lead = lines, matrix.shape[:num_lead]
-    shape, num_leads = (rest, line + (count - 1) * step), math.prod(lead)
-    zeros = functools.partial(zeros_like_axes, wide, jax.typeof(matrix))
-    # XLA's CPU backend would cast a whole matrix of bfloat16 in front of the loop.
-    as_bits = matrix.dtype == jnp.bfloat16 and wide == jnp.float32
+    lead, count, line = len(lines), lines.shape[1] // rest, lines.shape[2]
+    shape = rest, line + (count - 1) * step
+    zeros = functools.partial(zeros_like_axes, wide, jax.typeof(lines))
+    # XLA's CPU backend would cast a whole array of bfloat16 in front of the loop.
+    as_bits = lines.dtype == jnp.bfloat16 and wide == jnp.float32
     if as_bits:
-        matrix = lax.bitcast_convert_type(matrix, jnp.uint16)
-    of_query = matrix.shape[num_lead + 1 :]
+        lines = lax.bitcast_convert_type(lines, jnp.uint16)
 
     def add_lines(n, query, part):
-        start = (*jnp.unravel_index(n, lead), query, *(0 for _ in of_query))
-        row = lax.dynamic_slice(matrix, start, (*(1 for _ in lead), 1, *of_query))
-        row = _float32_of_bits(row) if as_bits else row.astype(wide)
+        here = lax.dynamic_slice(lines, (n, query * rest, 0), (1, rest, line))[0]
+        here = _float32_of_bits(here) if as_bits else here.astype(wide)
         at = 0, (count - 1 - query) * step
-        there = lax.dynamic_slice(part, at, (rest, line)) + row.reshape(rest, line)
-        return lax.dynamic_update_slice(part, there, at)
+        there = lax.dynamic_slice(part, at, (rest, line))
+        return lax.dynamic_update_slice(part, there + here, at)
 
     def add_block(n, block, carry):
         stop = jnp.minimum((block + 1) * _BLOCK, count)
@@ -145,7 +143,7 @@ def _sums_of_lines(matrix, num_lead, lines, step, wide):
         total, _ = lax.fori_loop(0, -(-count // _BLOCK), add, start)
         return lax.dynamic_update_slice(out, total[None], (n, 0, 0))
 
-    return lax.fori_loop(0, num_leads, add_lead, zeros((num_leads, *shape)))
+    return lax.fori_loop(0, lead, add_lead, zeros((lead, *shape)))
 
 
 def _float32_of_bits(bits):
