@@ -105,6 +105,7 @@ def test_shapes():
         (jnp.zeros(2, jnp.bfloat16), {}, "distance.dtype=bfloat16 must be float32"),
         ([0], {"num_buckets": 31}, "num_buckets=31 must be even"),
         ([0], {"num_buckets": 0}, "num_buckets=0 must be an integer in"),
+        ([0], {"num_buckets": 4098}, r"num_buckets=4098 must be .*4096"),
         ([0], {"max_distance": 17}, "max_distance=17 must be at least num_buckets=32"),
         ([0], {"max_distance": 2**31}, "max_distance=2147483648 must be"),
     ),

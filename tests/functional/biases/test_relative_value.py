@@ -137,7 +137,6 @@ def test_initial_values():
 @pytest.mark.parametrize(
     ("changed", "message"),
     (
-        ({"bias": F.AlibiBias(2)}, "bias is an? AlibiBias, but must be"),
         ({"params": normal(0, 5, 8)}, "params is"),
         (
             {"params": F.RelativeValueParams(normal(0, 4, 8))},
@@ -156,3 +155,14 @@ def test_errors(changed, message):
     arguments |= {"q_positions": range(7), "k_positions": range(11)}
     with refused(f"apply_relative_values: {message}"):
         F.apply_relative_values(**(arguments | changed))
+
+
+@pytest.mark.errors
+def test_another_record_is_an_error():
+    bias = BIASES["window"]
+    positions = range(7), range(11)
+    message = "bias must be a RelativeKeyBias|^Type-check error"
+    with pytest.raises(TypeError, match=message):
+        F.apply_relative_values(F.AlibiBias(HEADS), values_of(bias), P, *positions)
+    with pytest.raises(TypeError, match=message):
+        F.init_relative_values(jax.random.key(0), F.AlibiBias(HEADS))

@@ -2,6 +2,10 @@
 
 import math
 
+# The most buckets of a scheme. Each is a comparison in the program, and its threshold a
+# root of a number that has more digits the more buckets there are: 4096 take seconds.
+MOST_BUCKETS = 4096
+
 
 def integer_root(number: int, degree: int) -> int:
     """The smallest integer whose power of `degree` is at least `number`.

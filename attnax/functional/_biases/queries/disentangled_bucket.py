@@ -11,11 +11,7 @@ from jaxtyping import Array, Int32, Real
 from ...._checks import INT32_MAX, integer
 from ...._public import public
 from ..core.distances import int32_distance, length_of
-from ..core.integer_roots import integer_root
-
-# The threshold of a bucket is a root of a number that has more digits the more buckets
-# there are.
-_MOST_BUCKETS = 4096
+from ..core.integer_roots import MOST_BUCKETS, integer_root
 
 
 @public
@@ -81,7 +77,7 @@ def disentangled_bucket(
 
 def check_log_buckets(num_buckets, max_distance) -> tuple[int, int]:
     """The number of buckets and the largest distance, checked against each other."""
-    num_buckets = integer("num_buckets", num_buckets, 2, _MOST_BUCKETS)
+    num_buckets = integer("num_buckets", num_buckets, 2, MOST_BUCKETS)
     if num_buckets % 2 != 0:
         raise ValueError(f"{num_buckets=} must be even.")
     max_distance = integer("max_distance", max_distance, 1, INT32_MAX)

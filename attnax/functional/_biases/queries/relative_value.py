@@ -60,8 +60,8 @@ def init_relative_values(
         The values, `(num_rows, head_dim)`, from a normal distribution.
 
     Raises:
-        ValueError: If `bias` is another record, `init_std` is negative, or `dtype` is
-            no real float dtype.
+        TypeError: If `bias` is no `RelativeKeyBias`.
+        ValueError: If `init_std` is negative, or `dtype` is no real float dtype.
 
     Example:
         >>> bias = RelativeKeyBias(2, 96, left=4, right=4, zero_outside=True)
@@ -109,6 +109,7 @@ def apply_relative_values(
         position in an array that is traced is outside int32.
 
     Raises:
+        TypeError: If `bias` is no `RelativeKeyBias`.
         ValueError: If `params` or `probabilities` do not fit the record or the
             positions, or a known position is outside int32.
 
@@ -169,9 +170,7 @@ def _axes(p, pairs):
 
 def _check_bias(bias):
     if not isinstance(bias, RelativeKeyBias):
-        raise ValueError(
-            f"bias is a {type(bias).__name__}, but must be a RelativeKeyBias."
-        )
+        raise TypeError(f"bias must be a RelativeKeyBias, not a {type(bias).__name__}.")
 
 
 def _checked(probabilities, bias, pairs):

@@ -11,11 +11,7 @@ from jaxtyping import Array, Int32, Real
 from ...._checks import INT32_MAX, check_flags, integer
 from ...._public import public
 from ..core.distances import int32_distance, length_of
-from ..core.integer_roots import integer_root
-
-# Each bucket is a comparison in the program, and its threshold a root of a number that
-# has more digits the more buckets there are: 4096 take seconds.
-_MOST_BUCKETS = 4096
+from ..core.integer_roots import MOST_BUCKETS, integer_root
 
 
 @public
@@ -86,7 +82,7 @@ def check_buckets(num_buckets, max_distance, bidirectional) -> tuple[int, int]:
     """The number of buckets and the largest distance, checked against each other."""
     check_flags(bidirectional=bidirectional)
     lowest = 4 if bidirectional else 2
-    num_buckets = integer("num_buckets", num_buckets, lowest, _MOST_BUCKETS)
+    num_buckets = integer("num_buckets", num_buckets, lowest, MOST_BUCKETS)
     if bidirectional and num_buckets % 2 != 0:
         raise ValueError(f"{num_buckets=} must be even for bidirectional=True.")
     max_distance = integer("max_distance", max_distance, 1, INT32_MAX)
