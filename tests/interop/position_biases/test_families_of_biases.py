@@ -175,6 +175,19 @@ def test_vits_has_values_beside_its_keys():
     assert position_bias_from_hf({"model_type": "vits", "window_size": None}) is None
 
 
+def test_the_audio_of_gemma_3n_looks_to_both_sides():
+    """The left context of the config counts the query itself."""
+    config = {
+        "model_type": "gemma3n_audio",
+        "hidden_size": 16,
+        "conf_num_attention_heads": 2,
+        "conf_num_hidden_layers": 1,
+        "conf_attention_context_left": 5,
+        "conf_attention_context_right": 3,
+    }
+    assert bias_of(config) == F.GemmaAudioBias(2, 8, 16, left=4, right=3)
+
+
 def test_layers_of_funnel_that_run_again_share_their_parameters():
     config = {"model_type": "funnel", "block_sizes": [1, 2], "block_repeats": [2, 1]}
     layers = position_bias_from_hf(config, part="encoder").layers

@@ -79,6 +79,23 @@ def test_a_table_of_cross_attention_in_old_files_of_t5_is_left_out():
     assert_same_bits(params.table, drawn(32, 3))
 
 
+def test_the_audio_of_gemma_3n_has_a_projection_and_a_scale_in_each_layer():
+    config = {
+        "model_type": "gemma3n_audio",
+        "hidden_size": 16,
+        "conf_num_attention_heads": 2,
+        "conf_num_hidden_layers": 2,
+    }
+    stem = "conformer.{}.attention.attn."
+    weight = stem + "relative_position_embedding.pos_proj.weight"
+    tensors = {weight.format(layer): drawn(16, 16) + layer for layer in (0, 1)}
+    scale = stem + "per_dim_scale"
+    tensors |= {scale.format(layer): drawn(8) + layer for layer in (0, 1)}
+    for layer, params in enumerate(read(tensors, config)):
+        assert_same_bits(params.weight, (drawn(16, 16) + layer).reshape(2, 8, 16))
+        assert_same_bits(params.per_dim_scale, drawn(8) + layer)
+
+
 def test_alibi_reads_no_tensor():
     assert read({}, {"model_type": "bloom"}) == ()
 
