@@ -182,3 +182,13 @@ def test_a_function_of_scores_holds_whole_arrays():
         assert jax.typeof(made).sharding.spec == P("a", "b", None, None)
     _, expected, _ = whole(T5)
     assert_same_bits(made, np.broadcast_to(expected, made.shape))
+
+
+@axis_types
+def test_traced_positions_stay_on_their_devices(axis_type):
+    mesh, params = mesh_of(axis_type), F.init_position_bias(KEY, T5)
+    positions = put(mesh, np.tile(np.arange(16, dtype=np.int32), (2, 1)), "a")
+    with jax.set_mesh(mesh):
+        made = jax.jit(lambda p, at: F.apply_position_bias(T5, p, at, at))
+        program = made.lower(params, positions).compile()
+    assert "all-gather" not in program.as_text()

@@ -1,5 +1,7 @@
 """Products by distance on meshes: heads on devices, and queries on devices."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,3 +74,27 @@ def test_queries_on_devices(axis_type):
     k = jax.device_put(K, NamedSharding(mesh, P()))
 
     check(disentangled, [q, k, positions], axis_type, (None, None, "b", None))
+
+
+def test_gradients_of_what_every_device_has():
+    """Queries differ from device to device, and keys and tables do not."""
+    mesh = jax.make_mesh((2,), ("a",), axis_types=(AxisType.Auto,))
+
+    def bias(q, k, rows):
+        positions = range(LENGTH), range(LENGTH)
+        return F.apply_position_bias(DISENTANGLED, rows, *positions, q=q, k=k)
+
+    def loss(made):
+        return lambda *arrays: (made(*arrays) ** 2).sum()
+
+    on_devices = jax.shard_map(
+        bias, mesh=mesh, in_specs=(P("a"), P(), P()), out_specs=P("a")
+    )
+    arrays = Q, K[0], ROWS
+    wanted = jax.jit(jax.grad(loss(bias), (0, 1, 2)))(*arrays)
+    actual = jax.jit(jax.grad(loss(on_devices), (0, 1, 2)))(*arrays)
+    # Sums of at most 128 products below 200, in another order.
+    close = partial(np.testing.assert_allclose, rtol=0, atol=128 * 200 * 2.0**-22)
+    jax.tree.map(close, actual, wanted)
+    alone = jax.jit(jax.grad(lambda k: loss(on_devices)(Q, k, ROWS)))(K[0])
+    close(alone, wanted[1])

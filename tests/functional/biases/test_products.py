@@ -3,14 +3,16 @@
 import jax
 import numpy as np
 import pytest
-from helpers import assert_close
+from helpers import assert_close, assert_same_bits
 from query_biases import matrix, normal
 
 import attnax.functional as F
+from attnax.functional._biases.core import known_products
 
 # Tables of few rows, which tokens meet row by row, and of more rows than diagonals.
 BOTH_FORMS = pytest.mark.parametrize("most", (20, 600), ids=("few", "many"))
 FIELDS = "q", "k", "keys", "queries"
+EPS = 2.0**-24
 
 
 def disentangled(q_len, k_len, most):
@@ -37,7 +39,9 @@ def wanted_of(rows, q, k, keys, queries):
 
 
 @BOTH_FORMS
-@pytest.mark.parametrize(("q_len", "k_len"), ((256, 257), (257, 300), (3, 600)))
+@pytest.mark.parametrize(
+    ("q_len", "k_len"), ((256, 257), (257, 300), (3, 600), (1, 40))
+)
 def test_blocks_have_the_products_of_every_pair(q_len, k_len, most):
     arrays, function, rows = disentangled(q_len, k_len, most)
     actual, wanted = function(**arrays), wanted_of(rows, **arrays)
@@ -58,14 +62,99 @@ def test_derivatives_for_one_array_and_for_all(name, most):
     _, of_all = jax.jit(lambda *t: jax.jvp(among, t[:1], t[1:]))(arrays, tangents)
     other = {"q": "keys", "k": "queries", "keys": "q", "queries": "k"}[name]
     wanted = wanted_of(rows, **tangents | {other: arrays[other]})
+    # Two products below 4 * 4.
     assert_close(of_one, wanted, magnitude=32.0, roundings=1)
     np.testing.assert_array_equal(of_one, of_all)
-    weight = normal(8, *wanted.shape)
-    gradient = jax.jit(jax.grad(lambda x: (weight * alone(x)).sum()))(arrays[name])
-    # The product of the gradient and a tangent is that of the weights and its bias.
-    actual = (np.asarray(gradient, np.float64) * tangent).sum()
-    limit = 1e-6 * np.abs(weight * wanted).sum()
-    np.testing.assert_allclose(actual, (weight * wanted).sum(), rtol=0, atol=limit)
+
+
+@BOTH_FORMS
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_gradient_is_that_of_float64(name, most):
+    arrays, function, rows = disentangled(300, 301, most)
+    weight = normal(8, 1, 300, 301)
+    loss = lambda x: (weight * function(**arrays | {name: x})).sum()
+    actual = jax.jit(jax.grad(loss))(arrays[name])
+    wanted, sizes = (
+        gradients_of(rows, w, a)[name]
+        for w, a in (
+            (weight[0], arrays),
+            (abs(weight[0]), {n: abs(t) for n, t in arrays.items()}),
+        )
+    )
+    # Products over at most 556 rows of a band, and chains of 64 numbers for a table.
+    np.testing.assert_array_less(abs(actual[:, 0] - wanted), 1e-30 + 64 * EPS * sizes)
+
+
+def gradients_of(rows, weight, arrays):
+    """The gradient of the weighted sum of all pairs for each array, in float64."""
+    q, k, keys, queries = (arrays[name][:, 0].astype(np.float64) for name in FIELDS)
+    of_keys, of_queries = np.zeros_like(keys), np.zeros_like(queries)
+    np.add.at(of_keys, rows, weight[..., None] * q[:, None])
+    np.add.at(of_queries, rows, weight[..., None] * k)
+    return {
+        "q": np.einsum("qk,qkd->qd", weight, keys[rows]),
+        "k": np.einsum("qk,qkd->kd", weight, queries[rows]),
+        "keys": of_keys,
+        "queries": of_queries,
+    }
+
+
+@pytest.mark.parametrize(("q_batch", "k_batch"), (((3,), ()), ((), (3,)), ((1,), (3,))))
+@pytest.mark.parametrize("name", FIELDS)
+def test_gradients_with_batches_of_one_side(q_batch, k_batch, name):
+    bias = F.DisentangledBias(2, 4, max_distance=5, factor=1.0)
+    q, k = normal(0, *q_batch, 9, 2, 4), normal(1, *k_batch, 9, 2, 4)
+    arrays = {
+        "q": q,
+        "k": k,
+        "keys": normal(2, 10, 2, 4),
+        "queries": normal(3, 10, 2, 4),
+    }
+    cotangent = normal(4, 3, 2, 9, 9)
+
+    def loss(x, q, k, keys, queries, positions):
+        arrays = {"q": q, "k": k, "keys": keys, "queries": queries} | {name: x}
+        params = F.DisentangledParams(arrays["keys"], arrays["queries"])
+        q, k = arrays["q"], arrays["k"]
+        biases = matrix(bias, params, positions, positions, q=q, k=k)
+        return (cotangent * biases).sum()
+
+    gradient = jax.grad(loss)
+    known = gradient(arrays[name], **arrays, positions=range(9))
+    traced = jax.jit(gradient)(arrays[name], **arrays, positions=np.arange(9))
+    assert known.shape == arrays[name].shape
+    # Sums of at most 486 products below 4**2, in another order.
+    np.testing.assert_allclose(known, traced, rtol=0, atol=486 * 16 * EPS)
+
+
+def test_one_query_against_many_keys_has_small_temporary_arrays():
+    heads, k_len = 12, 8192
+    bias = F.DisentangledBias(heads, 4, max_distance=512)
+    q, k = (jax.ShapeDtypeStruct((n, heads, 4), np.float32) for n in (1, k_len))
+    params = jax.eval_shape(lambda: F.init_position_bias(jax.random.key(0), bias))
+    last = range(k_len - 1, k_len)
+    made = lambda p, q, k: matrix(bias, p, last, range(k_len), q=q, k=k)
+    memory = jax.jit(made).lower(params, q, k).compile().memory_analysis()
+    # The rows of all distances of each head, and few results.
+    rows, result = heads * k_len * 4 * 4, heads * k_len * 4
+    assert memory.temp_size_in_bytes < 3 * rows + 6 * result
+
+
+def test_heads_follow_each_other_where_all_pairs_are_many(monkeypatch):
+    arrays, _, _ = disentangled(20, 21, 3)
+    arrays = {n: np.repeat(t, 3, 1) for n, t in arrays.items()}
+    batched = arrays | {"q": normal(5, 2, 20, 3, 2)}
+    bias = F.DisentangledBias(3, 2, max_distance=3, factor=1.0)
+
+    def made(q, k, keys, queries):
+        params = F.DisentangledParams(keys, queries)
+        return matrix(bias, params, range(20), range(21), q=q, k=k)
+
+    at_once = made(**batched)
+    monkeypatch.setattr(known_products, "_MOST_AT_ONCE", 100)
+    in_turn = jax.jit(lambda arrays: made(**arrays))
+    assert "while" in in_turn.lower(batched).as_text()
+    assert_same_bits(in_turn(batched), at_once)
 
 
 def test_the_gradient_of_a_row_that_most_pairs_share():

@@ -166,3 +166,22 @@ def test_another_record_is_an_error():
         F.apply_relative_values(F.AlibiBias(HEADS), values_of(bias), P, *positions)
     with pytest.raises(TypeError, match=message):
         F.init_relative_values(jax.random.key(0), F.AlibiBias(HEADS))
+
+
+def test_the_sum_over_many_keys_stays_exact():
+    """A key beyond the table shares a row with thousands of others."""
+    bias = F.RelativeKeyBias(1, 1, left=1, right=1)
+    params = F.RelativeValueParams(np.full((3, 1), 0.7, np.float32))
+    k_len = 16384
+    p = np.abs(normal(3, 1, 4, k_len)) / k_len
+    actual = F.apply_relative_values(bias, params, p, range(4), range(k_len))
+    wanted = 0.7 * p.astype(np.float64).sum(-1)[..., None].swapaxes(0, 1)
+    np.testing.assert_allclose(actual, wanted, rtol=16 * 2.0**-24)
+
+
+def test_no_pair_is_scattered():
+    bias = F.RelativeKeyBias(HEADS, WIDTH, left=3, right=1)
+    made = jax.make_jaxpr(
+        lambda p: F.apply_relative_values(bias, values_of(bias), p, range(7), range(11))
+    )
+    assert "scatter" not in str(made(P))

@@ -146,6 +146,23 @@ def test_symbolic_lengths_export():
     assert_same_bits(exported.call(*positions), apply(bias, params, *positions))
 
 
+def test_gradients_of_a_symbolic_batch_export():
+    bias = F.T5Bias(2, num_buckets=8, bidirectional=True)
+
+    def gradient(table):
+        def loss(table):
+            params = F.TableBiasParams(table)
+            return (F.apply_position_bias(bias, params, range(4), range(5)) ** 2).sum()
+
+        return jax.grad(loss)(table)
+
+    (batch,) = jax.export.symbolic_shape("b")
+    tables = jax.ShapeDtypeStruct((batch, 8, 2), jnp.float32)
+    exported = jax.export.export(jax.jit(jax.vmap(gradient)))(tables)
+    values = np.random.default_rng(0).normal(size=(3, 8, 2)).astype(np.float32)
+    assert_same_bits(exported.call(values)[1], jax.jit(gradient)(values[1]))
+
+
 @pytest.mark.errors
 @pytest.mark.parametrize(
     "changed, message",

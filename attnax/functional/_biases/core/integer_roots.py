@@ -2,8 +2,8 @@
 
 import math
 
-# The most buckets of a scheme. Each is a comparison in the program, and its threshold a
-# root of a number that has more digits the more buckets there are: 4096 take seconds.
+# The most buckets of a scheme. The threshold of a bucket is the root of a number whose
+# digits grow with the number of buckets: those of 4096 take seconds.
 MOST_BUCKETS = 4096
 
 

@@ -5,19 +5,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.custom_derivatives import SymbolicZero
 
 from ...._dtypes import compute_dtype
 from .by_distance import distance_at
 from .copies import copies_of
-from .diagonals import diagonals
 from .distances import of_rank
 from .entries import entry_at
-from .spread import spread
+from .known_products import Diagonals, known_products
 
-# Tokens whose products are made at once, with the rows of every distance from them.
-_BLOCK = 256
-# Gradients of one row or product that are added up one after another.
+# Gradients of one product that are added up one after another.
 _CHAIN = 64
 
 
@@ -37,24 +33,25 @@ class Product(NamedTuple):
     of_keys: bool = False
 
 
-def products_by_distance(x, rows, row_of, pairs, precision):
+def products_by_distance(x, rows, row_of, pairs, precision, transposable=False):
     """Products `(*batch, num_heads, q_len, k_len)` of queries and rows by distance.
 
     `row_of(distance)` is the index of the row of an int32 distance. An index of `n` or
-    more, where there are `n` rows, is a product of 0.
+    more, where there are `n` rows, is a product of 0. `transposable` is for callers
+    that transpose the function of `x` and do not differentiate it.
     """
-    return sum_of_products([Product(x, rows)], row_of, pairs, precision)
+    products = [Product(x, rows)]
+    return sum_of_products(products, row_of, pairs, precision, transposable)
 
 
-def sum_of_products(products, row_of, pairs, precision):
+def sum_of_products(products, row_of, pairs, precision, transposable=False):
     """The same for the sum of products of queries and of keys."""
     products = _alike(products)
     if pairs.offset is not None:
-        (q_len, k_len), num_rows = pairs.lengths, products[0].rows.shape[1]
-        indices = row_of(pairs.diagonal_distances())
-        indices = np.minimum(indices, num_rows).astype(np.int32)
-        form = _gathered if num_rows < k_len + min(q_len, _BLOCK) else _banded
-        return form(products, indices, pairs.lengths, precision)
+        num_rows = products[0].rows.shape[1]
+        of_diagonals = np.minimum(row_of(pairs.diagonal_distances()), num_rows)
+        diagonals = Diagonals(of_diagonals.astype(np.int32), pairs.lengths, precision)
+        return known_products(products, diagonals, transposable)
     indices = row_of(pairs.distances())
     terms = []
     for product in products:
@@ -120,99 +117,10 @@ def _entries(products, indices):
     return jnp.take_along_axis(products, indices, axis=-1, mode="clip")
 
 
-def _gathered(products, indices, lengths, precision):
-    """The sum of products, looked up in the products with every row.
-
-    `indices` are those of the rows of diagonals. Tangents are made from the rows of
-    diagonals, whose transpose is a product and no scatter.
-    """
-    sides = [product.of_keys for product in products]
-
-    @jax.custom_jvp
-    def gathered(arrays):
-        q_len, k_len = lengths
-        at = spread(jnp.asarray(indices), (q_len,), (k_len,), indices.dtype)
-        terms = []
-        for of_keys, (x, rows) in zip(sides, arrays, strict=True):
-            rows, axis = jnp.pad(rows, ((0, 0), (0, 1), (0, 0))), -2 if of_keys else -1
-            form = "...hnd,...hkd->...hnk" if of_keys else "...hnd,...hqd->...hqn"
-            every = jnp.einsum(form, rows, x, precision=precision)
-            of_pairs = jnp.broadcast_to(at, (*every.shape[:-2], *at.shape))
-            mode = "promise_in_bounds"
-            terms.append(jnp.take_along_axis(every, of_pairs, axis=axis, mode=mode))
-        return sum(terms[1:], start=terms[0])
-
-    def tangent(primals, tangents):
-        parts = []
-        for of_keys, (x, rows), (dx, drows) in zip(
-            sides, *primals, *tangents, strict=True
-        ):
-            if not isinstance(dx, SymbolicZero):
-                parts.append(Product(dx, rows, of_keys))
-            if not isinstance(drows, SymbolicZero):
-                parts.append(Product(x, drows, of_keys))
-        return gathered(*primals), _banded(parts, indices, lengths, precision)
-
-    gathered.defjvp(tangent, symbolic_zeros=True)
-    return gathered([(product.x, product.rows) for product in products])
-
-
-def _banded(products, indices, lengths, precision):
-    """The sum of products with the rows of diagonals."""
-    terms = []
-    for x, rows, of_keys in products:
-        rows = _rows_at(rows, indices)
-        if of_keys:
-            term = _band(x, jnp.flip(rows, 1), lengths[0], precision)
-            terms.append(jnp.swapaxes(term, -1, -2))
-        else:
-            terms.append(_band(x, rows, lengths[1], precision))
-    return sum(terms[1:], start=terms[0])
-
-
-def _band(x, rows, length, precision):
-    """The products `out[..., h, i, j] = x[..., h, i] . rows[h, x_len - 1 - i + j]`.
-
-    A block of tokens meets the rows of its own distances alone.
-    """
-    x_len = x.shape[-2]
-    blocks = []
-    for start in range(0, x_len, _BLOCK):
-        stop = min(start + _BLOCK, x_len)
-        near = rows[:, x_len - stop : x_len - start + length - 1]
-        product = jnp.einsum(
-            "...hqd,hnd->...hqn", x[..., start:stop, :], near, precision=precision
-        )
-        blocks.append(diagonals(product, length))
-    return jnp.concatenate(blocks, -2)
-
-
 def _with_every_row(product, precision):
     """Products with each row and then 0, `(*batch, num_heads, len, n + 1)`."""
     rows = jnp.pad(product.rows, ((0, 0), (0, 1), (0, 0)))
     return jnp.einsum("...hqd,hnd->...hqn", product.x, rows, precision=precision)
-
-
-def _rows_at(rows, indices):
-    """The rows at known indices, `(num_heads, *indices, width)`, and 0 beyond them.
-
-    The gradient of a row that many indices share is added up in chains, and their sums
-    in chains again: one long sum would round too often.
-    """
-    beyond = rows.shape[1]
-    chain = _places_among_equals(indices) // _CHAIN
-    if not chain.any():
-        return rows.at[:, indices].get(mode="fill", fill_value=0)
-    chains, indices = np.unique(chain * (beyond + 1) + indices, return_inverse=True)
-    return _rows_at(rows, chains % (beyond + 1))[:, indices]
-
-
-def _places_among_equals(numbers):
-    """How many equal numbers stand in front of each of `numbers`."""
-    order = np.argsort(numbers, kind="stable")
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    return places - np.searchsorted(numbers[order], numbers)
 
 
 def _alike(products):

@@ -16,13 +16,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .held import held, zeros_like_axes
+from .diagonals import band_of_matrix
+from .held import held
 from .linear_pair import Linear, linear_pair, with_last_axes
 
 # Queries whose rows are added up before their sum joins the others: errors of rounding
 # then grow with this number, and not with that of the queries.
 _BLOCK = 32
-# Queries for which values are worth an array of their own.
+# The least number of queries for which values are worth an array of their own.
 _MANY = 8
 
 
@@ -31,7 +32,7 @@ def spread(values, q_grid, k_grid, dtype):
 
     `i` runs over `q_grid` and `j` over `k_grid`, which have one axis or more. The last
     axes of `values` have the sizes `q_grid + k_grid - 1`. `values` are in float32 or
-    wider, and so are the sums of the transpose.
+    wider, and so are the sums of the transpose. Integers have no transpose.
     """
     grids = {"q_grid": tuple(q_grid), "k_grid": tuple(k_grid)}
     return _spread_p.bind(values, **grids, narrow=jnp.dtype(dtype), wide=values.dtype)
@@ -72,25 +73,16 @@ def _sums_by_axis(matrix, *, q_grid, k_grid, narrow, wide):
     sums = matrix.astype(wide).transpose((*range(lead), *pairs))
     for axis in range(lead, lead + rank):
         sums = jnp.moveaxis(sums, (axis, axis + 1), (-2, -1))
-        sums = jnp.moveaxis(_skewed(sums).sum(-2), -1, axis)
+        sums = jnp.moveaxis(band_of_matrix(sums).sum(-2), -1, axis)
     return sums
-
-
-def _skewed(matrix):
-    """Row `i` of `q` rows moved to the right by `q - 1 - i` places."""
-    *lead, q, k = matrix.shape
-    zero = jnp.zeros((), matrix.dtype)
-    config = [(0, 0, 0)] * (len(lead) + 1) + [(0, q, 0)]
-    flat = lax.pad(jnp.flip(matrix, -2), zero, config).reshape(*lead, q * (q + k))
-    return flat[..., : q * (q + k - 1)].reshape(*lead, q, q + k - 1)
 
 
 def _sums_by_row(matrix, *, q_grid, k_grid, narrow, wide):
     """Sums along diagonals, one query after another, which reads the matrix once.
 
-    Axes of the grids follow each other. What the other axes of the queries and the
-    diagonals so far have is `rest`, and the keys of this axis and the others a line, in
-    which a query is `step` places away from the next one.
+    Axes of the grids follow each other. `rest` is the number of lines of a query: the
+    product of the later axes of queries and of the diagonals made so far. A line is
+    all keys of this axis and the later ones.
     """
     del narrow
     lead = matrix.shape[: -2 * len(q_grid)]
@@ -111,9 +103,9 @@ def _sums_of_lines(lines, rest, step, wide):
     `lines` are `(lead, count * rest, line)` for `count` queries of `rest` lines each,
     and the sums `(lead, rest, line + (count - 1) * step)`.
     """
-    lead, count, line = len(lines), lines.shape[1] // rest, lines.shape[2]
+    lead, count, line = lines.shape[0], lines.shape[1] // rest, lines.shape[2]
     shape = rest, line + (count - 1) * step
-    zeros = functools.partial(zeros_like_axes, wide, jax.typeof(lines))
+    zeros = functools.partial(_varying_zeros, wide, jax.typeof(lines))
     # XLA's CPU backend would cast a whole array of bfloat16 in front of the loop.
     as_bits = lines.dtype == jnp.bfloat16 and wide == jnp.float32
     if as_bits:
@@ -144,6 +136,13 @@ def _sums_of_lines(lines, rest, step, wide):
         return lax.dynamic_update_slice(out, total[None], (n, 0, 0))
 
     return lax.fori_loop(0, lead, add_lead, zeros((lead, *shape)))
+
+
+def _varying_zeros(dtype, like, shape):
+    """Zeros that vary along the manual axes of `like`, as carries of a loop must."""
+    axes = tuple(like.manual_axis_type.varying)
+    zeros = jnp.zeros(shape, dtype)
+    return lax.pcast(zeros, axes, to="varying") if axes else zeros
 
 
 def _float32_of_bits(bits):

@@ -148,7 +148,9 @@ def _sums(p, values, row_of, pairs, precision):
 
     def products(x):
         rows = values.astype(wide)[None]
-        return products_by_distance(x, rows, row_of, pairs, precision)
+        return products_by_distance(
+            x, rows, row_of, pairs, precision, transposable=True
+        )
 
     # The products are linear in the queries; their transpose is the sum over keys.
     transposed = jax.linear_transpose(products, jax.ShapeDtypeStruct(x_shape, wide))
