@@ -17,7 +17,7 @@ from .spread import spread
 
 # Tokens whose products are made at once, with the rows of every distance from them.
 _BLOCK = 256
-# The largest number of keys that queries meet one after another, or the other way round.
+# The most keys that queries meet one after another, or queries that keys meet so.
 _FEW = 8
 # Gradients of one row that are added up one after another.
 _CHAIN = 64
