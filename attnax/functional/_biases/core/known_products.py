@@ -21,8 +21,8 @@ _BLOCK = 256
 _FEW = 8
 # Gradients of one row that are added up one after another.
 _CHAIN = 64
-# Pairs of all heads beyond which heads follow each other. Products of a head need
-# temporary arrays of about twice the size of their result.
+# Pairs of all heads beyond which heads follow each other. Products need temporary
+# arrays of one to two times the size of their result.
 _MOST_AT_ONCE = 2**26
 
 
@@ -124,11 +124,15 @@ def _entries(x, rows, diagonals, of_keys):
     at = spread(jnp.asarray(diagonals.rows), (q_len,), (k_len,), np.dtype(np.int32))
     # Products of keys with the keys last, so that no matrix is transposed.
     axis, form = (-2, "hnd,...hkd->...hnk") if of_keys else (-1, "hnd,...hqd->...hqn")
-    rows = jnp.pad(rows, ((0, 0), (0, 1), (0, 0)))
-    products = jnp.einsum(form, rows, x, precision=diagonals.precision)
+    products = jnp.einsum(form, with_zero_row(rows), x, precision=diagonals.precision)
     at = jnp.broadcast_to(at, (*products.shape[:-2], *at.shape))
     mode = "promise_in_bounds"
     return jnp.take_along_axis(products, at, axis=axis, mode=mode)
+
+
+def with_zero_row(rows):
+    """The rows, and one of zeros beyond them, for pairs without a row."""
+    return jnp.pad(rows, ((0, 0), (0, 1), (0, 0)))
 
 
 def _banded(x, rows, diagonals, of_keys):

@@ -11,7 +11,7 @@ from .by_distance import distance_at
 from .copies import copies_of
 from .distances import of_rank
 from .entries import entry_at
-from .known_products import Diagonals, known_products
+from .known_products import Diagonals, known_products, with_zero_row
 
 # Gradients of one product that are added up one after another.
 _CHAIN = 64
@@ -119,7 +119,7 @@ def _entries(products, indices):
 
 def _with_every_row(product, precision):
     """Products with each row and then 0, `(*batch, num_heads, len, n + 1)`."""
-    rows = jnp.pad(product.rows, ((0, 0), (0, 1), (0, 0)))
+    rows = with_zero_row(product.rows)
     return jnp.einsum("...hqd,hnd->...hqn", product.x, rows, precision=precision)
 
 
