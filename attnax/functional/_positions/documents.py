@@ -12,6 +12,7 @@ from jaxtyping import Array, Int32, Integer
 
 from ..._checks import INT32_MAX, check_axes, integer, integer_array
 from ..._public import public
+from .ends import ends_of
 
 
 @public
@@ -84,7 +85,7 @@ def positions_from_lengths(
     check_axes("lengths", lengths, "num_documents")
     # Cut before they are added, so that no sum wraps.
     limit = min(total_len, jnp.iinfo(lengths.dtype).max)
-    ends = _ends(jnp.asarray(lengths.clip(0, limit)), total_len)
+    ends = ends_of(jnp.asarray(lengths.clip(0, limit)), total_len)
     starts = partial(_starts, total_len=total_len)
     for _ in ends.shape[:-1]:
         starts = jax.vmap(starts)
@@ -92,16 +93,6 @@ def positions_from_lengths(
     index = lax.broadcasted_iota(jnp.int32, shape, ends.ndim - 1)
     inside = index < jnp.max(ends, axis=-1, keepdims=True, initial=0)
     return jnp.where(inside, index - starts(ends), 0)
-
-
-def _ends(lengths, total_len):
-    """The end of each document in int32, at most `total_len`."""
-    lengths = lengths.astype(jnp.uint32)
-    sums = jnp.cumsum(lengths, axis=-1, dtype=jnp.uint32)
-    # The first sum beyond `total_len` is at most twice as large, so it does not wrap.
-    # Later sums may wrap.
-    beyond = lax.cummax((sums > total_len).astype(jnp.int32), axis=lengths.ndim - 1)
-    return jnp.where(beyond == 0, sums, total_len).astype(jnp.int32)
 
 
 def _starts(ends, total_len):
