@@ -30,6 +30,8 @@ class TokenEmbedding(eqx.Module):
         mask_padding: Whether `padding_id` gives zeros, whatever its row holds.
         scale: Factor applied to each row. `None` is no factor.
         scale_dtype: Dtype to which `scale` is rounded before it is applied.
+        valid_vocab_size: Number of tokens, where the table has further rows. Their
+            logits are -inf. `None` is `vocab_size`.
         out_sharding: Sharding of the table, which is drawn shard by shard.
         key: A JAX random key.
 
@@ -53,6 +55,7 @@ class TokenEmbedding(eqx.Module):
     mask_padding: bool = eqx.field(static=True)
     scale: float | int | None = eqx.field(static=True)
     scale_dtype: np.dtype | None = eqx.field(static=True)
+    valid_vocab_size: int | None = eqx.field(static=True)
 
     @public
     def __init__(
@@ -67,6 +70,7 @@ class TokenEmbedding(eqx.Module):
         mask_padding: bool = False,
         scale: SupportsFloat | None = None,
         scale_dtype: DTypeLike | None = None,
+        valid_vocab_size: SupportsIndex | None = None,
         out_sharding: NamedSharding | None = None,
     ):
         self.params = F.init_token_embedding(
@@ -82,6 +86,7 @@ class TokenEmbedding(eqx.Module):
         self.mask_padding = mask_padding
         self.scale = plain_number(scale)
         self.scale_dtype = _scale_dtype(scale_dtype)
+        self.valid_vocab_size = plain_number(valid_vocab_size)
 
     @classmethod
     @public
@@ -93,6 +98,7 @@ class TokenEmbedding(eqx.Module):
         mask_padding: bool = False,
         scale: SupportsFloat | None = None,
         scale_dtype: DTypeLike | None = None,
+        valid_vocab_size: SupportsIndex | None = None,
     ) -> "TokenEmbedding":
         """Returns a module with the table of a released model; draws nothing.
 
@@ -103,6 +109,8 @@ class TokenEmbedding(eqx.Module):
             mask_padding: Whether `padding_id` gives zeros, whatever its row holds.
             scale: Factor applied to each row. `None` is no factor.
             scale_dtype: Dtype to which `scale` is rounded before it is applied.
+            valid_vocab_size: Number of tokens, where the table has further rows. `None`
+                is the number of rows.
 
         Returns:
             A `TokenEmbedding` that holds the arrays of the checkpoint.
@@ -128,6 +136,7 @@ class TokenEmbedding(eqx.Module):
             mask_padding=mask_padding,
             scale=scale,
             scale_dtype=_scale_dtype(scale_dtype),
+            valid_vocab_size=plain_number(valid_vocab_size),
         )
 
     @public
@@ -162,6 +171,7 @@ class TokenEmbedding(eqx.Module):
             scale_dtype=self.scale_dtype,
             padding_id=self.padding_id,
             mask_padding=self.mask_padding,
+            valid_vocab_size=self.valid_vocab_size,
             out_sharding=out_sharding,
         )
 
@@ -191,6 +201,7 @@ class TokenEmbedding(eqx.Module):
             soft_cap=soft_cap,
             compute_dtype=compute_dtype,
             precision=precision,
+            valid_vocab_size=self.valid_vocab_size,
             out_sharding=out_sharding,
         )
 

@@ -130,6 +130,7 @@ def apply_token_embedding(
     scale_dtype: DTypeLike | None = None,
     padding_id: SupportsIndex | None = None,
     mask_padding: bool | np.bool_ = False,
+    valid_vocab_size: SupportsIndex | None = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*ids d_model"]:
     """Looks up the row of each token, scales it in float32 and rounds it once.
@@ -150,6 +151,9 @@ def apply_token_embedding(
             still reads the row.
         mask_padding: Whether `padding_id` gives zeros, whatever its row holds. True
             needs a `padding_id`.
+        valid_vocab_size: Number of tokens of a table with more rows, such as one of
+            `pad_vocabulary`. Ids from it on are out of range. `None` is the number of
+            rows.
         out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
             that of the ids, with `d_model` not sharded.
 
@@ -159,7 +163,8 @@ def apply_token_embedding(
 
     Raises:
         ValueError: If the ids are not integers, an id that is known outside every
-            transformation is out of range, a dtype is not a real float, `padding_id`
+            transformation is out of range, a dtype is not a real float,
+            `valid_vocab_size` is not between 1 and the number of rows, `padding_id`
             is outside the vocabulary, `scale` is not finite in `scale_dtype`, or an
             option lacks the one that it needs.
 
@@ -177,7 +182,7 @@ def apply_token_embedding(
     weight = params.weight
     check_table("params.weight", weight)
     dtype = result_dtype("dtype", dtype, weight.dtype)
-    vocab_size = weight.shape[0]
+    vocab_size = vocabulary_of(weight, valid_vocab_size)
     if padding_id is not None:
         padding_id = integer("padding_id", padding_id, 0, vocab_size - 1)
     check_flags(mask_padding=mask_padding)
@@ -196,6 +201,14 @@ def apply_token_embedding(
         is_padding = per_row(ids == padding_id, rows)
         rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
     return rows.astype(dtype)
+
+
+def vocabulary_of(weight, valid_vocab_size):
+    """The number of tokens of a table: all its rows, or the first few of them."""
+    num_rows = weight.shape[0]
+    if valid_vocab_size is None:
+        return num_rows
+    return integer("valid_vocab_size", valid_vocab_size, 1, num_rows)
 
 
 def rounded_scale(scale, rounded_to, dtype):

@@ -1,6 +1,6 @@
 """The tied head: logits from the array that the lookup of tokens reads."""
 
-from typing import SupportsFloat
+from typing import SupportsFloat, SupportsIndex
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,8 +21,9 @@ from ..._checks import (
 from ..._dtypes import compute_dtype as wide_dtype
 from ..._dtypes import result_dtype
 from ..._public import public
+from ..._sharding import explicit_axes, sharding_like
 from .logits import logits_product
-from .token import TokenEmbeddingParams
+from .token import TokenEmbeddingParams, vocabulary_of
 
 
 @public
@@ -35,6 +36,7 @@ def apply_token_unembedding(
     soft_cap: SupportsFloat | None = None,
     compute_dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,
+    valid_vocab_size: SupportsIndex | None = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch vocab_size"]:
     """Logits of the tied head: `x @ weight.T`, on the array that the lookup reads.
@@ -59,15 +61,21 @@ def apply_token_unembedding(
             more; otherwise it is float32, or float64 if an operand is. `jnp.float32`
             multiplies a float32 table as it is.
         precision: Precision of the matrix product, as in `jax.lax.dot_general`.
+        valid_vocab_size: Number of tokens of a table with more rows, such as one of
+            `pad_vocabulary`. The logits of the other rows are -inf, or the lowest
+            number of a `dtype` without infinities, so that they have no part in a
+            softmax or an argmax, and the rows get no gradient. `None` is the number of
+            rows.
         out_sharding: Sharding of the logits, under a mesh with explicit axes.
 
     Returns:
-        One logit per token of the vocabulary.
+        One logit per row of the table.
 
     Raises:
         ValueError: If `soft_cap` is not positive and finite, a dtype (that of `x`
-            included) is not a real float, the widths of `x` and the table differ, or
-            `precision` is unknown.
+            included) is not a real float, the widths of `x` and the table differ,
+            `valid_vocab_size` is not between 1 and the number of rows, or `precision`
+            is unknown.
 
     Example:
         >>> params = TokenEmbeddingParams(weight=jnp.eye(3)[:2])
@@ -95,13 +103,29 @@ def apply_token_unembedding(
         "accumulation_dtype", accumulation_dtype, wide_dtype(compute_dtype)
     )
     check_precision(precision)
+    vocab_size = vocabulary_of(weight, valid_vocab_size)
     check_out_sharding(out_sharding)
     logits = logits_product(
         x, weight, compute_dtype, accumulation_dtype, precision, out_sharding
     )
     if soft_cap is not None:
         logits = soft_cap * jnp.tanh(logits / soft_cap)
-    return logits.astype(dtype)
+    return masked_logits(logits.astype(dtype), vocab_size)
+
+
+def masked_logits(logits, vocab_size):
+    """Logits with -inf, or the lowest number, from `vocab_size` on."""
+    if vocab_size == logits.shape[-1]:
+        return logits
+    with np.errstate(invalid="ignore"):  # float8_e4m3fn has no infinity
+        lowest = np.array(-np.inf).astype(logits.dtype)
+    if not np.isneginf(lowest):
+        lowest = np.array(jnp.finfo(logits.dtype).min)
+    sharding = sharding_like(logits, explicit_axes(logits))
+    token = lax.broadcasted_iota(
+        jnp.int32, logits.shape, logits.ndim - 1, out_sharding=sharding
+    )
+    return jnp.where(token < vocab_size, logits, lowest)
 
 
 def _dtype_of_product(x, weight):
