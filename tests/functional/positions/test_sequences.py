@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import attnax
 import attnax.functional as F
-from attnax.functional._positions.documents import _ends
+from attnax.functional._positions.ends import ends_of
 
 
 def rows(array):
@@ -137,7 +137,7 @@ def test_sums_that_wrap_end_the_last_document():
     exact = np.cumsum(lengths.astype(object))
     wrapped = (exact % 2**32 < exact) & (exact % 2**32 < total_len)
     assert wrapped.sum() > 2
-    actual = jax.jit(_ends, static_argnums=1)(lengths, total_len)
+    actual = jax.jit(ends_of, static_argnums=1)(lengths, total_len)
     np.testing.assert_array_equal(actual, np.minimum(exact, total_len).astype(int))
 
 
