@@ -8,6 +8,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "attnax"
 FLOORS = (
     ("_public", "_dtypes"),
     ("_checks", "_sharding"),
+    ("_vocab_axis",),
     (
         *("functional._angles", "functional._positions"),
         *("functional._resizing", "functional._tables"),
