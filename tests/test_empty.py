@@ -28,6 +28,7 @@ STATIC = {
     *("init_learned_positional_embedding", "init_mixed_rope", "init_patch_embedding"),
     *("init_text_embedding", "init_token_embedding", "init_vision_embedding"),
     *("alternating_axes", "axial_rope", "channel_permutation", "chunked_axes"),
+    *("context_parallel_indices", "context_parallel_permutation"),
     *(name for name in dir(F) if name.endswith("_inv_freq")),
     *("image_size_for_max_patches", "longrope_attention_factor"),
     *(
@@ -81,6 +82,16 @@ def calls(batch, seq_len):
     yield "positions_from_segment_ids", F.positions_from_segment_ids, (ids,)
     lengths = lambda n: F.positions_from_lengths(n, 7)
     yield "positions_from_lengths", lengths, (ids,)
+    segments = lambda n: F.segment_ids_from_lengths(n, 7)
+    yield "segment_ids_from_lengths", segments, (ids,)
+    ends = np.zeros((batch, 3), np.int32)
+    for name in ("positions", "segment_ids"):
+        of_all = getattr(F, f"{name}_from_cumulative_lengths")
+        yield of_all.__name__, lambda n, f=of_all: f(n, 7), (ends,)
+        of_some = getattr(F, f"{name}_of_tokens")
+        yield of_some.__name__, of_some, (ids, ends)
+    documents = lambda n: F.document_zigzag_indices(n, 8, 2, 0)
+    yield "document_zigzag_indices", documents, (ends,)
     yield "padded_positions", padded, (mask, counts)
     yield "query_temperature", temperature, (ids,)
 

@@ -195,6 +195,24 @@ EXPORTED = {
     "positions_from_mask": (F.positions_from_mask, (bools(BATCH, LENGTH),)),
     "positions_from_segment_ids": (F.positions_from_segment_ids, (IDS,)),
     "positions_from_lengths": (lambda ids: F.positions_from_lengths(ids, 7), (IDS,)),
+    "positions_from_cumulative_lengths": (
+        lambda ids: F.positions_from_cumulative_lengths(ids, 7),
+        (IDS,),
+    ),
+    "segment_ids_from_cumulative_lengths": (
+        lambda ids: F.segment_ids_from_cumulative_lengths(ids, 7),
+        (IDS,),
+    ),
+    "segment_ids_from_lengths": (
+        lambda ids: F.segment_ids_from_lengths(ids, 7),
+        (IDS,),
+    ),
+    "positions_of_tokens": (F.positions_of_tokens, (IDS, IDS)),
+    "segment_ids_of_tokens": (F.segment_ids_of_tokens, (IDS, IDS)),
+    "document_zigzag_indices": (
+        lambda ids: F.document_zigzag_indices(ids, 8, 2, 0),
+        (IDS,),
+    ),
     "padded_positions": (
         lambda mask, past: F.padded_positions(
             mask, first_position=2, padding_position=1, past=past
@@ -251,6 +269,18 @@ REFUSED = {
     ),
     "positions_from_lengths": (
         lambda ids: F.positions_from_lengths(ids, ids.shape[1]),
+        IDS,
+    ),
+    "positions_from_cumulative_lengths": (
+        lambda ids: F.positions_from_cumulative_lengths(ids, ids.shape[1]),
+        IDS,
+    ),
+    "context_parallel_indices": (
+        lambda ids: F.context_parallel_indices(ids.shape[1], 2, 0),
+        IDS,
+    ),
+    "context_parallel_permutation": (
+        lambda ids: F.context_parallel_permutation(ids.shape[1], 2),
         IDS,
     ),
     "positions_from_grid": (

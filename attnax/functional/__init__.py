@@ -33,6 +33,20 @@ from ._positions.masks import (
 from ._positions.documents import (
     positions_from_lengths as positions_from_lengths,
     positions_from_segment_ids as positions_from_segment_ids,
+    segment_ids_from_lengths as segment_ids_from_lengths,
+)
+from ._positions.cumulative import (
+    positions_from_cumulative_lengths as positions_from_cumulative_lengths,
+    positions_of_tokens as positions_of_tokens,
+    segment_ids_from_cumulative_lengths as segment_ids_from_cumulative_lengths,
+    segment_ids_of_tokens as segment_ids_of_tokens,
+)
+from ._positions.context_parallel import (
+    context_parallel_indices as context_parallel_indices,
+    context_parallel_permutation as context_parallel_permutation,
+)
+from ._positions.document_zigzag import (
+    document_zigzag_indices as document_zigzag_indices,
 )
 from ._positions.grid import positions_from_grid as positions_from_grid
 

@@ -75,6 +75,34 @@ def test_memory_of_lengths_grows_with_documents_plus_tokens():
     assert memory < 4 * 4 * (documents + tokens)
 
 
+@pytest.mark.parametrize(
+    "function",
+    (
+        F.positions_from_lengths,
+        F.positions_from_cumulative_lengths,
+        F.segment_ids_from_cumulative_lengths,
+    ),
+)
+def test_memory_of_2000_documents_of_a_million_tokens(function):
+    """One array of all tokens beside the result, and no product of the two numbers."""
+    documents = jax.ShapeDtypeStruct((2001,), jnp.int32)
+    memory = compiled(lambda d: function(d, 10**6), documents).memory_analysis()
+    assert memory.output_size_in_bytes == 4 * 10**6
+    assert memory.temp_size_in_bytes < 1.1 * memory.output_size_in_bytes
+
+
+def test_memory_of_the_part_of_a_device():
+    """It grows with the tokens of the device, not with those of the sequence."""
+
+    def part(ends, shard):
+        tokens = F.context_parallel_indices(10**6, 8, shard, order="zigzag")
+        return F.positions_of_tokens(tokens, ends)
+
+    shapes = (jax.ShapeDtypeStruct(shape, jnp.int32) for shape in ((2001,), ()))
+    memory = compiled(part, *shapes).memory_analysis()
+    assert memory.temp_size_in_bytes < 1.1 * 4 * 10**6 / 8
+
+
 OLD, NEW, PATCHES = (14, 14), (20, 24), 50
 resizings = pytest.mark.parametrize("method", ("bicubic", *slow("bilinear")))
 smoothed = pytest.mark.parametrize("antialias", (False, True))

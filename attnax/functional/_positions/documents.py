@@ -12,6 +12,7 @@ from jaxtyping import Array, Int32, Integer
 
 from ..._checks import INT32_MAX, check_axes, integer, integer_array
 from ..._public import public
+from .boundaries import documents_at
 from .ends import ends_of
 
 
@@ -80,12 +81,7 @@ def positions_from_lengths(
         Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
         section 3.2. https://arxiv.org/abs/2107.02027
     """
-    total_len = integer("total_len", total_len, 1, INT32_MAX)
-    lengths = integer_array("lengths", lengths)
-    check_axes("lengths", lengths, "num_documents")
-    # Cut before they are added, so that no sum wraps.
-    limit = min(total_len, jnp.iinfo(lengths.dtype).max)
-    ends = ends_of(jnp.asarray(lengths.clip(0, limit)), total_len)
+    total_len, ends = _checked_ends(lengths, total_len)
     starts = partial(_starts, total_len=total_len)
     for _ in ends.shape[:-1]:
         starts = jax.vmap(starts)
@@ -93,6 +89,48 @@ def positions_from_lengths(
     index = lax.broadcasted_iota(jnp.int32, shape, ends.ndim - 1)
     inside = index < jnp.max(ends, axis=-1, keepdims=True, initial=0)
     return jnp.where(inside, index - starts(ends), 0)
+
+
+@public
+def segment_ids_from_lengths(
+    lengths: Integer[Array | np.ndarray, "*batch num_documents"] | Sequence,
+    total_len: SupportsIndex,
+) -> Int32[Array, "*batch {total_len}"]:
+    """Segment ids of packed documents: 1 for the first, 2 for the second, and so on.
+
+    Args:
+        lengths: Number of tokens of each document, in order, as in
+            `positions_from_lengths`.
+        total_len: Static number of tokens to return ids for. Positive and below 2**31.
+
+    Returns:
+        One id per token. Tokens past the last document get 0.
+
+    Raises:
+        ValueError: For an error of `positions_from_lengths`.
+
+    Example:
+        >>> segment_ids_from_lengths(jnp.array([3, 2]), 7)
+        Array([1, 1, 1, 2, 2, 0, 0], dtype=int32)
+
+    Reference:
+        Krell et al., Efficient Sequence Packing without Cross-contamination, 2021,
+        section 3.2. https://arxiv.org/abs/2107.02027
+    """
+    total_len, ends = _checked_ends(lengths, total_len)
+    first = [(0, 0, 0)] * (ends.ndim - 1) + [(1, 0, 0)]
+    boundaries = lax.pad(ends, jnp.int32(0), first)
+    return documents_at(boundaries, lax.iota(jnp.int32, total_len)).number
+
+
+def _checked_ends(lengths, total_len):
+    """`total_len` as an int, and the end of each document in int32."""
+    total_len = integer("total_len", total_len, 1, INT32_MAX)
+    lengths = integer_array("lengths", lengths)
+    check_axes("lengths", lengths, "num_documents")
+    # Cut before they are added, so that no sum wraps.
+    limit = min(total_len, jnp.iinfo(lengths.dtype).max)
+    return total_len, ends_of(jnp.asarray(lengths.clip(0, limit)), total_len)
 
 
 def _starts(ends, total_len):
