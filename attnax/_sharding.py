@@ -1,6 +1,7 @@
 """Shardings of results under meshes with explicit axes, which JAX does not infer."""
 
 import jax
+from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 
@@ -69,6 +70,18 @@ def sharding_of_lookup(indices, table):
 def spread(x, out_sharding):
     """`x` in a sharding, or as it is."""
     return x if out_sharding is None else jax.reshard(x, out_sharding)
+
+
+def equally_varying(*arrays):
+    """Marks all arrays as varying over the axes of `shard_map` that any varies over."""
+    axes = frozenset().union(*(jax.typeof(a).manual_axis_type.varying for a in arrays))
+    if not axes:
+        return arrays
+    missing = (tuple(axes - jax.typeof(a).manual_axis_type.varying) for a in arrays)
+    return tuple(
+        lax.pcast(a, m, to="varying") if m else a
+        for a, m in zip(arrays, missing, strict=True)
+    )
 
 
 def gathered(table, indices, *, out_sharding, **options):

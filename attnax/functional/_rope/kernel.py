@@ -19,6 +19,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from ..._dtypes import compute_dtype
+from ..._sharding import equally_varying
 
 # The orders in which the two channels of the pairs stand.
 ORDERS = ("half", "interleaved")
@@ -32,19 +33,7 @@ def rotate_pairs(x, cos, sin, *, order_in, order_out, first_channel, inverse=Fal
         "first_channel": first_channel,
         "inverse": inverse,
     }
-    return _rotate_p.bind(*_equally_varying(x, cos, sin), **settings)
-
-
-def _equally_varying(*arrays):
-    """Marks all arrays as varying over the axes of `shard_map` that any varies over."""
-    axes = frozenset().union(*(jax.typeof(a).manual_axis_type.varying for a in arrays))
-    if not axes:
-        return arrays
-    missing = (tuple(axes - jax.typeof(a).manual_axis_type.varying) for a in arrays)
-    return tuple(
-        lax.pcast(a, m, to="varying") if m else a
-        for a, m in zip(arrays, missing, strict=True)
-    )
+    return _rotate_p.bind(*equally_varying(x, cos, sin), **settings)
 
 
 def _rotate(x, cos, sin, *, order_in, order_out, first_channel, inverse):

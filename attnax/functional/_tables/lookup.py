@@ -10,6 +10,7 @@ from jax import lax
 from ..._checks import exceeds
 from ..._dtypes import compute_dtype
 from ..._sharding import gathered, per_row, sharding_of_lookup
+from .lookup_kernel import take_rows
 
 
 def default_positions(seq_len, num_positions, tokens):
@@ -38,8 +39,7 @@ def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
     return _rows(jnp.asarray(weight), indices, frozen_row, out_sharding)
 
 
-# The rule takes tangents through the wide dtype, so that the transpose adds them up
-# there. Automatic differentiation would add them up in the dtype of the table.
+# Automatic differentiation would add tangents up in the dtype of the table.
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def _rows(weight, indices, frozen_row, out_sharding):
     rows = gathered(
@@ -63,16 +63,7 @@ def _rows(weight, indices, frozen_row, out_sharding):
 @_rows.defjvp
 def _rows_jvp(frozen_row, out_sharding, primals, tangents):
     weight, indices = primals
-    wide = jnp.asarray(tangents[0]).astype(compute_dtype(weight.dtype))
-    rows = gathered(
-        wide,
-        indices,
-        mode="fill",
-        fill_value=0.0,
-        wrap_negative_indices=False,
-        out_sharding=out_sharding,
-    )
+    rows = _rows(weight, indices, frozen_row, out_sharding)
     if frozen_row is not None:
-        is_frozen = per_row(indices == frozen_row, rows)
-        rows = jnp.where(is_frozen, jnp.zeros_like(rows), rows)
-    return _rows(weight, indices, frozen_row, out_sharding), rows
+        indices = jnp.where(indices == frozen_row, -1, indices)
+    return rows, take_rows(jnp.asarray(tangents[0]), indices, like=rows)

@@ -1,51 +1,123 @@
-"""Sums of rows that share an index, in a fixed order: what a lookup's gradient is."""
+"""Sums of rows that share an index, in a fixed order: what a lookup's gradient is.
+
+A sum is made of its own rows alone, one after another or by pairs, so that its bits
+depend on nothing else: not on the other rows, and not on where they lie. On a CPU, XLA
+adds rows to a table one after another. Elsewhere, rows that are added to one place are
+slow, and come in any order; there they are sorted, and added up in windows.
+"""
 
 import jax.numpy as jnp
 from jax import lax
 
 from ..._dtypes import compute_dtype
 
+# Windows that are joined at once. Long runs then take few passes over the rows.
+_FAN = 4
+
 
 def sum_by_row(indices, rows, num_rows):
     """The sums of `rows` by index, as `(row_ids, sums)`, in the compute dtype.
 
-    `indices` `(*batch)` go with `rows` `(*batch, *row)`; those outside `[0, num_rows)`
-    are dropped, whatever their rows hold. `row_ids` are the distinct ones, ascending,
-    int32. There are as many slots as indices or rows of the table, whichever are fewer.
-    Slots without a row come last, hold `num_rows`, and have sums of zero.
+    `indices` `(*batch)`, int32, go with `rows` `(*batch, *row)`; those outside
+    `[0, num_rows)` are dropped, whatever their rows hold. `row_ids` are the distinct
+    ones, ascending, int32. There are as many slots as indices or rows of the table,
+    whichever are fewer. Slots without a row come last, hold `num_rows`, and have sums
+    of zero.
     """
-    row_shape = rows.shape[indices.ndim :]
-    ids = indices.reshape(-1).astype(jnp.int32)
-    ids = jnp.where((ids >= 0) & (ids < num_rows), ids, num_rows)
-    rows = rows.reshape(ids.size, *row_shape)
-    num_slots = min(ids.size, num_rows)
-    if num_slots == 0:
-        return ids[:0], jnp.zeros((0, *row_shape), compute_dtype(rows.dtype))
-
-    # A stable sort: each sum has one order, that of the indices.
+    ids, rows = flattened(indices, rows, num_rows)
+    if ids.size == 0 or num_rows == 0:
+        return ids[:0], jnp.zeros_like(rows[:0], compute_dtype(rows.dtype))
     place = lax.iota(jnp.int32, ids.size)
-    ids, order = lax.sort((ids, place), num_keys=1, is_stable=True)
+    ids, order = sorted_by_id(ids, num_rows)
+    starts = run_starts(ids)
+    slot = jnp.cumsum(starts, dtype=jnp.int32) - 1
+
+    num_slots = min(ids.size, num_rows)
+    first = jnp.full_like(ids, ids.size, shape=num_slots)
+    first = set_rows(first, jnp.where(starts, slot, -1), place)
+    row_ids = ids.at[first].get(mode="fill", fill_value=num_rows)
+    first = jnp.where(row_ids < num_rows, first, ids.size)
+    arrays = rows, ids, order, slot, first
+    return row_ids, lax.platform_dependent(*arrays, cpu=_in_turn, default=_by_windows)
+
+
+def flattened(indices, rows, num_rows):
+    """`indices` and `rows` in one axis; `num_rows` is the index of what is dropped."""
+    ids = indices.reshape(-1)
+    ids = jnp.where((ids >= 0) & (ids < num_rows), ids, num_rows)
+    return ids, rows.reshape(ids.size, *rows.shape[indices.ndim :])
+
+
+def add_rows(table, ids, rows):
+    """`table` with `rows` added in its dtype, in turn; other ids are dropped."""
+    rows = rows.astype(table.dtype)
+    return table.at[ids].add(rows, mode="drop", wrap_negative_indices=False)
+
+
+def set_rows(table, ids, rows):
+    """`table` with `rows` at distinct `ids`; ids outside the table are dropped."""
+    # These are made distinct too, since the compiler is told that all are.
+    outside = len(table) + lax.iota(jnp.int32, ids.size)
+    inside = (ids >= 0) & (ids < len(table))
+    return table.at[jnp.where(inside, ids, outside)].set(
+        rows, mode="drop", unique_indices=True, wrap_negative_indices=False
+    )
+
+
+def sorted_by_id(ids, num_rows):
+    """`ids` in `[0, num_rows]` in ascending order, and their places before.
+
+    Equal ids keep their order. XLA's CPU backend sorts single words several times as
+    fast as pairs. So a word holds the place, below the bits of the id that fit.
+    """
+    place = lax.iota(jnp.uint32, ids.size)
+    bits_of_place = max(ids.size - 1, 1).bit_length()
+    width, done, order = 32 - bits_of_place, 0, place
+    while done < num_rows.bit_length():
+        digit = ids.at[order].get(mode="promise_in_bounds").astype(jnp.uint32) >> done
+        words = lax.sort(digit << bits_of_place | place, is_stable=False)
+        order = order.at[words & ((1 << bits_of_place) - 1)].get(
+            mode="promise_in_bounds", unique_indices=True
+        )
+        done += width
+    return ids.at[order].get(mode="promise_in_bounds"), order.astype(jnp.int32)
+
+
+def run_starts(ids):
+    """Whether an id of a sorted array is the first of its kind."""
+    return jnp.concatenate([jnp.ones_like(ids[:1], bool), ids[1:] != ids[:-1]])
+
+
+def _in_turn(rows, ids, order, slot, first):
+    """Sums by slot, in the order of the rows, which are not moved."""
+    slot_of_row = set_rows(jnp.zeros_like(slot), order, slot)
+    shape = len(first), *rows.shape[1:]
+    sums = jnp.zeros_like(rows, compute_dtype(rows.dtype), shape=shape)
+    sums = add_rows(sums, slot_of_row, rows)
+    used = (first < ids.size).reshape(-1, *(1,) * (rows.ndim - 1))
+    return jnp.where(used, sums, jnp.zeros_like(sums))
+
+
+def _by_windows(rows, ids, order, slot, first):
+    """Sums by slot: of the window that begins at the first row of each run."""
     rows = rows.at[order].get(mode="promise_in_bounds", unique_indices=True)
-    sums = _running_sums(ids, rows.astype(compute_dtype(rows.dtype)))
+    place = lax.iota(jnp.int32, ids.size)
+    start = lax.cummax(jnp.where(run_starts(ids), place, 0))
+    longest = jnp.max(place - start) + 1
 
-    changes = ids[1:] != ids[:-1]
-    is_last = jnp.concatenate([changes, jnp.ones_like(changes, shape=1)])
-    slot = jnp.cumsum(is_last, dtype=jnp.int32) - is_last.astype(jnp.int32)
-    # Every token has a slot of its own to write to, which is dropped unless it is last.
-    slot = jnp.where(is_last & (ids < num_rows), slot, num_slots + place)
-    written = {"mode": "drop", "unique_indices": True}
-    row_ids = jnp.full_like(ids, num_rows, shape=num_slots)
-    row_ids = row_ids.at[slot].set(ids, **written)
-    return row_ids, jnp.zeros_like(sums[:num_slots]).at[slot].set(sums, **written)
+    def widen(state):
+        width, sums = state
+        wider = sums
+        for step in range(1, _FAN):
+            other = place + step * width
+            # The window stays in its run, and the last id has no row after it.
+            same = ids.at[other].get(mode="fill", fill_value=-1) == ids
+            same = same.reshape(-1, *(1,) * (rows.ndim - 1))
+            more = sums.at[other].get(mode="clip")
+            wider = wider + jnp.where(same, more, jnp.zeros_like(more))
+        return width * _FAN, wider
 
-
-def _running_sums(ids, rows):
-    """The sum of each row and of those before it that have the same index."""
-    starts = jnp.concatenate([jnp.ones_like(ids[:1], bool), ids[1:] != ids[:-1]])
-    starts = starts.reshape(-1, *(1,) * (rows.ndim - 1))
-
-    def join(first, second):
-        (first_starts, first), (starts, second) = first, second
-        return first_starts | starts, jnp.where(starts, second, first + second)
-
-    return lax.associative_scan(join, (starts, rows))[1]
+    narrower = lambda state: state[0] < longest
+    state = jnp.int32(1), rows.astype(compute_dtype(rows.dtype))
+    sums = lax.while_loop(narrower, widen, state)[1]
+    return sums.at[first].get(mode="fill", fill_value=0)

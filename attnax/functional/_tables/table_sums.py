@@ -1,0 +1,49 @@
+"""The gradient of a table of rows: a dense table that holds sums of rows."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from ..._dtypes import compute_dtype
+from .row_sums import add_rows, flattened, set_rows, sum_by_row
+
+
+def sums_in_turn(indices, rows, num_rows, dtype):
+    """Sums in a table of `dtype`, on a CPU: rows are added one after another.
+
+    The sums are those of `sum_by_row` there, bit for bit.
+    """
+    ids, rows = flattened(indices, rows, num_rows)
+    if compute_dtype(dtype) == dtype or ids.size > num_rows // 2:
+        table = _zeros(rows, num_rows, compute_dtype(dtype))
+        return add_rows(table, ids, rows).astype(dtype)
+    # A wide table would be the larger one. The first row of each id is its slot.
+    place = lax.iota(jnp.int32, ids.size)
+    first = jnp.full_like(ids, ids.size, shape=num_rows)
+    first = first.at[ids].min(place, mode="drop")
+    slot = first.at[ids].get(mode="fill", fill_value=ids.size)
+    sums = add_rows(_zeros(rows, ids.size, compute_dtype(dtype)), slot, rows)
+    return _table(num_rows, jnp.where(slot == place, ids, -1), sums, dtype)
+
+
+def sums_of_sorted(indices, rows, num_rows, dtype):
+    """Sums in a table of `dtype`, where rows that meet in one place are slow."""
+    row_ids, sums = sum_by_row(indices, rows, num_rows)
+    return _table(num_rows, row_ids, sums, dtype)
+
+
+def _table(num_rows, ids, sums, dtype):
+    """Zeros, with `sums` at distinct `ids`.
+
+    XLA's CPU backend would write 16-bit floats into a wide table; integers stay.
+    """
+    if compute_dtype(dtype) == dtype:
+        return set_rows(_zeros(sums, num_rows, dtype), ids, sums)
+    bits = np.dtype(f"u{np.dtype(dtype).itemsize}")
+    sums = lax.bitcast_convert_type(sums.astype(dtype), bits)
+    table = set_rows(_zeros(sums, num_rows, bits), ids, sums)
+    return lax.bitcast_convert_type(table, dtype)
+
+
+def _zeros(rows, num_rows, dtype):
+    return jnp.zeros_like(rows, dtype, shape=(num_rows, *rows.shape[1:]))
