@@ -107,7 +107,7 @@ def test_arrays_of_the_host(mesh):
 
 
 @every_mesh
-@pytest.mark.parametrize("names", ({"b"}, {"a", "b"}), ids=str)
+@pytest.mark.parametrize("names", ({"b"}, {"a", "b"}), ids=("in part", "whole"))
 def test_inside_shard_map_the_table_is_the_shard(mesh, names):
     rows = P("a") if "a" in names else P()
     mapped = jax.shard_map(
