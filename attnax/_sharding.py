@@ -61,9 +61,11 @@ def sharding_of_lookup(indices, table):
     The leading axes are sharded as `indices` are, and the rows are whole. It is
     `None` where neither the indices nor the table are sharded.
     """
-    axes = explicit_axes(indices)
-    if axes is None or not any((*axes, *(explicit_axes(table) or ()))):
+    axes, of_table = explicit_axes(indices), explicit_axes(table) or ()
+    if not any((*(axes or ()), *of_table)):
         return None
+    if axes is None:  # they have no mesh
+        return sharding_like(table, (None,) * (indices.ndim + 1))
     return sharding_like(indices, (*axes, None))
 
 

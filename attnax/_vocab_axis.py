@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from itertools import zip_longest
 from typing import NamedTuple
 
 import jax
@@ -37,19 +38,48 @@ class Shard(NamedTuple):
         return jnp.where(own, indices, -1), own
 
 
+def axis_names(vocab_axis):
+    """The names in `vocab_axis`, a name or a tuple of names."""
+    names = vocab_axis if isinstance(vocab_axis, tuple) else (vocab_axis,)
+    strings = all(isinstance(name, str) for name in names)
+    if not names or not strings or len(set(names)) < len(names):
+        raise ValueError(
+            f"{vocab_axis=} must be the name of a mesh axis, or a tuple of names."
+        )
+    return names
+
+
+def is_manual(vocab_axis):
+    """Whether collectives over all axes of `vocab_axis` can run here."""
+    return all(_is_manual(name) for name in axis_names(vocab_axis))
+
+
+def num_table_rows(table, vocab_axis):
+    """The rows of a whole table, where `table` is a shard if `vocab_axis` is manual."""
+    if vocab_axis is None or not is_manual(vocab_axis):
+        return table.shape[0]
+    return table.shape[0] * lax.axis_size(axis_names(vocab_axis))
+
+
 _SAME = PartitionSpec()  # on every device
 
 
-def on_shards(function, vocab_axis, tables, arrays, *, out_specs=_SAME):
+def on_shards(
+    function, vocab_axis, tables, arrays, *, num_batch_axes=None, out_specs=_SAME
+):
     """`function(shard, *tables, *arrays)`, where each device has its shard of `tables`.
 
     Both are dicts by the names of arguments, and `None` stands for an argument that is
     not given. `tables` are sharded over their first axis, and `arrays` are the same on
     every shard. If `vocab_axis` is a manual axis, `tables` are the shards already and
     the results are those of `function`. Otherwise, `tables` are whole, and `out_specs`
-    say where the results lie on `vocab_axis`; other axes stay as they are.
+    say where the results lie on `vocab_axis`.
+
+    `arrays` and results begin with `num_batch_axes` axes, to whose entries `function`
+    does the same. Explicit axes of the mesh that shard nothing else are manual too: JAX
+    would gather some arrays otherwise. Other axes stay as they are.
     """
-    axis = _axis_names(vocab_axis)
+    axis = axis_names(vocab_axis)
     manual = [_is_manual(name) for name in axis]
     if all(manual):
         for name, array in arrays.items():
@@ -62,6 +92,9 @@ def on_shards(function, vocab_axis, tables, arrays, *, out_specs=_SAME):
         )
     mesh = _mesh_of(vocab_axis, axis, {**tables, **arrays})
     _check_rows(vocab_axis, math.prod(mesh.shape[name] for name in axis), tables)
+    free = _free_names(mesh, axis, tables.values(), arrays.values(), num_batch_axes)
+    batch = _batch_names(free, arrays.values(), num_batch_axes)
+    manual = {*axis, *free}
     run = partial(_run, function, axis)
     if mesh.manual_axes:
         # JAX cannot pass residuals of the backward pass out of a `shard_map` inside
@@ -70,29 +103,19 @@ def on_shards(function, vocab_axis, tables, arrays, *, out_specs=_SAME):
     mapped = jax.shard_map(
         run,
         mesh=None if mesh is jax.sharding.get_abstract_mesh() else mesh,
-        in_specs=(PartitionSpec(axis), _SAME),
-        out_specs=out_specs,
-        axis_names=set(axis),
+        in_specs=(PartitionSpec(axis), PartitionSpec(*batch)),
+        out_specs=jax.tree.map(partial(_joined_spec, batch), out_specs),
+        axis_names=manual,
     )
     # Lists, since `shard_map` would put the items of a dict in another order.
-    placed_tables = [_placed(mesh, axis, x, axis) for x in tables.values()]
-    placed_arrays = [_placed(mesh, axis, x, ()) for x in arrays.values()]
+    placed_tables = [_placed(mesh, manual, x, [axis]) for x in tables.values()]
+    placed_arrays = [_placed(mesh, manual, x, batch) for x in arrays.values()]
     return mapped(placed_tables, placed_arrays)
 
 
 def _run(function, axis, tables, arrays):
     first, *_ = tables
     return function(Shard(axis, first.shape[0]), *tables, *arrays)
-
-
-def _axis_names(vocab_axis):
-    names = vocab_axis if isinstance(vocab_axis, tuple) else (vocab_axis,)
-    strings = all(isinstance(name, str) for name in names)
-    if not names or not strings or len(set(names)) < len(names):
-        raise ValueError(
-            f"{vocab_axis=} must be the name of a mesh axis, or a tuple of names."
-        )
-    return names
 
 
 def _is_manual(name):
@@ -143,22 +166,56 @@ def _check_rows(vocab_axis, num_shards, tables):
             )
 
 
-def _placed(mesh, axis, x, first):
-    """`x` with its first axis over the mesh axes `first`, and no other over `axis`.
+def _free_names(mesh, axis, tables, arrays, num_batch_axes):
+    """The explicit axes that shard no axis but those of rows and batches."""
+    if num_batch_axes is None:
+        return ()
+    taken = set(axis)
+    for array, first in (
+        *((t, 1) for t in tables),
+        *((a, num_batch_axes) for a in arrays),
+    ):
+        spec = () if array is None else explicit_axes(array) or ()
+        taken.update(*map(_names, spec[first:]))
+    return tuple(name for name in mesh.explicit_axes if name not in taken)
+
+
+def _batch_names(free, arrays, num_batch_axes):
+    """The axes among `free` that shard each batch axis of the first array."""
+    specs = (explicit_axes(array) for array in arrays if array is not None)
+    spec = next((spec for spec in specs if spec is not None), ())
+    batch = [_names(entry) for entry in spec[: num_batch_axes or 0]]
+    return [tuple(name for name in names if name in free) for names in batch]
+
+
+def _joined_spec(batch, spec):
+    """The spec of a result, whose first axes are over those of the batch too."""
+    entries = [_names(entry) for entry in spec]
+    pairs = zip_longest(batch, entries, fillvalue=())
+    return PartitionSpec(*(first + then for first, then in pairs))
+
+
+def _placed(mesh, manual, x, leading):
+    """`x` with its first axes over the mesh axes `leading`, no others over `manual`.
 
     Explicit axes need this: `shard_map` itself moves nothing there.
     """
-    explicit = [name for name in axis if name in mesh.explicit_axes]
-    if x is None or not explicit:
+    if x is None or not mesh.explicit_axes:
         return x
     x = jnp.asarray(x)
-    spec = explicit_axes(x) or (None,) * x.ndim
-    spec = [_without(entry, explicit) for entry in spec]
-    if first:
-        spec[0] = (*explicit, *spec[0])
+    spec = [_without(e, manual) for e in explicit_axes(x) or (None,) * x.ndim]
+    pairs = zip_longest(leading, spec, fillvalue=())
+    explicit = set(mesh.explicit_axes)
+    spec = [
+        (*(name for name in first if name in explicit), *then) for first, then in pairs
+    ]
     return jax.reshard(x, sharding_over(mesh, spec))
 
 
+def _names(entry):
+    """The mesh axes of an entry of a spec, as a tuple."""
+    return entry if isinstance(entry, tuple) else () if entry is None else (entry,)
+
+
 def _without(entry, names):
-    entries = entry if isinstance(entry, tuple) else (entry,)
-    return tuple(name for name in entries if name is not None and name not in names)
+    return tuple(name for name in _names(entry) if name not in names)

@@ -141,7 +141,8 @@ class TokenEmbedding(eqx.Module):
 
     @public
     def __check_init__(self):
-        ids = jax.ShapeDtypeStruct((), np.int32)
+        # One id without axes would be a slice, which JAX refuses on sharded rows.
+        ids = jax.ShapeDtypeStruct((1,), np.int32)
         check_call(TokenEmbedding, self, ids)
 
     @property
@@ -156,12 +157,15 @@ class TokenEmbedding(eqx.Module):
         token_ids: Integer[Array | np.ndarray, "*ids"] | Sequence | SupportsIndex,
         *,
         dtype: DTypeLike | None = None,
+        vocab_axis: str | tuple[str, ...] | None = None,
+        scatter_axis: SupportsIndex | None = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
-    ) -> Float[Array, "*ids d_model"]:
+    ) -> Float[Array, "*rows d_model"]:
         """Looks up `token_ids`; the result has `dtype`, by default that of the table.
 
         The result has the sharding `out_sharding`, by default that of `token_ids`.
+        `vocab_axis` and `scatter_axis` are those of `apply_token_embedding`.
         """
         return F.apply_token_embedding(
             self.params,
@@ -172,6 +176,8 @@ class TokenEmbedding(eqx.Module):
             padding_id=self.padding_id,
             mask_padding=self.mask_padding,
             valid_vocab_size=self.valid_vocab_size,
+            vocab_axis=vocab_axis,
+            scatter_axis=scatter_axis,
             out_sharding=out_sharding,
         )
 
@@ -186,12 +192,13 @@ class TokenEmbedding(eqx.Module):
         soft_cap: SupportsFloat | None = None,
         compute_dtype: DTypeLike | None = None,
         precision: jax.lax.PrecisionLike = None,
+        vocab_axis: str | tuple[str, ...] | None = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
     ) -> Float[Array, "*batch vocab_size"]:
         """Returns logits by the same table, as `apply_token_unembedding` does.
 
         For 16-bit `x`, a float32 table is rounded to the dtype of `x` before the
-        product.
+        product. With `vocab_axis`, the logits are sharded as the rows of the table.
         """
         return F.apply_token_unembedding(
             self.params,
@@ -202,6 +209,7 @@ class TokenEmbedding(eqx.Module):
             compute_dtype=compute_dtype,
             precision=precision,
             valid_vocab_size=self.valid_vocab_size,
+            vocab_axis=vocab_axis,
             out_sharding=out_sharding,
         )
 

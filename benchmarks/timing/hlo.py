@@ -19,6 +19,10 @@ _NO_KERNEL = {
 }
 # They run other computations, whose kernels are counted in their place.
 _CONTROL = {"call", "conditional", "while"}
+# What devices send each other. Accelerators start some of it and are done with it later.
+_COLLECTIVES = re.compile(
+    r"(all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(-start)?"
+)
 
 
 class Instruction(NamedTuple):
@@ -56,6 +60,12 @@ def kernels(compiled: jax.stages.Compiled) -> list[Instruction]:
             elif not _runs_nothing(instruction.opcode):
                 found.append(instruction)
     return found
+
+
+def collectives(compiled: jax.stages.Compiled) -> list[Instruction]:
+    """The kernels of a program in which devices exchange arrays."""
+    found = kernels(compiled)
+    return [kernel for kernel in found if _COLLECTIVES.fullmatch(kernel.opcode)]
 
 
 def phases(text: str) -> int:

@@ -28,20 +28,23 @@ def default_positions(seq_len, num_positions, tokens):
     return None if too_long is False else jnp.arange(seq_len, dtype=jnp.int32)
 
 
-def lookup_rows(weight, indices, *, frozen_row=None, out_sharding=None):
+def lookup_rows(
+    weight, indices, *, frozen_row=None, nan_outside=True, out_sharding=None
+):
     """Rows of `weight` in its compute dtype; where an index is -1, the row is NaN.
 
     The gradient is added up in the compute dtype and rounded once to the dtype of
-    `weight`. Rows of NaN and the row `frozen_row` add nothing to it.
+    `weight`. Rows at -1 and the row `frozen_row` add nothing to it. Without
+    `nan_outside`, any row may stand where an index is -1, for a caller that selects.
     """
     if out_sharding is None:
         out_sharding = sharding_of_lookup(indices, weight)
-    return _rows(jnp.asarray(weight), indices, frozen_row, out_sharding)
+    return _rows(jnp.asarray(weight), indices, frozen_row, nan_outside, out_sharding)
 
 
 # Automatic differentiation would add tangents up in the dtype of the table.
-@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _rows(weight, indices, frozen_row, out_sharding):
+@partial(jax.custom_jvp, nondiff_argnums=(2, 3, 4))
+def _rows(weight, indices, frozen_row, nan_outside, out_sharding):
     rows = gathered(
         weight,
         indices,
@@ -49,6 +52,8 @@ def _rows(weight, indices, frozen_row, out_sharding):
         wrap_negative_indices=False,
         out_sharding=out_sharding,
     )
+    if not nan_outside:
+        return rows.astype(compute_dtype(weight.dtype))
     # NaN is selected as an integer: XLA's CPU backend would convert each 16-bit float
     # to select it, and `jax_debug_nans` would find it where no row is lost. The rows
     # are cast, not the table: outside `jit` its cast would be a copy.
@@ -61,9 +66,9 @@ def _rows(weight, indices, frozen_row, out_sharding):
 
 
 @_rows.defjvp
-def _rows_jvp(frozen_row, out_sharding, primals, tangents):
+def _rows_jvp(frozen_row, nan_outside, out_sharding, primals, tangents):
     weight, indices = primals
-    rows = _rows(weight, indices, frozen_row, out_sharding)
+    rows = _rows(weight, indices, frozen_row, nan_outside, out_sharding)
     if frozen_row is not None:
         indices = jnp.where(indices == frozen_row, -1, indices)
     return rows, take_rows(jnp.asarray(tangents[0]), indices, like=rows)

@@ -28,6 +28,9 @@ def take_rows(table, indices, like):
 
     The transpose adds up in the compute dtype, and rounds once to that of `table`.
     """
+    if _varying(indices) - _varying(table):
+        # Devices add up their sums: in the compute dtype, and they are rounded after it.
+        table = table.astype(compute_dtype(table.dtype))
     table, indices, like = equally_varying(table, indices, like)
     of_table, of_rows = (jax.typeof(x).sharding for x in (table, like))
     return _take_p.bind(
@@ -38,6 +41,10 @@ def take_rows(table, indices, like):
         of_table=of_table,
         of_rows=of_rows,
     )
+
+
+def _varying(x):
+    return jax.typeof(x).manual_axis_type.varying
 
 
 def _take(table, indices, *, dtype, num_rows, of_table, of_rows):

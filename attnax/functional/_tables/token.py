@@ -27,7 +27,9 @@ from ..._checks import (
 from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
 from ..._public import public
 from ..._sharding import per_row
+from ..._vocab_axis import num_table_rows
 from .lookup import lookup_rows
+from .over_shards import lookup_over_shards
 
 
 class TokenEmbeddingParams(NamedTuple):
@@ -131,8 +133,10 @@ def apply_token_embedding(
     padding_id: SupportsIndex | None = None,
     mask_padding: bool | np.bool_ = False,
     valid_vocab_size: SupportsIndex | None = None,
+    vocab_axis: str | tuple[str, ...] | None = None,
+    scatter_axis: SupportsIndex | None = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
-) -> Float[Array, "*ids d_model"]:
+) -> Float[Array, "*rows d_model"]:
     """Looks up the row of each token, scales it in float32 and rounds it once.
 
     The gradient of the table is the sum over all ids of the call. It is added up in
@@ -154,19 +158,29 @@ def apply_token_embedding(
         valid_vocab_size: Number of tokens of a table with more rows, such as one of
             `pad_vocabulary`. Ids from it on are out of range. `None` is the number of
             rows.
+        vocab_axis: Mesh axis, or tuple of axes, over which the rows of the table are
+            sharded. Each shard looks up its own rows, and one sum joins them; the
+            table is never moved, nor its gradient summed over these axes. Inside a
+            `jax.shard_map` that is manual over the axis, `params` hold the shard and
+            `token_ids` are the same on every shard. `None` leaves the table to JAX.
+        scatter_axis: Axis of the ids along which the shards of `vocab_axis` divide the
+            rows, as in sequence parallelism. `None` gives all rows to every shard,
+            unless `out_sharding` or the ids lie on `vocab_axis` under explicit axes.
         out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
             that of the ids, with `d_model` not sharded.
 
     Returns:
         One row per id. A traced id outside the vocabulary gives a row of NaN, which
-        adds nothing to the gradient.
+        adds nothing to the gradient. With a `scatter_axis` inside `jax.shard_map`, each
+        shard has its part of the rows.
 
     Raises:
         ValueError: If the ids are not integers, an id that is known outside every
             transformation is out of range, a dtype is not a real float,
             `valid_vocab_size` is not between 1 and the number of rows, `padding_id`
-            is outside the vocabulary, `scale` is not finite in `scale_dtype`, or an
-            option lacks the one that it needs.
+            is outside the vocabulary, `scale` is not finite in `scale_dtype`, the mesh
+            lacks `vocab_axis`, its shards do not divide the rows of the table or the
+            `scatter_axis`, or an option lacks the one that it needs.
 
     Example:
         >>> params = TokenEmbeddingParams(weight=jnp.eye(3))
@@ -176,13 +190,15 @@ def apply_token_embedding(
 
     Reference:
         Vaswani et al., Attention Is All You Need, 2017, section 3.4.
-        https://arxiv.org/abs/1706.03762
+        https://arxiv.org/abs/1706.03762; `vocab_axis`: Shoeybi et al., Megatron-LM,
+        2019, section 3. https://arxiv.org/abs/1909.08053; `scatter_axis`: Korthikanti
+        et al., 2022, section 4.2.2. https://arxiv.org/abs/2205.05198
     """
     check_params(params, TokenEmbeddingParams)
     weight = params.weight
     check_table("params.weight", weight)
     dtype = result_dtype("dtype", dtype, weight.dtype)
-    vocab_size = vocabulary_of(weight, valid_vocab_size)
+    vocab_size = vocabulary_of(weight, valid_vocab_size, vocab_axis)
     if padding_id is not None:
         padding_id = integer("padding_id", padding_id, 0, vocab_size - 1)
     check_flags(mask_padding=mask_padding)
@@ -193,19 +209,38 @@ def apply_token_embedding(
     if scale_dtype is not None:
         scale_dtype = float_dtype("scale_dtype", scale_dtype)
     check_out_sharding(out_sharding)
+    if scatter_axis is not None and vocab_axis is None:
+        raise ValueError(f"{scatter_axis=} must come with a vocab_axis.")
     ids = row_indices("token_ids", token_ids, vocab_size)
-    rows = lookup_rows(weight, ids, frozen_row=padding_id, out_sharding=out_sharding)
-    if scale is not None:
-        rows = rows * rounded_scale(scale, scale_dtype or rows.dtype, rows.dtype)
+
+    def finish(rows):
+        if scale is not None:
+            rows = rows * rounded_scale(scale, scale_dtype or rows.dtype, rows.dtype)
+        return rows.astype(dtype)
+
+    if vocab_axis is not None:
+        return lookup_over_shards(
+            weight,
+            ids,
+            finish,
+            vocab_axis=vocab_axis,
+            scatter_axis=scatter_axis,
+            frozen_row=padding_id,
+            mask_frozen=bool(mask_padding),
+            out_sharding=out_sharding,
+        )
+    rows = finish(
+        lookup_rows(weight, ids, frozen_row=padding_id, out_sharding=out_sharding)
+    )
     if mask_padding:
         is_padding = per_row(ids == padding_id, rows)
         rows = jnp.where(is_padding, jnp.zeros_like(rows), rows)
-    return rows.astype(dtype)
+    return rows
 
 
-def vocabulary_of(weight, valid_vocab_size):
+def vocabulary_of(weight, valid_vocab_size, vocab_axis=None):
     """The number of tokens of a table: all its rows, or the first few of them."""
-    num_rows = weight.shape[0]
+    num_rows = num_table_rows(weight, vocab_axis)
     if valid_vocab_size is None:
         return num_rows
     return integer("valid_vocab_size", valid_vocab_size, 1, num_rows)

@@ -21,7 +21,8 @@ from ..._checks import (
 from ..._dtypes import compute_dtype as wide_dtype
 from ..._dtypes import result_dtype
 from ..._public import public
-from ..._sharding import explicit_axes, sharding_like
+from ..._sharding import explicit_axes, sharding_like, spread
+from ..._vocab_axis import axis_names, num_table_rows, on_shards
 from .logits import logits_product
 from .token import TokenEmbeddingParams, vocabulary_of
 
@@ -37,6 +38,7 @@ def apply_token_unembedding(
     compute_dtype: DTypeLike | None = None,
     precision: lax.PrecisionLike = None,
     valid_vocab_size: SupportsIndex | None = None,
+    vocab_axis: str | tuple[str, ...] | None = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "*batch vocab_size"]:
     """Logits of the tied head: `x @ weight.T`, on the array that the lookup reads.
@@ -66,16 +68,22 @@ def apply_token_unembedding(
             number of a `dtype` without infinities, so that they have no part in a
             softmax or an argmax, and the rows get no gradient. `None` is the number of
             rows.
+        vocab_axis: Mesh axis, or tuple of axes, over which the rows of the table are
+            sharded, and so the logits. The gradient of `x` is one float32 sum over
+            these axes, and that of the table stays where its rows are. Inside a
+            `jax.shard_map` that is manual over the axis, `params` hold the shard and
+            `x` is the same on every shard. `None` leaves the table to JAX.
         out_sharding: Sharding of the logits, under a mesh with explicit axes.
 
     Returns:
-        One logit per row of the table.
+        One logit per row of the table, or of the shard inside `jax.shard_map`.
 
     Raises:
         ValueError: If `soft_cap` is not positive and finite, a dtype (that of `x`
             included) is not a real float, the widths of `x` and the table differ,
-            `valid_vocab_size` is not between 1 and the number of rows, or `precision`
-            is unknown.
+            `valid_vocab_size` is not between 1 and the number of rows, the mesh lacks
+            `vocab_axis` or its shards do not divide the rows, or `precision` is
+            unknown.
 
     Example:
         >>> params = TokenEmbeddingParams(weight=jnp.eye(3)[:2])
@@ -103,20 +111,39 @@ def apply_token_unembedding(
         "accumulation_dtype", accumulation_dtype, wide_dtype(compute_dtype)
     )
     check_precision(precision)
-    vocab_size = vocabulary_of(weight, valid_vocab_size)
+    vocab_size = vocabulary_of(weight, valid_vocab_size, vocab_axis)
+    has_padding = vocab_size < num_table_rows(weight, vocab_axis)
     check_out_sharding(out_sharding)
-    logits = logits_product(
-        x, weight, compute_dtype, accumulation_dtype, precision, out_sharding
+
+    def logits_of(x, weight, first_row=0, out_sharding=None):
+        logits = logits_product(
+            x, weight, compute_dtype, accumulation_dtype, precision, out_sharding
+        )
+        if soft_cap is not None:
+            logits = soft_cap * jnp.tanh(logits / soft_cap)
+        logits = logits.astype(dtype)
+        return masked_logits(logits, vocab_size, first_row) if has_padding else logits
+
+    if vocab_axis is None:
+        return logits_of(x, weight, out_sharding=out_sharding)
+    logits = on_shards(
+        # Widened, so that the gradients of the shards are added up before they are
+        # rounded to the dtype of `x`.
+        lambda shard, weight, x: logits_of(x, weight, shard.first_row()),
+        vocab_axis,
+        {"params.weight": weight},
+        {"x": x.astype(wide_dtype(x.dtype))},
+        num_batch_axes=x.ndim - 1,
+        out_specs=PartitionSpec(*[None] * (x.ndim - 1), axis_names(vocab_axis)),
     )
-    if soft_cap is not None:
-        logits = soft_cap * jnp.tanh(logits / soft_cap)
-    return masked_logits(logits.astype(dtype), vocab_size)
+    return spread(logits, out_sharding)
 
 
-def masked_logits(logits, vocab_size):
-    """Logits with -inf, or the lowest number, from `vocab_size` on."""
-    if vocab_size == logits.shape[-1]:
-        return logits
+def masked_logits(logits, vocab_size, first_row=0):
+    """Logits of rows from `first_row` on, with -inf for those from `vocab_size` on.
+
+    Where the dtype has no infinity, it is the lowest number.
+    """
     with np.errstate(invalid="ignore"):  # float8_e4m3fn has no infinity
         lowest = np.array(-np.inf).astype(logits.dtype)
     if not np.isneginf(lowest):
@@ -125,7 +152,7 @@ def masked_logits(logits, vocab_size):
     token = lax.broadcasted_iota(
         jnp.int32, logits.shape, logits.ndim - 1, out_sharding=sharding
     )
-    return jnp.where(token < vocab_size, logits, lowest)
+    return jnp.where(token < vocab_size - first_row, logits, lowest)
 
 
 def _dtype_of_product(x, weight):
