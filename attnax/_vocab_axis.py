@@ -65,17 +65,17 @@ _SAME = PartitionSpec()  # on every device
 
 
 def on_shards(
-    function, vocab_axis, tables, arrays, *, num_batch_axes=None, out_specs=_SAME
+    local, vocab_axis, tables, arrays, *, num_batch_axes=None, out_specs=_SAME
 ):
-    """`function(shard, *tables, *arrays)`, where each device has its shard of `tables`.
+    """`local(shard, *tables, *arrays)`, where each device has its shard of `tables`.
 
     Both are dicts by the names of arguments, and `None` stands for an argument that is
     not given. `tables` are sharded over their first axis, and `arrays` are the same on
     every shard. If `vocab_axis` is a manual axis, `tables` are the shards already and
-    the results are those of `function`. Otherwise, `tables` are whole, and `out_specs`
+    the results are those of `local`. Otherwise, `tables` are whole, and `out_specs`
     say where the results lie on `vocab_axis`.
 
-    `arrays` and results begin with `num_batch_axes` axes, to whose entries `function`
+    `arrays` and results begin with `num_batch_axes` axes, to whose entries `local`
     does the same. Explicit axes of the mesh that shard nothing else are manual too: JAX
     would gather some arrays otherwise. Other axes stay as they are.
     """
@@ -83,8 +83,8 @@ def on_shards(
     manual = [_is_manual(name) for name in axis]
     if all(manual):
         for name, array in arrays.items():
-            _check_same_on_shards(name, array, axis)
-        return _run(function, axis, tables.values(), arrays.values())
+            _check_same_on_shards(array, name, axis)
+        return _run(local, axis, tables.values(), arrays.values())
     if any(manual):
         raise ValueError(
             f"{vocab_axis=} must name axes that are all manual, or axes that are not: "
@@ -95,7 +95,7 @@ def on_shards(
     free = _free_names(mesh, axis, tables.values(), arrays.values(), num_batch_axes)
     batch = _batch_names(free, arrays.values(), num_batch_axes)
     manual = {*axis, *free}
-    run = partial(_run, function, axis)
+    run = partial(_run, local, axis)
     if mesh.manual_axes:
         # JAX cannot pass residuals of the backward pass out of a `shard_map` inside
         # another. Rematerialization keeps the arguments alone.
@@ -113,21 +113,21 @@ def on_shards(
     return mapped(placed_tables, placed_arrays)
 
 
-def _run(function, axis, tables, arrays):
+def _run(local, axis, tables, arrays):
     first, *_ = tables
-    return function(Shard(axis, first.shape[0]), *tables, *arrays)
+    return local(Shard(axis, first.shape[0]), *tables, *arrays)
 
 
-def _is_manual(name):
-    """Whether collectives over the axis `name` can run here."""
+def _is_manual(axis):
+    """Whether collectives over one axis can run here."""
     try:
-        lax.axis_size(name)
+        lax.axis_size(axis)
     except NameError:
         return False
     return True
 
 
-def _check_same_on_shards(name, array, axis):
+def _check_same_on_shards(array, name, axis):
     """Raises if the type of `array` says that it differs from shard to shard."""
     if array is None:
         return

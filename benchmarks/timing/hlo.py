@@ -19,7 +19,7 @@ _NO_KERNEL = {
 }
 # They run other computations, whose kernels are counted in their place.
 _CONTROL = {"call", "conditional", "while"}
-# What devices send each other. Accelerators start some of it and are done with it later.
+# What devices send each other. An accelerator may start it and be done with it later.
 _COLLECTIVES = re.compile(
     r"(all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute)(-start)?"
 )

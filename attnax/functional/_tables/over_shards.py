@@ -63,15 +63,16 @@ def lookup_over_shards(
             rows, held, trained, lost, names, scatter_axis if inside else None
         )
 
+    spec = [
+        names if inside and axis == scatter_axis else None for axis in range(ids.ndim)
+    ]
     rows = on_shards(
         local,
         vocab_axis,
         {"params.weight": weight},
         {"token_ids": ids},
         num_batch_axes=ids.ndim,
-        out_specs=PartitionSpec(*(None,) * scatter_axis, names)
-        if inside
-        else PartitionSpec(),
+        out_specs=PartitionSpec(*spec),
     )
     if scatter_axis is not None and not inside:
         rows = _scattered(rows, scatter_axis, names)
