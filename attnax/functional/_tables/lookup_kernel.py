@@ -29,7 +29,7 @@ def take_rows(table, indices, like):
     The transpose adds up in the compute dtype, and rounds once to that of `table`.
     """
     if _varying(indices) - _varying(table):
-        # Devices add up their sums: in the compute dtype, and they are rounded after it.
+        # Sums of devices are added up in the compute dtype, and rounded after that.
         table = table.astype(compute_dtype(table.dtype))
     table, indices, like = equally_varying(table, indices, like)
     of_table, of_rows = (jax.typeof(x).sharding for x in (table, like))
