@@ -69,21 +69,21 @@ def sharding_of_lookup(indices, table):
     return sharding_like(indices, (*axes, None))
 
 
+def equally_varying(*arrays):
+    """Marks all arrays as varying over the axes of `shard_map` that any varies over."""
+    return tuple(varying_like(arrays, x) for x in arrays)
+
+
+def varying_like(arrays, x):
+    """Marks `x` as varying over the axes of `shard_map` that any array varies over."""
+    varying = lambda a: jax.typeof(a).manual_axis_type.varying
+    missing = frozenset().union(*map(varying, arrays)) - varying(x)
+    return lax.pcast(x, tuple(missing), to="varying") if missing else x
+
+
 def spread(x, out_sharding):
     """`x` in a sharding, or as it is."""
     return x if out_sharding is None else jax.reshard(x, out_sharding)
-
-
-def equally_varying(*arrays):
-    """Marks all arrays as varying over the axes of `shard_map` that any varies over."""
-    axes = frozenset().union(*(jax.typeof(a).manual_axis_type.varying for a in arrays))
-    if not axes:
-        return arrays
-    missing = (tuple(axes - jax.typeof(a).manual_axis_type.varying) for a in arrays)
-    return tuple(
-        lax.pcast(a, m, to="varying") if m else a
-        for a, m in zip(arrays, missing, strict=True)
-    )
 
 
 def gathered(table, indices, *, out_sharding, **options):

@@ -45,6 +45,7 @@ PACKED = F.PackedPatches(
     MASK,
     np.array([[1, 2]]),
 )
+HEAD = {"weight": TOKEN.weight, "hidden": X, "chunk_size": 2}
 RESAMPLING = F.Resampling("bilinear", antialias=False)
 SIZES = {"patch_size": 2, "num_channels": 1, "d_model": 4}
 YARN = {"factor": 2.0, "original_max_len": 64}
@@ -245,6 +246,10 @@ FUNCTIONAL = {
     "sinusoids": {"positions": IDS, "d_model": 4},
     "stack_ropes": {"ropes": [ROPE]},
     "strided_axes": {"sections": (1, 1), "rotary_pairs": 2},
+    "unembedding_argmax": {**HEAD},
+    "unembedding_cross_entropy": {**HEAD, "targets": IDS},
+    "unembedding_log_probs": {**HEAD, "targets": IDS},
+    "unembedding_top_k": {**HEAD, "k": 2},
     "unpack_patches": {"packed": PACKED, "patch_size": 2},
     "unpatchify": {
         "patches": np.ones((6, 4), np.float32),
@@ -321,6 +326,7 @@ METHODS = {
     "TokenEmbedding": {
         "__call__": {"token_ids": IDS},
         "unembed": {"x": X},
+        "cross_entropy": {"hidden": X, "targets": IDS, "chunk_size": 2},
         "from_checkpoint": {
             "checkpoint": interop.params_from_checkpoint(LLAMA, "llama")
         },

@@ -1,5 +1,6 @@
 """Empty batches and sequences: every function takes them, forward and back."""
 
+import functools
 import inspect
 
 import jax
@@ -59,6 +60,14 @@ def calls(batch, seq_len):
 
     yield "apply_token_embedding", scaled_tokens, (TOKEN, ids)
     yield "apply_token_unembedding", F.apply_token_unembedding, (TOKEN, x)
+    chunks = {"chunk_size": 2}
+    for name in ("unembedding_cross_entropy", "unembedding_log_probs"):
+        loss = functools.partial(getattr(F, name), ignored_id=-1, **chunks)
+        yield name, loss, (TOKEN.weight, x, ids)
+    argmax = functools.partial(F.unembedding_argmax, **chunks)
+    yield "unembedding_argmax", argmax, (TOKEN.weight, x)
+    top_k = functools.partial(F.unembedding_top_k, k=2, **chunks)
+    yield "unembedding_top_k", top_k, (TOKEN.weight, x)
     learned = F.apply_learned_positional_embedding
     yield "apply_learned_positional_embedding", learned, (LEARNED, x)
     yield "apply_learned_positional_embedding", learned, (LEARNED, x, ids)

@@ -77,6 +77,24 @@ EXPORTED = {
         lambda w, x: F.apply_token_unembedding(F.TokenEmbeddingParams(w), x),
         (TABLE, X),
     ),
+    "unembedding_cross_entropy": (
+        lambda *a: F.unembedding_cross_entropy(
+            *a, chunk_size=5, label_smoothing=0.1, ignored_id=0
+        ),
+        (TABLE, X, IDS),
+    ),
+    "unembedding_log_probs": (
+        lambda *a: F.unembedding_log_probs(*a, chunk_size=4),
+        (TABLE, X, IDS),
+    ),
+    "unembedding_argmax": (
+        lambda *a: F.unembedding_argmax(*a, chunk_size=5),
+        (TABLE, X),
+    ),
+    "unembedding_top_k": (
+        lambda *a: F.unembedding_top_k(*a, 3, chunk_size=5),
+        (TABLE, X),
+    ),
     "apply_learned_positional_embedding": (learned, (TABLE, X)),
     "apply_learned_positional_embedding at positions": (learned, (TABLE, X, IDS)),
     "apply_text_embedding": (text, (IDS,)),

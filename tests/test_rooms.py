@@ -13,7 +13,10 @@ FLOORS = (
         *("functional._angles", "functional._positions"),
         *("functional._resizing", "functional._tables"),
     ),
-    ("functional._patches", "functional._rope", "functional._sinusoids"),
+    (
+        *("functional._heads", "functional._patches"),
+        *("functional._rope", "functional._sinusoids"),
+    ),
     ("functional._biases", "functional._models"),
     ("functional",),
     ("interop._model_types",),

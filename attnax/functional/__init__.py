@@ -25,6 +25,16 @@ from ._tables.token import (
 )
 from ._tables.unembedding import apply_token_unembedding as apply_token_unembedding
 
+# Losses and decoding without logits
+from ._heads.cross_entropy import (
+    unembedding_cross_entropy as unembedding_cross_entropy,
+)
+from ._heads.log_probs import unembedding_log_probs as unembedding_log_probs
+from ._heads.decoding import (
+    unembedding_argmax as unembedding_argmax,
+    unembedding_top_k as unembedding_top_k,
+)
+
 # Positions, as integers
 from ._positions.masks import (
     padded_positions as padded_positions,

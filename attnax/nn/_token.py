@@ -213,6 +213,45 @@ class TokenEmbedding(eqx.Module):
             out_sharding=out_sharding,
         )
 
+    @public
+    @jax.named_scope("attnax.nn.TokenEmbedding.cross_entropy")
+    def cross_entropy(
+        self,
+        hidden: Float[Array | np.ndarray, "*batch d_model"],
+        targets: Integer[Array | np.ndarray, "*batch"] | Sequence | SupportsIndex,
+        *,
+        chunk_size: SupportsIndex,
+        logit_scale: SupportsFloat | None = None,
+        soft_cap: SupportsFloat | None = None,
+        label_smoothing: SupportsFloat = 0.0,
+        z_loss: SupportsFloat = 0.0,
+        ignored_id: SupportsIndex | None = None,
+        compute_dtype: DTypeLike | None = None,
+        precision: jax.lax.PrecisionLike = None,
+        vocab_axis: str | tuple[str, ...] | None = None,
+        return_log_sum_exp: bool | np.bool_ = False,
+    ) -> Float[Array, "*batch"] | tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
+        """Returns the loss of each token, as `unembedding_cross_entropy` does.
+
+        The logits are those of `unembed`, of `chunk_size` rows of the table at a time.
+        """
+        return F.unembedding_cross_entropy(
+            self.params.weight,
+            hidden,
+            targets,
+            chunk_size=chunk_size,
+            logit_scale=logit_scale,
+            soft_cap=soft_cap,
+            label_smoothing=label_smoothing,
+            z_loss=z_loss,
+            ignored_id=ignored_id,
+            valid_vocab_size=self.valid_vocab_size,
+            compute_dtype=compute_dtype,
+            precision=precision,
+            vocab_axis=vocab_axis,
+            return_log_sum_exp=return_log_sum_exp,
+        )
+
 
 def _scale_dtype(dtype):
     return None if dtype is None else float_dtype("scale_dtype", dtype)

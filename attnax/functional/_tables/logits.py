@@ -10,6 +10,12 @@ from jax.custom_derivatives import SymbolicZero
 from ..._dtypes import compute_dtype
 
 
+def dtype_of_product(x, weight):
+    """The default dtype in which hidden states and a table are multiplied."""
+    narrow = jnp.finfo(x).bits == 16 and jnp.finfo(weight).bits > 16
+    return x if narrow or x == weight else compute_dtype(x, weight)
+
+
 # The rule takes no tangent through the rounding of an operand. So the gradient of a
 # float32 table is added up in float32 and never rounded. Automatic differentiation
 # would round it to the dtype of the operand first.

@@ -23,7 +23,7 @@ from ..._dtypes import result_dtype
 from ..._public import public
 from ..._sharding import explicit_axes, sharding_like, spread
 from ..._vocab_axis import axis_names, num_table_rows, on_shards
-from .logits import logits_product
+from .logits import dtype_of_product, logits_product
 from .token import TokenEmbeddingParams, vocabulary_of
 
 
@@ -105,7 +105,7 @@ def apply_token_unembedding(
     if soft_cap is not None:
         soft_cap = number("soft_cap", soft_cap, positive=True)
     dtype = result_dtype("dtype", dtype, x.dtype)
-    default = _dtype_of_product(x.dtype, weight.dtype)
+    default = dtype_of_product(x.dtype, weight.dtype)
     compute_dtype = result_dtype("compute_dtype", compute_dtype, default)
     accumulation_dtype = result_dtype(
         "accumulation_dtype", accumulation_dtype, wide_dtype(compute_dtype)
@@ -153,9 +153,3 @@ def masked_logits(logits, vocab_size, first_row=0):
         jnp.int32, logits.shape, logits.ndim - 1, out_sharding=sharding
     )
     return jnp.where(token < vocab_size - first_row, logits, lowest)
-
-
-def _dtype_of_product(x, weight):
-    """The default dtype in which hidden states and a table are multiplied."""
-    narrow = jnp.finfo(x).bits == 16 and jnp.finfo(weight).bits > 16
-    return x if narrow or x == weight else wide_dtype(x, weight)

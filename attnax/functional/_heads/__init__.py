@@ -1,0 +1,1 @@
+"""Losses and decoding by a table of tokens, without the logits of all tokens."""

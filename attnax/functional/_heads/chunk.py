@@ -1,0 +1,111 @@
+"""Chunks of the vocabulary: their rows, their logits, and loops over them."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from .._tables.logits import logits_product
+from .head import whole_width
+
+
+class Chunk(NamedTuple):
+    """Some rows of a table, or of a shard of it.
+
+    Attributes:
+        start: The first row, traced.
+        num_rows: Number of rows.
+        skipped: How many of the first rows are in the chunk before.
+        own: A mask of the rows that are tokens and not skipped; `None` if all are.
+    """
+
+    start: Array
+    num_rows: int
+    skipped: Array | int
+    own: Array | None
+
+    def logits(self, head, arrays):
+        """Logits `(*batch, num_rows)` in the dtype of sums."""
+        weight, bias, hidden = arrays
+        rows = whole_width(lax.dynamic_slice_in_dim(weight, self.start, self.num_rows))
+        logits = logits_product(
+            hidden, rows, head.operand, head.dtype, head.precision, None
+        )
+        if bias is not None:
+            bias = lax.dynamic_slice_in_dim(bias, self.start, self.num_rows)
+            logits = logits + _last(bias.astype(head.dtype), logits.ndim)
+        if head.logit_scale is not None:
+            logits = head.logit_scale * logits
+        if head.soft_cap is not None:
+            logits = head.soft_cap * jnp.tanh(logits / head.soft_cap)
+        return logits
+
+    def only_own(self, values, otherwise):
+        """`values` `(*batch, num_rows)`, with a number in the rows not its own."""
+        if self.own is None:
+            return values
+        otherwise = jnp.full_like(values, otherwise)
+        return jnp.where(_last(self.own, values.ndim), values, otherwise)
+
+    def holds(self, rows):
+        """Whether it is the first chunk with these rows of the table or shard."""
+        place = rows - self.start
+        return (place >= self.skipped) & (place < self.num_rows)
+
+    def at(self, rows, values):
+        """`values` `(*batch, num_rows)` at `rows` `(*batch)`; of any row elsewhere."""
+        place = jnp.clip(rows - self.start, 0, self.num_rows - 1)
+        return jnp.take_along_axis(values, place[..., None], axis=-1)[..., 0]
+
+    def only_at(self, rows, values):
+        """`values` `(*batch, num_rows)` at `rows` `(*batch)`, and 0 elsewhere."""
+        at = _last(self.start + lax.iota(jnp.int32, self.num_rows), values.ndim)
+        return jnp.where(at == rows[..., None], values, jnp.zeros_like(values))
+
+
+def over_chunks(head, shard, step, init, *, checkpoint=False):
+    """The last of `carry = step(carry, chunk)` over the chunks of a table or a shard.
+
+    With `checkpoint`, a transpose keeps nothing of a step but the carry.
+    """
+    table_rows = head.vocab_size if shard is None else shard.num_rows
+    num_chunks, num_rows = chunk_sizes(table_rows, head.chunk_size)
+
+    def body(carry, index):
+        first = index * num_rows
+        start, skipped, own = first, 0, None
+        if num_chunks * num_rows > table_rows:  # the last chunk overlaps another
+            start = jnp.minimum(first, table_rows - num_rows)
+            skipped = first - start
+            own = lax.iota(jnp.int32, num_rows) >= skipped
+        tokens = rows_of_tokens(head, shard, start, num_rows)
+        if tokens is not None:
+            own = tokens if own is None else own & tokens
+        return step(carry, Chunk(start, num_rows, skipped, own)), None
+
+    if checkpoint:
+        body = jax.checkpoint(body, prevent_cse=False)
+    return lax.scan(body, init, lax.iota(jnp.int32, num_chunks))[0]
+
+
+def chunk_sizes(table_rows, chunk_size):
+    """The number of chunks, as even as can be, and the rows of each."""
+    num_rows = -(-table_rows // -(-table_rows // chunk_size))
+    # Matrix units want multiples of 8.
+    num_rows = min(-(-num_rows // 8) * 8, chunk_size, table_rows)
+    return -(-table_rows // num_rows), num_rows
+
+
+def rows_of_tokens(head, shard, start, num_rows):
+    """A mask of rows from `start` on that are tokens; `None` if all of a table are."""
+    if shard is None or head.vocab_size == head.table_rows:
+        return None
+    rows = shard.first_row() + start + lax.iota(jnp.int32, num_rows)
+    return rows < head.vocab_size
+
+
+def _last(values, rank):
+    """`values` along the last of `rank` axes."""
+    return values.reshape((1,) * (rank - 1) + values.shape)
