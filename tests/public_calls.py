@@ -86,6 +86,7 @@ FUNCTIONAL = {
         for method in (FREQUENCIES | FURTHER).values()
     },
     "LearnedPositionalEmbeddingParams": {"weight": LEARNED.weight},
+    "MultimodalRule": {"merge_size": 2, "positions_per_second": 4.0},
     "MixedRopeParams": {"freqs": np.ones((2, 2, 2), np.float32)},
     "PackedPatches": PACKED._asdict(),
     "PaddedImage": {"image": IMAGE, "pixel_mask": MASK, "patch_mask": MASK},
@@ -188,6 +189,14 @@ FUNCTIONAL = {
         "kernel": np.ones((4, 1, 2, 2), np.float32),
         "layout": "OIHW",
     },
+    "multimodal_positions": {
+        "rule": F.MultimodalRule(1, positions_per_second=2),
+        "token_types": IDS,
+        "image_grids": [[1, 1, 1]],
+        "video_grids": [[1, 1, 1]],
+        "seconds_per_grid": [1.0],
+        "mask": MASK | True,
+    },
     "patch_grid": {"image_size": (4, 6), "patch_size": 2},
     "patchify": {"image": IMAGE, "patch_size": 2},
     "permute_qk": {
@@ -275,6 +284,7 @@ INTEROP = {
     },
     "config_parts": {"config": CONFIG},
     "grid_sinusoid_options": {"family": "vit_mae"},
+    "multimodal_rule_from_hf": {"config": {"model_type": "qwen2_vl"}},
     "params_from_checkpoint": {"source": GPT2, "family": "gpt2"},
     "position_bias_from_hf": {"config": T5, "part": "encoder"},
     "position_bias_params_from_checkpoint": {

@@ -102,6 +102,9 @@ def calls(batch, seq_len):
     documents = lambda n: F.document_zigzag_indices(n, 8, 2, 0)
     yield "document_zigzag_indices", documents, (ends,)
     yield "padded_positions", padded, (mask, counts)
+    grids = np.ones((batch, 0, 3), np.int32)
+    for of_videos in ({}, {"video_grids": grids}):
+        yield "multimodal_positions", multimodal, (ids, grids, of_videos)
     yield "query_temperature", temperature, (ids,)
 
     yield "rope_cos_sin", lambda p: F.rope_cos_sin(p, INV_FREQ), (ids,)
@@ -172,6 +175,11 @@ def start_at(x, start):
 def padded(mask, past):
     names = {"first_position": 2, "padding_position": 1}
     return F.padded_positions(mask, past=past, **names)
+
+
+def multimodal(ids, grids, of_videos):
+    rule = F.MultimodalRule(1)
+    return F.multimodal_positions(rule, ids, image_grids=grids, **of_videos)
 
 
 def temperature(positions):

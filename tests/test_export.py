@@ -231,6 +231,12 @@ EXPORTED = {
         lambda ids: F.document_zigzag_indices(ids, 8, 2, 0),
         (IDS,),
     ),
+    "multimodal_positions": (
+        lambda ids, grids, mask: F.multimodal_positions(
+            F.MultimodalRule(2), ids, image_grids=grids, video_grids=grids, mask=mask
+        ),
+        (IDS, integers(BATCH, 5, 3), bools(BATCH, LENGTH)),
+    ),
     "padded_positions": (
         lambda mask, past: F.padded_positions(
             mask, first_position=2, padding_position=1, past=past

@@ -93,6 +93,7 @@ def test_nothing_private_leaks():
         "checkpoint_from_params",
         "config_parts",
         "grid_sinusoid_options",
+        "multimodal_rule_from_hf",
         "params_from_checkpoint",
         "position_bias_from_hf",
         "position_bias_params_from_checkpoint",

@@ -343,6 +343,12 @@ POSITIONS = {
     "mask": F.positions_from_mask,
     "segments": F.positions_from_segment_ids,
     "lengths": lambda ids: F.positions_from_lengths(ids, 9),
+    "multimodal": lambda ids: F.multimodal_positions(
+        F.MultimodalRule(1),
+        ids % 3,
+        image_grids=np.ones((1, 3, 3), np.int32),
+        video_grids=jnp.ones_like(ids, shape=(*ids.shape, 3)),
+    )[0][..., 0],
     "padded": lambda ids: F.padded_positions(ids, first_position=2, padding_position=1),
 }
 

@@ -59,6 +59,10 @@ from ._positions.document_zigzag import (
     document_zigzag_indices as document_zigzag_indices,
 )
 from ._positions.grid import positions_from_grid as positions_from_grid
+from ._positions.multimodal.rule import MultimodalRule as MultimodalRule
+from ._positions.multimodal.positions import (
+    multimodal_positions as multimodal_positions,
+)
 
 # Learned positions, and their tables resized
 from ._tables.learned import (

@@ -7,7 +7,8 @@
 the layers of a model from its config, `position_bias_parts` lists its parts that have
 some, and `position_bias_params_from_checkpoint` reads their parameters. `resampling`,
 `sinusoid_options` and `grid_sinusoid_options` return the options with which released
-models resize positions and make sinusoids.
+models resize positions and make sinusoids. `multimodal_rule_from_hf` returns how a
+model counts positions past images and videos.
 """
 
 from ._checkpoints.api import checkpoint_from_params as checkpoint_from_params
@@ -25,5 +26,6 @@ from ._position_biases.record import BiasTerm as BiasTerm
 from ._position_biases.record import LayerBias as LayerBias
 from ._position_biases.record import ModelBiases as ModelBiases
 from ._options.grid_sinusoids import grid_sinusoid_options as grid_sinusoid_options
+from ._options.multimodal import multimodal_rule_from_hf as multimodal_rule_from_hf
 from ._options.resampling import resampling as resampling
 from ._options.sinusoids import sinusoid_options as sinusoid_options

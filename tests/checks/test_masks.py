@@ -82,6 +82,12 @@ FUNCTIONS = {
     "unpack_patches": unpacked,
     "apply_contextual_position_bias": contextual,
     "apply_forget_gate": forget_gates,
+    "multimodal_positions": lambda mask: F.multimodal_positions(
+        F.MultimodalRule(1),
+        MASK.astype(np.int32),
+        image_grids=[[1, 1, 1]] * 3,
+        mask=mask,
+    ),
     "global_blocks": lambda mask: F.global_blocks(mask, block_size=2),
 }
 METHODS = {

@@ -1,0 +1,1 @@
+"""Positions of sequences of text, images and videos, which have three coordinates."""

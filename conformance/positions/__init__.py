@@ -1,0 +1,1 @@
+"""Positions of text, images and videos against the code of transformers."""
