@@ -20,7 +20,7 @@ from jax.interpreters import ad, batching, mlir
 from ..._dtypes import compute_dtype
 from ..._sharding import equally_varying, sharding_over, spread
 from .sharded_sums import sums_on_mesh
-from .table_sums import sums_in_turn, sums_of_sorted
+from .table_sums import table_of_sums, table_of_sums_in_turn
 
 
 def take_rows(table, indices, like):
@@ -193,8 +193,8 @@ _sum_p = _primitive(
     "attnax_sum_rows",
     _sum_type,
     _batch_sum,
-    cpu=partial(_sum, sums_in_turn),
-    default=partial(_sum, sums_of_sorted),
+    cpu=partial(_sum, table_of_sums_in_turn),
+    default=partial(_sum, table_of_sums),
 )
 ad.primitive_transposes[_take_p] = partial(_transpose, _sum_p)
 ad.primitive_transposes[_sum_p] = partial(_transpose, _take_p)

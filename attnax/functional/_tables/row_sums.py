@@ -1,18 +1,20 @@
 """Sums of rows that share an index, in a fixed order: what a lookup's gradient is.
 
-A sum is made of its own rows alone, one after another or by pairs, so that its bits
-depend on nothing else: not on the other rows, and not on where they lie. On a CPU, XLA
-adds rows to a table one after another. Elsewhere, rows that are added to one place are
-slow, and come in any order; there they are sorted, and added up in windows.
+A sum is made of its own rows alone, in their order, so that its bits depend on nothing
+else: not on the other rows, and not on where they lie. On a CPU, XLA adds rows to a
+table one after another. Elsewhere, rows that are added to one place are slow, and come
+in any order; there they are sorted, and added up in pieces, and pieces of pieces.
 """
+
+from functools import partial
 
 import jax.numpy as jnp
 from jax import lax
 
 from ..._dtypes import compute_dtype
 
-# Windows that are joined at once. Long runs then take few passes over the rows.
-_FAN = 4
+# Rows in a piece. Most ids are rare and have one; few rows are left for another level.
+_PIECE = 8
 
 
 def sum_by_row(indices, rows, num_rows):
@@ -25,20 +27,24 @@ def sum_by_row(indices, rows, num_rows):
     of zero.
     """
     ids, rows = flattened(indices, rows, num_rows)
+    form = partial(lax.platform_dependent, cpu=sums_in_turn, default=sums_in_pieces)
+    return by_slot(form, ids, rows, num_rows)
+
+
+def by_slot(form, ids, rows, num_rows):
+    """`sum_by_row` of flat arrays, where `form` adds up."""
     if ids.size == 0 or num_rows == 0:
         return ids[:0], jnp.zeros_like(rows[:0], compute_dtype(rows.dtype))
     place = lax.iota(jnp.int32, ids.size)
     ids, order = sorted_by_id(ids, num_rows)
-    starts = run_starts(ids)
+    starts = _run_starts(ids)
     slot = jnp.cumsum(starts, dtype=jnp.int32) - 1
-
     num_slots = min(ids.size, num_rows)
     first = jnp.full_like(ids, ids.size, shape=num_slots)
     first = set_rows(first, jnp.where(starts, slot, -1), place)
     row_ids = ids.at[first].get(mode="fill", fill_value=num_rows)
     first = jnp.where(row_ids < num_rows, first, ids.size)
-    arrays = rows, ids, order, slot, first
-    return row_ids, lax.platform_dependent(*arrays, cpu=_in_turn, default=_by_windows)
+    return row_ids, form(rows, ids, order, slot, first)
 
 
 def flattened(indices, rows, num_rows):
@@ -83,12 +89,7 @@ def sorted_by_id(ids, num_rows):
     return ids.at[order].get(mode="promise_in_bounds"), order.astype(jnp.int32)
 
 
-def run_starts(ids):
-    """Whether an id of a sorted array is the first of its kind."""
-    return jnp.concatenate([jnp.ones_like(ids[:1], bool), ids[1:] != ids[:-1]])
-
-
-def _in_turn(rows, ids, order, slot, first):
+def sums_in_turn(rows, ids, order, slot, first):
     """Sums by slot, in the order of the rows, which are not moved."""
     slot_of_row = set_rows(jnp.zeros_like(slot), order, slot)
     shape = len(first), *rows.shape[1:]
@@ -98,26 +99,43 @@ def _in_turn(rows, ids, order, slot, first):
     return jnp.where(used, sums, jnp.zeros_like(sums))
 
 
-def _by_windows(rows, ids, order, slot, first):
-    """Sums by slot: of the window that begins at the first row of each run."""
-    rows = rows.at[order].get(mode="promise_in_bounds", unique_indices=True)
-    place = lax.iota(jnp.int32, ids.size)
-    start = lax.cummax(jnp.where(run_starts(ids), place, 0))
-    longest = jnp.max(place - start) + 1
-
-    def widen(state):
-        width, sums = state
-        wider = sums
-        for step in range(1, _FAN):
-            other = place + step * width
-            # The window stays in its run, and the last id has no row after it.
-            same = ids.at[other].get(mode="fill", fill_value=-1) == ids
-            same = same.reshape(-1, *(1,) * (rows.ndim - 1))
-            more = sums.at[other].get(mode="clip")
-            wider = wider + jnp.where(same, more, jnp.zeros_like(more))
-        return width * _FAN, wider
-
-    narrower = lambda state: state[0] < longest
-    state = jnp.int32(1), rows.astype(compute_dtype(rows.dtype))
-    sums = lax.while_loop(narrower, widen, state)[1]
+def sums_in_pieces(rows, ids, order, slot, first):
+    """Sums by slot, of the row at which each run of equal ids begins and its others."""
+    read = lambda at: rows.at[order.at[at].get(mode="clip")].get(mode="clip")
+    sums = _sums_of_runs(ids, read, compute_dtype(rows.dtype))
     return sums.at[first].get(mode="fill", fill_value=0)
+
+
+def _sums_of_runs(ids, read, dtype):
+    """The sum of each run of equal `ids`, where it begins; other places do not count.
+
+    `read(places)` are the rows at places of `ids`.
+    """
+    place = lax.iota(jnp.int32, ids.size)
+    sums = read(place).astype(dtype)
+    for step in range(1, min(_PIECE, ids.size)):
+        same = ids.at[place + step].get(mode="fill", fill_value=-1) == ids
+        same = same.reshape(-1, *(1,) * (sums.ndim - 1))
+        more = read(place + step).astype(dtype)
+        sums = sums + jnp.where(same, more, jnp.zeros_like(more))
+    # A run of more than one piece has at least this many rows for each piece, halved.
+    num_pieces = 2 * ids.size // (_PIECE + 1)
+    if num_pieces == 0:
+        return sums
+    rank = place - lax.cummax(jnp.where(_run_starts(ids), place, 0))
+    others = ids.at[place + _PIECE].get(mode="fill", fill_value=-1) == ids
+    begins = (rank % _PIECE == 0) & ((rank >= _PIECE) | others)
+    piece = jnp.cumsum(begins, dtype=jnp.int32) - 1
+    at = jnp.full_like(ids, ids.size, shape=num_pieces)
+    at = set_rows(at, jnp.where(begins, piece, -1), place)
+    # Places without a piece are at the end, and a run of their own.
+    of_pieces = ids.at[at].get(mode="fill", fill_value=jnp.iinfo(jnp.int32).max)
+    pieces = sums.at[at].get(mode="fill", fill_value=0)
+    wholes = _sums_of_runs(of_pieces, lambda at: pieces.at[at].get(mode="clip"), dtype)
+    begins = rank.at[at].get(mode="fill", fill_value=-1) == 0
+    return set_rows(sums, jnp.where(begins, at, -1), wholes)
+
+
+def _run_starts(ids):
+    """Whether an id of a sorted array is the first of its kind."""
+    return jnp.concatenate([jnp.ones_like(ids[:1], bool), ids[1:] != ids[:-1]])

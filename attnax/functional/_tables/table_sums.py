@@ -5,19 +5,20 @@ import numpy as np
 from jax import lax
 
 from ..._dtypes import compute_dtype
-from .row_sums import add_rows, flattened, set_rows, sum_by_row
+from .row_sums import add_rows, by_slot, flattened, set_rows, sums_in_pieces
 
 
-def sums_in_turn(indices, rows, num_rows, dtype):
+def table_of_sums_in_turn(indices, rows, num_rows, dtype):
     """Sums in a table of `dtype`, on a CPU: rows are added one after another.
 
     The sums are those of `sum_by_row` there, bit for bit.
     """
     ids, rows = flattened(indices, rows, num_rows)
-    if compute_dtype(dtype) == dtype or ids.size > num_rows // 2:
+    few = isinstance(ids.size, int) and ids.size <= num_rows // 2
+    if compute_dtype(dtype) == dtype or not few:
         table = _zeros(rows, num_rows, compute_dtype(dtype))
         return add_rows(table, ids, rows).astype(dtype)
-    # A wide table would be the larger one. The first row of each id is its slot.
+    # A wide table would be larger than sums. The first row of each id is its slot.
     place = lax.iota(jnp.int32, ids.size)
     first = jnp.full_like(ids, ids.size, shape=num_rows)
     first = first.at[ids].min(place, mode="drop")
@@ -26,9 +27,12 @@ def sums_in_turn(indices, rows, num_rows, dtype):
     return _table(num_rows, jnp.where(slot == place, ids, -1), sums, dtype)
 
 
-def sums_of_sorted(indices, rows, num_rows, dtype):
+def table_of_sums(indices, rows, num_rows, dtype):
     """Sums in a table of `dtype`, where rows that meet in one place are slow."""
-    row_ids, sums = sum_by_row(indices, rows, num_rows)
+    if not isinstance(indices.size, int):  # levels cannot be counted in symbols
+        return table_of_sums_in_turn(indices, rows, num_rows, dtype)
+    ids, rows = flattened(indices, rows, num_rows)
+    row_ids, sums = by_slot(sums_in_pieces, ids, rows, num_rows)
     return _table(num_rows, row_ids, sums, dtype)
 
 
