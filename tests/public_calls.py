@@ -26,6 +26,7 @@ MASK = np.array([[True, True, False]])
 IMAGE = np.ones((4, 6, 1), np.float32)
 INV_FREQ = np.array([1.0, 0.01])
 ROPE = F.Rope(INV_FREQ)
+BY_LENGTH = F.RopesByLength([ROPE], (8,))
 TOKEN = F.TokenEmbeddingParams(np.ones((5, 4), np.float32))
 LEARNED = F.LearnedPositionalEmbeddingParams(np.ones((6, 4), np.float32))
 TEXT = F.TextEmbeddingParams(TOKEN, LEARNED, TOKEN)
@@ -94,6 +95,8 @@ FUNCTIONAL = {
     "ResizedPatchWeight": {"weight": PATCH.weight, "residual": PATCH.weight},
     "Resampling": {"method": "bilinear", "antialias": False},
     "Rope": {"inv_freq": INV_FREQ},
+    "RopePerRow": F.rope_by_length(BY_LENGTH, [4])._asdict(),
+    "RopesByLength": {"ropes": [ROPE], "max_lengths": (8,)},
     "StackedRopes": F.stack_ropes([ROPE])._asdict(),
     "TextEmbeddingParams": TEXT._asdict(),
     "TokenEmbeddingParams": TOKEN._asdict(),
@@ -240,6 +243,7 @@ FUNCTIONAL = {
         "coordinates": np.zeros((1, 5, 2), np.int32),
         "resampling": RESAMPLING,
     },
+    "rope_by_length": {"ropes": BY_LENGTH, "lengths": [4]},
     "rope_cos_sin": {"positions": IDS, "inv_freq": INV_FREQ},
     "rope_cos_sin_from_positions": {"position_ids": IDS, "head_dim": 4},
     "rope_cos_sin_table": {"max_seq_len": 3, "head_dim": 4},
@@ -295,6 +299,7 @@ INTEROP = {
     "position_bias_parts": {"config": T5},
     "resampling": {"family": "dinov2"},
     "rope_from_hf": {"config": CONFIG},
+    "ropes_by_length_from_hf": {"config": CONFIG, "max_lengths": (8,)},
     "ropes_from_hf": {"config": CONFIG},
     "sinusoid_options": {"family": "whisper"},
 }

@@ -107,6 +107,11 @@ def calls(batch, seq_len):
         yield "multimodal_positions", multimodal, (ids, grids, of_videos)
     yield "query_temperature", temperature, (ids,)
 
+    by_length = F.RopesByLength([ROPES["half"]], (8,))
+    of_rows = lambda n: F.rope_by_length(by_length, n)[:2]
+    yield "rope_by_length", of_rows, (counts,)
+    rotated_rows = lambda n, x, p: F.rotate(F.rope_by_length(by_length, n), x, p)
+    yield "rope_by_length", rotated_rows, (counts, heads, ids)
     yield "rope_cos_sin", lambda p: F.rope_cos_sin(p, INV_FREQ), (ids,)
     yield "rope_cos_sin", cos_sin_of_axes, (pairs,)
     yield "rope_cos_sin_from_positions", cos_sin_from_positions, (ids,)

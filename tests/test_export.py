@@ -35,6 +35,7 @@ OF_LENGTH = array(BATCH, 2 * LENGTH, 8, 4)
 
 INV_FREQ = F.default_inv_freq(WIDTH)
 ROPE = F.Rope(INV_FREQ)
+BY_LENGTH = F.RopesByLength([ROPE], (100,))
 AXIAL = F.axial_rope((8, 8))
 RESAMPLING = F.Resampling("bicubic", antialias=False)
 TEXT = F.init_text_embedding(KEY, ROWS, WIDTH, num_positions=ROWS, num_token_types=2)
@@ -150,6 +151,10 @@ EXPORTED = {
     "rotate interleaved": (
         lambda x, ids: F.rotate(F.Rope(INV_FREQ, "interleaved"), x, ids),
         (array(BATCH, LENGTH, LENGTH, WIDTH + 3), IDS),
+    ),
+    "rope_by_length": (
+        lambda lengths, x, ids: F.rotate(F.rope_by_length(BY_LENGTH, lengths), x, ids),
+        (integers(BATCH), HEADS, IDS),
     ),
     "rerotate": (lambda x, delta: F.rerotate(ROPE, x, delta), (HEADS, IDS)),
     "apply_rope": (
@@ -342,6 +347,12 @@ REFUSED = {
         lambda ids: attnax.interop.rope_from_hf(LLAMA, seq_len=ids.shape[1]),
         IDS,
     ),
+    "ropes_by_length_from_hf": (
+        lambda ids: attnax.interop.ropes_by_length_from_hf(
+            LLAMA, max_lengths=ids.shape[1:]
+        ),
+        IDS,
+    ),
     "ropes_from_hf": (
         lambda ids: attnax.interop.ropes_from_hf(LLAMA, seq_len=ids.shape[1]),
         IDS,
@@ -398,7 +409,7 @@ def test_sizes_that_must_be_numbers_are_refused_by_name(name):
 
 def test_every_public_function_is_one_or_the_other():
     tested = {name.split()[0] for name in (*EXPORTED, *REFUSED)}
-    of_ropes = {"rope_from_hf", "ropes_from_hf"}
+    of_ropes = {"rope_from_hf", "ropes_by_length_from_hf", "ropes_from_hf"}
     assert tested | NOTHING_SYMBOLIC == PUBLIC | of_ropes
     assert tested & NOTHING_SYMBOLIC == set()
 

@@ -100,6 +100,7 @@ def test_nothing_private_leaks():
         "position_bias_parts",
         "resampling",
         "rope_from_hf",
+        "ropes_by_length_from_hf",
         "ropes_from_hf",
         "sinusoid_options",
     }

@@ -122,6 +122,11 @@ from ._rope.stack import (
     StackedRopes as StackedRopes,
     stack_ropes as stack_ropes,
 )
+from ._rope.by_length import (
+    RopePerRow as RopePerRow,
+    RopesByLength as RopesByLength,
+    rope_by_length as rope_by_length,
+)
 from ._rope.rotary_cos_sin import rotary_cos_sin as rotary_cos_sin
 from ._rope.rotation import (
     apply_rotary as apply_rotary,

@@ -1,7 +1,8 @@
 """Configurations, checkpoints and conventions of other libraries.
 
 `rope_from_hf` makes the rotary embedding of a model from its Hugging Face
-`config.json`, and `config_parts` lists the parts of the model that have one.
+`config.json`, `ropes_by_length_from_hf` its ropes for rows of several lengths, and
+`config_parts` lists the parts of the model that have one.
 `params_from_checkpoint` reads the embedding of a model from a checkpoint, and
 `checkpoint_from_params` writes it. `position_bias_from_hf` makes the position biases of
 the layers of a model from its config, `position_bias_parts` lists its parts that have
@@ -17,6 +18,7 @@ from ._checkpoints.position_biases import (
     position_bias_params_from_checkpoint as position_bias_params_from_checkpoint,
 )
 from ._checkpoints.record import EmbeddingCheckpoint as EmbeddingCheckpoint
+from ._config.by_length import ropes_by_length_from_hf as ropes_by_length_from_hf
 from ._config.rope import config_parts as config_parts
 from ._config.rope import rope_from_hf as rope_from_hf
 from ._config.rope import ropes_from_hf as ropes_from_hf

@@ -16,7 +16,8 @@ def cos_sin_by_axis(kernel, positions, per_pair, axis_of_pair):
     """`kernel(positions, per_pair)`, where `axis_of_pair` picks the coordinate.
 
     `kernel` is `exact_cos_sin` or `product_cos_sin`. With `axis_of_pair=None`, every
-    pair reads the same positions.
+    pair reads the same positions. Axes of `per_pair` between the first and the last are
+    those of positions.
     """
     if axis_of_pair is None:
         return _of_one_axis(kernel, positions, per_pair)
@@ -27,7 +28,7 @@ def cos_sin_by_axis(kernel, positions, per_pair, axis_of_pair):
     if used.size == 1:
         return _of_one_axis(kernel, positions[..., used[0]], per_pair)
     parts = (
-        _of_one_axis(kernel, positions[..., axis], per_pair[:, axes == axis])
+        _of_one_axis(kernel, positions[..., axis], per_pair[..., axes == axis])
         for axis in used
     )
     place = np.argsort(np.argsort(axes, kind="stable"))
@@ -43,5 +44,6 @@ def cos_sin_by_axis(kernel, positions, per_pair, axis_of_pair):
 
 
 def _of_one_axis(kernel, positions, per_pair):
-    ones = (1,) * positions.ndim
-    return kernel(positions[..., None], per_pair.reshape(-1, *ones, per_pair.shape[1]))
+    count, *of_rows, pairs = per_pair.shape
+    ones = (1,) * (positions.ndim - len(of_rows))
+    return kernel(positions[..., None], per_pair.reshape(count, *ones, *of_rows, pairs))

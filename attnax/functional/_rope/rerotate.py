@@ -7,18 +7,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer
 
-from ..._checks import integer_array
+from ..._checks import int32_in_range, integer_array
 from ..._public import public
+from .by_length import RopePerRow
+from .forms import check_batch, rope_settings, without_factor
 from .record import Rope
 from .rotary_cos_sin import cos_sin_of_rope
 from .rotation_checks import check_rotated, check_sequence, shape_of_positions
-from .stack import StackedRopes, rope_settings, without_factor
+from .stack import StackedRopes
 from .turn import turned_in_order
 
 
 @public
 def rerotate(
-    rope: Rope | StackedRopes,
+    rope: Rope | StackedRopes | RopePerRow,
     keys: Float[Array | np.ndarray, "*batch head_dim"],
     delta: Integer[Array | np.ndarray, "*positions"] | Sequence | SupportsIndex,
     *,
@@ -57,13 +59,16 @@ def rerotate(
     """
     settings = rope_settings(rope)
     check_rotated(settings, keys, head_axis, argument="keys")
+    check_batch(rope, keys, head_axis, argument="keys")
     delta = integer_array("delta", delta)
     given = f"{delta.shape=}"
     if settings.axis_of_pair is not None and delta.shape[-1:] in ((), (1,)):
         delta = jnp.broadcast_to(delta, (*delta.shape[:-1], settings.num_axes))
-    shape = shape_of_positions(settings, delta, "delta") or (1,)
+    if not shape_of_positions(settings, delta, "delta"):
+        int32_in_range("delta", delta)  # while the error has no index
+        delta = delta[None]
+    shape = shape_of_positions(settings, delta, "delta")
     check_sequence(given, shape, keys, head_axis, argument="keys", one_for_all=True)
     cos, sin = cos_sin_of_rope(without_factor(rope), delta, argument="delta")
-    cos, sin = (t.reshape(*shape, settings.rotary_pairs) for t in (cos, sin))
     order = settings._order_out
     return turned_in_order(settings, keys, cos, sin, head_axis, order, order)

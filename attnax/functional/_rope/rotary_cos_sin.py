@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
 
 from ..._checks import (
     array_of_several,
+    broadcast_batches,
     int32_in_range,
     integer_array,
     nan_where_invalid,
@@ -14,10 +16,12 @@ from ..._checks import (
 )
 from ..._public import public
 from .._angles.cos_sin import cos_sin_of_products, cos_sin_of_words
+from .by_length import RopePerRow
 from .factors import times_attention_factor
+from .forms import batch_of, rope_settings
 from .record import Rope
 from .rotation_checks import shape_of_positions
-from .stack import StackedRopes, rope_settings
+from .stack import StackedRopes
 
 _FRACTIONAL = (
     "; for fractional positions use rotary_cos_sin with numerics='float32' and "
@@ -27,7 +31,7 @@ _FRACTIONAL = (
 
 @public
 def rotary_cos_sin(
-    rope: Rope | StackedRopes,
+    rope: Rope | StackedRopes | RopePerRow,
     positions: Real[Array | np.ndarray, "*positions"] | Sequence,
     *,
     numerics: str = "exact",
@@ -38,12 +42,13 @@ def rotary_cos_sin(
     `rope_cos_sin` takes frequencies in place of a record.
 
     Args:
-        rope: A record, or one element of `stack_ropes`.
+        rope: A record, one element of `stack_ropes`, or the result of `rope_by_length`,
+            whose batch axes broadcast against those of `positions`.
         positions: Positions of shape `(*batch, seq_len)`. A rope with `axis_of_pair`
             takes a last axis of `num_axes` coordinates, in the order that `Rope`
             describes; on text, all coordinates of a position are the same number.
         numerics: `"exact"` for integer positions, `"float32"` for fractional ones; see
-            `rope_cos_sin`. Elements of a stack take `"exact"` only.
+            `rope_cos_sin`. Ropes other than records take `"exact"` only.
 
     Returns:
         `(cos, sin)` in float32, each `(*batch, seq_len, rotary_pairs)`. Traced integers
@@ -88,13 +93,16 @@ def _checked_positions(rope, positions, argument):
 
 
 def _cos_sin(rope, positions, argument, numerics):
-    if isinstance(rope, StackedRopes):
+    if not isinstance(rope, Rope):
         if numerics != "exact":
-            raise ValueError(f"{numerics=} must be 'exact' for stacked ropes.")
+            kind = (
+                "stacked ropes" if isinstance(rope, StackedRopes) else "ropes of rows"
+            )
+            raise ValueError(f"{numerics=} must be 'exact' for {kind}.")
+        positions, words, factor = _of_equal_rank(rope, positions, argument)
         positions, valid = int32_in_range(argument, positions)
-        axes = rope.settings.axis_of_pair
-        cos, sin = cos_sin_of_words(positions, valid, rope.words, axes)
-        return cos * rope.attention_factor, sin * rope.attention_factor
+        cos, sin = cos_sin_of_words(positions, valid, words, rope.settings.axis_of_pair)
+        return cos * factor, sin * factor
     positions, valid = positions_array(argument, positions, numerics)
     axes = rope.axis_of_pair
     if numerics == "exact":
@@ -102,3 +110,19 @@ def _cos_sin(rope, positions, argument, numerics):
     else:
         made = cos_sin_of_products(positions, valid, np.array(rope.inv_freq), axes)
     return times_attention_factor(made, rope.attention_factor)
+
+
+def _of_equal_rank(rope, positions, argument):
+    """Positions, words and factors, whose batch axes broadcast without promotion."""
+    rows, words, factor = batch_of(rope), rope.words, rope.attention_factor
+    if not isinstance(rope, RopePerRow):
+        return positions, words, factor
+    axes = 1 if rope.settings.axis_of_pair is None else 2  # of positions, after rows
+    broadcast_batches({"rope": rows, argument: positions.shape[:-axes]})
+    rank = max(len(rows), positions.ndim - axes)
+    ones = (1,) * (rank + axes - positions.ndim)
+    positions = positions.reshape(*ones, *positions.shape)
+    ones = (1,) * (rank - len(rows))
+    words = jnp.moveaxis(words, -2, 0)
+    words = words.reshape(2, *ones, *rows, 1, words.shape[-1])
+    return positions, words, factor.reshape(*ones, *rows, 1, 1)

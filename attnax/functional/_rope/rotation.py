@@ -8,6 +8,8 @@ from jaxtyping import Array, Float, Integer
 
 from ..._checks import COUNT_FROM, array_of_several, check_flags
 from ..._public import public
+from .by_length import RopePerRow
+from .forms import check_batch, rope_settings
 from .record import Rope
 from .rotary_cos_sin import cos_sin_of_rope
 from .rotation_checks import (
@@ -16,13 +18,13 @@ from .rotation_checks import (
     check_sequence,
     shape_of_positions,
 )
-from .stack import StackedRopes, rope_settings
+from .stack import StackedRopes
 from .turn import turned
 
 
 @public
 def apply_rotary(
-    rope: Rope | StackedRopes,
+    rope: Rope | StackedRopes | RopePerRow,
     x: Float[Array | np.ndarray, "*batch head_dim"],
     cos: Float[Array | np.ndarray, "*positions rotary_pairs"],
     sin: Float[Array | np.ndarray, "*positions rotary_pairs"],
@@ -67,6 +69,7 @@ def apply_rotary(
     """
     settings = rope_settings(rope)
     check_rotated(settings, x, head_axis)
+    check_batch(rope, x, head_axis)
     check_cos_sin(cos, sin)
     check_flags(inverse=inverse)
     if cos.shape[-1] != settings.rotary_pairs:
@@ -80,7 +83,7 @@ def apply_rotary(
 
 @public
 def rotate(
-    rope: Rope | StackedRopes,
+    rope: Rope | StackedRopes | RopePerRow,
     x: Float[Array | np.ndarray, "*batch head_dim"],
     positions: Integer[Array | np.ndarray, "*positions"] | Sequence,
     *,
@@ -94,7 +97,7 @@ def rotate(
     `apply_rotary` in each.
 
     Args:
-        rope: A record, or one element of `stack_ropes`.
+        rope: A record, one element of `stack_ropes`, or the result of `rope_by_length`.
         x: Queries or keys, `(*batch, seq_len, num_heads, head_dim)`; see `head_axis`.
         positions: Integer positions, `(*batch, seq_len)`, with a last axis of
             coordinates for a rope with `axis_of_pair`. Batch axes broadcast against
@@ -118,6 +121,7 @@ def rotate(
         Su et al., RoFormer, 2021, eq. 34. https://arxiv.org/abs/2104.09864
     """
     check_rotated(rope_settings(rope), x, head_axis)
+    check_batch(rope, x, head_axis)
     return rotate_heads(rope, x, positions, head_axis, inverse=inverse)
 
 

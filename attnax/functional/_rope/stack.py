@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt32
 
-from ..._checks import any_array, type_of
+from ..._checks import type_of
 from ..._public import public
-from .record import Rope, check_rope
+from .record import Rope
 
 
 class StackedRopes(NamedTuple):
@@ -62,8 +62,8 @@ def stack_ropes(ropes: Iterable[Rope | None]) -> StackedRopes:
         Gemma 3, 2025, section 2: local and global layers of different bases.
         https://arxiv.org/abs/2503.19786
     """
-    ropes = _checked_ropes(ropes)
-    common = _common_settings(ropes)
+    ropes = checked_ropes(ropes, Rope | None, "Ropes and None")
+    common = common_settings(ropes)
     # With frequencies of 0 and a factor of 1, `common` stands still.
     ropes = [common if rope is None else rope for rope in ropes]
     # Made once for each rope: many layers share few ropes, and words take long to make.
@@ -76,64 +76,21 @@ def stack_ropes(ropes: Iterable[Rope | None]) -> StackedRopes:
     )
 
 
-def rope_settings(rope) -> Rope:
-    """The record itself, or the settings that an element of a stack shares.
-
-    Anything else is a `ValueError`.
-    """
-    if isinstance(rope, Rope):
-        return rope
-    if not isinstance(rope, StackedRopes):
-        way_out = "; do not rotate a layer without a rope" if rope is None else ""
-        raise ValueError(
-            f"rope is {type_of(rope)}, but must be a Rope, or an "
-            f"element of stack_ropes{way_out}."
-        )
-    check_rope("rope.settings", rope.settings)
-    _check_element("words", rope.words, np.uint32, (2, rope.settings.rotary_pairs))
-    _check_element("attention_factor", rope.attention_factor, np.float32, ())
-    return rope.settings
-
-
-def without_factor(rope):
-    """A record, or an element of a stack, with an attention factor of 1."""
-    if isinstance(rope, Rope):
-        return dataclasses.replace(rope, attention_factor=1.0)
-    return rope._replace(attention_factor=jnp.ones_like(rope.attention_factor))
-
-
-def _check_element(field, array, dtype, shape):
-    """Raises unless an array is as `stack_ropes` makes it, and of one rope."""
-    # NumPy's own scalars are what an element of an array of NumPy is.
-    if not isinstance(array, np.generic):
-        array = any_array(f"rope.{field}", array)
-    # A stack that was restored or cast may have other dtypes, and other angles then.
-    if array.dtype != dtype:
-        raise ValueError(
-            f"rope.{field}.dtype={array.dtype} must be {np.dtype(dtype)}, as "
-            "stack_ropes makes it; keep it from casts, and restore it as it was."
-        )
-    if array.shape != shape:
-        raise ValueError(
-            f"rope.{field}.shape={array.shape} must be {shape}, that of one rope; "
-            "scan over the stack, or select with jax.tree.map(lambda t: t[i], stack)."
-        )
-
-
-def _checked_ropes(ropes):
+def checked_ropes(ropes, kinds, in_words):
+    """A list of ropes of these kinds, which have a name in words."""
     is_ordered = isinstance(ropes, Iterable) and not isinstance(ropes, Set)
     if not is_ordered or getattr(ropes, "ndim", 1) == 0:
         raise ValueError(f"ropes is {type_of(ropes)}, but must be a sequence of Ropes.")
     ropes = list(ropes)
     for rope in ropes:
-        if not isinstance(rope, Rope | None):
+        if not isinstance(rope, kinds):
             raise ValueError(
-                f"ropes hold {type_of(rope)}, but must hold nothing but Ropes and None."
+                f"ropes hold {type_of(rope)}, but must hold nothing but {in_words}."
             )
     return ropes
 
 
-def _common_settings(ropes):
+def common_settings(ropes):
     """The settings of the records, with frequencies of 0 and a factor of 1."""
     records = [rope for rope in dict.fromkeys(ropes) if rope is not None]
     if not records:

@@ -15,8 +15,7 @@ def turned(rope, settings, x, cos, sin, head_axis, *, inverse=False):
     if inverse:
         order_in, order_out = order_out, order_in
         # Cos and sin hold the attention factor, and turning back divides by it.
-        scale = _inverse_square(rope.attention_factor)
-        cos, sin = cos * scale, sin * scale
+        cos, sin = _over_square(cos, sin, rope.attention_factor)
     return turned_in_order(
         settings, x, cos, sin, head_axis, order_in, order_out, inverse=inverse
     )
@@ -66,7 +65,15 @@ def _turned_blocks(x, cos, sin, settings, first_channel, inverse):
     return jnp.concatenate([x[..., :first_channel], rotated, x[..., stop:]], axis=-1)
 
 
-def _inverse_square(factor):
+def _over_square(cos, sin, factor):
+    """Cos and sin over the square of a factor, or of one factor for each row."""
     if isinstance(factor, float):  # static: rounded once
-        return np.float32(factor**-2)
-    return 1.0 / factor**2
+        scale = np.float32(factor**-2)
+    else:
+        scale = 1.0 / factor**2
+        if scale.ndim:
+            rank = max(cos.ndim, scale.ndim + 2)
+            cos, sin = of_rank(rank, cos, sin)
+            ones = (1,) * (rank - scale.ndim - 2)
+            scale = scale.reshape(*ones, *scale.shape, 1, 1)
+    return cos * scale, sin * scale

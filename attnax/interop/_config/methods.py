@@ -184,7 +184,8 @@ def required_length(keys, said, seq_len, trained):
     if seq_len is None:
         raise keys.error(
             f"{said}, whose frequencies depend on the length: pass seq_len, up to "
-            f"{trained} or beyond; keys that were rotated for another length do not fit"
+            f"{trained} or beyond, or several lengths to ropes_by_length_from_hf; keys "
+            "that were rotated for another length do not fit"
         )
     return seq_len
 

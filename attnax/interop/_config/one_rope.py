@@ -41,7 +41,7 @@ def rope_of_layer(context, params, seq_len, layout):
 
 def _made(context, params, seq_len, layout):
     family = context.family
-    kind = _rope_type(context, params)
+    kind = rope_type(context, params)
     head_dim = family.head_dim(context)
     rotary_dim = _rotary_dim(context, params, kind, head_dim)
     if family.axial is not None:
@@ -60,7 +60,7 @@ def _made(context, params, seq_len, layout):
     )
 
 
-def _rope_type(context, params):
+def rope_type(context, params):
     """The rope type under either of its names; raises unless the code takes it."""
     family, kind = context.family, _named(context, params)
     if kind == "axial" and family.axial:

@@ -5,6 +5,7 @@ versions.
 """
 
 import dataclasses
+import itertools
 import json
 import pathlib
 
@@ -15,7 +16,7 @@ from helpers import assert_same_bits
 
 import attnax.functional as F
 from attnax.functional._angles.phase import phase_words
-from attnax.interop import rope_from_hf, ropes_from_hf
+from attnax.interop import rope_from_hf, ropes_by_length_from_hf, ropes_from_hf
 from attnax.interop._config.families import table as families
 from conformance.rope.coordinates import rows_first
 
@@ -138,3 +139,39 @@ def test_a_rope_of_each_form_rotates_as_it_does_alone_in_a_stack(model_type):
 def test_every_model_type_has_a_record():
     found = {record["config"]["model_type"] for record in RECORDS}
     assert set(families.IN_TRANSFORMERS) <= found
+
+
+def pairs_of_records():
+    """By model type, records of one config at a short and a long length."""
+    pairs = {}
+    key = lambda r: (json.dumps(r["config"], sort_keys=True), str(r["layer_type"]))
+    longrope = [r for r in RECORDS if "short_factor" in str(r["config"])]
+    for _, records in itertools.groupby(sorted(longrope, key=key), key):
+        records = sorted(records, key=lambda r: ARRAYS[r["positions"]].max())
+        if len(records) == 2:
+            pairs[records[0]["config"]["model_type"]] = records
+    return pairs.values()
+
+
+def test_short_and_long_rows_together_are_those_of_transformers_apart():
+    """transformers has rotated each alone; of both, it takes the long list for both."""
+    pairs = pairs_of_records()
+    assert len(pairs) >= 2
+    for records in pairs:
+        config, positions = (
+            records[0]["config"],
+            [ARRAYS[r["positions"]] for r in records],
+        )
+        lengths = [int(p.max()) + 1 for p in positions]
+        by_length = ropes_by_length_from_hf(config, layer_type=records[0]["layer_type"])
+        assert lengths[0] <= by_length.max_lengths[0] < lengths[1]
+        x = np.stack([queries(record) for record in records])
+        rope = F.rope_by_length(by_length, np.array(lengths))
+        actual = np.asarray(rotate(rope, x[:, :, None], np.stack(positions)))[:, :, 0]
+        for row, record in enumerate(records):
+            rotated, first = ARRAYS[record["rotated"]], record["first"]
+            # Their angle is a float32 product of the position and a rounded power.
+            factor = by_length.ropes[row].attention_factor
+            atol = (4e-7 * positions[row] + 2e-6) * factor**2
+            wanted = actual[row][:, first : first + rotated.shape[1]]
+            assert (np.abs(wanted - rotated).max(axis=1) <= atol).all()
