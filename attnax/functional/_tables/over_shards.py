@@ -24,6 +24,7 @@ from ..._sharding import (
 )
 from ..._vocab_axis import axis_names, is_manual, on_shards
 from .lookup import lookup_rows
+from .lookup_kernel import take_rows
 
 
 def lookup_over_shards(
@@ -54,7 +55,7 @@ def lookup_over_shards(
 
     def local(shard, weight, ids):
         indices, own = shard.local(ids)
-        rows = finish(lookup_rows(weight, indices, nan_outside=False))
+        rows = finish(_rows_of_shard(weight, indices))
         trained = own if frozen_row is None else own & (ids != frozen_row)
         held = trained if mask_frozen else own
         lost = (ids < 0) & (lax.axis_index(names) == 0)
@@ -123,6 +124,36 @@ def _check_divides(vocab_axis, names, ids, scatter_axis):
             f"the {num_shards} shards of {vocab_axis=}; pad it, or leave scatter_axis "
             "out."
         )
+
+
+@jax.custom_jvp
+def _rows_of_shard(weight, indices):
+    """Rows of a shard in its compute dtype, and others where an index is -1."""
+    return lookup_rows(weight, indices, nan_outside=False)
+
+
+@_rows_of_shard.defjvp
+def _rows_of_shard_jvp(primals, tangents):
+    weight, indices = primals
+    rows, tangent = _rows_of_shard(weight, indices), jnp.asarray(tangents[0])
+    mesh = jax.sharding.get_abstract_mesh()
+    axes = tuple(name for name in mesh.auto_axes if mesh.shape[name] > 1)
+    parts = math.prod(mesh.shape[name] for name in axes)
+    if parts == 1 or indices.size <= len(weight) or indices.size % parts:
+        return rows, take_rows(tangent, indices, like=rows)
+
+    # For the transpose, the compiler would bring the rows of all tokens to each shard.
+    # Here each device adds up a part of them, and these sums meet: fewer rows. The part
+    # is what the device has, where automatic axes shard the first axis of a batch.
+    def of_part(tangent, indices):
+        like = jnp.zeros((len(indices), tangent.shape[1]), rows.dtype)
+        return take_rows(tangent, indices, like=like)
+
+    part = PartitionSpec(axes)
+    taken = jax.shard_map(
+        of_part, in_specs=(PartitionSpec(), part), out_specs=part, axis_names={*axes}
+    )(tangent, indices.reshape(-1))
+    return rows, taken.reshape(rows.shape)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4, 5))

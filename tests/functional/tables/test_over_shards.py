@@ -91,6 +91,19 @@ def test_rows_have_the_bits_of_one_device(mesh, options, dtype, of_ids):
 
 
 @every_mesh
+def test_more_tokens_than_rows(mesh):
+    """Devices then add up tables, and not rows."""
+    weight = WEIGHT.astype(jnp.bfloat16)
+    ids = np.random.default_rng(4).integers(-1, 12, size=(4, 9)).astype(np.int32)
+    rows, gradient = step(weight, ids)
+    with jax.set_mesh(mesh):
+        arguments = put(mesh, weight, "b", None), put(mesh, ids, "a")
+        actual = step(*arguments, vocab_axis="b")
+    assert_same_bits(actual[0], rows)
+    assert_same_bits(actual[1], gradient)
+
+
+@every_mesh
 @pytest.mark.parametrize("of_ids", (("a",), *slow((), ("b",))), ids=str)
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, *slow(jnp.float32)))
 @pytest.mark.parametrize("axis", (-1, *slow(0)))
