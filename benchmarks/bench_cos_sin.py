@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import attnax.functional as F
+from attnax._words import multiply_high
 from attnax.functional._angles import phase
 
 from .rivals.installed import available
@@ -41,7 +42,7 @@ def of_fixed_point(positions, words):
     Positions must not be negative.
     """
     unsigned = positions.astype(jnp.uint32)[:, None]
-    turns = unsigned * words[0] + phase._multiply_high(unsigned, words[1])
+    turns = unsigned * words[0] + multiply_high(unsigned, words[1])
     quadrant = (turns + jnp.uint32(1 << 29)) >> 30
     rest = jax.lax.bitcast_convert_type(turns - (quadrant << 30), jnp.int32)
     angle = rest.astype(jnp.float32) * np.float32(2 * np.pi / 2**32)

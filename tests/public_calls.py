@@ -27,6 +27,7 @@ IMAGE = np.ones((4, 6, 1), np.float32)
 INV_FREQ = np.array([1.0, 0.01])
 ROPE = F.Rope(INV_FREQ)
 BY_LENGTH = F.RopesByLength([ROPE], (8,))
+HASHING = F.NgramHashing([2], [[3, 5]], [97], vocab_size=9)
 TOKEN = F.TokenEmbeddingParams(np.ones((5, 4), np.float32))
 LEARNED = F.LearnedPositionalEmbeddingParams(np.ones((6, 4), np.float32))
 TEXT = F.TextEmbeddingParams(TOKEN, LEARNED, TOKEN)
@@ -178,8 +179,22 @@ FUNCTIONAL = {
     "init_vision_embedding": {"key": KEY, **SIZES, "table_grid": (2, 3)},
     "insert_tokens": {"x": X, "tokens": ONE_TOKEN},
     "longrope_attention_factor": YARN,
+    "NgramHashing": {
+        "ngram_sizes": [2],
+        "multipliers": [[3, 5]],
+        "moduli": [97],
+        "vocab_size": 9,
+    },
+    "blt_hashing": {"num_rows": 97},
+    "canine_hashing": {"num_rows": 97},
+    "engram_hashings": {"layer_ids": [1], "min_rows": 40, "vocab_size": 9},
+    "nanogpt_hashing": {"num_rows": 40},
+    "ngram_context": {"token_ids": IDS, "hashing": HASHING},
+    "ngram_row_ids": {"token_ids": IDS, "hashing": HASHING},
+    "ngram_signs": {"token_ids": IDS, "hashing": HASHING},
     "normalized_coordinates": {"grid": (2, 3)},
     "normalized_cos_sin": {"coordinates": PIXELS, "head_dim": 4, "base": 100.0},
+    "over_encoding_hashing": {"row_counts": [7, 11], "vocab_size": 5},
     "pack_patches": {"images": [IMAGE], "patch_size": 2, "max_patches": 8},
     "pad_image": {"image": IMAGE, "patch_size": 4},
     "padded_positions": {"mask": MASK, "first_position": 2, "padding_position": 1},
@@ -216,6 +231,12 @@ FUNCTIONAL = {
     "positions_from_mask": {"mask": MASK},
     "positions_from_segment_ids": {"segment_ids": IDS},
     "positions_of_tokens": {"token_indices": [0], "cumulative_lengths": [0, 2]},
+    "qwen4_exp_hashings": {
+        "num_layers": 1,
+        "vocab_size": 9,
+        "eos_id": 1,
+        "min_rows": 40,
+    },
     "query_temperature": {"positions": IDS, "beta": 0.1, "original_max_len": 4},
     "rerotate": {"rope": ROPE, "keys": HEADS, "delta": IDS},
     "resize_patch_kernel": {
@@ -362,6 +383,10 @@ def _calls():
     for room, calls in (("functional", FUNCTIONAL), ("interop", INTEROP), ("nn", NN)):
         for name, arguments in calls.items():
             yield f"{room}.{name}", Call(getattr(SURFACE[room], name), arguments, name)
+    yield (
+        "functional.NgramHashing.padded_rows",
+        Call(HASHING.padded_rows, {"multiple": 8}, "NgramHashing.padded_rows"),
+    )
     biases = interop.position_bias_from_hf(T5, part="encoder")
     arguments = {"params": (bias_calls.TABLE,), "layer": 0}
     yield (

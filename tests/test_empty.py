@@ -15,6 +15,7 @@ import attnax.functional as F
 
 INV_FREQ = F.default_inv_freq(8)
 RESAMPLING = F.Resampling("bicubic", antialias=False)
+HASHING = F.qwen4_exp_hashings(1, vocab_size=9, eos_id=1, min_rows=40)[0]
 ROWS = np.ones((2, 4), np.float32)
 MIXED = F.MixedRopeParams(np.ones((2, 3, 4), np.float32))
 # Every layout, with channels that do not rotate on either side.
@@ -30,7 +31,7 @@ STATIC = {
     *("init_text_embedding", "init_token_embedding", "init_vision_embedding"),
     *("alternating_axes", "axial_rope", "channel_permutation", "chunked_axes"),
     *("context_parallel_indices", "context_parallel_permutation"),
-    *(name for name in dir(F) if name.endswith("_inv_freq")),
+    *(name for name in dir(F) if name.endswith(("_inv_freq", "hashing", "hashings"))),
     *("image_size_for_max_patches", "longrope_attention_factor"),
     *(
         "normalized_coordinates",
@@ -105,6 +106,10 @@ def calls(batch, seq_len):
     grids = np.ones((batch, 0, 3), np.int32)
     for of_videos in ({}, {"video_grids": grids}):
         yield "multimodal_positions", multimodal, (ids, grids, of_videos)
+    ngrams = {"hashing": HASHING, "segment_ids": ids}
+    for name in ("ngram_context", "ngram_row_ids", "ngram_signs"):
+        of_ngrams = functools.partial(getattr(F, name), **ngrams)
+        yield name, of_ngrams, (ids,)
     yield "query_temperature", temperature, (ids,)
 
     by_length = F.RopesByLength([ROPES["half"]], (8,))

@@ -37,6 +37,7 @@ INV_FREQ = F.default_inv_freq(WIDTH)
 ROPE = F.Rope(INV_FREQ)
 BY_LENGTH = F.RopesByLength([ROPE], (100,))
 AXIAL = F.axial_rope((8, 8))
+HASHING = F.qwen4_exp_hashings(1, vocab_size=9, eos_id=1, min_rows=40)[0]
 RESAMPLING = F.Resampling("bicubic", antialias=False)
 TEXT = F.init_text_embedding(KEY, ROWS, WIDTH, num_positions=ROWS, num_token_types=2)
 VISION = F.init_vision_embedding(
@@ -215,6 +216,16 @@ EXPORTED = {
         lambda table: F.resize_positions(table, GRID, (4, 5), RESAMPLING),
         (array(ROWS, LENGTH),),
     ),
+    **{
+        name: (functools.partial(getattr(F, name), hashing=HASHING), (IDS,))
+        for name in ("ngram_context", "ngram_row_ids", "ngram_signs")
+    },
+    "ngram_row_ids of documents": (
+        lambda ids, context: F.ngram_row_ids(
+            ids, HASHING, segment_ids=ids, context=context
+        ),
+        (IDS, integers(BATCH, 2)),
+    ),
     "positions_from_mask": (F.positions_from_mask, (bools(BATCH, LENGTH),)),
     "positions_from_segment_ids": (F.positions_from_segment_ids, (IDS,)),
     "positions_from_lengths": (lambda ids: F.positions_from_lengths(ids, 7), (IDS,)),
@@ -367,6 +378,7 @@ PUBLIC -= {name for name in PUBLIC if "._biases" in getattr(F, name).__module__}
 NOTHING_SYMBOLIC = {
     *(name for name in PUBLIC if name.startswith("init_")),
     *(name for name in PUBLIC if name.endswith(("inv_freq", "_axes", "_factor"))),
+    *(name for name in PUBLIC if name.endswith(("_hashing", "_hashings"))),
 } - {"dynamic_ntk_inv_freq"} | {
     "axial_rope",
     "channel_permutation",

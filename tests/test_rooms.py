@@ -6,11 +6,11 @@ import pathlib
 PACKAGE = pathlib.Path(__file__).parent.parent / "attnax"
 # From the bottom up; rooms of one line do not import each other.
 FLOORS = (
-    ("_public", "_dtypes"),
+    ("_public", "_dtypes", "_words"),
     ("_checks", "_sharding"),
     ("_vocab_axis",),
     (
-        *("functional._angles", "functional._positions"),
+        *("functional._angles", "functional._ngrams", "functional._positions"),
         *("functional._resizing", "functional._tables"),
     ),
     (

@@ -64,6 +64,20 @@ from ._positions.multimodal.positions import (
     multimodal_positions as multimodal_positions,
 )
 
+# Hashed n-grams: rows of large tables
+from ._ngrams.record import NgramHashing as NgramHashing
+from ._ngrams.row_ids import (
+    ngram_row_ids as ngram_row_ids,
+    ngram_signs as ngram_signs,
+)
+from ._ngrams.context import ngram_context as ngram_context
+from ._ngrams.engram import engram_hashings as engram_hashings
+from ._ngrams.qwen4_exp import qwen4_exp_hashings as qwen4_exp_hashings
+from ._ngrams.blt import blt_hashing as blt_hashing
+from ._ngrams.canine import canine_hashing as canine_hashing
+from ._ngrams.over_encoding import over_encoding_hashing as over_encoding_hashing
+from ._ngrams.nanogpt import nanogpt_hashing as nanogpt_hashing
+
 # Learned positions, and their tables resized
 from ._tables.learned import (
     LearnedPositionalEmbeddingParams as LearnedPositionalEmbeddingParams,

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ..._words import multiply_high
 from .once import pinned, zeros_per_pair
 
 # round(2**320 / (2 pi)): frequencies below 2**64 keep 192 bits past the words.
@@ -61,7 +62,7 @@ def exact_cos_sin(positions, words):
 def _cos_sin_of_phase(positions, words):
     high, low = words[0], words[1]
     unsigned = lax.bitcast_convert_type(positions, jnp.uint32)
-    phase = unsigned * high + _multiply_high(unsigned, low)
+    phase = unsigned * high + multiply_high(unsigned, low)
     # Sign extension: a negative position is its unsigned form minus 2**32.
     phase = phase - jnp.where(positions < 0, low, jnp.uint32(0))
     fraction = unsigned * low
@@ -95,12 +96,3 @@ def _sin_or_cos(angle, is_sin, is_negative):
     unit = jnp.where(is_sin, angle, np.float32(1.0))
     value = unit + unit * (square * series)
     return jnp.where(is_negative, -value, value)
-
-
-def _multiply_high(a, b):
-    """The high word of a uint32 product, from 16-bit limbs."""
-    a_low, a_high = a & 0xFFFF, a >> 16
-    b_low, b_high = b & 0xFFFF, b >> 16
-    middle = a_high * b_low + (a_low * b_low >> 16)
-    other = a_low * b_high + (middle & 0xFFFF)
-    return a_high * b_high + (middle >> 16) + (other >> 16)
