@@ -103,9 +103,9 @@ def calls(batch, seq_len):
     documents = lambda n: F.document_zigzag_indices(n, 8, 2, 0)
     yield "document_zigzag_indices", documents, (ends,)
     yield "padded_positions", padded, (mask, counts)
-    grids = np.ones((batch, 0, 3), np.int32)
-    for of_videos in ({}, {"video_grids": grids}):
-        yield "multimodal_positions", multimodal, (ids, grids, of_videos)
+    no_images = np.ones((batch, 0, 3), np.int32)
+    for of_videos in ({}, {"video_grids": no_images}):
+        yield "multimodal_positions", multimodal, (ids, no_images, of_videos)
     ngrams = {"hashing": HASHING, "segment_ids": ids}
     for name in ("ngram_context", "ngram_row_ids", "ngram_signs"):
         of_ngrams = functools.partial(getattr(F, name), **ngrams)
