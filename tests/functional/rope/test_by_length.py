@@ -192,23 +192,24 @@ def test_several_axes_blocks_and_places_of_heads(change, head_axis):
 
 
 def test_gradients_are_those_of_the_rope_of_the_row():
+    """To a few roundings: jax 0.12 fuses the products of either otherwise."""
+
     def loss(x, rope, positions, weights):
         return jnp.vdot(F.rotate(rope, x, positions), weights)
 
     weights = X[::-1]
 
     @jax.jit
-    def of_rows(x):
-        return jax.grad(loss)(
-            x, F.rope_by_length(BY_LENGTH, LENGTHS), POSITIONS, weights
-        )
+    def of_rows(lengths, x):
+        rope = F.rope_by_length(BY_LENGTH, lengths)
+        return jax.grad(loss)(x, rope, POSITIONS, weights)
 
-    actual = of_rows(X)
+    actual = of_rows(LENGTHS, X)
     alone = jax.jit(jax.grad(loss))
+    magnitude = 1.25 * float(np.linalg.norm(X, axis=-1).max())
     for row, one in enumerate(CHOSEN):
-        assert_same_bits(
-            actual[row], alone(X[row], ROPES[one], POSITIONS[row], weights[row])
-        )
+        expected = alone(X[row], ROPES[one], POSITIONS[row], weights[row])
+        assert_close(actual[row], expected, magnitude=magnitude)
 
 
 def test_traced_lengths_out_of_range_are_nan():
