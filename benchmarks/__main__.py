@@ -28,6 +28,7 @@ from . import (
     bench_import,
     bench_lookup,
     bench_model,
+    bench_ngrams,
     bench_patch,
     bench_resize,
     bench_rotation,
@@ -49,6 +50,7 @@ TIMINGS = {
     "patch": bench_patch,
     "resize": bench_resize,
     "lookup": bench_lookup,
+    "ngrams": bench_ngrams,
     "bias": bench_bias,
 }
 FACTS = {"accuracy": bench_accuracy, "import": bench_import}
