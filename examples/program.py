@@ -68,6 +68,21 @@ def writable(text):
     return path
 
 
+def folder(text):
+    """An argparse type of folders that can be written to; it makes what is missing."""
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as probe:
+            probe.write(bytes(MIB))
+    except OSError as error:
+        reason = error.strerror or error
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be written to: {reason}"
+        ) from error
+    return path
+
+
 def save(path, write):
     """Calls `write(path)` on a file beside `path`, which takes its place when whole.
 
