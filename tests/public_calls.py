@@ -47,6 +47,7 @@ PACKED = F.PackedPatches(
     MASK,
     np.array([[1, 2]]),
 )
+ON_HOST = F.table_on_host(np.ones((3, 4), np.float32))
 HEAD = {"weight": TOKEN.weight, "hidden": X, "chunk_size": 2}
 RESAMPLING = F.Resampling("bilinear", antialias=False)
 SIZES = {"patch_size": 2, "num_channels": 1, "d_model": 4}
@@ -280,6 +281,7 @@ FUNCTIONAL = {
     "sinusoids": {"positions": IDS, "d_model": 4},
     "stack_ropes": {"ropes": [ROPE]},
     "strided_axes": {"sections": (1, 1), "rotary_pairs": 2},
+    "table_on_host": {"table": np.ones((3, 4), np.float32)},
     "unembedding_argmax": {**HEAD},
     "unembedding_cross_entropy": {**HEAD, "targets": IDS},
     "unembedding_log_probs": {**HEAD, "targets": IDS},
@@ -289,6 +291,12 @@ FUNCTIONAL = {
         "patches": np.ones((6, 4), np.float32),
         "image_size": (4, 6),
         "patch_size": 2,
+    },
+    "fetch_host_rows": {"table": ON_HOST, "row_ids": [0, 2]},
+    "write_host_rows": {
+        "table": ON_HOST,
+        "row_ids": [0, 2],
+        "rows": np.ones((2, 4), np.float32),
     },
     "xpos_cos_sin": {"positions": IDS, "inv_freq": INV_FREQ},
     "yarn_attention_factor": {"factor": 2.0},

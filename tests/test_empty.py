@@ -45,6 +45,7 @@ STATIC = {
     *("resize_patch_kernel", "resize_patch_weight", "resize_positions"),
     # A Python list of images, which holds one at least.
     "pack_patches",
+    "table_on_host",
 }
 
 
@@ -61,6 +62,10 @@ def calls(batch, seq_len):
 
     yield "apply_token_embedding", scaled_tokens, (TOKEN, ids)
     yield "apply_token_unembedding", F.apply_token_unembedding, (TOKEN, x)
+    on_host = F.table_on_host(np.ones((3, 4), np.float32))
+    yield "fetch_host_rows", functools.partial(F.fetch_host_rows, on_host), (ids,)
+    write = functools.partial(F.write_host_rows, on_host)
+    yield "write_host_rows", write, (ids, x)
     chunks = {"chunk_size": 2}
     for name in ("unembedding_cross_entropy", "unembedding_log_probs"):
         loss = functools.partial(getattr(F, name), ignored_id=-1, **chunks)

@@ -25,6 +25,7 @@ def array(*shape, dtype=np.float32):
 integers = functools.partial(array, dtype=np.int32)
 bools = functools.partial(array, dtype=np.bool_)
 TABLE = array(ROWS, WIDTH)
+HOST = jax.memory.Space.Host
 X = array(BATCH, LENGTH, WIDTH)
 IDS = integers(BATCH, LENGTH)
 HEADS = array(BATCH, LENGTH, 3, WIDTH)
@@ -78,6 +79,10 @@ EXPORTED = {
     "apply_token_unembedding": (
         lambda w, x: F.apply_token_unembedding(F.TokenEmbeddingParams(w), x),
         (TABLE, X),
+    ),
+    "fetch_host_rows": (
+        lambda w, ids: F.fetch_host_rows(jax.device_put(w, HOST), ids),
+        (TABLE, IDS),
     ),
     "unembedding_cross_entropy": (
         lambda *a: F.unembedding_cross_entropy(
@@ -388,7 +393,9 @@ NOTHING_SYMBOLIC = {
     "resize_patch_kernel",
     "resize_patch_weight",
     "stack_ropes",
+    "table_on_host",
     "unpack_patches",
+    "write_host_rows",
 }
 
 

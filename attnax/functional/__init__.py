@@ -79,6 +79,11 @@ from ._ngrams.over_encoding import over_encoding_hashing as over_encoding_hashin
 from ._ngrams.nanogpt import nanogpt_hashing as nanogpt_hashing
 
 # Learned positions, and their tables resized
+from ._tables.host import (
+    fetch_host_rows as fetch_host_rows,
+    table_on_host as table_on_host,
+    write_host_rows as write_host_rows,
+)
 from ._tables.learned import (
     LearnedPositionalEmbeddingParams as LearnedPositionalEmbeddingParams,
     apply_learned_positional_embedding as apply_learned_positional_embedding,

@@ -1,0 +1,97 @@
+"""Tables in the memory of the host: the rows, and where arrays lie."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import assert_same_bits
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import attnax.functional as F
+
+WEIGHT = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+IDS = np.array([[3, 0, 11], [5, 3, 3]], np.int32)
+
+
+@pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
+def test_rows_are_those_of_the_table_and_on_the_device(dtype):
+    weight = WEIGHT.astype(dtype)
+    table = F.table_on_host(weight)
+    assert table.sharding.memory_kind == "pinned_host"
+    rows = jax.jit(F.fetch_host_rows)(table, IDS)
+    assert rows.sharding.memory_kind == jax.devices()[0].default_memory().kind
+    assert_same_bits(rows, weight[IDS])
+    assert_same_bits(F.fetch_host_rows(table, IDS), weight[IDS])
+
+
+def test_traced_indices_out_of_range_are_nan_and_are_not_written():
+    table = F.table_on_host(WEIGHT)
+    rows = jax.jit(F.fetch_host_rows)(table, np.array([-1, 2, 12]))
+    np.testing.assert_array_equal(rows, [[np.nan] * 4, WEIGHT[2], [np.nan] * 4])
+    new = jax.jit(F.write_host_rows)(
+        table, np.array([-1, 2, 12]), np.ones((3, 4), np.float32)
+    )
+    expected = WEIGHT.copy()
+    expected[2] = 1
+    np.testing.assert_array_equal(np.asarray(new), expected)
+
+
+def test_a_loop_that_fetches_the_rows_of_the_next_step():
+    """Training with rows that were fetched a step before, and written back."""
+
+    def step(table, rows, ids, next_ids):
+        gradient = jax.grad(lambda rows: jnp.sum(rows**2))(rows)
+        table = F.write_host_rows(table, ids, rows - 0.25 * gradient)
+        return table, F.fetch_host_rows(table, next_ids)
+
+    step = jax.jit(step, donate_argnums=0)
+    batches = np.array([[0, 1], [2, 3], [1, 2], [4, 5]], np.int32)
+    table = F.table_on_host(WEIGHT)
+    rows = F.fetch_host_rows(table, batches[0])
+    for ids, following in zip(batches, np.roll(batches, -1, 0), strict=True):
+        table, rows = step(table, rows, ids, following)
+    expected = WEIGHT.copy()
+    for ids in batches:
+        expected[ids] -= 0.25 * 2 * expected[ids]
+    np.testing.assert_array_equal(np.asarray(table), expected)  # halved exactly
+
+
+def test_a_table_that_every_device_shares():
+    mesh = jax.make_mesh((4,), ("a",), axis_types=(AxisType.Auto,))
+    table = F.table_on_host(WEIGHT, out_sharding=NamedSharding(mesh, P()))
+    ids = jax.device_put(np.arange(8, dtype=np.int32), NamedSharding(mesh, P("a")))
+    rows = jax.jit(F.fetch_host_rows)(table, ids)
+    assert_same_bits(rows, WEIGHT[:8])
+
+
+@pytest.mark.errors
+def test_a_table_on_the_device():
+    for call in (F.fetch_host_rows, lambda *args: F.write_host_rows(*args, WEIGHT[:1])):
+        with pytest.raises(ValueError, match="table is in the memory of a device"):
+            call(jnp.asarray(WEIGHT), [0])
+
+
+@pytest.mark.errors
+def test_known_indices_out_of_range():
+    table = F.table_on_host(WEIGHT)
+    with pytest.raises(
+        ValueError, match=r"fetch_host_rows: row_ids\[1\]=12 .* \[0, 12\)"
+    ):
+        F.fetch_host_rows(table, [0, 12])
+
+
+@pytest.mark.errors
+def test_a_traced_table_is_not_moved():
+    with pytest.raises(ValueError, match="table is traced"):
+        jax.eval_shape(F.table_on_host, WEIGHT)
+
+
+@pytest.mark.errors
+def test_devices_without_such_memory(monkeypatch):
+    from attnax.functional._tables import host
+
+    monkeypatch.setattr(host, "_KIND", "tape")
+    message = r"'tape', but those of cpu have \['device', 'pinned_host'"
+    with pytest.raises(ValueError, match=message):
+        F.table_on_host(jnp.asarray(WEIGHT))
