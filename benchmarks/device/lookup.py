@@ -11,7 +11,7 @@ from .. import cases
 from ..bench_lookup import draw_ids
 from ..rivals.gradient_error import sums_in_float64
 from ..rivals.installed import available
-from ..rivals.lookup import gather, lookup, sum_of_rows, torch_lookup
+from ..rivals.lookup import gather, lookup, sum_of_rows, torch_lookup, zeros_plus_rows
 from ..timing.harness import Group
 from ..timing.programs import Program, TorchProgram
 from ..timing.pullback import pullback
@@ -68,11 +68,12 @@ def _groups(sizes, table, dtype):
     yield _group(case, "gather", forward, 2 * cotangent.nbytes, weight, ids)
     backward = {
         "attnax": Program(pullback(partial(lookup, dtype=dtype)), args),
-        "limit": Program(sum_of_rows, args),
+        "limit": Program(zeros_plus_rows, args),
+        "float32 scatter-add": Program(sum_of_rows, args),
     }
     # The rows are read, and the table is written at least once.
     moved = cotangent.nbytes + weight.nbytes
-    limit = "float32 zeros plus rows"
+    limit = "zeros plus rows"
     yield _group(f"{case}, gradient", limit, backward, moved, weight, ids)
 
 

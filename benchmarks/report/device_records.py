@@ -10,7 +10,8 @@ KERNELS = {
 }
 # What cases are compared with, which nobody uses as it is.
 LIMITS = (
-    *("copy", "gather", "float32 zeros plus rows", "matrix product"),
+    *("copy", "gather", "matrix product"),
+    *("zeros plus rows", "float32 zeros plus rows"),
     "ready cos/sin + one rope_cos_sin",
     *("copy of the result", "read of the cotangent", "without positions"),
 )

@@ -37,6 +37,12 @@ def torch_lookup(weight, ids, dtype):
     return rows.to(getattr(torch, jnp.dtype(dtype).name))
 
 
+def zeros_plus_rows(weight, ids, cotangent):
+    """Zeros in the table's dtype plus the rows, which are rounded at every step."""
+    rows = cotangent.astype(weight.dtype)
+    return jnp.zeros_like(weight).at[ids].add(rows, mode="clip")
+
+
 def sum_of_rows(weight, ids, cotangent):
     """Zeros in float32 plus the rows, cast to the table's dtype."""
     zeros = jnp.zeros(weight.shape, jnp.float32)

@@ -143,7 +143,7 @@ for axis_type in (AxisType.Auto, AxisType.Explicit):
 
 @pytest.mark.slow
 def test_eight_devices_send_a_third_of_the_table():
-    """The whole table is 33.6 MB, which the backward pass of automatic axes adds up.
+    """The whole table is 33.6 MB, which autodiff would add up under automatic axes.
 
     The rows of a batch are 2.1 MB, those of all batches 4.2 MB, and a shard 8.4 MB.
     """

@@ -1,5 +1,6 @@
 """The gradient of a table of rows: a dense table that holds sums of rows."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -37,14 +38,13 @@ def table_of_sums(indices, rows, num_rows, dtype):
 
 
 def _table(num_rows, ids, sums, dtype):
-    """Zeros, with `sums` at distinct `ids`.
-
-    XLA's CPU backend would write 16-bit floats into a wide table; integers stay.
-    """
-    if compute_dtype(dtype) == dtype:
+    """Zeros, with `sums` at distinct `ids`."""
+    sums = sums.astype(dtype)
+    if np.dtype(dtype).itemsize >= 4 or jax.__version_info__ >= (0, 12):
         return set_rows(_zeros(sums, num_rows, dtype), ids, sums)
+    # Older CPU backends write 16-bit floats into a wide table, which integers are not.
     bits = np.dtype(f"u{np.dtype(dtype).itemsize}")
-    sums = lax.bitcast_convert_type(sums.astype(dtype), bits)
+    sums = lax.bitcast_convert_type(sums, bits)
     table = set_rows(_zeros(sums, num_rows, bits), ids, sums)
     return lax.bitcast_convert_type(table, dtype)
 
