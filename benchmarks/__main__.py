@@ -25,6 +25,7 @@ from . import (
     bench_bias,
     bench_cos_sin,
     bench_forms,
+    bench_head,
     bench_import,
     bench_lookup,
     bench_model,
@@ -51,6 +52,7 @@ TIMINGS = {
     "resize": bench_resize,
     "lookup": bench_lookup,
     "ngrams": bench_ngrams,
+    "head": bench_head,
     "bias": bench_bias,
 }
 FACTS = {"accuracy": bench_accuracy, "import": bench_import}

@@ -6,6 +6,7 @@ from ..timing import pytorch
 
 PACKAGES = {
     "flax.nnx": ("flax",),
+    "optax": ("optax",),
     "torch": ("torch",),
     "transformers": ("torch", "transformers"),
 }

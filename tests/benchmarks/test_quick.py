@@ -20,7 +20,7 @@ from benchmarks.report.rows import origin
 from benchmarks.report.tables import report
 
 SUITES = "rotation", "forms", "cos_sin", "whole_path", "attention"
-SUITES += "model", "patch", "resize", "bias"
+SUITES += "model", "patch", "resize", "head", "bias"
 MODELS = r"Llama|Gemma|GPT|Phi|Qwen|DeepSeek|ViT|VideoMAE|SigLIP|DeBERTa|DINO|T5|Swin"
 
 

@@ -21,6 +21,7 @@ SUITES = (
     "patch",
     "resize",
     "lookup",
+    "head",
     "bias",
 )
 # XLA's cubic without antialiasing has a = -0.5, that of PyTorch and attnax -0.75.

@@ -84,8 +84,8 @@ def test_every_place_of_arguments(mesh, places):
         results = jax.jit(every_result, static_argnums=4)(*arrays, vocab_axis)
     assert_as_expected(results)
     if vocab_axis == "b" and "b" in of_table:
-        table = results["gradients"][0]
-        assert table.sharding.is_equivalent_to(arrays[0].sharding, 2)
+        # Columns of an automatic mesh are the compiler's choice.
+        assert results["gradients"][0].sharding.spec[0] in ("b", ("b",))
 
 
 def test_an_explicit_mesh_tells_where_the_rows_are():
