@@ -248,7 +248,9 @@ def test_smoothing_and_z_loss_are_those_of_optax():
     @jax.jit
     def both():
         logits = jnp.asarray(hidden) @ weight.T
-        labels = optax.smooth_labels(jax.nn.one_hot(targets, 53), 0.2)
+        labels = optax.smooth_labels(
+            jax.nn.one_hot(targets, 53, dtype=jnp.float32), 0.2
+        )
         plain = optax.softmax_cross_entropy(logits, labels)
         squares = jax.nn.logsumexp(logits, axis=-1) ** 2
         options = {"label_smoothing": 0.2, "z_loss": 0.5, "chunk_size": 9}
