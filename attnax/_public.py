@@ -15,9 +15,10 @@ def public(function: _Function) -> _Function:
     even.")` reads `rope_inv_freq: head_dim=3 must be even.` to a user who called
     `rope_inv_freq`. Where one public function calls another, the error names the outer
     one. A method is named with its class. Errors of a constructor and of a call of an
-    object name the class alone.
+    object name the class alone, and those of a function that a public function makes
+    name their maker.
     """
-    parts = function.__qualname__.split(".")
+    parts = function.__qualname__.partition(".<locals>")[0].split(".")
     name = ".".join(part for part in parts if part not in _UNNAMED)
 
     @functools.wraps(function)

@@ -107,6 +107,14 @@ def per_row(values, rows):
     return jax.reshard(values, sharding_like(rows, (*sharding.spec[:-1], None)))
 
 
+def whole_array(x):
+    """An array that is whole on every device of an explicit mesh."""
+    axes = explicit_axes(x)
+    if axes is None or not any(axes):
+        return x
+    return jax.reshard(x, sharding_like(x, (None,) * x.ndim))
+
+
 def whole_rows(table):
     """A table whose rows are on every device; its columns stay where they are."""
     axes = explicit_axes(table)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import bias_calls
 import jax
 import numpy as np
+import optax
 from frequency_methods import FURTHER, WIDTH
 from frequency_methods import METHODS as FREQUENCIES
 
@@ -30,6 +31,14 @@ BY_LENGTH = F.RopesByLength([ROPE], (8,))
 HASHING = F.NgramHashing([2], [[3, 5]], [97], vocab_size=9)
 TOKEN = F.TokenEmbeddingParams(np.ones((5, 4), np.float32))
 LEARNED = F.LearnedPositionalEmbeddingParams(np.ones((6, 4), np.float32))
+ROW_GRADIENT = F.RowGradient(np.array([1, 4, 5]), np.eye(3, 4, dtype=np.float32))
+ADAGRAD = optax.adagrad(0.1)
+ROW_UPDATE = {
+    "optimizer": ADAGRAD,
+    "gradients": ROW_GRADIENT,
+    "opt_state": ADAGRAD.init(TOKEN.weight),
+    "params": TOKEN.weight,
+}
 TEXT = F.TextEmbeddingParams(TOKEN, LEARNED, TOKEN)
 PATCH = F.PatchEmbeddingParams(np.ones((4, 4), np.float32), np.ones(4, np.float32))
 ONE_TOKEN = np.ones((1, 4), np.float32)
@@ -95,6 +104,7 @@ FUNCTIONAL = {
     "PaddedImage": {"image": IMAGE, "pixel_mask": MASK, "patch_mask": MASK},
     "PatchEmbeddingParams": PATCH._asdict(),
     "ResizedPatchWeight": {"weight": PATCH.weight, "residual": PATCH.weight},
+    "RowGradient": ROW_GRADIENT._asdict(),
     "Resampling": {"method": "bilinear", "antialias": False},
     "Rope": {"inv_freq": INV_FREQ},
     "RopePerRow": F.rope_by_length(BY_LENGTH, [4])._asdict(),
@@ -216,6 +226,8 @@ FUNCTIONAL = {
         "seconds_per_grid": [1.0],
         "mask": MASK | True,
     },
+    "dense_gradient": {"gradient": ROW_GRADIENT, "vocab_size": 5},
+    "local_row_gradient": {"gradient": ROW_GRADIENT, "first_row": 2, "num_rows": 3},
     "patch_grid": {"image_size": (4, 6), "patch_size": 2},
     "patchify": {"image": IMAGE, "patch_size": 2},
     "permute_qk": {
@@ -238,6 +250,7 @@ FUNCTIONAL = {
         "eos_id": 1,
         "min_rows": 40,
     },
+    "psum_row_gradient": {"gradient": ROW_GRADIENT, "axis_name": (), "vocab_size": 5},
     "query_temperature": {"positions": IDS, "beta": 0.1, "original_max_len": 4},
     "rerotate": {"rope": ROPE, "keys": HEADS, "delta": IDS},
     "resize_patch_kernel": {
@@ -278,6 +291,9 @@ FUNCTIONAL = {
     },
     "segment_ids_from_lengths": {"lengths": [1, 2], "total_len": 3},
     "segment_ids_of_tokens": {"token_indices": [0], "cumulative_lengths": [0, 2]},
+    "row_gradient": {"token_ids": IDS, "cotangents": X, "vocab_size": 5},
+    "row_value_and_grad": {"loss": len, "tables": len, "token_ids": len},
+    "select_rows": {"weight": TOKEN.weight, "token_ids": IDS},
     "sinusoids": {"positions": IDS, "d_model": 4},
     "stack_ropes": {"ropes": [ROPE]},
     "strided_axes": {"sections": (1, 1), "rotary_pairs": 2},
@@ -286,6 +302,9 @@ FUNCTIONAL = {
     "unembedding_cross_entropy": {**HEAD, "targets": IDS},
     "unembedding_log_probs": {**HEAD, "targets": IDS},
     "unembedding_top_k": {**HEAD, "k": 2},
+    "sum_row_gradients": {"gradients": ROW_GRADIENT, "vocab_size": 5},
+    "update_rows": ROW_UPDATE,
+    "update_rows_lazily": ROW_UPDATE,
     "unpack_patches": {"packed": PACKED, "patch_size": 2},
     "unpatchify": {
         "patches": np.ones((6, 4), np.float32),

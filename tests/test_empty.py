@@ -6,6 +6,7 @@ import inspect
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from helpers import slow
 from public_calls import LEARNED, PATCH, TEXT, TOKEN, VISION
@@ -40,6 +41,8 @@ STATIC = {
         "rope_cos_sin_table",
     ),
     *("stack_ropes", "strided_axes", "yarn_attention_factor", "yarn_softmax_factor"),
+    # It takes functions, and selects rows.
+    "row_value_and_grad",
     # Weights and tables; no batch, no sequence.
     *("patch_kernel_from_weight", "patch_weight_from_kernel", "permute_qk"),
     *("resize_patch_kernel", "resize_patch_weight", "resize_positions"),
@@ -74,6 +77,19 @@ def calls(batch, seq_len):
     yield "unembedding_argmax", argmax, (TOKEN.weight, x)
     top_k = functools.partial(F.unembedding_top_k, k=2, **chunks)
     yield "unembedding_top_k", top_k, (TOKEN.weight, x)
+    flat = ids.reshape(-1), x.reshape(-1, 4)
+    yield "select_rows", F.select_rows, (TOKEN.weight, ids)
+    yield "row_gradient", lambda i, g: F.row_gradient(i, g, 5), (ids, x)
+    of_rows = lambda function: lambda i, g: function(F.RowGradient(i, g))
+    yield "dense_gradient", of_rows(lambda g: F.dense_gradient(g, 5)), flat
+    sum_rows = of_rows(lambda g: F.sum_row_gradients(g, vocab_size=5))
+    yield "sum_row_gradients", sum_rows, (ids, x)
+    psum = of_rows(lambda g: F.psum_row_gradient(g, (), vocab_size=5))
+    yield "psum_row_gradient", psum, flat
+    local = of_rows(lambda g: F.local_row_gradient(g, 1, 3))
+    yield "local_row_gradient", local, flat
+    for name in ("update_rows", "update_rows_lazily"):
+        yield name, lambda i, g, name=name: rows_updated(name, i, g), flat
     learned = F.apply_learned_positional_embedding
     yield "apply_learned_positional_embedding", learned, (LEARNED, x)
     yield "apply_learned_positional_embedding", learned, (LEARNED, x, ids)
@@ -171,6 +187,12 @@ def calls(batch, seq_len):
     for antialias in (True, False):
         at = lambda t, *a, aa=antialias: resized_at(t, *a, antialias=aa)
         yield "resize_positions_at", at, (VISION.positions.weight[:6], *arrays[1:])
+
+
+def rows_updated(name, ids, rows):
+    gradient, sgd = F.RowGradient(ids, rows), optax.sgd(0.1)
+    state = sgd.init(TOKEN.weight)
+    return getattr(F, name)(sgd, gradient, state, TOKEN.weight)
 
 
 def scaled_tokens(params, ids):

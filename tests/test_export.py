@@ -292,6 +292,23 @@ MODULES = {
 
 # What takes a size that must be a number, and refuses a symbol by its own name.
 REFUSED = {
+    "select_rows": (lambda ids: F.select_rows(np.ones((5, 2), np.float32), ids), IDS),
+    "row_gradient": (
+        lambda x: F.row_gradient(jnp.zeros(x.shape[:-1], jnp.int32), x, 5),
+        X,
+    ),
+    "sum_row_gradients": (
+        lambda ids: F.sum_row_gradients(
+            F.RowGradient(ids, ids[..., None].astype(jnp.float32)), vocab_size=5
+        ),
+        IDS,
+    ),
+    "psum_row_gradient": (
+        lambda ids: F.psum_row_gradient(
+            F.RowGradient(ids, ids[:, None].astype(jnp.float32)), (), vocab_size=5
+        ),
+        integers(LENGTH),
+    ),
     "patchify": (lambda image: F.patchify(image, 2), OF_LENGTH),
     "apply_patch_embedding": (
         lambda image: F.apply_patch_embedding(VISION.patch, image, patch_size=2),
@@ -387,13 +404,18 @@ NOTHING_SYMBOLIC = {
 } - {"dynamic_ntk_inv_freq"} | {
     "axial_rope",
     "channel_permutation",
+    "dense_gradient",
+    "local_row_gradient",
     "patch_kernel_from_weight",
     "patch_weight_from_kernel",
     "permute_qk",
     "resize_patch_kernel",
     "resize_patch_weight",
+    "row_value_and_grad",
     "stack_ropes",
     "table_on_host",
+    "update_rows",
+    "update_rows_lazily",
     "unpack_patches",
     "write_host_rows",
 }

@@ -33,6 +33,7 @@ def exported(module):
 # Records that users read and never make.
 NEVER_MADE = (
     F.PositionBias,
+    F.SelectedRows,
     *(attnax.interop.BiasTerm, attnax.interop.LayerBias, attnax.interop.ModelBiases),
 )
 SURFACE = (F, attnax.nn, attnax.interop)

@@ -14,8 +14,8 @@ FLOORS = (
         *("functional._resizing", "functional._tables"),
     ),
     (
-        *("functional._heads", "functional._patches"),
-        *("functional._rope", "functional._sinusoids"),
+        *("functional._heads", "functional._patches", "functional._rope"),
+        *("functional._rows", "functional._sinusoids"),
     ),
     ("functional._biases", "functional._models"),
     ("functional",),

@@ -22,6 +22,7 @@ HERE = pathlib.Path(__file__).parent
 # Records that users read and never make.
 NEVER_MADE = (
     F.PositionBias,
+    F.SelectedRows,
     *(interop.BiasTerm, interop.LayerBias, interop.ModelBiases),
 )
 HOOKED = os.environ.get("ATTNAX_TYPE_CHECKING", "1") == "1"

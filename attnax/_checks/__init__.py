@@ -28,6 +28,7 @@ from .out_of_range import (
 )
 from .params import check_params as check_params
 from .passed_on import (
+    check_axis_name as check_axis_name,
     check_key as check_key,
     check_out_sharding as check_out_sharding,
     check_precision as check_precision,

@@ -111,9 +111,11 @@ def float_array(name: str, values, *axes: str, nan: bool = True):
     without NaN, for arrays that only enter a product.
     """
     if not isinstance(values, jax.Array | np.ndarray):
+        # A record that stands for an array in other places names its own way out.
+        asarray = "make it with jnp.asarray, which says the dtype"
         raise ValueError(
             f"{name} is {type_of(values)}, but must be an array of a real "
-            "float dtype; make it with jnp.asarray, which says the dtype."
+            f"float dtype; {getattr(values, 'way_out', asarray)}."
         )
     float_dtype(f"{name}.dtype", values.dtype, nan=nan)
     check_axes(name, values, *axes)

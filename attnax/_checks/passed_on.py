@@ -36,6 +36,17 @@ def check_out_sharding(out_sharding, kinds=(NamedSharding, PartitionSpec)) -> No
         raise ValueError(f"{out_sharding=} must be {names} or None.")
 
 
+def check_axis_name(axis_name) -> None:
+    """Raises unless `axis_name` is that of a mapped axis, or a tuple of several."""
+    try:
+        jax.lax.axis_size(axis_name)
+    except (NameError, TypeError, ValueError):
+        raise ValueError(
+            f"{axis_name=} must be the name of an axis of jax.shard_map or jax.vmap "
+            "around the call."
+        ) from None
+
+
 def check_precision(precision) -> None:
     """Raises unless JAX knows `precision` as that of a matrix product."""
     try:

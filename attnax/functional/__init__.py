@@ -35,6 +35,25 @@ from ._heads.decoding import (
     unembedding_top_k as unembedding_top_k,
 )
 
+# Tables by the rows that a step reads: gradients and updates
+from ._tables.selected import SelectedRows as SelectedRows
+from ._rows.select import select_rows as select_rows
+from ._rows.differentiate import row_value_and_grad as row_value_and_grad
+from ._rows.gradient import (
+    RowGradient as RowGradient,
+    dense_gradient as dense_gradient,
+    row_gradient as row_gradient,
+)
+from ._rows.sums import (
+    local_row_gradient as local_row_gradient,
+    psum_row_gradient as psum_row_gradient,
+    sum_row_gradients as sum_row_gradients,
+)
+from ._rows.update import (
+    update_rows as update_rows,
+    update_rows_lazily as update_rows_lazily,
+)
+
 # Positions, as integers
 from ._positions.masks import (
     padded_positions as padded_positions,

@@ -28,6 +28,7 @@ from .._tables.learned import (
     init_learned_positional_embedding,
 )
 from .._tables.lookup import default_positions, lookup_rows
+from .._tables.selected import check_looked_up
 from .._tables.token import (
     TokenEmbeddingParams,
     init_token_embedding,
@@ -190,7 +191,8 @@ def apply_text_embedding(
     check_params(types, TokenEmbeddingParams, "params.token_types", optional=True)
     for table_name, table in zip(params._fields, params, strict=True):
         if table is not None:
-            check_table(f"params.{table_name}.weight", table.weight)
+            check = check_table if table is learned else check_looked_up
+            check(f"params.{table_name}.weight", table.weight)
     dtype = result_dtype("dtype", dtype, token.weight.dtype)
     token_ids = integer_array("token_ids", token_ids)
     if token_type_ids is not None:

@@ -1,6 +1,7 @@
 """Rows of a table by index: the gather under token and learned position embeddings."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from ..._checks import exceeds
 from ..._dtypes import compute_dtype
 from ..._sharding import gathered, per_row, sharding_of_lookup
 from .lookup_kernel import take_rows
+from .selected import SelectedRows, slots_of
 
 
 def default_positions(seq_len, num_positions, tokens):
@@ -30,13 +32,21 @@ def default_positions(seq_len, num_positions, tokens):
 
 def lookup_rows(
     weight, indices, *, frozen_row=None, nan_outside=True, out_sharding=None
-):
+) -> Any:
     """Rows of `weight` in its compute dtype; where an index is -1, the row is NaN.
 
     The gradient is added up in the compute dtype and rounded once to the dtype of
     `weight`. Rows at -1 and the row `frozen_row` add nothing to it. Without
     `nan_outside`, any row may stand where an index is -1, for a caller that selects.
     """
+    if isinstance(weight, SelectedRows):
+        rows = lookup_rows(
+            weight.rows, slots_of(weight, indices), out_sharding=out_sharding
+        )
+        if frozen_row is None:
+            return rows
+        is_frozen = per_row(indices == frozen_row, rows)
+        return jnp.where(is_frozen, lax.stop_gradient(rows), rows)
     if out_sharding is None:
         out_sharding = sharding_of_lookup(indices, weight)
     return _rows(jnp.asarray(weight), indices, frozen_row, nan_outside, out_sharding)

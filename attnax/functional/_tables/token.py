@@ -17,7 +17,6 @@ from ..._checks import (
     check_key,
     check_out_sharding,
     check_params,
-    check_table,
     integer,
     is_number,
     number,
@@ -30,6 +29,7 @@ from ..._sharding import per_row
 from ..._vocab_axis import num_table_rows
 from .lookup import lookup_rows
 from .over_shards import lookup_over_shards
+from .selected import SelectedRows, check_looked_up
 
 
 class TokenEmbeddingParams(NamedTuple):
@@ -196,7 +196,9 @@ def apply_token_embedding(
     """
     check_params(params, TokenEmbeddingParams)
     weight = params.weight
-    check_table("params.weight", weight)
+    check_looked_up("params.weight", weight)
+    if vocab_axis is not None and isinstance(weight, SelectedRows):
+        raise ValueError(f"{vocab_axis=} must be None for selected rows, in no shards.")
     dtype = result_dtype("dtype", dtype, weight.dtype)
     vocab_size = vocabulary_of(weight, valid_vocab_size, vocab_axis)
     if padding_id is not None:

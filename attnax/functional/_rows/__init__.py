@@ -1,0 +1,1 @@
+"""Gradients and updates of the rows of tables that a step reads."""

@@ -1,0 +1,41 @@
+"""Reading and writing a few rows of large arrays, in place where they are donated."""
+
+import jax.numpy as jnp
+from jax import lax
+
+from ..._sharding import explicit_axes, gathered, sharding_like
+
+
+def read_rows(array, row_ids):
+    """The rows of an array by distinct ids; zeros where an id is out of range."""
+    axes = explicit_axes(array)
+    whole = None if axes is None else sharding_like(array, (None, *axes[1:]))
+    return gathered(
+        array,
+        row_ids,
+        mode="fill",
+        fill_value=0,
+        wrap_negative_indices=False,
+        out_sharding=whole,
+    )
+
+
+def write_rows(array, row_ids, rows):
+    """An array with other rows at distinct, ascending ids.
+
+    Ids from the length of the array on are dropped; they come last and may repeat.
+    """
+    num_rows = array.shape[0]
+    # What repeats is out of range, but must not repeat for a scatter of unique ids.
+    unused = num_rows + lax.iota(jnp.int32, row_ids.size)
+    places = jnp.where(row_ids < num_rows, row_ids, unused)
+    axes = explicit_axes(array)
+    sharding = None if axes is None else sharding_like(array, axes)
+    return array.at[places].set(
+        rows,
+        mode="drop",
+        unique_indices=True,
+        indices_are_sorted=True,
+        wrap_negative_indices=False,
+        out_sharding=sharding,
+    )
