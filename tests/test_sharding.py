@@ -364,6 +364,22 @@ def test_positions_of_a_sharded_batch(name):
         np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.errors
+def test_grids_of_a_whole_batch_that_is_sharded_are_refused():
+    ids, grids = np.zeros((4, 2), np.int32), np.ones((4, 3), np.int32)
+    rule = F.MultimodalRule(1)
+    positions = lambda ids, grids: F.multimodal_positions(rule, ids, image_grids=grids)
+    with jax.set_mesh(MESH):
+        for_each = jax.eval_shape(positions, put(ids, P("a")), grids[:, None])
+        assert for_each[1].sharding.spec == P("a")
+        mapped = manual(positions, (P("a"), P("a")), P("a"))
+        jax.eval_shape(mapped, put(ids, P("a")), put(grids, P("a")))
+        with pytest.raises(ValueError, match=r"image_grids.shape=\(4, 3\) must begin"):
+            jax.eval_shape(positions, put(ids, P("a")), grids)
+        with pytest.raises(ValueError, match="the last axis of token_types has spec="):
+            jax.eval_shape(positions, put(ids, P(None, "a")), grids)
+
+
 KEY = jax.random.key(0)
 MODULES = {
     "token": (attnax.TokenEmbedding(12, WIDTH, key=KEY), (IDS,)),
