@@ -219,6 +219,11 @@ def test_images_side_by_side_and_a_grid_that_is_left_over():
     assert delta.tolist() == [0, -2, 0]
 
 
+def test_frames_of_an_image_are_one_position_apart():
+    positions, _ = of(RULE, sequence([1, 1, 0], [[2, 2, 2]]))
+    assert positions[1, :3].tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 1]]
+
+
 def test_what_follows_a_video_longer_than_its_sides():
     """As in transformers 5, text has numbers of frames; as trained, it comes after."""
     last = {}
@@ -266,6 +271,8 @@ FAULTS = {
     "a negative grid": sequence([1, 1], [[-1, -2, 4]]),
     "a grid of no rows": sequence([1], [[1, 0, 4], [1, 2, 2]]),
     "a huge grid": sequence([1, 1, 1, 1], [[2**30, 2**17, 2**17]]),
+    # The product of 100 and 42949673 is 2**32 + 4.
+    "a product that wraps": sequence([1, 1, 1, 1], [[1, 200, 85899346]]),
     "an unknown type": sequence([0, 4, 0]),
     "negative seconds": sequence([2, 2], (), [[2, 2, 2]], [-0.5]),
     "no number of seconds": sequence([2, 2], (), [[2, 2, 2]], [np.nan]),

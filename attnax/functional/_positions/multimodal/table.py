@@ -60,9 +60,9 @@ def grid_table(rule, grids):
     frames, rows, columns = jnp.moveaxis(sizes // unit, -1, 0)
     scale = _scale(rule, is_video, frames, grids.seconds)
     last = time_of(rule, frames - 1, scale)
-    misfit = jnp.any((sizes <= 0) | (sizes % unit != 0), axis=-1)
-    misfit |= (last < 0) | (last > LAST_TIME)
-    wrong = misfit & ~padding
+    # So are grids of zeros, but no token reads that.
+    wrong = jnp.any((sizes <= 0) | (sizes % unit != 0), axis=-1)
+    wrong |= (last < 0) | (last > LAST_TIME)
     area = _product(rows, columns)
     count = jnp.where(padding, 0, jnp.where(wrong, 1, _product(frames, area)))
     ends = ends_of(count, LIMIT)
