@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import bias_calls
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 from frequency_methods import FURTHER, WIDTH
@@ -30,6 +31,13 @@ ROPE = F.Rope(INV_FREQ)
 BY_LENGTH = F.RopesByLength([ROPE], (8,))
 HASHING = F.NgramHashing([2], [[3, 5]], [97], vocab_size=9)
 TOKEN = F.TokenEmbeddingParams(np.ones((5, 4), np.float32))
+FUSED = F.FusedEmbeddingParams(np.ones((6, 4), np.float32))
+QUANTIZED = F.QuantizedTableParams(
+    np.ones((5, 4), jnp.float8_e4m3fn), np.ones((5, 2), np.float32)
+)
+PER_LAYER = F.PerLayerEmbeddingParams(
+    np.ones((5, 6), np.float32), np.ones((4, 6), np.float32), np.ones(2, np.float32)
+)
 LEARNED = F.LearnedPositionalEmbeddingParams(np.ones((6, 4), np.float32))
 ROW_GRADIENT = F.RowGradient(np.array([1, 4, 5]), np.eye(3, 4, dtype=np.float32))
 ADAGRAD = optax.adagrad(0.1)
@@ -92,17 +100,25 @@ class Call(NamedTuple):
         return [p for p in inspect.signature(self.function).parameters]
 
 
+def zeros_like_params(params):
+    """The `init` of an optimizer with a moment for each number."""
+    return jax.tree.map(jnp.zeros_like, params)
+
+
 FUNCTIONAL = {
     **{
         method.function.__name__: {"head_dim": WIDTH, **method.settings}
         for method in (FREQUENCIES | FURTHER).values()
     },
+    "FusedEmbeddingParams": FUSED._asdict(),
     "LearnedPositionalEmbeddingParams": {"weight": LEARNED.weight},
     "MultimodalRule": {"merge_size": 2, "positions_per_second": 4.0},
     "MixedRopeParams": {"freqs": np.ones((2, 2, 2), np.float32)},
     "PackedPatches": PACKED._asdict(),
     "PaddedImage": {"image": IMAGE, "pixel_mask": MASK, "patch_mask": MASK},
     "PatchEmbeddingParams": PATCH._asdict(),
+    "PerLayerEmbeddingParams": PER_LAYER._asdict(),
+    "QuantizedTableParams": QUANTIZED._asdict(),
     "ResizedPatchWeight": {"weight": PATCH.weight, "residual": PATCH.weight},
     "RowGradient": ROW_GRADIENT._asdict(),
     "Resampling": {"method": "bilinear", "antialias": False},
@@ -114,6 +130,7 @@ FUNCTIONAL = {
     "TokenEmbeddingParams": TOKEN._asdict(),
     "VisionEmbeddingParams": VISION._asdict(),
     "alternating_axes": {"sections": (1, 1, 1)},
+    "apply_fused_embedding": {"params": FUSED, "ids": IDS, "row_counts": (1, 2, 3)},
     "apply_learned_positional_embedding": {"params": LEARNED, "x": X},
     "apply_mixed_rope": {
         "params": F.MixedRopeParams(np.ones((2, 2, 2), np.float32)),
@@ -128,7 +145,9 @@ FUNCTIONAL = {
     },
     "apply_patch_embedding": {"params": PATCH, "image": IMAGE, "patch_size": 2},
     "apply_patch_projection": {"params": PATCH, "patches": PACKED.patches},
+    "apply_per_layer_embedding": {"params": PER_LAYER, "token_ids": IDS, "x": X},
     "apply_positional_encoding": {"x": X},
+    "apply_quantized_embedding": {"params": QUANTIZED, "token_ids": IDS},
     "apply_rope": {"x": HEADS, "cos": TURNS, "sin": TURNS},
     "apply_rotary": {
         "rope": ROPE,
@@ -163,6 +182,8 @@ FUNCTIONAL = {
         "num_shards": 2,
         "shard_index": 0,
     },
+    "freeze_rows": {"weight": TOKEN.weight, "frozen": 2},
+    "fused_row_offsets": {"row_counts": (1, 2, 3)},
     "gaussian_fourier_features": {
         "coordinates": PIXELS,
         "matrix": np.ones((2, 3), np.float32),
@@ -173,6 +194,7 @@ FUNCTIONAL = {
         "patch_size": 2,
         "max_patches": 4,
     },
+    "init_fused_embedding": {"key": KEY, "row_counts": (1, 2, 3), "d_model": 4},
     "init_learned_positional_embedding": {
         "key": KEY,
         "num_positions": 6,
@@ -180,6 +202,13 @@ FUNCTIONAL = {
     },
     "init_mixed_rope": {"key": KEY, "num_heads": 2, "head_dim": 4},
     "init_patch_embedding": {"key": KEY, **SIZES},
+    "init_per_layer_embedding": {
+        "key": KEY,
+        "vocab_size": 5,
+        "d_model": 4,
+        "num_layers": 3,
+        "d_layer": 2,
+    },
     "init_text_embedding": {
         "key": KEY,
         "vocab_size": 5,
@@ -208,6 +237,7 @@ FUNCTIONAL = {
     "over_encoding_hashing": {"row_counts": [7, 11], "vocab_size": 5},
     "pack_patches": {"images": [IMAGE], "patch_size": 2, "max_patches": 8},
     "pad_image": {"image": IMAGE, "patch_size": 4},
+    "pad_vocabulary": {"weight": TOKEN.weight, "multiple": 4},
     "padded_positions": {"mask": MASK, "first_position": 2, "padding_position": 1},
     "patch_kernel_from_weight": {
         "weight": PATCH.weight,
@@ -251,8 +281,15 @@ FUNCTIONAL = {
         "min_rows": 40,
     },
     "psum_row_gradient": {"gradient": ROW_GRADIENT, "axis_name": (), "vocab_size": 5},
+    "quantize_table": {"weight": TOKEN.weight, "block_size": 2},
     "query_temperature": {"positions": IDS, "beta": 0.1, "original_max_len": 4},
     "rerotate": {"rope": ROPE, "keys": HEADS, "delta": IDS},
+    "resize_optimizer_state": {
+        "init": zeros_like_params,
+        "state": TOKEN.weight,
+        "params": TOKEN.weight,
+        "new_params": np.ones((6, 4), np.float32),
+    },
     "resize_patch_kernel": {
         "kernel": np.ones((4, 1, 2, 2), np.float32),
         "new_patch_size": 4,
@@ -279,6 +316,7 @@ FUNCTIONAL = {
         "resampling": RESAMPLING,
     },
     "rope_by_length": {"ropes": BY_LENGTH, "lengths": [4]},
+    "resize_vocabulary": {"weight": TOKEN.weight, "new_size": 6, "new_rows": "mean"},
     "rope_cos_sin": {"positions": IDS, "inv_freq": INV_FREQ},
     "rope_cos_sin_from_positions": {"position_ids": IDS, "head_dim": 4},
     "rope_cos_sin_table": {"max_seq_len": 3, "head_dim": 4},
@@ -353,8 +391,16 @@ INTEROP = {
 }
 
 NN = {
+    "FusedEmbedding": {"row_counts": (1, 2, 3), "d_model": 4, "key": KEY},
     "LearnedPositionalEmbedding": {"num_positions": 6, "d_model": 4, "key": KEY},
     "PatchEmbedding": {"image_size": (4, 6), **SIZES, "key": KEY},
+    "PerLayerEmbedding": {
+        "vocab_size": 5,
+        "d_model": 4,
+        "num_layers": 3,
+        "d_layer": 2,
+        "key": KEY,
+    },
     "PositionalEncoding": {"max_len": 8, "d_model": 4},
     "RelativePositionBias": {"bias": bias_calls.T5, "key": KEY},
     "RotaryEmbedding": {"head_dim": 4, "max_positions": 8},
@@ -370,8 +416,10 @@ NN = {
     },
 }
 METHODS = {
+    "FusedEmbedding": {"__call__": {"ids": np.zeros((1, 3), np.int32)}},
     "LearnedPositionalEmbedding": {"__call__": {"x": X, "positions": IDS}},
     "PatchEmbedding": {"__call__": {"image": IMAGE}},
+    "PerLayerEmbedding": {"__call__": {"token_ids": IDS, "x": X}},
     "PositionalEncoding": {"__call__": {"x": X}},
     "RelativePositionBias": {
         "__call__": bias_calls.PAIRS,

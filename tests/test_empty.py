@@ -9,7 +9,16 @@ import numpy as np
 import optax
 import pytest
 from helpers import slow
-from public_calls import LEARNED, PATCH, TEXT, TOKEN, VISION
+from public_calls import (
+    FUSED,
+    LEARNED,
+    PATCH,
+    PER_LAYER,
+    QUANTIZED,
+    TEXT,
+    TOKEN,
+    VISION,
+)
 
 import attnax
 import attnax.functional as F
@@ -28,6 +37,7 @@ ROPES = {
 }
 # Nothing of either is drawn from an array.
 STATIC = {
+    *("init_fused_embedding", "init_per_layer_embedding", "fused_row_offsets"),
     *("init_learned_positional_embedding", "init_mixed_rope", "init_patch_embedding"),
     *("init_text_embedding", "init_token_embedding", "init_vision_embedding"),
     *("alternating_axes", "axial_rope", "channel_permutation", "chunked_axes"),
@@ -44,6 +54,8 @@ STATIC = {
     # It takes functions, and selects rows.
     "row_value_and_grad",
     # Weights and tables; no batch, no sequence.
+    *("freeze_rows", "pad_vocabulary", "quantize_table"),
+    *("resize_optimizer_state", "resize_vocabulary"),
     *("patch_kernel_from_weight", "patch_weight_from_kernel", "permute_qk"),
     *("resize_patch_kernel", "resize_patch_weight", "resize_positions"),
     # A Python list of images, which holds one at least.
@@ -90,6 +102,11 @@ def calls(batch, seq_len):
     yield "local_row_gradient", local, flat
     for name in ("update_rows", "update_rows_lazily"):
         yield name, lambda i, g, name=name: rows_updated(name, i, g), flat
+    of_three = np.zeros((*size, 3), np.int32)
+    for table in (FUSED, QUANTIZED):
+        yield "apply_fused_embedding", F.apply_fused_embedding, (table, of_three)
+    yield "apply_quantized_embedding", quantized, (ids,)
+    yield "apply_per_layer_embedding", F.apply_per_layer_embedding, (PER_LAYER, ids, x)
     learned = F.apply_learned_positional_embedding
     yield "apply_learned_positional_embedding", learned, (LEARNED, x)
     yield "apply_learned_positional_embedding", learned, (LEARNED, x, ids)
@@ -198,6 +215,10 @@ def rows_updated(name, ids, rows):
 def scaled_tokens(params, ids):
     options = {"scale": 2.0, "padding_id": 0, "mask_padding": True}
     return F.apply_token_embedding(params, ids, **options)
+
+
+def quantized(ids):
+    return F.apply_quantized_embedding(QUANTIZED, ids)
 
 
 def text(params, ids, positions=None):
@@ -309,12 +330,13 @@ def test_what_is_empty_is_compiled_too():
 def test_modules_take_empty_arrays():
     key = jax.random.key(0)
     x, ids = np.zeros((2, 0, 8), np.float32), np.zeros((2, 0), np.int32)
-    heads = np.zeros((2, 0, 3, 8), np.float32)
+    heads, pairs = np.zeros((2, 0, 3, 8), np.float32), np.zeros((2, 0, 2), np.int32)
     image = np.zeros((0, 4, 6, 3), np.float32)
     sizes = {"image_size": (4, 6), "patch_size": 2, "num_channels": 3, "d_model": 8}
     rows = {"num_positions": 4, "key": key}
     for make, array in (
         (lambda: attnax.TokenEmbedding(5, 8, key=key), ids),
+        (lambda: attnax.nn.FusedEmbedding((2, 3), 8, key=key), pairs),
         (lambda: attnax.PositionalEncoding(16, 8), x),
         (lambda: attnax.LearnedPositionalEmbedding(d_model=8, **rows), x),
         (lambda: attnax.nn.TextEmbedding(5, 8, **rows), ids),

@@ -41,6 +41,7 @@ AXIAL = F.axial_rope((8, 8))
 HASHING = F.qwen4_exp_hashings(1, vocab_size=9, eos_id=1, min_rows=40)[0]
 RESAMPLING = F.Resampling("bicubic", antialias=False)
 TEXT = F.init_text_embedding(KEY, ROWS, WIDTH, num_positions=ROWS, num_token_types=2)
+PER_LAYER = F.init_per_layer_embedding(KEY, ROWS, WIDTH, 3, 4)
 VISION = F.init_vision_embedding(
     KEY,
     patch_size=2,
@@ -102,6 +103,24 @@ EXPORTED = {
         lambda *a: F.unembedding_top_k(*a, 3, chunk_size=5),
         (TABLE, X),
     ),
+    "apply_fused_embedding": (
+        lambda w, ids: F.apply_fused_embedding(
+            F.FusedEmbeddingParams(w), ids, row_counts=(3, 4, 5)
+        ),
+        (TABLE, integers(BATCH, LENGTH, 3)),
+    ),
+    "apply_quantized_embedding": (
+        lambda w, scale, ids: F.apply_quantized_embedding(
+            F.QuantizedTableParams(w, scale), ids
+        ),
+        (array(ROWS, WIDTH, dtype=jnp.float8_e4m3fn), array(ROWS, 2), IDS),
+    ),
+    "apply_per_layer_embedding": (
+        lambda ids, x: F.apply_per_layer_embedding(PER_LAYER, ids, x),
+        (IDS, X),
+    ),
+    "quantize_table": (F.quantize_table, (array(LENGTH, WIDTH),)),
+    "freeze_rows": (lambda w: F.freeze_rows(w, 0), (array(ROWS, LENGTH),)),
     "apply_learned_positional_embedding": (learned, (TABLE, X)),
     "apply_learned_positional_embedding at positions": (learned, (TABLE, X, IDS)),
     "apply_text_embedding": (text, (IDS,)),
@@ -272,6 +291,14 @@ SIZES = {"patch_size": 2, "num_channels": 4, "d_model": WIDTH, "key": KEY}
 MODULES = {
     "TokenEmbedding": (TOKEN, (IDS,)),
     "TokenEmbedding.unembed": (TOKEN.unembed, (X,)),
+    "FusedEmbedding": (
+        attnax.nn.FusedEmbedding((3, 4, 5), WIDTH, key=KEY),
+        (integers(BATCH, LENGTH, 3),),
+    ),
+    "PerLayerEmbedding": (
+        attnax.nn.PerLayerEmbedding(ROWS, WIDTH, 3, 4, key=KEY),
+        (IDS, X),
+    ),
     "LearnedPositionalEmbedding": (LEARNED, (X,)),
     "PositionalEncoding": (attnax.PositionalEncoding(ROWS, WIDTH), (X,)),
     "RotaryEmbedding": (attnax.RotaryEmbedding(WIDTH, ROWS), (HEADS,)),
@@ -406,12 +433,16 @@ NOTHING_SYMBOLIC = {
     "channel_permutation",
     "dense_gradient",
     "local_row_gradient",
+    "fused_row_offsets",
+    "pad_vocabulary",
     "patch_kernel_from_weight",
     "patch_weight_from_kernel",
     "permute_qk",
+    "resize_optimizer_state",
     "resize_patch_kernel",
     "resize_patch_weight",
     "row_value_and_grad",
+    "resize_vocabulary",
     "stack_ropes",
     "table_on_host",
     "update_rows",

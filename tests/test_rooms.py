@@ -16,6 +16,7 @@ FLOORS = (
     (
         *("functional._heads", "functional._patches", "functional._rope"),
         *("functional._rows", "functional._sinusoids"),
+        *("functional._fused", "functional._vocabulary"),
     ),
     ("functional._biases", "functional._models"),
     ("functional",),

@@ -54,6 +54,34 @@ from ._rows.update import (
     update_rows_lazily as update_rows_lazily,
 )
 
+# Several tables in one array, and tables of 8-bit floats
+from ._fused.embedding import (
+    FusedEmbeddingParams as FusedEmbeddingParams,
+    apply_fused_embedding as apply_fused_embedding,
+    init_fused_embedding as init_fused_embedding,
+)
+from ._fused.offsets import fused_row_offsets as fused_row_offsets
+from ._fused.quantized import (
+    QuantizedTableParams as QuantizedTableParams,
+    apply_quantized_embedding as apply_quantized_embedding,
+)
+from ._fused.quantize import quantize_table as quantize_table
+
+# Vectors for each token and layer
+from ._fused.per_layer import (
+    PerLayerEmbeddingParams as PerLayerEmbeddingParams,
+    apply_per_layer_embedding as apply_per_layer_embedding,
+    init_per_layer_embedding as init_per_layer_embedding,
+)
+
+# Vocabularies that grow
+from ._vocabulary.resize import resize_vocabulary as resize_vocabulary
+from ._vocabulary.pad import pad_vocabulary as pad_vocabulary
+from ._vocabulary.freeze import freeze_rows as freeze_rows
+from ._vocabulary.optimizer_state import (
+    resize_optimizer_state as resize_optimizer_state,
+)
+
 # Positions, as integers
 from ._positions.masks import (
     padded_positions as padded_positions,

@@ -7,8 +7,10 @@ that `eqx.nn.Sequential` can pass one.
 """
 
 from ._bias import RelativePositionBias as RelativePositionBias
+from ._fused import FusedEmbedding as FusedEmbedding
 from ._learned import LearnedPositionalEmbedding as LearnedPositionalEmbedding
 from ._patch import PatchEmbedding as PatchEmbedding
+from ._per_layer import PerLayerEmbedding as PerLayerEmbedding
 from ._rope import RotaryEmbedding as RotaryEmbedding
 from ._sinusoidal import PositionalEncoding as PositionalEncoding
 from ._text import TextEmbedding as TextEmbedding

@@ -17,7 +17,10 @@ from .report import arguments, error_of, shown
 
 # Each part has `records()`, which runs the other code, `ours(record)`, which runs
 # attnax, and `tolerance(record)`, the absolute error that the arithmetic explains.
-PARTS = ("resizing", "sinusoids", "patch_kernels", "checkpoints", "ngrams")
+PARTS = (
+    *("resizing", "sinusoids", "patch_kernels", "checkpoints"),
+    *("ngrams", "fused", "vocabulary"),
+)
 
 
 def main():

@@ -30,6 +30,17 @@ def unembedding():
     return module.unembed, functools.partial(F.apply_token_unembedding, module.params)
 
 
+def fused():
+    module = nn.FusedEmbedding((5, 3, 7), 8, combine="concatenate", key=KEY)
+    settings = {"row_counts": (5, 3, 7), "combine": "concatenate"}
+    return module, functools.partial(F.apply_fused_embedding, module.params, **settings)
+
+
+def per_layer():
+    module = nn.PerLayerEmbedding(11, 8, 3, 4, outside_id=None, key=KEY)
+    return module, functools.partial(F.apply_per_layer_embedding, module.params)
+
+
 def learned():
     module = nn.LearnedPositionalEmbedding(num_positions=9, d_model=8, key=KEY)
     return module, functools.partial(
@@ -150,6 +161,23 @@ CASES = {
             *given("dtype", (jnp.int8,), X),
             *given("soft_cap", (0.0, -1.0, float("nan")), X),
             *given("accumulation_dtype", (jnp.int32,), X),
+        ),
+    ),
+    "fused": (
+        fused,
+        ((IDS[:, :3] % 3,), {}),
+        (
+            *calls(IDS, IDS[:, :3].astype(float), np.array([4, 3, 0]), np.array(0)),
+            *given("factors", (np.ones(2, np.float32), REAL), IDS[:, :3] % 3),
+        ),
+    ),
+    "per layer": (
+        per_layer,
+        ((IDS, X), {}),
+        (
+            *after(IDS, (X[..., :7], X[0], X.astype(int))),
+            ((IDS + 3, X), {}),
+            ((IDS.astype(float), X), {}),
         ),
     ),
     "learned": (

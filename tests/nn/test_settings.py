@@ -139,6 +139,8 @@ ELSEWHERE = {
     (
         (attnax.nn.TokenEmbedding.__call__, F.apply_token_embedding),
         (attnax.nn.TokenEmbedding.unembed, F.apply_token_unembedding),
+        (attnax.nn.FusedEmbedding.__call__, F.apply_fused_embedding),
+        (attnax.nn.PerLayerEmbedding.__call__, F.apply_per_layer_embedding),
         (attnax.nn.TextEmbedding.__call__, F.apply_text_embedding),
         (
             attnax.nn.LearnedPositionalEmbedding.__call__,

@@ -1,13 +1,10 @@
 """Token embedding: a table with one row per token, and the lookup in it."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple, SupportsFloat, SupportsIndex
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Integer, PRNGKeyArray
@@ -23,10 +20,11 @@ from ..._checks import (
     positive_integer,
     row_indices,
 )
-from ..._dtypes import compute_dtype, default_float_dtype, float_dtype, result_dtype
+from ..._dtypes import default_float_dtype, float_dtype, result_dtype
 from ..._public import public
 from ..._sharding import per_row
 from ..._vocab_axis import num_table_rows
+from .draw import drawn_table
 from .lookup import lookup_rows
 from .over_shards import lookup_over_shards
 from .selected import SelectedRows, check_looked_up
@@ -93,33 +91,15 @@ def init_token_embedding(
     if padding_id is not None:
         padding_id = integer("padding_id", padding_id, 0, shape[0] - 1)
     check_out_sharding(out_sharding, (NamedSharding,))
-    draw = partial(
-        _draw,
-        shape=shape,
+    weight = drawn_table(
+        key,
+        shape,
         init_std=number("init_std", init_std, 0),
         dtype=result_dtype("dtype", dtype, default_float_dtype()),
-        padding_id=padding_id,
+        zero_rows=None if padding_id is None else (padding_id, padding_id + 1),
         out_sharding=out_sharding,
     )
-    if out_sharding is not None:
-        # Compiled for that sharding, so that no device ever holds the whole table.
-        draw = jax.jit(draw, out_shardings=out_sharding)
-    return TokenEmbeddingParams(weight=draw(key))
-
-
-def _draw(key, *, shape, init_std, dtype, padding_id, out_sharding):
-    if out_sharding is not None and not out_sharding.mesh.abstract_mesh.explicit_axes:
-        out_sharding = None  # the compiler spreads the draw
-    drawn = jax.random.normal(
-        key, shape, compute_dtype(dtype), out_sharding=out_sharding
-    )
-    # Without the barrier, XLA merges `init_std` into a factor of the draw on some
-    # meshes only.
-    weight = init_std * lax.optimization_barrier(drawn)
-    if padding_id is not None:
-        row = lax.broadcasted_iota(jnp.int32, shape, 0, out_sharding=out_sharding)
-        weight = jnp.where(row == padding_id, jnp.zeros_like(weight), weight)
-    return weight.astype(dtype)
+    return TokenEmbeddingParams(weight=weight)
 
 
 @public

@@ -1,0 +1,1 @@
+"""Several tables in one array, embeddings of layers, and tables of 8-bit numbers."""

@@ -1,0 +1,51 @@
+"""Rows of several tables together: their sum in a fixed order, mean, or all of them."""
+
+import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ..._checks import array_of, broadcasts_to, float_array
+from ..._sharding import per_row
+from .rounding import rounded_to
+
+
+def combined(rows, indices, combine, factors, accumulation_dtype):
+    """Rows `(*batch, num_tables, d_model)` in one, in the dtype of the rows."""
+    if factors is not None:
+        rows = rows * per_row(_checked_factors(factors, indices, rows.dtype), rows)
+    if combine is None:
+        return rows
+    *batch, num_tables, d_model = rows.shape
+    if combine == "concatenate":
+        return rows.reshape(*batch, num_tables * d_model)
+    # Slices keep the order of the sum, and XLA's CPU backend reads them along memory.
+    total = rows[..., 0, :]
+    for table in range(1, num_tables):
+        total = rounded_to(total + rows[..., table, :], accumulation_dtype)
+    return total / num_tables if combine == "mean" else total
+
+
+def sharding_before(out_sharding, num_axes, combine):
+    """The sharding of the rows from which a result in `out_sharding` is made."""
+    if out_sharding is None or combine is None:
+        return out_sharding
+    named = isinstance(out_sharding, NamedSharding)
+    spec = tuple(out_sharding.spec if named else out_sharding)
+    spec += (None,) * (num_axes - len(spec))
+    # Columns side by side are split among devices only after they are joined.
+    columns = None if combine == "concatenate" else spec[-1]
+    rows = PartitionSpec(*spec[:-1], None, columns)
+    return NamedSharding(out_sharding.mesh, rows) if named else rows
+
+
+def _checked_factors(factors, indices, dtype):
+    """Factors of rows in a dtype, with the axes of `indices` or 1 in their place."""
+    factors = array_of("factors", factors)
+    if not jnp.issubdtype(factors.dtype, jnp.integer):
+        float_array("factors", factors)
+    if not broadcasts_to(factors.shape, indices.shape):
+        raise ValueError(
+            f"factors.shape={factors.shape} must broadcast to "
+            f"ids.shape={indices.shape}."
+        )
+    missing = (1,) * (indices.ndim - factors.ndim)
+    return jnp.asarray(factors).reshape(*missing, *factors.shape).astype(dtype)

@@ -1,0 +1,1 @@
+"""Vocabularies that grow: new rows, padding, frozen rows and optimizer states."""

@@ -1,0 +1,146 @@
+"""Tables and head biases for more tokens, and for rows that devices can share."""
+
+from functools import partial
+from typing import Literal, SupportsIndex
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ..._checks import check_key, choice, float_array, integer, positive_integer
+from ..._dtypes import compute_dtype
+from ..._public import public
+from .placed import in_sharding_of
+
+# Small enough that new tokens are as likely as the mean, which the old ones never are.
+_VARIANCE = 1e-9
+
+
+@public
+def resize_vocabulary(
+    weight: Float[Array | np.ndarray, "num_rows ..."],
+    new_size: SupportsIndex,
+    *,
+    new_rows: Literal["mean_and_covariance", "mean", "zeros"]
+    | Float[Array | np.ndarray, "num_new ..."] = "mean_and_covariance",
+    valid_vocab_size: SupportsIndex | None = None,
+    row_multiple: SupportsIndex = 1,
+    key: PRNGKeyArray | None = None,
+) -> Float[Array, "new_num_rows ..."]:
+    """Returns a table, or the bias of a head, for more tokens; it never shrinks.
+
+    Rows of tokens stay as they are, and new ones follow the last token. They are drawn
+    from a normal distribution with the mean of the old rows and `1e-9` of their
+    covariance, or are all the mean where that covariance is not positive definite, as
+    transformers does. A bias is drawn with `1e-9` of the standard deviation. A 16-bit
+    table rounds so small a variance off, and new rows are equal.
+
+    Args:
+        weight: A table `(num_rows, d_model)` or a bias `(num_rows,)`.
+        new_size: Number of tokens of the result, the old ones included.
+        new_rows: How new rows are made, or these rows, in the order of the tokens.
+        valid_vocab_size: Number of old tokens, where rows of padding follow them. New
+            tokens take the place of the padding, which has no part in the mean. `None`
+            is the number of rows.
+        row_multiple: Number that divides the rows of the result. Rows that are added
+            for it are zeros.
+        key: A JAX random key, for `"mean_and_covariance"`.
+
+    Returns:
+        An array of the same dtype, with at least as many rows as before and at least
+        `new_size`. It is sharded as `weight` is.
+
+    Raises:
+        ValueError: If `new_size` is less than the number of old tokens, `weight` is
+            neither a table nor a bias of real floats, `new_rows` is unknown or of
+            another shape, `key` is missing, a size is not a positive integer, or the
+            shards of `weight` do not divide the new rows.
+
+    Example:
+        >>> weight = jnp.array([[0.0, 2.0], [2.0, 2.0]])
+        >>> resize_vocabulary(weight, 3, new_rows="mean")[2]
+        Array([1., 2.], dtype=float32)
+
+    Reference:
+        Hewitt, Initializing New Word Embeddings for Pretrained Language Models, 2021.
+        https://nlp.stanford.edu/~johnhew/vocab-expansion.html
+    """
+    check_rows("weight", weight)
+    num_rows = weight.shape[0]
+    old_size = num_rows
+    if valid_vocab_size is not None:
+        old_size = integer("valid_vocab_size", valid_vocab_size, 1, num_rows)
+    new_size = positive_integer("new_size", new_size)
+    if new_size < old_size:
+        raise ValueError(
+            f"{new_size=} must be at least {old_size}, the number of old tokens; slice "
+            f"the rows to drop some: weight[:{new_size}]."
+        )
+    multiple = positive_integer("row_multiple", row_multiple)
+    num_new = new_size - old_size
+    total = -(-max(new_size, num_rows) // multiple) * multiple
+    if not isinstance(new_rows, str):
+        new_rows = _given(new_rows, (num_new, *weight.shape[1:]))
+    elif choice("new_rows", new_rows, _MAKERS) == "mean_and_covariance":
+        check_key(key)
+
+    def resized(weight, given, key):
+        rows = given
+        if given is None:
+            old = weight[:old_size].astype(compute_dtype(weight.dtype))
+            rows = _MAKERS[new_rows](old, (num_new, *weight.shape[1:]), key)
+        start = (old_size, *(0,) * (weight.ndim - 1))
+        rows = rows.astype(weight.dtype)
+        return lax.dynamic_update_slice(padded_rows(weight, total), rows, start)
+
+    given = None if isinstance(new_rows, str) else new_rows
+    return in_sharding_of(weight, resized, total, jnp.asarray(weight), given, key)
+
+
+def check_rows(name, weight) -> None:
+    """Raises unless `weight` is a table or a bias of real floats, and not empty."""
+    float_array(name, weight)
+    if weight.ndim not in (1, 2) or 0 in weight.shape:
+        raise ValueError(
+            f"{name}.shape={weight.shape} must be (rows, columns) or (rows,), all at "
+            "least 1."
+        )
+
+
+def padded_rows(weight, num_rows):
+    """`weight` with rows of zeros at the end."""
+    added = (0, num_rows - weight.shape[0])
+    return jnp.pad(weight, (added, *((0, 0),) * (weight.ndim - 1)))
+
+
+def _given(rows, shape):
+    float_array("new_rows", rows)
+    if rows.shape != shape:
+        raise ValueError(
+            f"new_rows.shape={rows.shape} must be {shape}, a row for each new token."
+        )
+    return jnp.asarray(rows)
+
+
+def _drawn(old, shape, key):
+    """Rows near the mean of the old ones, as transformers draws them."""
+    mean = old.mean(0, keepdims=True)
+    normal = jax.random.normal(key, shape, old.dtype)
+    if old.ndim == 1:
+        deviation = old.std(ddof=1, keepdims=True) if len(old) > 1 else 0.0
+        return mean + _VARIANCE * deviation * normal
+    centered = old - mean
+    dot = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+    factor = jnp.linalg.cholesky(_VARIANCE * dot(centered.T, centered) / len(old))
+    drawn = mean + dot(normal, factor.T)
+    # The factor of a covariance that is not positive definite is NaN.
+    return jnp.where(jnp.isnan(factor).any(), jnp.broadcast_to(mean, shape), drawn)
+
+
+_MAKERS = {
+    "mean_and_covariance": _drawn,
+    "mean": lambda old, shape, key: jnp.broadcast_to(old.mean(0, keepdims=True), shape),
+    "zeros": lambda old, shape, key: jnp.zeros(shape, old.dtype),
+}

@@ -1,0 +1,265 @@
+"""Several tables in one array: rows of each, their sums, and where they are not."""
+
+import host
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import strategies as ax
+from helpers import assert_close, assert_same_bits, jitted, refused
+from hypothesis import given
+from hypothesis import strategies as st
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+from jax.test_util import check_grads
+
+import attnax.functional as F
+
+COUNTS = (5, 3, 7)  # and one row of padding
+BATCHES = st.sampled_from(((), (2, 3)))
+COMBINE = ("sum", "mean", "concatenate", None)
+lookup = jitted(F.apply_fused_embedding)
+
+
+def draw_lookup(data, dtype=jnp.float32, batch=None):
+    """An array of tables, ids of each, and the tables one by one in float64."""
+    weight = data.draw(ax.floats((16, 4), dtype))
+    batch = data.draw(BATCHES) if batch is None else batch
+    columns = [data.draw(ax.integers(batch, 0, n - 1)) for n in COUNTS]
+    tables = np.split(np.asarray(weight, np.float64), np.cumsum(COUNTS))[:3]
+    return F.FusedEmbeddingParams(weight=weight), np.stack(columns, -1), tables
+
+
+def picked(tables, ids):
+    """A row of each table, `(*batch, num_tables, d_model)`, by one-hot products."""
+    rows = [np.eye(len(t))[ids[..., k]] @ t for k, t in enumerate(tables)]
+    return np.stack(rows, -2)
+
+
+def together(rows, combine):
+    reduce = {
+        "sum": lambda: rows.sum(-2),
+        "mean": lambda: rows.mean(-2),
+        "concatenate": lambda: np.concatenate(np.moveaxis(rows, -2, 0), -1),
+        None: lambda: rows,
+    }
+    return reduce[combine]()
+
+
+@given(data=st.data(), dtype=ax.dtypes, combine=st.sampled_from(COMBINE))
+def test_a_row_of_each_table(data, dtype, combine):
+    params, ids, tables = draw_lookup(data, dtype)
+    actual = lookup(params, ids, row_counts=COUNTS, combine=combine)
+    assert actual.dtype == dtype
+    # Three numbers below 8.
+    assert_close(actual, together(picked(tables, ids), combine), magnitude=24.0)
+    rows = ids + F.fused_row_offsets(COUNTS).astype(ids.dtype)
+    assert_same_bits(lookup(params, rows, combine=combine), actual)
+
+
+@given(data=st.data(), dtype=ax.narrow_dtypes)
+def test_sums_are_made_in_float32_from_the_first_table_on_and_rounded_once(data, dtype):
+    params, ids, tables = draw_lookup(data, dtype)
+    first, second, third = np.moveaxis(picked(tables, ids).astype(np.float32), -2, 0)
+    expected = (first + second) + third
+    wide = lookup(params, ids, row_counts=COUNTS, dtype=jnp.float32)
+    np.testing.assert_array_equal(wide, expected)
+    narrow = lookup(params, ids, row_counts=COUNTS)
+    assert_same_bits(narrow, expected.astype(dtype))
+
+
+@given(data=st.data(), dtype=ax.narrow_dtypes)
+def test_sums_that_are_rounded_at_each_addition(data, dtype):
+    params, ids, tables = draw_lookup(data, dtype)
+    first, second, third = np.moveaxis(picked(tables, ids).astype(np.float32), -2, 0)
+    expected = ((first + second).astype(dtype).astype(np.float32) + third).astype(dtype)
+    options = {"row_counts": COUNTS, "accumulation_dtype": dtype}
+    assert_same_bits(lookup(params, ids, **options), expected)
+
+
+@given(data=st.data())
+def test_factors_multiply_rows(data):
+    params, ids, tables = draw_lookup(data, batch=(2, 3))
+    rows = picked(tables, ids)
+    options = {"row_counts": COUNTS}
+    signs = (2 * data.draw(ax.integers((2, 3, 3), 0, 1)) - 1).astype(np.int8)
+    actual = lookup(params, ids, factors=signs, **options)
+    assert_close(actual, (rows * signs[..., None]).sum(-2), magnitude=24.0)
+    weights = data.draw(ax.floats((3,), jnp.bfloat16))
+    of_each = np.asarray(weights, np.float64)[:, None]
+    actual = lookup(params, ids, factors=weights, combine=None, **options)
+    assert_close(actual, rows * of_each, magnitude=64.0)
+
+
+@given(data=st.data())
+def test_batch_equals_vmap(data):
+    params, ids, _ = draw_lookup(data, batch=(2, 3))
+    one = lambda i: F.apply_fused_embedding(params, i, row_counts=COUNTS)
+    assert_same_bits(
+        jax.jit(jax.vmap(one))(ids), lookup(params, ids, row_counts=COUNTS)
+    )
+
+
+@jitted
+def gradients(params, ids, factors, **options):
+    def loss(params, factors):
+        rows = F.apply_fused_embedding(params, ids, factors=factors, **options)
+        return jnp.sum(rows.astype(jnp.float32) ** 2), rows
+
+    of = jax.value_and_grad(loss, (0, 1), has_aux=True)
+    (_, rows), (of_params, of_factors) = of(params, factors)
+    return rows, of_params.weight, of_factors
+
+
+@given(data=st.data(), accumulation_dtype=st.sampled_from((None, jnp.bfloat16)))
+def test_gradients_of_rows_and_factors(data, accumulation_dtype):
+    params, ids, tables = draw_lookup(data, batch=(2, 3))
+    factors = data.draw(ax.floats((2, 3, 3), bound=2.0))
+    options = {"row_counts": COUNTS, "accumulation_dtype": accumulation_dtype}
+    rows, actual, of_factors = gradients(params, ids, factors, **options)
+    cotangent = 2 * np.asarray(rows, np.float64)[..., None, :]
+    factors = np.asarray(factors, np.float64)[..., None]
+    expected = np.zeros((16, 4))
+    np.add.at(expected, ids + F.fused_row_offsets(COUNTS), cotangent * factors)
+    # Six rows meet at most, each of two sums below 48 times a factor below 2.
+    assert_close(actual, expected, magnitude=6 * 2 * 48 * 2.0)
+    expected = (cotangent * picked(tables, ids)).sum(-1)
+    assert_close(of_factors, expected, magnitude=4 * 2 * 48 * 8.0)
+
+
+def test_forward_mode():
+    weight = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+    ids = np.array([[4, 0, 6], [1, 0, 6]], np.int32)
+
+    def squares(weight):
+        params = F.FusedEmbeddingParams(weight=weight)
+        return F.apply_fused_embedding(params, ids, row_counts=COUNTS) ** 2
+
+    check_grads(jax.jit(squares), (weight,), order=1, atol=0.1, rtol=0.05)
+
+
+@pytest.mark.parametrize("combine", COMBINE)
+def test_an_id_out_of_its_own_table_is_never_a_row_of_the_next(combine):
+    params = F.FusedEmbeddingParams(weight=np.ones((16, 4), np.float32))
+    ids = np.array([[0, 2, 6], [5, 2, 6], [0, 3, 6], [0, 2, 7], [0, 2, -1]], np.int32)
+    lost = np.array([[False] * 3, *np.eye(3, dtype=bool), [False, False, True]])
+    options = {"row_counts": COUNTS, "combine": combine}
+    rows, gradient, _ = gradients(params, ids, np.ones((3,), np.float32), **options)
+    expected = {"concatenate": np.repeat(lost, 4, -1), None: lost[..., None]}
+    expected = expected.get(combine, lost.any(-1)[:, None])
+    np.testing.assert_array_equal(np.isnan(rows), np.broadcast_to(expected, rows.shape))
+    if combine is None:  # a sum of NaN has no other gradient
+        kept = np.array([8, 0, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 6, 0])
+        np.testing.assert_array_equal(gradient[:, 0] > 0, kept > 0)
+        assert np.isfinite(gradient).all()
+
+
+def test_ids_of_narrow_dtypes():
+    params = F.FusedEmbeddingParams(weight=np.arange(900, dtype=np.float32)[:, None])
+    ids = np.array([[255, 3], [200, 255]], np.uint8)
+    rows = lookup(params, ids, row_counts=(300, 600), combine=None)
+    np.testing.assert_array_equal(rows[..., 0], [[255, 303], [200, 555]])
+    rows = lookup(params, ids, row_counts=(300, 255), combine=None)
+    np.testing.assert_array_equal(np.isnan(rows[..., 0]), [[0, 0], [0, 1]])
+
+
+@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+@pytest.mark.parametrize("spec", (P("b", None), P(None, "b")))
+def test_sharded(axis_type, spec):
+    weight = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+    params = F.FusedEmbeddingParams(weight=weight)
+    ids = np.array([[4, 0, 6], [1, 2, 0], [1, 1, 1], [0, 2, 6]], np.int32)
+    factors = np.array([1.0, -1.0, 0.5], np.float32)
+    plain = gradients(params, ids, factors, row_counts=COUNTS)
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
+    with jax.set_mesh(mesh):
+        params = jax.device_put(params, NamedSharding(mesh, spec))
+        ids = jax.device_put(ids, NamedSharding(mesh, P("a")))
+        factors = jax.device_put(factors, NamedSharding(mesh, P()))
+        actual = gradients(params, ids, factors, row_counts=COUNTS)
+        assert_same_bits(actual[0], plain[0])
+        for one, other in zip(actual[1:], plain[1:], strict=True):
+            assert_close(one, np.asarray(other), magnitude=64.0)
+        if axis_type is AxisType.Explicit:
+            assert jax.typeof(actual[0]).sharding.spec == P("a", None)
+            for combine in ("sum", "concatenate"):
+                options = {"row_counts": COUNTS, "combine": combine}
+                rows = lookup(params, ids, out_sharding=P("a", "b"), **options)
+                assert jax.typeof(rows).sharding.spec == P("a", "b")
+                tables = [weight[:5], weight[5:8], weight[8:15]]
+                expected = together(picked(tables, np.asarray(ids)), combine)
+                assert_close(rows, expected, magnitude=24.0)
+
+
+def test_init_pads_with_rows_of_zeros():
+    draw = lambda **options: F.init_fused_embedding(
+        jax.random.key(1), COUNTS, 64, init_std=0.5, row_multiple=8, **options
+    )
+    weight = draw().weight
+    assert weight.shape == (16, 64)
+    np.testing.assert_array_equal(weight[15:], 0.0)
+    drawn = np.asarray(weight[:15], np.float64)
+    # Six standard errors of the deviation of 960 draws.
+    assert abs(drawn.std() - 0.5) < 6 * 0.5 / (2 * drawn.size) ** 0.5
+    mesh = jax.make_mesh((4,), ("a",), axis_types=(AxisType.Explicit,))
+    sharding = NamedSharding(mesh, P("a", None))
+    sharded = draw(out_sharding=sharding).weight
+    assert sharded.sharding.is_equivalent_to(sharding, 2)
+    assert_same_bits(sharded, weight)
+
+
+def test_offsets_are_the_rows_before():
+    np.testing.assert_array_equal(F.fused_row_offsets(COUNTS), [0, 5, 8])
+    large = F.fused_row_offsets((2**30, 2**30 - 1))
+    np.testing.assert_array_equal(large, [0, 2**30])
+
+
+PARAMS = F.FusedEmbeddingParams(weight=host.ones((16, 4)))
+IDS = np.array([[0, 0, 0]])
+
+
+@pytest.mark.errors
+def test_numbers_of_rows_are_checked():
+    with refused(r"row_counts=\(5, 0\) must be positive integers"):
+        F.fused_row_offsets((5, 0))
+    with refused(r"row_counts=\(\) must be positive integers"):
+        F.fused_row_offsets(())
+    with refused("must have a sum below 2\\*\\*31, but it is 2147483648"):
+        F.fused_row_offsets((2**30, 2**30))
+    with refused("row_multiple=0 must be a positive integer"):
+        F.init_fused_embedding(jax.random.key(0), COUNTS, 4, row_multiple=0)
+    with refused("row_multiple=2147483648 must keep the rows of 15 below"):
+        F.init_fused_embedding(jax.random.key(0), COUNTS, 4, row_multiple=2**31)
+    for counts in ((5, 3), (5, 3, 9)):
+        message = rf"row_counts={counts} must have a number for each of the 3 tables"
+        with refused(message.replace("(", r"\(").replace(")", r"\)")):
+            F.apply_fused_embedding(PARAMS, IDS, row_counts=counts)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("ids", ([5, 0, 0], [0, 3, 0], [0, 0, -1]))
+def test_a_known_id_out_of_its_own_table_is_named(ids):
+    table = int(np.argmax([ids[0] == 5, ids[1] == 3, ids[2] == -1]))
+    message = rf"ids\[0, {table}\]={ids[table]} must lie in \[0, {COUNTS[table]}\)"
+    with pytest.raises(ValueError, match=message):
+        F.apply_fused_embedding(PARAMS, np.array([ids]), row_counts=COUNTS)
+    with pytest.raises(ValueError, match=r"ids\[0\]=16 must lie in \[0, 16\)"):
+        F.apply_fused_embedding(PARAMS, np.array([16]))
+
+
+@pytest.mark.errors
+def test_options_are_checked():
+    with refused("combine='max' must be 'sum', 'mean', 'concatenate' or None"):
+        F.apply_fused_embedding(PARAMS, IDS, combine="max")
+    with refused("accumulation_dtype=bfloat16 must come with a sum or a mean"):
+        F.apply_fused_embedding(
+            PARAMS, IDS, combine=None, accumulation_dtype=jnp.bfloat16
+        )
+    with refused(r"factors.shape=\(2,\) must broadcast to ids.shape=\(1, 3\)"):
+        F.apply_fused_embedding(PARAMS, IDS, factors=np.ones(2, np.float32))
+    with refused("factors.dtype=bool must be a real float"):
+        F.apply_fused_embedding(PARAMS, IDS, factors=np.ones(3, bool))
+    with refused(r"ids.shape=\(\) must be \(..., num_tables\)"):
+        F.apply_fused_embedding(PARAMS, np.array(0))
+    with refused(r"ids.shape=\(2, 0\) must end in at least one table"):
+        F.apply_fused_embedding(PARAMS, np.zeros((2, 0), np.int32))
