@@ -25,6 +25,7 @@ from . import (
     bench_bias,
     bench_cos_sin,
     bench_forms,
+    bench_fused,
     bench_head,
     bench_import,
     bench_lookup,
@@ -53,6 +54,7 @@ TIMINGS = {
     "lookup": bench_lookup,
     "ngrams": bench_ngrams,
     "head": bench_head,
+    "fused": bench_fused,
     "bias": bench_bias,
 }
 FACTS = {"accuracy": bench_accuracy, "import": bench_import}

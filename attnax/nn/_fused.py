@@ -51,7 +51,7 @@ class FusedEmbedding(eqx.Module):
 
     params: F.FusedEmbeddingParams
     row_counts: tuple[int, ...] = eqx.field(static=True)
-    combine: str | None = eqx.field(static=True)
+    combine: Literal["sum", "mean", "concatenate"] | None = eqx.field(static=True)
     accumulation_dtype: np.dtype | None = eqx.field(static=True)
 
     @public

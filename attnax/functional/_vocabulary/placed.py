@@ -1,21 +1,21 @@
 """Arrays of another number of rows, in the sharding of those they were made from."""
 
 import math
+from typing import Any
 
 import jax
 from jax.core import Tracer
-from jax.sharding import NamedSharding
+from jax.sharding import Mesh, NamedSharding
 
 from ..._sharding import explicit_axes, sharding_like
 
 
-def in_sharding_of(like, function, num_rows, *arguments):
+def in_sharding_of(like, function, num_rows, *arguments) -> Any:
     """`function(*arguments)`, an array of `num_rows`, in the sharding of `like`.
 
     Automatic axes of a traced array leave the sharding to the compiler.
     """
-    traced = isinstance(like, Tracer)
-    if traced:
+    if isinstance(like, Tracer):
         sharding = sharding_like(like, explicit_axes(like))
     else:
         sharding = getattr(like, "sharding", None)
@@ -24,7 +24,7 @@ def in_sharding_of(like, function, num_rows, *arguments):
     _check_shards(sharding, num_rows)
     if sharding.mesh.abstract_mesh.explicit_axes:
         function = jax.sharding.auto_axes(function, out_sharding=sharding)
-    if traced:
+    if not isinstance(sharding.mesh, Mesh):
         return function(*arguments)
     # Compiled for that sharding, so that no device holds the whole array.
     with jax.set_mesh(sharding.mesh):

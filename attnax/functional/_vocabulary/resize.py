@@ -81,21 +81,24 @@ def resize_vocabulary(
     multiple = positive_integer("row_multiple", row_multiple)
     num_new = new_size - old_size
     total = -(-max(new_size, num_rows) // multiple) * multiple
-    if not isinstance(new_rows, str):
-        new_rows = _given(new_rows, (num_new, *weight.shape[1:]))
-    elif choice("new_rows", new_rows, _MAKERS) == "mean_and_covariance":
+    shape = (num_new, *weight.shape[1:])
+    make, given = None, None
+    if isinstance(new_rows, str):
+        make = _MAKERS[choice("new_rows", new_rows, _MAKERS)]
+    else:
+        given = _given(new_rows, shape)
+    if make is _drawn:
         check_key(key)
 
     def resized(weight, given, key):
         rows = given
-        if given is None:
+        if make is not None:
             old = weight[:old_size].astype(compute_dtype(weight.dtype))
-            rows = _MAKERS[new_rows](old, (num_new, *weight.shape[1:]), key)
+            rows = make(old, shape, key)
         start = (old_size, *(0,) * (weight.ndim - 1))
         rows = rows.astype(weight.dtype)
         return lax.dynamic_update_slice(padded_rows(weight, total), rows, start)
 
-    given = None if isinstance(new_rows, str) else new_rows
     return in_sharding_of(weight, resized, total, jnp.asarray(weight), given, key)
 
 
