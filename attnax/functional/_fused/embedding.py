@@ -13,7 +13,6 @@ from ..._checks import (
     check_key,
     check_out_sharding,
     check_params,
-    check_table,
     choice,
     number,
     positive_integer,
@@ -23,6 +22,7 @@ from ..._public import public
 from ..._sharding import spread
 from .._tables.draw import drawn_table
 from .._tables.lookup import lookup_rows
+from .._tables.selected import check_looked_up
 from .combine import combined, sharding_before
 from .offsets import checked_row_counts, fused_indices, padded_rows
 from .quantized import QuantizedTableParams, check_quantized, lookup_quantized
@@ -159,7 +159,7 @@ def apply_fused_embedding(
         check_quantized(params)
     else:
         check_params(params, FusedEmbeddingParams)
-        check_table("params.weight", params.weight)
+        check_looked_up("params.weight", params.weight)
     default = jnp.float32 if quantized else params.weight.dtype
     dtype = result_dtype("dtype", dtype, default)
     choice("combine", combine, ("sum", "mean", "concatenate", None))
@@ -168,7 +168,7 @@ def apply_fused_embedding(
         if combine not in ("sum", "mean"):
             raise ValueError(f"{accumulation_dtype=!s} must come with a sum or a mean.")
     check_out_sharding(out_sharding)
-    indices = fused_indices(ids, row_counts, len(params.weight))
+    indices = fused_indices(ids, row_counts, params.weight.shape[0])
     of_rows = sharding_before(out_sharding, indices.ndim, combine)
     if quantized:
         rows = lookup_quantized(params, indices, out_sharding=of_rows)
