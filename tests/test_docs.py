@@ -137,6 +137,15 @@ def test_losses_beyond_the_trained_length_are_those_recorded():
         assert f"| `{run['method']}` | {losses} |" in page
 
 
+def test_memory_of_a_mesh_is_that_recorded():
+    path = ROOT / "benchmarks" / "results" / "sharded_language_model.jsonl"
+    page = (ROOT / "docs/examples/sharded_language_model.md").read_text()
+    for run in map(json.loads, path.read_text().splitlines()):
+        for held, temporary in run["mebibytes"].values():
+            assert f" | {held} MiB | {temporary} MiB |" in page
+        assert f"at most {run['largest_difference']:.1e} of" in page
+
+
 @pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.stem)
 def test_tables_of_families_are_those_of_the_code(page):
     # If not: python -m conformance.pages
