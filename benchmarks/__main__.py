@@ -34,6 +34,7 @@ from . import (
     bench_patch,
     bench_resize,
     bench_rotation,
+    bench_rows,
     bench_whole_path,
 )
 from .report.places import missing_place
@@ -52,6 +53,7 @@ TIMINGS = {
     "patch": bench_patch,
     "resize": bench_resize,
     "lookup": bench_lookup,
+    "rows": bench_rows,
     "ngrams": bench_ngrams,
     "head": bench_head,
     "fused": bench_fused,

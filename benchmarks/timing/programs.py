@@ -55,6 +55,39 @@ class Program:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Steps `function(carry, *args) -> carry`, each from where the last one ended.
+
+    The carry, which `new()` makes, is donated, so that arrays can be written in place.
+    """
+
+    function: Callable
+    new: Callable[[], Any]
+    args: tuple
+
+    def start(self) -> Started:
+        """Compiles by XLA, and takes a step."""
+        step = jax.jit(lambda *args: self.function(*args), donate_argnums=0)
+        begin = time.perf_counter()
+        compiled = step.lower(jax.eval_shape(self.new), *self.args).compile()
+        compile_ms = (time.perf_counter() - begin) * 1e3
+        carry = self.new()
+
+        def call():
+            nonlocal carry
+            carry = compiled(carry, *self.args)
+            return carry
+
+        jax.block_until_ready(call())
+        facts = {
+            "compile_ms": round(compile_ms, 1),
+            "temporary_bytes": _known(_temporary_bytes, compiled),
+            "kernels": _known(lambda program: len(kernels(program)), compiled),
+        }
+        return Started(call, jax.block_until_ready, facts)
+
+
+@dataclass(frozen=True)
 class TorchProgram:
     """A function of PyTorch tensors, eager or through `torch.compile`.
 

@@ -21,7 +21,7 @@ from benchmarks.report.tables import report
 
 SUITES = "rotation", "forms", "cos_sin", "whole_path", "attention"
 SUITES += "model", "patch", "resize", "head", "bias"
-SUITES += ("fused",)
+SUITES += "fused", "rows"
 MODELS = r"Llama|Gemma|GPT|Phi|Qwen|DeepSeek|ViT|VideoMAE|SigLIP|DeBERTa|DINO|T5|Swin"
 
 

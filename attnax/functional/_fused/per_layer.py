@@ -24,6 +24,7 @@ from ..._checks import (
 from ..._dtypes import default_float_dtype, float_dtype, result_dtype
 from ..._public import public
 from .._tables.draw import drawn_table
+from .._tables.selected import check_looked_up
 from .per_layer_steps import project, rows_of_layers, scale_in
 from .rounding import rounded_to
 
@@ -164,7 +165,7 @@ def apply_per_layer_embedding(
     if scale_dtype is not None:
         scale_dtype = float_dtype("scale_dtype", scale_dtype)
     if outside_id is not None:
-        outside_id = integer("outside_id", outside_id, 0, len(params.weight) - 1)
+        outside_id = integer("outside_id", outside_id, 0, params.weight.shape[0] - 1)
     step = x.dtype if round_steps else None
     projected = project(params, x, eps, scale_dtype, step, precision)
     if token_ids is None:
@@ -177,7 +178,7 @@ def apply_per_layer_embedding(
 def _checked(params, x):
     """`x`, after a check that parameters fit it and each other."""
     check_params(params, PerLayerEmbeddingParams)
-    check_table("params.weight", params.weight)
+    check_looked_up("params.weight", params.weight)
     check_table("params.projection", params.projection)
     float_array("params.norm_scale", params.norm_scale)
     x = float_array("x", x, "d_model")
