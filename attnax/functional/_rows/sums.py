@@ -153,7 +153,8 @@ def local_row_gradient(
         raise ValueError(f"first_row.shape={first_row.shape} must be one integer.")
     first_row, row_ids = (jnp.asarray(x, jnp.int32) for x in (first_row, row_ids))
     num_slots = min(row_ids.size, num_rows)
-    slots = jnp.searchsorted(row_ids, first_row) + jnp.arange(num_slots)
+    first_slot = jnp.searchsorted(row_ids, first_row).astype(jnp.int32)
+    slots = first_slot + lax.iota(jnp.int32, num_slots)
     filled = {"mode": "fill", "fill_value": 0, "wrap_negative_indices": False}
     row_ids = row_ids.at[slots].get(**filled) - first_row
     inside = (row_ids >= 0) & (row_ids < num_rows)

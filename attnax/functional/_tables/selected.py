@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ..._checks import check_table, float_array, integer_array, row_indices
 from ..._public import public
+from ..._sharding import explicit_axes, sharding_like, spread, whole_array
 
 # Ids become floats where a function is mapped over all leaves of a tree.
 WAY_OUT = "; cast and scale the rows alone, and leave row_ids as they are"
@@ -82,6 +83,9 @@ def check_looked_up(name, table):
 
 def slots_of(selected, indices):
     """The slots of rows by their indices in the table; -1 where one is not there."""
-    slots = jnp.searchsorted(selected.row_ids, indices).astype(jnp.int32)
+    # JAX cannot search for ids that are sharded over explicit axes.
+    ids, axes = whole_array(indices), explicit_axes(indices)
+    slots = jnp.searchsorted(selected.row_ids, ids).astype(jnp.int32)
     found = selected.row_ids.at[slots].get(mode="fill", fill_value=-1)
-    return jnp.where((found == indices) & (indices >= 0), slots, -1)
+    slots = jnp.where((found == ids) & (ids >= 0), slots, -1)
+    return spread(slots, sharding_like(indices, axes))

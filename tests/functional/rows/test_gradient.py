@@ -6,14 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import assert_close, assert_same_bits, jitted, refused
+from helpers import assert_close, assert_same_bits, jitted, refused, slow
 from hypothesis import given
 from hypothesis import strategies as st
 from row_cases import PADDING_ID, VOCAB_SIZE, draw_ids, draw_params, loss, row_gradients
 
 import attnax.functional as F
 
-row_gradient, dense_gradient = jitted(F.row_gradient), jitted(F.dense_gradient)
+dense_gradient = jitted(F.dense_gradient)
 
 
 def is_well_formed(gradient, ids, vocab_size, padding_id=None):
@@ -29,29 +29,36 @@ def is_well_formed(gradient, ids, vocab_size, padding_id=None):
     return row_ids.dtype == np.int32
 
 
+@jitted
+def gradient_of(ids, cotangents):
+    """A row gradient, dense, and narrow, in one program."""
+    gradient = F.row_gradient(ids, cotangents, 11)
+    dense = F.dense_gradient(gradient, 11)
+    return gradient, dense, F.dense_gradient(gradient, 11, dtype=jnp.bfloat16)
+
+
 @pytest.mark.device
-@given(data=st.data(), dtype=ax.dtypes)
-def test_rows_are_sums_of_cotangents(data, dtype):
-    shape = data.draw(st.sampled_from(((9,), (2, 1, 3), ())))
+@given(data=st.data())
+def test_rows_are_sums_of_cotangents(data):
+    kinds = ((3, 1, 3), jnp.bfloat16), ((), np.float32)
+    shape, dtype = data.draw(st.sampled_from(kinds))
     ids = data.draw(ax.integers(shape, 0, 10))
     cotangents = data.draw(ax.floats((*shape, 3), dtype))
-    gradient = row_gradient(ids, cotangents, 11)
+    gradient, dense, narrow = gradient_of(ids, cotangents)
     assert gradient.rows.dtype == jnp.float32
     assert is_well_formed(gradient, ids, 11)
     expected = np.zeros((11, 3))
     np.add.at(expected, ids, np.asarray(cotangents, np.float64))
     # At most nine rows of size at most 8 meet.
-    assert_close(dense_gradient(gradient, 11), expected, magnitude=72.0, roundings=9)
-    narrow = dense_gradient(gradient, 11, dtype=jnp.bfloat16)
-    rounded = np.asarray(dense_gradient(gradient, 11)).astype(jnp.bfloat16)
-    assert_same_bits(narrow, rounded)
+    assert_close(dense, expected, magnitude=72.0, roundings=9)
+    assert_same_bits(narrow, np.asarray(dense).astype(jnp.bfloat16))
 
 
 def test_padding_and_ids_out_of_range_are_dropped():
     ids = np.array([4, -1, 2, 11, 4, 2**31 - 1], np.int32)
     cotangents = np.ones((6, 3), np.float32)
     cotangents[[1, 3, 5]] = np.nan
-    gradient = row_gradient(ids, cotangents, 11, padding_id=2)
+    gradient = jitted(F.row_gradient)(ids, cotangents, 11, padding_id=2)
     assert is_well_formed(gradient, ids, 11, padding_id=2)
     np.testing.assert_array_equal(np.asarray(gradient.rows)[0], 2.0)
 
@@ -90,9 +97,16 @@ def both_gradients(params, ids):
 
 
 @pytest.mark.device
-@pytest.mark.parametrize("vocab_size", (VOCAB_SIZE, 20, 3000))
-@pytest.mark.parametrize("dtype", (np.float32, jnp.bfloat16))
-def test_gradient_has_the_bits_of_the_dense_one(dtype, vocab_size):
+@pytest.mark.parametrize(
+    "case",
+    (
+        (jnp.bfloat16, 3000),
+        *slow(*((np.float32, size) for size in (20, VOCAB_SIZE, 3000))),
+        *slow((jnp.bfloat16, VOCAB_SIZE), (jnp.bfloat16, 20)),
+    ),
+)
+def test_gradient_has_the_bits_of_the_dense_one(case):
+    dtype, vocab_size = case
     params, ids = draw_params(dtype, vocab_size), draw_ids(0)
     (value, dense), (same, rows) = both_gradients(params, ids)
     assert_same_bits(value, same)
@@ -110,8 +124,9 @@ def test_an_id_that_was_not_returned_gives_nan():
     forgotten = F.row_value_and_grad(
         loss, lambda p: p["token"].weight, lambda params, ids: ids[:2]
     )
-    assert np.isnan(jax.jit(forgotten)(params, np.arange(36).reshape(4, 9))[0])
-    assert np.isfinite(jax.jit(forgotten)(params, np.concatenate([ids[:2]] * 2))[0])
+    value_of = jax.jit(lambda params, ids: forgotten(params, ids)[0])
+    assert np.isnan(value_of(params, np.arange(36, dtype=np.int32).reshape(4, 9)))
+    assert np.isfinite(value_of(params, np.concatenate([ids[:2]] * 2)))
 
 
 def two_tables(params, ids, other):
@@ -141,9 +156,9 @@ def test_several_tables_and_lookups_under_transformations():
         lambda params, ids, other: {"a": [ids, ids[0]], "b": other},
         has_aux=True,
     )
-    dense = jax.jit(jax.value_and_grad(two_tables, has_aux=True))
-    value, grads = dense(params, ids, other)
-    same, row_grads = jax.jit(rows)(params, ids, other)
+    dense = jax.value_and_grad(two_tables, has_aux=True)
+    both = jax.jit(lambda *args: (dense(*args), rows(*args)))
+    (value, grads), (same, row_grads) = both(params, ids, other)
     for a, b in zip(value, same, strict=True):
         assert_close(a, np.asarray(b), magnitude=float(b))
     for a, b in ((row_grads[0].weight, grads[0].weight), (row_grads[1], grads[1])):
@@ -158,9 +173,9 @@ def test_tables_of_modules_and_other_code():
     ids = draw_ids(0, (7,))
     of_module = lambda model, ids: jnp.sum(jax.vmap(model)(ids) ** 2)
     rows = F.row_value_and_grad(of_module, lambda m: m.weight, lambda m, ids: ids)
-    dense = jax.jit(jax.grad(of_module))(model, ids)
-    gradient = jax.jit(rows)(model, ids)[1].weight
-    assert_same_bits(dense_gradient(gradient, VOCAB_SIZE), dense.weight)
+    both = jax.jit(lambda *args: (jax.grad(of_module)(*args), rows(*args)[1]))
+    dense, gradient = both(model, ids)
+    assert_same_bits(dense_gradient(gradient.weight, VOCAB_SIZE), dense.weight)
 
 
 def test_text_embedding_takes_selected_rows():
@@ -178,19 +193,48 @@ def test_text_embedding_takes_selected_rows():
     )
     rows = F.row_value_and_grad(of_text, lambda p: p.token.weight, lambda p, ids: ids)
     ids = draw_ids(0)
-    dense = jax.jit(jax.grad(of_text))(params, ids)
-    gradient = jax.jit(rows)(params, ids)[1]
+    both = jax.jit(lambda *args: (jax.grad(of_text)(*args), rows(*args)[1]))
+    dense, gradient = both(params, ids)
     dense_of_rows = dense_gradient(gradient.token.weight, VOCAB_SIZE)
     assert_same_bits(dense_of_rows, dense.token.weight)
     assert_same_bits(gradient.positions.weight, dense.positions.weight)
 
 
+def fused(table, rows):
+    params = F.FusedEmbeddingParams(weight=table)
+    return F.apply_fused_embedding(params, rows)
+
+
+def per_layer(table, ids):
+    params = F.PerLayerEmbeddingParams(
+        weight=table,
+        projection=jnp.ones((3, 4), jnp.float32),
+        norm_scale=jnp.ones(2, jnp.float32),
+    )
+    x = jnp.ones((*ids.shape, 3), jnp.float32)
+    return F.apply_per_layer_embedding(params, ids, x, outside_id=0)
+
+
+@pytest.mark.parametrize("embed", (fused, *slow(per_layer)))
+def test_several_tables_in_one_array_take_selected_rows(embed):
+    loss = lambda table, ids: jnp.sum(jnp.sin(embed(table, ids)))
+    rows = F.row_value_and_grad(loss, lambda table: table, lambda table, ids: ids)
+    both = jax.jit(lambda *args: (jax.value_and_grad(loss)(*args), rows(*args)))
+    weight = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    (value, dense), (same, gradient) = both(weight, draw_ids(0, (5, 3)))
+    # At most 15 rows with slopes of size at most 2 meet.
+    assert_close(same, np.asarray(value), magnitude=120.0)
+    of_rows = dense_gradient(gradient, 30)
+    assert_close(of_rows, np.asarray(dense), magnitude=30.0, roundings=15)
+
+
 TABLE = np.ones((5, 2), np.float32)
+SELECTED = F.SelectedRows(np.array([1], np.int32), TABLE[:1], 5)
 
 
 @pytest.mark.errors
 def test_a_product_with_selected_rows_is_refused():
-    selected = F.TokenEmbeddingParams(F.select_rows(TABLE, np.array([1])))
+    selected = F.TokenEmbeddingParams(SELECTED)
     message = "params.weight is a SelectedRows.*leave a table that is not only looked"
     with refused(message):
         F.apply_token_unembedding(selected, TABLE)
@@ -203,8 +247,7 @@ def test_ids_that_became_floats_are_refused():
     gradient = F.RowGradient(np.array([0.5, 1.0], np.float32), TABLE[:2])
     with refused("gradient.row_ids.dtype=float32 must be integer; cast and scale the"):
         F.dense_gradient(gradient, 5)
-    selected = F.select_rows(TABLE, np.array([1]))
-    selected = jax.tree.map(lambda x: x.astype(np.float32), selected)
+    selected = jax.tree.map(lambda x: x.astype(np.float32), SELECTED)
     with refused("params.weight.row_ids.dtype=float32 must be integer; cast and scale"):
         F.apply_token_embedding(F.TokenEmbeddingParams(selected), np.array([1]))
 

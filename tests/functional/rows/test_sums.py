@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, assert_same_bits, jitted, refused
+from helpers import assert_close, assert_same_bits, jitted, refused, slow
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -30,40 +30,56 @@ def sum_in_float64(gradients):
     return expected[:-1]
 
 
+@jax.jit
+def both_sums(*gradients):
+    return [F.sum_row_gradients(g, vocab_size=VOCAB_SIZE) for g in gradients]
+
+
 @pytest.mark.device
-@pytest.mark.parametrize("dtype", (np.float32, jnp.bfloat16))
+@pytest.mark.parametrize("dtype", (jnp.bfloat16, *slow(np.float32)))
 def test_sum_of_micro_batches(dtype):
     stacked = draw_gradients(4, dtype=dtype)
-    total = jitted(F.sum_row_gradients)(stacked, vocab_size=VOCAB_SIZE)
+    parts = [F.RowGradient(*part) for part in zip(*stacked, strict=True)]
+    total, same = both_sums(stacked, parts)
     assert total.rows.shape == (24, 3)
     assert total.rows.dtype == np.float32
     expected = sum_in_float64(stacked)
     # At most four rows of size at most 4 meet.
     assert_close(dense_gradient(total, VOCAB_SIZE), expected, magnitude=16.0)
-    parts = [F.RowGradient(*part) for part in zip(*stacked, strict=True)]
-    same = jitted(F.sum_row_gradients)(parts, vocab_size=VOCAB_SIZE)
     assert_same_bits(same.rows, total.rows)
     assert_same_bits(same.row_ids, total.row_ids)
+
+
+def sum_of(gradients):
+    return jitted(F.sum_row_gradients)(gradients, vocab_size=VOCAB_SIZE)
 
 
 def psum(gradient):
     return F.psum_row_gradient(gradient, "data", vocab_size=VOCAB_SIZE)
 
 
+@pytest.mark.slow
 def test_psum_under_vmap_is_the_sum_in_the_order_of_replicas():
     stacked = draw_gradients(4)
-    total = jitted(F.sum_row_gradients)(stacked, vocab_size=VOCAB_SIZE)
+    total = sum_of(stacked)
     of_all = jax.jit(jax.vmap(psum, axis_name="data"))(stacked)
     for replica in range(4):
         assert_same_bits(of_all.rows[replica], total.rows)
         assert_same_bits(of_all.row_ids[replica], total.row_ids)
 
 
-@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
-@pytest.mark.parametrize("partly", (False, True))
-def test_psum_under_shard_map_is_the_same_on_all_replicas(axis_type, partly):
+@pytest.mark.parametrize(
+    "case",
+    (
+        (AxisType.Explicit, True),
+        *slow((AxisType.Auto, False), (AxisType.Auto, True)),
+        *slow((AxisType.Explicit, False)),
+    ),
+)
+def test_psum_under_shard_map_is_the_same_on_all_replicas(case):
+    axis_type, partly = case
     stacked = draw_gradients(4 if not partly else 2)
-    total = jitted(F.sum_row_gradients)(stacked, vocab_size=VOCAB_SIZE)
+    total = sum_of(stacked)
     shape, names = ((2, 2), ("data", "model")) if partly else ((4,), ("data",))
     mesh = jax.make_mesh(shape, names, axis_types=(axis_type,) * len(shape))
     of_replica = lambda gradient: psum(jax.tree.map(lambda x: x[0], gradient))
@@ -77,7 +93,7 @@ def test_psum_under_shard_map_is_the_same_on_all_replicas(axis_type, partly):
     assert_same_bits(of_all.row_ids, total.row_ids)
 
 
-@pytest.mark.parametrize("num_rows", (4, 10, 30))
+@pytest.mark.parametrize("num_rows", (10, *slow(4, 30)))
 def test_local_gradients_are_the_shards_of_the_dense_one(num_rows):
     gradient = jax.tree.map(lambda x: x[0], draw_gradients(1, 12))
     dense = np.asarray(dense_gradient(gradient, VOCAB_SIZE))

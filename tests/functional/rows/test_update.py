@@ -1,4 +1,7 @@
-"""Steps of optimizers that touch few rows: the bits of dense steps, and lazy ones."""
+"""Steps of optimizers that touch few rows: the bits of dense steps, and lazy ones.
+
+Dense gradients and moments of few rows: pytorch/pytorch#5309, and #109282 of its Adam.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -39,11 +42,16 @@ def assert_same_tree(actual, expected):
 
 
 @pytest.mark.device
-@pytest.mark.parametrize("dtype", (np.float32, jnp.bfloat16))
 @pytest.mark.parametrize(
-    "name", ("adagrad", "partition", *slow(*(EXACT.keys() - {"adagrad", "partition"})))
+    "case",
+    (
+        ("adagrad", jnp.bfloat16),
+        *slow(*((name, np.float32) for name in EXACT)),
+        *slow(*((name, jnp.bfloat16) for name in EXACT if name != "adagrad")),
+    ),
 )
-def test_several_steps_have_the_bits_of_dense_ones(name, dtype):
+def test_several_steps_have_the_bits_of_dense_ones(case):
+    name, dtype = case
     optimizer = EXACT[name]
     params = jax.tree.map(jnp.asarray, draw_params(dtype))
     dense = rows = params, optimizer.init(params)
@@ -56,6 +64,7 @@ def test_several_steps_have_the_bits_of_dense_ones(name, dtype):
     assert_same_bits(untouched, np.asarray(params["token"].weight)[20:])
 
 
+@pytest.mark.slow
 def test_a_float32_table_read_in_bfloat16_is_its_own_master():
     """Rows are rounded where they are read, and the table is not."""
 
@@ -63,19 +72,18 @@ def test_a_float32_table_read_in_bfloat16_is_its_own_master():
         rows = F.apply_token_embedding(params["token"], ids, dtype=jnp.bfloat16)
         return jnp.sum(jnp.sin(rows).astype(jnp.float32))
 
-    def step(gradients_of):
-        update = lambda params, state, ids: F.update_rows(
-            ADAGRAD, gradients_of(params, ids), state, params
-        )
-        return jax.jit(update)
+    @jax.jit
+    def steps(params, state, ids):
+        gradients = jax.grad(narrow)(params, ids), rows(params, ids)[1]
+        return [F.update_rows(ADAGRAD, g, state, params) for g in gradients]
 
     rows = F.row_value_and_grad(
         narrow, lambda p: p["token"].weight, lambda params, ids: ids
     )
     params, ids = draw_params(), draw_ids(0)
     state = jax.tree.map(np.array, ADAGRAD.init(params))
-    dense = step(jax.grad(narrow))(params, state, ids)
-    assert_same_tree(step(lambda *args: rows(*args)[1])(params, state, ids), dense)
+    dense, of_rows = steps(params, state, ids)
+    assert_same_tree(of_rows, dense)
 
 
 def test_ids_out_of_range_touch_nothing():
@@ -109,10 +117,11 @@ def test_ids_out_of_range_touch_nothing():
     assert_same_bits(actual[others], params["token"].weight[others])
 
 
-def test_donated_tables_are_written_in_place():
+@pytest.mark.parametrize("dtype", (np.float32, *slow(jnp.bfloat16)))
+def test_donated_tables_are_written_in_place(dtype):
     """No temporary array has the size of the table or of its state."""
     vocab_size = 20_000
-    params = draw_params(vocab_size=vocab_size)
+    params = draw_params(dtype, vocab_size)
     state = jax.eval_shape(ADAGRAD.init, params)
 
     def step(params, state, ids):
@@ -120,9 +129,11 @@ def test_donated_tables_are_written_in_place():
 
     step = jax.jit(step, donate_argnums=(0, 1))
     memory = step.lower(params, state, draw_ids(0)).compile().memory_analysis()
-    table = vocab_size * D_MODEL * 4
+    table = vocab_size * D_MODEL * np.dtype(dtype).itemsize
     assert memory.alias_size_in_bytes >= 2 * table
-    assert memory.temp_size_in_bytes < table / 4
+    # Older compilers copy the bits of 16-bit floats, of the table and of its state.
+    copied = dtype == jnp.bfloat16 and jax.__version_info__ < (0, 12)
+    assert memory.temp_size_in_bytes < table * (2.5 if copied else 0.25)
 
 
 # Optax multiplies integers and floats in the correction of Adam.
@@ -144,7 +155,7 @@ def adam_of_touched_rows(weight, steps, rate, decay=0.0, b1=0.9, b2=0.999, eps=1
     return weight
 
 
-@pytest.mark.parametrize("decay", (0.0, 0.1))
+@pytest.mark.parametrize("decay", (0.1, *slow(0.0)))
 def test_lazy_adam_is_adam_on_touched_rows_with_a_global_count(decay):
     optimizer = optax.adamw(0.1, weight_decay=decay)
     rng = np.random.default_rng(0)
@@ -169,6 +180,7 @@ def test_lazy_adam_is_adam_on_touched_rows_with_a_global_count(decay):
     assert int(state[0].count) == 3
 
 
+@pytest.mark.slow
 def test_lazy_adam_is_dense_where_every_step_touches_every_row():
     optimizer = optax.adamw(0.1)
     params = jax.tree.map(jnp.asarray, draw_params(vocab_size=8))
@@ -212,7 +224,7 @@ def test_optimizers_that_move_other_rows_are_refused(name):
 
 
 @pytest.mark.errors
-@pytest.mark.parametrize("update", (F.update_rows, F.update_rows_lazily))
+@pytest.mark.parametrize("update", (F.update_rows, *slow(F.update_rows_lazily)))
 def test_optimizers_that_mix_rows_are_refused(update):
     factored = optax.adafactor(0.1, min_dim_size_to_factor=4)
     message = r"has an array of shape \(4,\) for all rows of one of shape \(5, 4\)"
@@ -226,11 +238,12 @@ def test_optimizers_that_mix_rows_are_refused(update):
         update(trust, GRADIENT, trust.init(TABLE), TABLE)
 
 
-@pytest.mark.errors
 def test_clipping_by_the_norm_of_all_gradients_is_accepted():
     """Rows of zeros add nothing to the norm."""
     clipped = optax.chain(optax.clip_by_global_norm(0.5), SGD)
-    params, _ = F.update_rows(clipped, GRADIENT, clipped.init(TABLE), TABLE)
+    update = lambda *args: F.update_rows(clipped, *args)[0]
+    with standard:
+        params = jax.jit(update)(GRADIENT, clipped.init(TABLE), TABLE)
     # Each of 8 gradients of 1 is clipped to 0.5 / sqrt(8).
     expected = TABLE - 0.1 * 0.5 / 8**0.5 * np.isin(np.arange(5), [1, 3])[:, None]
     assert_close(params, expected, magnitude=1.0)
