@@ -45,7 +45,8 @@ def sizes_of(group):
     found = set()
     for program in group.rivals.values():
         for part in getattr(program, "programs", (program,)):
-            leaves = jax.tree.leaves(part.args)
+            carry = jax.eval_shape(part.new) if hasattr(part, "new") else ()
+            leaves = jax.tree.leaves((part.args, carry))
             found |= {size for leaf in leaves for size in jax.numpy.shape(leaf)}
     return found
 

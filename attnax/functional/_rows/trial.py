@@ -70,7 +70,9 @@ def _small(leaf, is_table, rng):
     """A few rows of a table, of which those without a gradient are large."""
     shape = tuple(min(size, 2) for size in jnp.shape(leaf))
     if not is_table:
-        return jnp.ones(shape, leaf.dtype)
+        # As the tables below: an optimizer may ask for the common dtype of all.
+        is_float = jnp.issubdtype(leaf.dtype, jnp.floating)
+        return jnp.ones(shape, jnp.float32 if is_float else leaf.dtype)
     rows = rng.normal(size=(NUM_ROWS, *shape[1:]))
     rows[NUM_TOUCHED:] *= 10
     # In 16 bits, rounding would hide how one row depends on another.
