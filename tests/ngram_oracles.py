@@ -27,12 +27,48 @@ def row(hashing, head, found, token_map=None):
     if hashing.short_rows is not None and len(found) < size:
         return offset + hashing.short_rows[head]
     found = found[:size] + [hashing.fill_id] * (size - len(found))
+    total = number(hashing, head, found, token_map)
+    return offset + wrapped(total, hashing.word_bits) % modulus
+
+
+def number(hashing, head, found, token_map=None):
+    """The number of one n-gram before the remainder; it has all its tokens."""
     total = 0
     for token, factor in zip(found, hashing.multipliers[head], strict=True):
         token = token if token_map is None else int(token_map[token])
         term = (token + hashing.id_offset) * factor
         total = total + term if hashing.combine == "sum" else total ^ term
-    return offset + wrapped(total, hashing.word_bits) % modulus
+    return total
+
+
+def sign(hashing, head, found):
+    """The sign of one n-gram, from the two words of its number."""
+    size = hashing.ngram_sizes[head]
+    found = found[:size] + [hashing.fill_id] * (size - len(found))
+    high, low = divmod(number(hashing, head, found) % 2**hashing.word_bits, 2**32)
+    salt = (head + 1) * 0x9E3779B1 % 2**32
+    return -1 if _murmur(low ^ _murmur(high) ^ salt) >= 2**31 else 1
+
+
+def _murmur(word):
+    """The end of MurmurHash3 for 32 bits (Appleby, 2011)."""
+    word = (word ^ word // 2**16) * 0x85EBCA6B % 2**32
+    word = (word ^ word // 2**13) * 0xC2B2AE35 % 2**32
+    return word ^ word // 2**16
+
+
+def signs(hashing, token_ids):
+    """Signs `(seq_len, num_heads)` of one sequence."""
+    tokens = [int(token) for token in token_ids]
+    return np.array(
+        [
+            [
+                sign(hashing, h, ngram(tokens, t, size, eos_id=hashing.eos_id))
+                for h, size in enumerate(hashing.ngram_sizes)
+            ]
+            for t in range(len(tokens))
+        ]
+    )
 
 
 def row_ids(hashing, token_ids, *, segment_ids=None, token_map=None):

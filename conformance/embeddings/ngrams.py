@@ -26,7 +26,12 @@ def records():
 def ours(record):
     """The row ids of attnax for the same tokens."""
     hashing = HASHINGS[record.options["scheme"]](**record.options["settings"])
-    return F.ngram_row_ids(record.arrays["token_ids"], hashing)
+    token_ids, rows, context = record.arrays["token_ids"], [], None
+    ends = np.cumsum(record.options.get("parts", [token_ids.shape[1]]))
+    for part in np.split(token_ids, ends[:-1], axis=1):
+        rows.append(F.ngram_row_ids(part, hashing, context=context))
+        context = F.ngram_context(part, hashing, context=context)
+    return np.concatenate(rows, axis=1)
 
 
 def tolerance(record):
@@ -89,6 +94,56 @@ def qwen4_exp():
                 token_ids,
                 expected,
             )
+    yield decoded_by_qwen4_exp(modeling, Rows)
+
+
+def decoded_by_qwen4_exp(modeling, table):
+    """Rows of parts one after another, of which the first is shorter than the context.
+
+    Transformers has its own cache for the tokens; here, it is the least that does.
+    """
+    import torch
+
+    class Cache:
+        tokens = None
+
+        def get_conv_state(self, layer_idx, state_idx):
+            return self.tokens
+
+        def update_conv_state(self, tokens, layer_idx, state_idx, conv_kernel_size):
+            if self.tokens is not None:
+                tokens = torch.cat([self.tokens, tokens], dim=1)
+            self.tokens = tokens[:, -conv_kernel_size:]
+
+    settings = {"num_layers": 1, "vocab_size": 100, "eos_id": 7, "min_rows": 50}
+    settings |= {"ngram_size": 4, "heads_per_ngram": 2, "seed": 0}
+    config = types.SimpleNamespace(
+        ngram_size=4,
+        heads_per_ngram=2,
+        vocab_size=100,
+        ngram_vocab_size_base=50,
+        seed=0,
+        eos_token_id=7,
+        make_ngram_vocab_size_divisible_by=128,
+    )
+    with mock.patch.object(torch.nn, "Embedding", table):
+        module = modeling.Qwen4ExpTextNGramEmbedding(config, 1024, 0, 0)
+    parts = [1, 1, 4, 1, 4]
+    token_ids = np.random.default_rng(3).integers(0, 100, (2, sum(parts)), np.int32)
+    token_ids[0, [4, 7]] = 7
+    cache = Cache()
+    rows = [
+        module(part, cache) for part in torch.from_numpy(token_ids).split(parts, dim=1)
+    ]
+    record = record_of(
+        "qwen4_exp: parts with a cache",
+        "modeling_qwen4_exp.Qwen4ExpTextNGramEmbedding",
+        "qwen4_exp",
+        settings | {"layer": 0},
+        token_ids,
+        torch.cat(rows, dim=1),
+    )
+    return record._replace(options=record.options | {"parts": parts})
 
 
 def blt():
@@ -99,6 +154,7 @@ def blt():
     for num_rows, sizes, functions in (
         (500_002, (3, 4, 5, 6, 7, 8), 1),  # the defaults of its config
         (97, (2,), 11),
+        (97, (3, 2), 2),
     ):
         token_ids = rng.integers(0, 260, (2, 14), np.int32)
         rows = []

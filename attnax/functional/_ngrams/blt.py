@@ -63,7 +63,10 @@ def blt_hashing(
     num_rows = integer("num_rows", num_rows, 1, INT32_MAX)
     # transformers begins again with the first prime, which gives equal heads.
     functions = integer("num_functions", num_functions, 1, len(_BASES))
-    sizes = integers("ngram_sizes", ngram_sizes) * functions
+    ngram_sizes = integers("ngram_sizes", ngram_sizes)
+    if len(set(ngram_sizes)) < len(ngram_sizes):
+        raise ValueError(f"{ngram_sizes=} must differ.")
+    sizes = ngram_sizes * functions
     bases = [
         base for base in _BASES[:functions] for _ in range(len(sizes) // functions)
     ]

@@ -33,6 +33,9 @@ def ngram_context(
 ) -> Int32[Array, "*batch {hashing.context_len}"]:
     """Returns the last tokens of a sequence, as the `context` of the next call.
 
+    The last tokens are those at the end of the array, so pad shorter prompts on the
+    left, with a segment id of their own for the padding.
+
     Args:
         token_ids: Token ids of a call of `ngram_row_ids`.
         hashing: The hashes of the call. Their longest n-gram has one token more than

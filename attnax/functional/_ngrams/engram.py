@@ -8,7 +8,7 @@ from jaxtyping import Integer
 
 from ..._checks import INT32_MAX, integer, integers, is_integer
 from ..._public import public
-from .primes import next_primes
+from .primes import check_primes, next_primes
 from .record import NgramHashing
 
 # The seeds of two layers are this far apart for each layer between them.
@@ -60,13 +60,15 @@ def engram_hashings(
 
     Example:
         >>> engram_hashings([1, 15], min_rows=500, vocab_size=100, heads_per_ngram=2)[0]
-        NgramHashing(4 heads of 2 and 3-grams, 2056 rows, vocab_size=100, fill_id=2)
+        NgramHashing(4 heads of 2- and 3-grams, 2056 rows, vocab_size=100, fill_id=2)
 
     Reference:
         Cheng et al., Conditional Memory via Scalable Lookup, 2026, section 2.2, and its
         code (`NgramHashMapping`). https://arxiv.org/abs/2601.07372
     """
     layer_ids = integers("layer_ids", layer_ids)
+    if not layer_ids:
+        raise ValueError(f"{layer_ids=} must have at least one layer.")
     if any(layer < 0 for layer in layer_ids) or len(set(layer_ids)) < len(layer_ids):
         raise ValueError(f"{layer_ids=} must not be negative, and differ.")
     ngram_size = integer("ngram_size", ngram_size, 2, 64)
@@ -75,13 +77,18 @@ def engram_hashings(
     seed = integer("seed", seed, 0)
     sizes = range(2, ngram_size + 1)
     lows = _least_rows(min_rows, len(sizes))
+    # All primes from a least number of rows up to where its search goes on are taken.
+    search_from = {low: low for low in lows}
     taken, records = set(), []
     for layer in layer_ids:
         factors = _multipliers(seed + _SEEDS_PER_LAYER * layer, ngram_size, vocab_size)
         moduli = []
         for low in lows:
-            moduli += next_primes(low, heads, taken)
-            taken.update(moduli)
+            primes = next_primes(search_from[low], heads, taken)
+            check_primes(low, primes)
+            search_from[low] = primes[-1] + 1
+            taken.update(primes)
+            moduli += primes
         records.append(
             NgramHashing(
                 [n for n in sizes for _ in range(heads)],

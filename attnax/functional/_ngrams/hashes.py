@@ -1,19 +1,19 @@
 """Hashes of n-grams: products of ids, made one number, and its remainders."""
 
 import functools
-import itertools
 import operator
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from ..._sharding import explicit_axes, gathered, sharding_like
 from . import limbs
 from .windows import NO_ROW, NO_TOKEN
 
 
 class Run(NamedTuple):
-    """Heads that follow each other and have n-grams of one size.
+    """The heads that have n-grams of one size.
 
     Attributes:
         heads: Their places among all heads.
@@ -22,29 +22,45 @@ class Run(NamedTuple):
         signed: Whether the numbers are in two's complement.
     """
 
-    heads: range
+    heads: tuple[int, ...]
     multipliers: list[tuple[int, ...]]
     bits: int
     signed: bool
 
 
 def runs_of(hashing):
-    """The heads of a record as runs.
+    """The heads of a record as runs, one for each size of n-grams.
 
-    XLA's CPU backend makes no vectors of the sums of long n-grams for several heads at
-    once, and takes ten times as long.
+    Heads of several sizes in one run would take ten times as long: XLA's CPU backend
+    makes no vectors of the sums of long n-grams then. Several runs for one size would
+    only take longer to compile.
     """
-    first = 0
-    for _, sizes in itertools.groupby(hashing.ngram_sizes):
-        heads = range(first, first + len(list(sizes)))
-        first = heads.stop
+    by_size = {}
+    for head, size in enumerate(hashing.ngram_sizes):
+        by_size.setdefault(size, []).append(head)
+    for heads in by_size.values():
         factors = [hashing.multipliers[h] for h in heads]
         bits = max(_bits(hashing, of_head) for of_head in factors)
         signed = bits >= hashing.word_bits
         if len(set(factors)) == 1:
             factors = factors[:1]
         by_token = list(zip(*factors, strict=True))
-        yield Run(heads, by_token, min(bits, hashing.word_bits), signed)
+        yield Run(tuple(heads), by_token, min(bits, hashing.word_bits), signed)
+
+
+def in_order(runs, values):
+    """What the heads of each run have, as one array in the order of the heads."""
+    heads = [head for run in runs for head in run.heads]
+    joined = values[0] if len(values) == 1 else jnp.concatenate(values, axis=-1)
+    if heads == sorted(heads):
+        return joined
+    axes = explicit_axes(joined)
+    return gathered(
+        joined,
+        (..., np.argsort(heads)),
+        out_sharding=None if axes is None else sharding_like(joined, axes),
+        mode="promise_in_bounds",
+    )
 
 
 def _bits(hashing, multipliers):
@@ -58,7 +74,10 @@ def _bits(hashing, multipliers):
 
 
 def row_ids(hashing, run, tokens, ids):
-    """Rows of the heads of a run in the table, -1 where an id has no row."""
+    """Rows of the heads of a run in the table, -1 where an id has no row.
+
+    `ids` are the `tokens` with a fill in place of no token.
+    """
     number = _numbers(hashing, run, ids)
     moduli = [hashing.moduli[h] for h in run.heads]
     rows = limbs.remainder(number, moduli, bits=run.bits, signed=run.signed)
@@ -68,7 +87,9 @@ def row_ids(hashing, run, tokens, ids):
         rows = jnp.where(_any_is(NO_TOKEN, run, tokens), short, rows)
     offsets = [hashing.offsets[h] for h in run.heads]
     rows = rows + limbs.per_head(offsets, np.int32, rows.ndim)
-    return jnp.where(_any_is(NO_ROW, run, tokens), -1, rows)
+    # No row of a short n-gram depends on the fill if it has one of its own.
+    read = ids if hashing.short_rows is None else tokens
+    return jnp.where(_any_is(NO_ROW, run, read), -1, rows)
 
 
 def signs(hashing, run, ids):
@@ -81,9 +102,8 @@ def signs(hashing, run, ids):
 
 
 def filled(tokens, fill):
-    """Ids to multiply: the `fill` in place of no token, and 0 of one without a row."""
-    ids = [jnp.where(token == NO_TOKEN, fill, token) for token in tokens]
-    return [jnp.maximum(of_place, 0) for of_place in ids]
+    """The tokens of each n-gram with the `fill` in place of no token."""
+    return [jnp.where(token == NO_TOKEN, fill, token) for token in tokens]
 
 
 def _numbers(hashing, run, ids):
@@ -92,14 +112,15 @@ def _numbers(hashing, run, ids):
     options = {"wide": run.bits > 32, "small": largest < 2**16}
     combine = limbs.add if hashing.combine == "sum" else limbs.xor
     products = [
-        limbs.product(_unsigned(of_place + hashing.id_offset), factors, **options)
+        limbs.product(_unsigned(of_place, hashing), factors, **options)
         for of_place, factors in zip(ids, run.multipliers, strict=False)
     ]
     return functools.reduce(combine, products)
 
 
-def _unsigned(ids):
-    return ids.astype(jnp.uint32)[..., None]
+def _unsigned(ids, hashing):
+    """What is multiplied: any number where a token has no row."""
+    return (jnp.maximum(ids, 0) + hashing.id_offset).astype(jnp.uint32)[..., None]
 
 
 def _any_is(value, run, tokens):

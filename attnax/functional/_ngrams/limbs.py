@@ -10,8 +10,11 @@ import numpy as np
 from ..._words import multiply_high
 
 _DIGIT_BITS = 16
-# The quotients of `remainder` are less than 0.02 off, by the roundings of float32. Less
-# this, they are never too large, and at most 1 too small.
+# The quotients of `remainder` are less than 0.02 off. A quotient is below 2**16, and no
+# part of it sees more than five roundings of float32: those of `rest`, its scale, their
+# product, the sum and the difference. Each is at most 2**-24 of it, which makes
+# 5 * 2**-8 in all. Less the margin, quotients are never too large, and at most 1 too
+# small.
 _MARGIN = np.float32(2**-4)
 
 

@@ -43,8 +43,9 @@ def nanogpt_hashing(
         Array([999, 124], dtype=int32)
 
     Reference:
-        The code of modded-nanogpt: pull request 201 for 2-grams, and the records of
-        2026 for 3-grams. https://github.com/KellerJordan/modded-nanogpt
+        The code of modded-nanogpt: pull request 201 for 2-grams, 299 for signs, and
+        360, which is not merged, for 3-grams.
+        https://github.com/KellerJordan/modded-nanogpt
     """
     check_flags(trigrams=trigrams)
     heads = 2 if trigrams else 1

@@ -35,7 +35,8 @@ def over_encoding_hashing(
         ngram_size: Number of tokens in the longest n-grams, from 2 to 64.
         fill_id: Id that stands for each token before the start of a document.
         eos_id: Id of the token that ends a document, as in LongCat. `None` stands for
-            no such token.
+            no such token. Where several ids end documents, as in LongCat's server
+            (`oe_ignore_tokens`), pass `segment_ids` to `ngram_row_ids` instead.
 
     Returns:
         The record.
@@ -46,8 +47,8 @@ def over_encoding_hashing(
             would not count.
 
     Example:
-        >>> over_encoding_hashing([1001, 1003, 1005, 1007], vocab_size=100)
-        NgramHashing(4 heads of 2 and 3-grams, 4016 rows, vocab_size=100, combine='sum')
+        >>> over_encoding_hashing([1001, 1003, 1005, 1007], vocab_size=90)
+        NgramHashing(4 heads of 2- and 3-grams, 4016 rows, vocab_size=90, combine='sum')
 
     Reference:
         Huang et al., Over-Tokenized Transformer, 2025, section 3.2.
@@ -64,6 +65,13 @@ def over_encoding_hashing(
     checked_moduli(row_counts, len(row_counts), "row_counts")
     heads = len(row_counts) // (ngram_size - 1)
     sizes = [n for n in range(2, ngram_size + 1) for _ in range(heads)]
+    for first in range(0, len(sizes), heads):
+        of_size = row_counts[first : first + heads]
+        if len(set(of_size)) < heads:
+            raise ValueError(
+                f"{row_counts=} must differ for n-grams of one size, but those of the "
+                f"{sizes[first]}-grams are {of_size}."
+            )
     factors = [
         [pow(vocab_size, k, rows) for k in range(n)]
         for n, rows in zip(sizes, row_counts, strict=True)

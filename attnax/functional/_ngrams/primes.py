@@ -1,5 +1,7 @@
 """Prime numbers, on the host."""
 
+from ..._checks import INT32_MAX
+
 # Enough to tell every number below 2**64: Sorenson and Webster, 2015.
 _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
@@ -36,3 +38,12 @@ def next_primes(low: int, count: int, taken=()) -> tuple[int, ...]:
             primes.append(low)
         low += 1
     return tuple(primes)
+
+
+def check_primes(min_rows: int, primes) -> None:
+    """Raises unless int32 holds primes that were searched for from `min_rows` on."""
+    if primes[-1] > INT32_MAX:
+        raise ValueError(
+            f"{min_rows=} must leave a prime up to {INT32_MAX} for each head; the last "
+            f"one would have {primes[-1]} rows."
+        )

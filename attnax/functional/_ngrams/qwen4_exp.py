@@ -4,7 +4,7 @@ from typing import SupportsIndex
 
 from ..._checks import INT32_MAX, integer
 from ..._public import public
-from .primes import next_primes
+from .primes import check_primes, next_primes
 from .record import NgramHashing
 
 _WORD = 2**64 - 1
@@ -63,6 +63,7 @@ def qwen4_exp_hashings(
     seed = integer("seed", seed, 0)
     sizes = [n for n in range(2, ngram_size + 1) for _ in range(heads)]
     primes = next_primes(low, num_layers * len(sizes))
+    check_primes(low, primes)
     records = []
     for layer in range(num_layers):
         factors = _multipliers(seed + _SEEDS_PER_LAYER * layer, ngram_size, vocab_size)

@@ -121,7 +121,8 @@ class NgramHashing:
         if self.num_rows > INT32_MAX:
             raise ValueError(
                 f"the {self.num_rows} rows of all {self.num_heads} heads must be at "
-                f"most {INT32_MAX}, which int32 counts; make a table of each head."
+                f"most {INT32_MAX}, which int32 counts; use fewer rows, or an "
+                "NgramHashing and a table for each head."
             )
 
     @property
@@ -169,7 +170,7 @@ class NgramHashing:
 
     def __repr__(self):
         sizes = sorted(set(self.ngram_sizes))
-        ngrams = ", ".join(f"{n}" for n in sizes[:-1])
+        ngrams = ", ".join(f"{n}-" for n in sizes[:-1])
         ngrams = f"{ngrams} and {sizes[-1]}" if ngrams else f"{sizes[-1]}"
         heads = "1 head" if self.num_heads == 1 else f"{self.num_heads} heads"
         parts = [f"{heads} of {ngrams}-grams", f"{self.num_rows} rows"]

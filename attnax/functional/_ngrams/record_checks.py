@@ -17,12 +17,13 @@ def checked_heads(ngram_sizes, multipliers, moduli, distinct_primes):
         )
     factors = _checked_multipliers(multipliers, sizes)
     moduli = checked_moduli(moduli, len(sizes))
-    heads = list(zip(sizes, factors, moduli, strict=True))
-    for h, head in enumerate(heads):
-        if head in heads[:h]:
+    heads = {}
+    for h, head in enumerate(zip(sizes, factors, moduli, strict=True)):
+        first = heads.setdefault(head, h)
+        if first != h:
             raise ValueError(
                 f"multipliers[{h}]={factors[h]} with moduli[{h}]={moduli[h]} must not "
-                f"be those of head {heads.index(head)} too, which has the same rows."
+                f"be those of head {first} too, which has the same rows."
             )
     if distinct_primes:
         _check_distinct_primes(moduli)
@@ -41,14 +42,16 @@ def checked_moduli(moduli, num_heads, name="moduli"):
 
 def _check_distinct_primes(moduli):
     """Raises unless the numbers of rows are primes, each of them different."""
+    before = set()
     for h, modulus in enumerate(moduli):
         if not is_prime(modulus):
             raise ValueError(
                 f"moduli[{h}]={modulus} must be prime; the next prime is "
                 f"{_next_prime(modulus)}."
             )
-        if modulus in moduli[:h]:
+        if modulus in before:
             raise ValueError(f"moduli[{h}]={modulus} must differ from those before it.")
+        before.add(modulus)
 
 
 def checked_short_rows(short_rows, moduli):

@@ -9,7 +9,7 @@ from jaxtyping import Array, Int8, Int32, Integer
 
 from ..._public import public
 from . import hashes
-from .hashes import filled, runs_of
+from .hashes import filled, in_order, runs_of
 from .record import NgramHashing, check_hashing
 from .token_map import checked_map, mapped
 from .windows import (
@@ -18,6 +18,7 @@ from .windows import (
     checked_tokens,
     history_of,
     masks_inside,
+    placed_as,
     windows,
 )
 
@@ -56,11 +57,14 @@ def ngram_row_ids(
             token without a row. `None` stands for no tokens.
         token_map: Id to hash in place of each id, in `[0, vocab_size)`: the compressed
             tokenizer of Engram. It holds for `fill_id` too. `eos_id`, like `token_ids`
-            and `context`, is an id before the map.
+            and `context`, is an id before the map. Outside `jit`, each call checks all
+            of its entries on the host: decode under `jit`.
 
     Returns:
         Rows in the table of all heads: the offset of a head is added. Each is -1 if a
-        traced id of the n-gram is out of range, so that lookups give NaN.
+        traced id of the n-gram is out of range, so that lookups give NaN. On a mesh
+        with explicit axes, they are sharded as `token_ids` are, along sequences too,
+        of which each device gathers the ids.
 
     Raises:
         ValueError: If an id is known to be out of range, an array is not of integers or
@@ -148,20 +152,23 @@ def _checked(token_ids, hashing, segment_ids, context, token_map):
 @jax.jit
 def _row_ids(hashing, token_ids, before, starts, token_map):
     tokens, ids = _ngrams(hashing, token_ids, before, starts, token_map)
-    rows = [hashes.row_ids(hashing, run, tokens, ids) for run in runs_of(hashing)]
-    return rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=-1)
+    runs = list(runs_of(hashing))
+    return in_order(runs, [hashes.row_ids(hashing, run, tokens, ids) for run in runs])
 
 
 @jax.jit
 def _signs(hashing, token_ids, before, starts, token_map):
     _, ids = _ngrams(hashing, token_ids, before, starts, token_map)
-    signs = [hashes.signs(hashing, run, ids) for run in runs_of(hashing)]
-    return signs[0] if len(signs) == 1 else jnp.concatenate(signs, axis=-1)
+    runs = list(runs_of(hashing))
+    return in_order(runs, [hashes.signs(hashing, run, ids) for run in runs])
 
 
 def _ngrams(hashing, token_ids, before, starts, token_map):
     """The tokens of each n-gram, and the ids to multiply, newest first."""
     history, starts = history_of(token_ids, before, starts)
     masks = masks_inside(history, starts, hashing.context_len + 1, hashing.eos_id)
-    tokens = windows(mapped(history, token_map), masks)
-    return tokens, filled(tokens, mapped(jnp.int32(hashing.fill_id), token_map))
+    # The hashes are computed where their tokens are, whole sequences of ids or not.
+    tokens = placed_as(token_ids, windows(mapped(history, token_map), masks))
+    fill = hashing.fill_id
+    fill = jnp.int32(fill) if token_map is None else token_map[fill]
+    return tokens, filled(tokens, fill)

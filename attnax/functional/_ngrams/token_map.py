@@ -1,8 +1,10 @@
 """Maps of token ids to the ids that are hashed."""
 
+import jax
 import jax.numpy as jnp
 
 from ..._checks import check_not_sharded, int32_in_range
+from ..._sharding import explicit_axes, gathered, sharding_like
 from .windows import NO_ROW
 
 
@@ -18,8 +20,17 @@ def checked_map(token_map, hashing):
 
 
 def mapped(ids, token_map):
-    """Ids after the map, which keeps what is no id."""
+    """Ids after the map, which keeps what is no id; sharded as the ids are."""
     if token_map is None:
         return ids
-    found = token_map.at[ids].get(mode="clip", wrap_negative_indices=False)
+    axes = explicit_axes(ids)
+    if axes is not None:  # the map may have been made outside the mesh
+        token_map = jax.reshard(token_map, sharding_like(ids, (None,)))
+    found = gathered(
+        token_map,
+        ids,
+        out_sharding=sharding_like(ids, axes),
+        mode="clip",
+        wrap_negative_indices=False,
+    )
     return jnp.where(ids < 0, ids, found)

@@ -11,7 +11,7 @@ from ..._checks import (
     int32_in_range,
     integer_array,
 )
-from ..._sharding import explicit_axes, sharding_like
+from ..._sharding import explicit_axes, sharding_like, spread
 
 # What stands in a context besides ids: no token, and a token that has no row.
 NO_TOKEN, NO_ROW = -1, -2
@@ -21,8 +21,7 @@ def checked_tokens(token_ids, num_ids):
     """Token ids as int32, with `NO_ROW` for traced ids outside `[0, num_ids)`."""
     ids, valid = int32_in_range("token_ids", token_ids, 0, num_ids)
     check_axes("token_ids", ids, "seq_len")
-    ids = ids if valid is None else jnp.where(valid, ids, NO_ROW)
-    return _whole_sequences(ids)
+    return ids if valid is None else jnp.where(valid, ids, NO_ROW)
 
 
 def checked_context(context, ids, length, num_ids):
@@ -59,8 +58,9 @@ def checked_starts(segment_ids, ids):
 def history_of(ids, before, starts):
     """The tokens before the first one and then the tokens; and where documents start.
 
-    The second is `None` where `starts` are.
+    The second is `None` where `starts` are. Sequences lie on one device each.
     """
+    ids = _whole_sequences(ids)
     history = jnp.concatenate([_beside(before, ids), ids], axis=-1)
     if starts is None:
         return history, None
@@ -95,6 +95,12 @@ def windows(ids, masks):
         jnp.where(mask, token, NO_TOKEN)
         for mask, token in zip(masks, tokens, strict=True)
     ]
+
+
+def placed_as(token_ids, tokens):
+    """The tokens of each n-gram, sharded as the token ids are, along sequences too."""
+    sharding = sharding_like(token_ids, explicit_axes(token_ids))
+    return [spread(token, sharding) for token in tokens]
 
 
 def _before(values, k, size, seq_len):

@@ -43,6 +43,7 @@ def remainders(low, high, moduli, bits, signed):
     return limbs.remainder(number, moduli, bits=bits, signed=signed)
 
 
+@pytest.mark.device  # quotients depend on the float32 of the device
 @pytest.mark.parametrize("bits", (16, 32, 49, 64))
 @given(numbers=st.lists(words, min_size=64, max_size=64))
 def test_remainder_of_unsigned_numbers(bits, numbers):
@@ -53,6 +54,7 @@ def test_remainder_of_unsigned_numbers(bits, numbers):
         np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.device
 @pytest.mark.parametrize("bits", (32, 64))
 @given(numbers=st.lists(words, min_size=64, max_size=64))
 def test_remainder_of_signed_numbers_is_that_of_floored_division(bits, numbers):
@@ -62,6 +64,7 @@ def test_remainder_of_signed_numbers_is_that_of_floored_division(bits, numbers):
     np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.device
 def test_remainders_around_every_multiple_of_small_numbers():
     numbers = np.arange(3 * 2**16)
     low = numbers.astype(np.uint32)[:, None]

@@ -1,19 +1,20 @@
 """Rows of n-grams: oracle, documents, contexts, maps, ids out of range."""
 
+import itertools
+
 import hypothesis.strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import strategies as ax
-from helpers import jitted, refused
+from helpers import jitted, refused, slow
 from hypothesis import given
-from ngram_oracles import engram_rows, row_ids
+from ngram_oracles import engram_rows, row, row_ids
 
 import attnax.functional as F
 
 rows = jitted(F.ngram_row_ids)
-context_after = jitted(F.ngram_context)
 
 VOCAB, EOS, LENGTH = 30, 3, 9
 # One for each way of hashing; sizes out of order, several multipliers, small moduli.
@@ -28,6 +29,9 @@ HASHINGS = {
     "blt": F.blt_hashing(
         num_rows=97, ngram_sizes=(3, 2), num_functions=1, vocab_size=VOCAB
     ),
+    "sizes of blt": F.blt_hashing(
+        num_rows=97, ngram_sizes=(3, 2), num_functions=2, vocab_size=VOCAB
+    ),
     "canine": F.canine_hashing(num_rows=70, num_heads=2, vocab_size=VOCAB),
     "over_encoding": F.over_encoding_hashing(
         [91, 93, 95, 97], vocab_size=VOCAB, eos_id=EOS, fill_id=1
@@ -37,7 +41,11 @@ HASHINGS = {
         [2, 2, 4], [LARGE[:2], LARGE[1:3], LARGE], [2**30, 1, 500_002], vocab_size=VOCAB
     ),
     "wrapping sum": F.NgramHashing(
-        [4, 3], [LARGE, LARGE[1:]], [3, 65_537], vocab_size=VOCAB, combine="sum"
+        [4, 3, 4],
+        [LARGE, LARGE[1:], LARGE[::-1]],
+        [3, 65_537, 41],
+        vocab_size=VOCAB,
+        combine="sum",
     ),
     "wrapping 32 bits": F.NgramHashing(
         [3, 2],
@@ -49,24 +57,44 @@ HASHINGS = {
         eos_id=EOS,
     ),
 }
-NAMES = pytest.mark.parametrize("name", HASHINGS)
 tokens = ax.integers((2, LENGTH), 0, VOCAB - 1)
 # Few ids, so that documents have two tokens on average, and ids come back.
 segments = ax.integers((2, LENGTH), 0, 1)
 
 
 @jitted
-def with_and_without(token_ids, hashing, segment_ids):
-    plain = F.ngram_row_ids(token_ids, hashing)
-    return plain, F.ngram_row_ids(token_ids, hashing, segment_ids=segment_ids)
+def _called(token_ids, hashing, segment_ids, context):
+    options = {"segment_ids": segment_ids, "context": context}
+    return F.ngram_row_ids(token_ids, hashing, **options), F.ngram_context(
+        token_ids, hashing, **options
+    )
 
 
-@NAMES
+def read(hashing, token_ids, segment_ids=0, context=-1):
+    """Rows and the next context of two sequences, by one program for each hashing."""
+    token_ids, segment_ids, context = (
+        np.broadcast_to(np.asarray(values, np.int32), (2, length))
+        for values, length in (
+            (token_ids, LENGTH),
+            (segment_ids, LENGTH),
+            (context, hashing.context_len),
+        )
+    )
+    found = _called(token_ids, hashing, segment_ids, context)
+    return tuple(np.asarray(array) for array in found)
+
+
+@pytest.mark.parametrize(
+    "name",
+    (
+        *("engram", "qwen4_exp", "wrapping xor", "wrapping sum", "wrapping 32 bits"),
+        *slow("blt", "canine", "over_encoding", "nanogpt", "sizes of blt"),
+    ),
+)
 @given(token_ids=tokens, segment_ids=segments)
 def test_matches_integers_of_python(name, token_ids, segment_ids):
     hashing = HASHINGS[name]
-    plain, packed = with_and_without(token_ids, hashing, segment_ids)
-    plain, packed = np.asarray(plain), np.asarray(packed)
+    plain, packed = (read(hashing, token_ids, s)[0] for s in (0, segment_ids))
     assert plain.dtype == np.int32
     assert plain.shape == (2, LENGTH, hashing.num_heads)
     for b in range(2):
@@ -114,17 +142,16 @@ WINDOWS = pytest.mark.parametrize("name", ("engram", "wrapping 32 bits"))
 @WINDOWS
 @given(token_ids=tokens, segment_ids=segments)
 def test_a_prefix_and_what_follows_are_the_whole(name, token_ids, segment_ids):
-    hashing, cut = HASHINGS[name], 5
-    first, last = np.split(token_ids, [cut], axis=1)
-    of_first, of_last = np.split(segment_ids, [cut], axis=1)
-    context = context_after(first, hashing, segment_ids=of_first)
-    assert context.shape == (2, hashing.context_len)
+    hashing = HASHINGS[name]
+    # The two sequences are one.
+    rows_of_first, context = read(hashing, token_ids[0], segment_ids[0])
     # A document that starts with the second part has nothing before it.
-    starts = of_first[:, -1:] != of_last[:, :1]
-    context = np.where(starts, -1, context)
-    after = rows(last, hashing, segment_ids=of_last, context=context)
-    _, whole = with_and_without(token_ids, hashing, segment_ids)
-    np.testing.assert_array_equal(after, whole[:, cut:])
+    starts = segment_ids[0, -1] != segment_ids[1, 0]
+    before = np.where(starts, -1, context)
+    rows_of_last, _ = read(hashing, token_ids[1], segment_ids[1], before)
+    whole = row_ids(hashing, token_ids.ravel(), segment_ids=segment_ids.ravel())
+    found = np.concatenate([rows_of_first[0], rows_of_last[0]])
+    np.testing.assert_array_equal(found, whole)
 
 
 @WINDOWS
@@ -144,26 +171,48 @@ def test_token_by_token_is_the_whole(name):
         return jax.lax.scan(step, start, token_ids.T)
 
     context, found = decode(token_ids)
-    whole, _ = with_and_without(token_ids, hashing, np.zeros_like(token_ids))
+    whole, context_of_whole = read(hashing, token_ids)
     np.testing.assert_array_equal(np.swapaxes(found, 0, 1), whole)
-    np.testing.assert_array_equal(context, context_after(token_ids, hashing))
+    np.testing.assert_array_equal(context, context_of_whole)
 
 
 @WINDOWS
 def test_packed_documents_are_each_by_itself(name):
-    hashing, lengths = HASHINGS[name], (4, 1, 3)
+    hashing, lengths = HASHINGS[name], (4, 1, 4)
     rng = np.random.default_rng(2)
     documents = [rng.integers(0, VOCAB, length, np.int32) for length in lengths]
     segment_ids = np.repeat([7, 2, 7], lengths)
-    packed = rows(np.concatenate(documents), hashing, segment_ids=segment_ids)
+    packed, _ = read(hashing, np.concatenate(documents), segment_ids)
     alone = np.concatenate([row_ids(hashing, document) for document in documents])
-    np.testing.assert_array_equal(packed, alone)
+    np.testing.assert_array_equal(packed[0], alone)
+
+
+def test_pictures_of_deepseek_v41():
+    # Its tokens of pictures are dead: padding stands for them and for all before them.
+    hashing, cut = HASHINGS["engram"], 5
+    token_ids = np.random.default_rng(5).integers(0, VOCAB, LENGTH)
+    is_picture = np.isin(np.arange(LENGTH), (2, 3, 4))
+    expected = np.zeros((LENGTH, hashing.num_heads), np.int64)
+    for t in range(LENGTH):
+        reach = range(t, max(t - 4, -1), -1)
+        found = list(itertools.takewhile(lambda s: not is_picture[s], reach))
+        found = [int(token_ids[s]) for s in found]
+        padded = found + [hashing.fill_id] * (4 - len(found))
+        for head in range(hashing.num_heads):
+            expected[t, head] = row(hashing, head, padded)
+    segment_ids = np.repeat([0, 1, 2], [2, 3, 4])
+    token_ids = np.where(is_picture, hashing.fill_id, token_ids)
+    found, _ = read(hashing, token_ids, segment_ids)
+    np.testing.assert_array_equal(found[0], expected)
+    # Right after a picture, decoding starts without a context.
+    rest, _ = read(hashing, np.roll(token_ids, -cut))
+    np.testing.assert_array_equal(rest[0, : LENGTH - cut], expected[cut:])
 
 
 def test_the_end_of_a_document_belongs_to_it():
-    hashing = HASHINGS["over_encoding"]
-    token_ids = np.array([[5, 6, EOS, 7, 8], [5, 9, EOS, 7, 8]])
-    found = np.asarray(rows(token_ids, hashing))
+    hashing = HASHINGS["qwen4_exp"]
+    token_ids = np.array([[5, 6, EOS, 7, 8, 1, 1, 1, 1], [5, 9, EOS, 7, 8, 1, 1, 1, 1]])
+    found, _ = read(hashing, token_ids)
     for b in range(2):
         for part in slice(3), slice(3, None):
             expected = row_ids(hashing, token_ids[b, part])
@@ -179,7 +228,7 @@ def test_segment_ids_may_be_wider_than_jax_holds():
 
 
 @pytest.mark.parametrize("name", ("wrapping xor", "wrapping 32 bits"))
-@pytest.mark.parametrize("dtype", (np.uint8, np.int64))
+@pytest.mark.parametrize("dtype", (np.uint8, *slow(np.int64)))
 def test_every_integer_dtype_and_both_modes_of_jax(name, dtype):
     hashing = HASHINGS[name]
     token_ids = np.arange(LENGTH).astype(dtype)
@@ -235,37 +284,53 @@ def test_the_end_of_a_document_is_an_id_before_the_map():
 def test_traced_ids_out_of_range_have_no_row(bad):
     for name in "engram", "wrapping 32 bits":
         hashing = HASHINGS[name]
-        token_ids = np.array([4, 5, bad, 6, 7, 8, 9], np.int32)
-        found = np.asarray(rows(token_ids, hashing))
+        token_ids = np.array([4, 5, bad, 6, 7, 8, 9, 10, 11], np.int32)
+        found, _ = read(hashing, token_ids)
         safe = np.where(token_ids == bad, 0, token_ids)
         expected = row_ids(hashing, safe)
         # The token itself, and all whose n-grams reach it.
         for head, size in enumerate(hashing.ngram_sizes):
             expected[2 : 2 + size, head] = -1
-        np.testing.assert_array_equal(found, expected)
-        # One token after another, too.
-        context = context_after(token_ids[:4], hashing)
-        after = rows(token_ids[4:], hashing, context=context)
-        np.testing.assert_array_equal(after, expected[4:])
+        np.testing.assert_array_equal(found[0], expected)
+        # A part after the other, too.
+        _, context = read(hashing, [*range(12, 17), *token_ids[:4]])
+        after, _ = read(hashing, [*token_ids[4:], 1, 1, 1, 1], context=context)
+        np.testing.assert_array_equal(after[0, :5], expected[4:])
 
 
 def test_ids_without_a_row_do_not_reach_another_document():
     hashing = HASHINGS["engram"]
-    token_ids, segment_ids = np.array([4, VOCAB, 5]), np.array([0, 0, 1])
-    found = np.asarray(rows(token_ids, hashing, segment_ids=segment_ids))
-    np.testing.assert_array_equal(found[2:], row_ids(hashing, [5]))
-    assert (found[1] == -1).all()
+    token_ids, segment_ids = np.arange(LENGTH), np.arange(LENGTH) > 1
+    token_ids[1] = VOCAB
+    found, _ = read(hashing, token_ids, segment_ids)
+    np.testing.assert_array_equal(found[0, 2:], row_ids(hashing, token_ids[2:]))
+    assert (found[0, 1] == -1).all()
 
 
 def test_traced_maps_and_contexts_out_of_range_have_no_row():
     hashing = HASHINGS["engram"]
     found = rows(np.array([0, 1]), hashing, token_map=np.array([5, VOCAB, 5]))
     assert (found[0] >= 0).all() and (found[1] == -1).all()
-    found = rows(np.array([4]), hashing, context=np.array([-1, -3, 5]))
+    found = read(hashing, 4, context=[-1, -3, 5])[0][0, 0]
     reach = np.array(hashing.ngram_sizes) > 2
-    np.testing.assert_array_equal(np.asarray(found[0] == -1), reach)
-    found = rows(np.array([4]), hashing, context=np.array([-1, VOCAB, -1]))
-    np.testing.assert_array_equal(found, row_ids(hashing, [4]))  # -1 cuts it off
+    np.testing.assert_array_equal(found == -1, reach)
+    found = read(hashing, 4, context=[-1, VOCAB, -1])[0][0, 0]
+    np.testing.assert_array_equal(found, row_ids(hashing, [4])[0])  # -1 cuts it off
+
+
+def test_ngrams_that_read_a_fill_without_a_row_have_none():
+    # The map holds for `fill_id`. Short n-grams with a row of their own do not read it.
+    of = [2, 2], [[3, 5], [7, 9]], [97, 89]
+    token_map = np.arange(VOCAB)
+    token_map[2] = VOCAB
+    for short_rows, lost in (None, True), ((5, 6), False):
+        hashing = F.NgramHashing(
+            *of, vocab_size=VOCAB, fill_id=2, short_rows=short_rows
+        )
+        found = np.asarray(rows(np.array([4, 5]), hashing, token_map=token_map))
+        expected = row_ids(hashing, [4, 5])
+        expected[0] = -1 if lost else expected[0]
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_rows_of_lost_ids_are_nan_in_a_lookup():

@@ -1,6 +1,8 @@
 """Signs of n-grams: defined by the n-gram, balanced, and not seen in the row."""
 
+import ngram_oracles
 import numpy as np
+import pytest
 from helpers import jitted
 
 import attnax.functional as F
@@ -8,6 +10,35 @@ import attnax.functional as F
 signs, rows = jitted(F.ngram_signs), jitted(F.ngram_row_ids)
 HASHING = F.engram_hashings([1], min_rows=40, vocab_size=50, heads_per_ngram=3)[0]
 TOKENS = np.random.default_rng(0).integers(0, 50, (40, 500), np.int32)
+
+
+LARGE = (2**62 + 1, -(2**63) + 3, 0x9E3779B97F4A7C15)
+HASHINGS = {
+    # Heads of one size are apart, some numbers have one word, and some two.
+    "xor of 64 bits": F.NgramHashing(
+        [2, 3, 2, 1], [LARGE[:2], LARGE, [3, 5], [7]], [7, 9, 11, 13], vocab_size=50
+    ),
+    "xor of 32 bits": F.NgramHashing(
+        [2, 3],
+        [[36_313, 2**31 - 1], [1, 3, 2**40]],
+        [7, 9],
+        vocab_size=50,
+        word_bits=32,
+        short_rows=[7, 9],
+        eos_id=4,
+        fill_id=3,
+    ),
+    "sum of 64 bits": F.NgramHashing(
+        [3, 3], [LARGE, LARGE[::-1]], [7, 9], vocab_size=50, combine="sum", id_offset=1
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HASHINGS)
+def test_matches_integers_of_python(name):
+    hashing = HASHINGS[name]
+    found = signs(TOKENS[0, :200], hashing)
+    np.testing.assert_array_equal(found, ngram_oracles.signs(hashing, TOKENS[0, :200]))
 
 
 def test_a_sign_of_each_head_that_equal_ngrams_share():
@@ -52,7 +83,8 @@ def test_signs_know_documents_and_contexts_as_rows_do():
     np.testing.assert_array_equal(after, signs(token_ids, HASHING)[:, 3:])
 
 
-def test_narrow_and_lost_ngrams_have_signs_too():
-    narrow = F.nanogpt_hashing(1000, vocab_size=50)
-    found = signs(np.array([3, 50, -1, 4]), narrow)
-    assert set(np.unique(found)) <= {-1, 1}
+def test_lost_ngrams_have_signs_too():
+    hashing = HASHINGS["xor of 64 bits"]
+    token_ids = np.zeros(200, np.int32)
+    token_ids[[1, 2]] = 50, -1
+    assert set(np.unique(signs(token_ids, hashing))) == {-1, 1}
