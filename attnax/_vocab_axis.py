@@ -84,6 +84,8 @@ def on_shards(
     if all(manual):
         for name, array in arrays.items():
             _check_same_on_shards(array, name, axis)
+        for name, table in tables.items():
+            _check_is_shard(table, name, axis)
         return _run(local, axis, tables.values(), arrays.values())
     if any(manual):
         raise ValueError(
@@ -136,6 +138,20 @@ def _check_same_on_shards(array, name, axis):
             f"{name} is {jax.typeof(array)}, but must be the same on all shards of "
             f"vocab_axis={axis}; make it so with "
             'jax.lax.all_gather(..., tiled=True, to="invarying").'
+        )
+
+
+def _check_is_shard(table, name, axis):
+    """Raises if the type of `table` says that it is the same on shards, thus whole."""
+    if table is None:
+        return
+    # With `check_vma=False`, and under `vmap`, types do not tell where arrays differ.
+    tracked = jax.typeof(lax.axis_index(axis)).manual_axis_type.varying
+    missing = tracked - jax.typeof(table).manual_axis_type.varying
+    if any(lax.axis_size(name) > 1 for name in missing):
+        raise ValueError(
+            f"{name} is {jax.typeof(table)}, but must be the shard of each device over "
+            f"vocab_axis={axis}; pass it with in_specs=jax.P({axis}) to jax.shard_map."
         )
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import export
+from jax.sharding import AxisType
 from jaxtyping import config
 
 import attnax
@@ -530,3 +531,21 @@ def test_a_constraint_decides_what_a_limit_does():
     assert nan not in exported(rotary, array(short, 3, WIDTH)).mlir_module()
     with pytest.raises(ValueError, match=r"seq_len=s must be at most max_positions=12"):
         exported(rotary, array(long, 3, WIDTH))
+
+
+@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+@pytest.mark.parametrize("options", ({}, {"vocab_axis": "b"}), ids=str)
+def test_the_gradient_of_a_sharded_table(axis_type, options):
+    """It is not run: XLA ends the process where it puts sizes into such programs."""
+    mesh = jax.make_mesh((2, 2), ("a", "b"), axis_types=(axis_type,) * 2)
+    place = jax.NamedSharding(mesh, jax.P("b"))
+
+    def gradient(weight, ids):
+        params = F.TokenEmbeddingParams(weight)
+        rows = lambda params: F.apply_token_embedding(params, ids, **options).sum()
+        return jax.grad(rows)(params).weight
+
+    with jax.set_mesh(mesh):
+        weight = jax.ShapeDtypeStruct((ROWS, WIDTH), np.float32, sharding=place)
+        (result,) = exported(gradient, weight, integers(BATCH, 3)).out_avals
+    assert result.shape == (ROWS, WIDTH)

@@ -208,6 +208,37 @@ def test_axes_of_which_one_is_manual():
 
 
 @errors
+def test_a_whole_table_inside_shard_map():
+    """Each device would take it for its shard, and id 10 of 8 rows for row 2."""
+    mapped = jax.shard_map(
+        lambda weight, rows: call(weight, None, rows),
+        axis_names={"b"},
+        in_specs=P(),
+        out_specs=P(),
+    )
+    message = r"weight is float32\[12,2\], but must be the shard .*'b'.*in_specs=jax.P"
+    with jax.set_mesh(MESHES[AxisType.Auto]), pytest.raises(ValueError, match=message):
+        jax.eval_shape(mapped, WEIGHT, ROWS)
+
+
+def test_without_types_that_tell_where_arrays_differ():
+    """The value needs no such types, nor the gradient from outside."""
+    mapped = jax.shard_map(
+        lambda weight, rows: call(weight, None, rows),
+        in_specs=(P("b"), P()),
+        out_specs=P(),
+        mesh=MESHES[AxisType.Auto],
+        check_vma=False,
+    )
+    out, pull = jax.vjp(lambda weight: mapped(weight, ROWS), WEIGHT)
+    known = ROWS >= 0
+    np.testing.assert_array_equal(out[known], WEIGHT[ROWS[known]])
+    counts = np.bincount(ROWS[known], minlength=12)
+    actual = pull(np.ones(out.shape, np.float32))[0]
+    np.testing.assert_array_equal(actual, np.repeat(counts[:, None], 2, 1))
+
+
+@errors
 def test_arguments_that_differ_from_shard_to_shard():
     mapped = jax.shard_map(
         call, axis_names={"b"}, in_specs=(P("b"), P("b"), P("b")), out_specs=P()

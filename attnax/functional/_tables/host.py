@@ -6,6 +6,7 @@ from typing import Any, SupportsIndex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.core import Tracer
 from jax.experimental import compute_on
 from jax.sharding import NamedSharding, SingleDeviceSharding
@@ -120,15 +121,18 @@ def write_host_rows(
 
     Args:
         table: A table of `table_on_host`.
-        row_ids: Distinct indices. Traced ones outside `[0, num_rows)` are dropped.
+        row_ids: Distinct indices in `[0, num_rows)`. `num_rows` stands for an unused
+            slot, as in `row_gradient`, and may repeat. Slots and traced indices out of
+            range are dropped.
         rows: One row per index, which is rounded to the dtype of the table.
 
     Returns:
         The table with these rows.
 
     Raises:
-        ValueError: If `table` is not on the host, `rows` are not real floats, or an
-            index that is known outside every transformation is out of range.
+        ValueError: If `table` is not on the host, `rows` are not real floats or not one
+            per index, or an index that is known outside every transformation is out of
+            range.
 
     Example:
         >>> table = table_on_host(jnp.zeros((3, 2)))
@@ -141,12 +145,23 @@ def write_host_rows(
     """
     _check_on_host(table)
     rows = jnp.asarray(float_array("rows", rows)).astype(table.dtype)
-    ids, valid = int32_in_range("row_ids", row_ids, 0, table.shape[0])
+    num_rows, d_model = table.shape
+    ids, valid = int32_in_range("row_ids", row_ids, 0, num_rows + 1)
+    if rows.shape != (*ids.shape, d_model):
+        raise ValueError(
+            f"rows.shape={rows.shape} must be {(*ids.shape, d_model)}, one row of "
+            f"{table.shape=} for each index of row_ids."
+        )
     if valid is not None:
-        ids = jnp.where(valid, ids, table.shape[0])
+        ids = jnp.where(valid, ids, num_rows)
+    # What repeats is out of range, but must not repeat for a scatter of unique ids.
+    unused = num_rows + lax.iota(jnp.int32, ids.size).reshape(ids.shape)
+    ids = jnp.where(ids < num_rows, ids, unused)
 
     def write(table, ids, rows):
-        return table.at[ids].set(rows, mode="drop", unique_indices=True)
+        return table.at[ids].set(
+            rows, mode="drop", unique_indices=True, wrap_negative_indices=False
+        )
 
     return _on_host(write)(*(jax.device_put(x, _HOST) for x in (table, ids, rows)))
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ..._checks import integer
+from ..._checks import exceeds, integer
 from ..._dtypes import compute_dtype
 from ..._sharding import (
     explicit_axes,
@@ -139,7 +139,8 @@ def _rows_of_shard_jvp(primals, tangents):
     mesh = jax.sharding.get_abstract_mesh()
     axes = tuple(name for name in mesh.auto_axes if mesh.shape[name] > 1)
     parts = math.prod(mesh.shape[name] for name in axes)
-    if parts == 1 or indices.size <= len(weight) or indices.size % parts:
+    more = exceeds(indices.size, weight.shape[0]) is True
+    if parts == 1 or not more or indices.size % parts:
         return rows, take_rows(tangent, indices, like=rows)
 
     # For the transpose, the compiler would bring the rows of all tokens to each shard.
@@ -213,6 +214,6 @@ def _as_words(bits):
     per_word = math.gcd(4 // min(bits.dtype.itemsize, 4), bits.shape[-1])
     if per_word * bits.dtype.itemsize != 4:
         return bits
-    groups = bits.reshape(*bits.shape[:-1], -1, per_word)
+    groups = bits.reshape(*bits.shape[:-1], bits.shape[-1] // per_word, per_word)
     words = lax.bitcast_convert_type(groups if per_word > 1 else bits, jnp.uint32)
     return words

@@ -58,9 +58,17 @@ class SelectedRows:
         """The dtype of the table."""
         return self.rows.dtype
 
+    # Python would count ids up from 0 without an end that it knows.
+    __iter__ = None
+
     @public
     def __getitem__(self, token_ids):
         """The rows of token ids; an id that was not selected gives a row of NaN."""
+        if isinstance(token_ids, tuple):
+            raise ValueError(
+                f"{token_ids=} must not be a tuple, which would index rows and columns "
+                "of a table; pass ids as an array, and index the columns of the rows."
+            )
         indices = row_indices("token_ids", token_ids, self.vocab_size)
         return self.rows.at[slots_of(self, indices)].get(
             mode="fill", fill_value=jnp.nan, wrap_negative_indices=False

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
+from ..._checks import exceeds
 from ..._dtypes import compute_dtype
 from ..._sharding import equally_varying, sharding_over
 
@@ -17,7 +18,7 @@ def sums_on_mesh(sums, rows, indices, num_rows, dtype, of_table, of_rows):
     `of_rows` is the sharding of `rows`, on the same mesh. If there are as many rows of
     the table as indices, or more, rows travel to the devices that hold their row of the
     table, and sums have the same bits on every mesh. Otherwise, each device adds up
-    what it has, and tables travel.
+    what it has, and tables travel; so it is where a size is symbolic.
     """
     mesh, num_axes = of_table.mesh, indices.ndim
     if mesh.explicit_axes:
@@ -27,7 +28,7 @@ def sums_on_mesh(sums, rows, indices, num_rows, dtype, of_table, of_rows):
         return _sums_of_shards(
             sums, rows, indices, num_rows, dtype, of_table, of_tokens
         )
-    if mesh.auto_axes and indices.size <= num_rows:
+    if mesh.auto_axes and exceeds(indices.size, num_rows) is False:
         # Where the compiler spreads rows, it would add up whole tables.
         whole = PartitionSpec(*(None,) * num_axes)
         indices = _constrained(indices, mesh, whole)
@@ -42,7 +43,7 @@ def _rows_travel(of_table, of_tokens, num_indices, num_rows):
     tokens = _names(of_tokens)
     apart = tuple(name for name in table if name not in tokens)
     return (
-        num_indices * _size(of_table.mesh, table) <= num_rows
+        exceeds(num_indices * _size(of_table.mesh, table), num_rows) is False
         # Then a device gets its own columns of all rows, which are no more than it has.
         or bool(set(tokens) & set(columns))
         # `psum_scatter` leaves the parts of a shard beside each other.

@@ -142,7 +142,9 @@ def apply_token_embedding(
             sharded. Each shard looks up its own rows, and one sum joins them; the
             table is never moved, nor its gradient summed over these axes. Inside a
             `jax.shard_map` that is manual over the axis, `params` hold the shard and
-            `token_ids` are the same on every shard. `None` leaves the table to JAX.
+            `token_ids` are the same on every shard. With its `check_vma=False`, JAX
+            cannot tell either, and a `jax.grad` inside it is too large by the number of
+            shards. `None` leaves the table to JAX.
         scatter_axis: Axis of the ids along which the shards of `vocab_axis` divide the
             rows, as in sequence parallelism. `None` gives all rows to every shard,
             unless `out_sharding` or the ids lie on `vocab_axis` under explicit axes.

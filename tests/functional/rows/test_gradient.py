@@ -243,6 +243,15 @@ def test_a_product_with_selected_rows_is_refused():
 
 
 @pytest.mark.errors
+def test_selected_rows_are_indexed_by_ids_alone():
+    """`table[3, 1]` is one number, and a loop over rows would not end."""
+    with refused(r"token_ids=\(1, 1\) must not be a tuple, .* pass ids as an array"):
+        SELECTED[1, 1]
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(SELECTED)
+
+
+@pytest.mark.errors
 def test_ids_that_became_floats_are_refused():
     gradient = F.RowGradient(np.array([0.5, 1.0], np.float32), TABLE[:2])
     with refused("gradient.row_ids.dtype=float32 must be integer; cast and scale the"):

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_same_bits
+from helpers import assert_same_bits, refused
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import attnax.functional as F
+from attnax.functional._tables import host
 
 WEIGHT = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
 IDS = np.array([[3, 0, 11], [5, 3, 3]], np.int32)
@@ -35,6 +36,37 @@ def test_traced_indices_out_of_range_are_nan_and_are_not_written():
     expected = WEIGHT.copy()
     expected[2] = 1
     np.testing.assert_array_equal(np.asarray(new), expected)
+
+
+def test_unused_slots_are_not_written():
+    """The ids of `row_gradient` end in them, outside `jit` too."""
+    ids, rows = np.array([1, 4, 12, 12]), np.ones((4, 4), np.float32)
+    table = F.table_on_host(WEIGHT)
+    expected = WEIGHT.copy()
+    expected[[1, 4]] = 1
+    np.testing.assert_array_equal(F.write_host_rows(table, ids, rows), expected)
+    traced = jax.jit(F.write_host_rows).lower(table, np.array([-1, 12, 4, 1]), rows)
+    np.testing.assert_array_equal(
+        traced.compile()(table, np.array([-1, 12, 4, 1]), rows), expected
+    )
+
+
+def test_ids_that_are_not_written_are_distinct(monkeypatch):
+    """The scatter promises so, and backends may take it at its word."""
+    indices = []
+    record = lambda work: lambda table, ids, rows: indices.append(ids) or table
+    monkeypatch.setattr(host, "_on_host", record)
+    table = F.table_on_host(WEIGHT)
+    F.write_host_rows(table, [3, 12, 12, 12], np.ones((4, 4), np.float32))
+    assert len(np.unique(indices[0])) == 4
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize("shape", ((4,), (1, 4), (2, 1)))
+def test_rows_are_not_broadcast(shape):
+    message = r"rows.shape=.* must be \(2, 4\), one row of table.shape=\(12, 4\)"
+    with refused(message):
+        F.write_host_rows(F.table_on_host(WEIGHT), [0, 1], np.ones(shape, np.float32))
 
 
 def test_a_loop_that_fetches_the_rows_of_the_next_step():
@@ -89,8 +121,6 @@ def test_a_traced_table_is_not_moved():
 
 @pytest.mark.errors
 def test_devices_without_such_memory(monkeypatch):
-    from attnax.functional._tables import host
-
     monkeypatch.setattr(host, "_KIND", "tape")
     message = r"'tape', but those of cpu have \['device', 'pinned_host'"
     with pytest.raises(ValueError, match=message):

@@ -121,6 +121,16 @@ def test_rows_that_are_scattered(mesh, of_ids, dtype, axis):
         assert jax.typeof(rows).sharding.spec == P("a", "b", None)
 
 
+@every_mesh
+@pytest.mark.parametrize("width", (5, 6))
+def test_no_ids(mesh, width):
+    """Of 16-bit numbers, an even width is whole words."""
+    weight, ids = WEIGHT[:, :width].astype(jnp.bfloat16), IDS[:, :0]
+    with jax.set_mesh(mesh):
+        rows = jax.eval_shape(lambda *args: lookup(*args, vocab_axis="b"), weight, ids)
+    assert rows.shape == (4, 0, width)
+
+
 @pytest.mark.parametrize("out", (P("a", "b"), *slow(P("b"), P(None, None, "b"))))
 def test_out_sharding_over_the_axis_of_the_rows(out):
     plain, expected = step(WEIGHT, IDS)
