@@ -46,7 +46,16 @@ def resized_at(weight, ids):
     return F.resize_positions_at(weight, (2, 3), jnp.asarray(GRIDS), where, smooth)
 
 
-LOOKUPS = token, learned, text, sinusoidal, rotary, resized_at
+def fused(weight, ids):
+    return F.apply_fused_embedding(F.FusedEmbeddingParams(weight), ids)
+
+
+def quantized(weight, ids):
+    return F.apply_quantized_embedding(QUANTIZED, ids) * weight[0, 1]
+
+
+QUANTIZED = jax.tree.map(np.asarray, F.quantize_table(TABLE))
+LOOKUPS = token, learned, text, sinusoidal, rotary, fused, quantized, resized_at
 
 
 def both_ways(lookup, weight, ids):
@@ -76,6 +85,13 @@ def test_lookups_in_narrow_tables(dtype):
     with jax.debug_nans(True), jax.disable_jit():
         rows = jax.vmap(token, (None, 0))(jnp.asarray(TABLE, dtype), jnp.asarray(IDS))
     np.testing.assert_array_equal(np.asarray(rows, np.float32), TABLE[IDS])
+
+
+def test_tables_that_are_made():
+    with jax.debug_nans(True):
+        F.quantize_table(TABLE)
+        equal = F.resize_vocabulary(np.ones_like(TABLE), 8, key=jax.random.key(0))
+    np.testing.assert_array_equal(equal, 1.0)
 
 
 @pytest.mark.parametrize("lookup", LOOKUPS)

@@ -26,6 +26,7 @@ from .._tables.selected import check_looked_up
 from .combine import combined, sharding_before
 from .offsets import checked_row_counts, fused_indices, padded_rows
 from .quantized import QuantizedTableParams, check_quantized, lookup_quantized
+from .rounding import step_dtype
 
 
 class FusedEmbeddingParams(NamedTuple):
@@ -125,9 +126,9 @@ def apply_fused_embedding(
             signs of hashes. `None` is no factor.
         dtype: Dtype of the result. `None` is that of the array, or float32 where it is
             quantized.
-        accumulation_dtype: Dtype to which the sum is rounded after each addition.
-            `None` is that of the arithmetic. MusicGen, Moshi and BLT as released in
-            bfloat16 round each time, and CSM and Dia do not.
+        accumulation_dtype: Dtype of 16 bits or more to which the sum is rounded after
+            each addition. `None` is that of the arithmetic. MusicGen, Moshi and BLT as
+            released in bfloat16 round each time, and CSM and Dia do not.
         out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
             that of the ids, with rows that are not sharded.
 
@@ -140,8 +141,8 @@ def apply_fused_embedding(
         ValueError: If the ids are not integers, an id that is known outside every
             transformation is out of range, `row_counts` does not fit the ids or the
             array, `combine` is unknown, `factors` does not broadcast to the ids, a
-            dtype is not a real float, `accumulation_dtype` comes without a sum, or
-            `out_sharding` is not a sharding.
+            dtype is not a real float, `accumulation_dtype` has 8 bits or comes without
+            a sum, or `out_sharding` is not a sharding.
 
     Example:
         >>> params = FusedEmbeddingParams(weight=jnp.eye(5))
@@ -164,7 +165,9 @@ def apply_fused_embedding(
     dtype = result_dtype("dtype", dtype, default)
     choice("combine", combine, ("sum", "mean", "concatenate", None))
     if accumulation_dtype is not None:
-        accumulation_dtype = float_dtype("accumulation_dtype", accumulation_dtype)
+        accumulation_dtype = step_dtype(
+            "accumulation_dtype", float_dtype("accumulation_dtype", accumulation_dtype)
+        )
         if combine not in ("sum", "mean"):
             raise ValueError(f"{accumulation_dtype=!s} must come with a sum or a mean.")
     check_out_sharding(out_sharding)

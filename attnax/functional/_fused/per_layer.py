@@ -26,7 +26,7 @@ from ..._public import public
 from .._tables.draw import drawn_table
 from .._tables.selected import check_looked_up
 from .per_layer_steps import project, rows_of_layers, scale_in
-from .rounding import rounded_to
+from .rounding import rounded_to, step_dtype
 
 
 class PerLayerEmbeddingParams(NamedTuple):
@@ -145,7 +145,8 @@ def apply_per_layer_embedding(
         ValueError: If the parameters do not fit each other or `x`, the ids are not
             integers or have not the batch of `x`, an id that is known outside every
             transformation is out of range, `outside_id` is outside the table, `eps` is
-            negative, a dtype is not a real float, or `precision` is unknown.
+            negative, a dtype is not a real float, `precision` is unknown, or steps are
+            rounded to a dtype of 8 bits.
 
     Example:
         >>> params = init_per_layer_embedding(jax.random.key(0), 10, 8, 3, 4)
@@ -166,7 +167,7 @@ def apply_per_layer_embedding(
         scale_dtype = float_dtype("scale_dtype", scale_dtype)
     if outside_id is not None:
         outside_id = integer("outside_id", outside_id, 0, params.weight.shape[0] - 1)
-    step = x.dtype if round_steps else None
+    step = step_dtype("x.dtype", x.dtype) if round_steps else None
     projected = project(params, x, eps, scale_dtype, step, precision)
     if token_ids is None:
         return projected.astype(dtype)

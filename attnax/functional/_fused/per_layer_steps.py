@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..._checks import int32_in_range, row_indices
+from ..._checks import integer_array, row_indices
 from ..._dtypes import compute_dtype
 from .._tables.logits import logits_product
 from .._tables.lookup import lookup_rows
@@ -23,9 +23,7 @@ def rows_of_layers(params, token_ids, x, outside_id, step):
     if outside_id is None:
         indices = row_indices("token_ids", token_ids, num_rows)
     else:
-        indices, _ = int32_in_range("token_ids", token_ids)
-        inside = (indices >= 0) & (indices < num_rows)
-        indices = jnp.where(inside, indices, outside_id)
+        indices = _rows_or_outside(token_ids, num_rows, outside_id)
     if indices.shape != x.shape[:-1]:
         raise ValueError(
             f"token_ids.shape={indices.shape} must be {x.shape[:-1]}, an id for each "
@@ -35,6 +33,18 @@ def rows_of_layers(params, token_ids, x, outside_id, step):
     scale = np.array(width**0.5).astype(params.weight.dtype).astype(rows.dtype)
     rows = rounded_to(rows * scale, step)
     return rows.reshape(*indices.shape, rows.shape[-1] // width, width)
+
+
+def _rows_or_outside(token_ids, num_rows, outside_id):
+    """Ids as int32 rows, with `outside_id` for all that are outside the table."""
+    ids = integer_array("token_ids", token_ids)
+    numpy = np if isinstance(ids, np.ndarray) else jnp
+    if ids.dtype.itemsize < 4:  # the narrow dtype may not hold the bound
+        ids = ids.astype(np.int32)
+    # Compared before the cast, which would wrap an id beyond int32 into the table.
+    inside = (ids >= 0) & (ids < num_rows)
+    outside = numpy.full_like(ids, outside_id)
+    return jnp.asarray(numpy.where(inside, ids, outside).astype(np.int32))
 
 
 def project(params, x, eps, scale_dtype, step, precision):

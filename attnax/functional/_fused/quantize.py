@@ -7,7 +7,7 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from ..._checks import FLOAT32_TINY, check_table, positive_integer
+from ..._checks import FLOAT32_TINY, check_table, nan_unless, positive_integer
 from ..._dtypes import float_dtype
 from ..._public import public
 from .quantized import QuantizedTableParams
@@ -75,13 +75,17 @@ def quantize_table(
     scale = _scales(largest, dtype, scale_dtype)
     wide = scale.astype(jnp.float32)[..., None]
     finite = jnp.isfinite(largest)[..., None]
-    narrow = jnp.where(finite, blocks / wide, jnp.full_like(blocks, jnp.nan))
+    narrow = jnp.where(finite, blocks / wide, nan_unless(finite, blocks.dtype))
     narrow = narrow.reshape(num_rows, d_model).astype(dtype)
     return QuantizedTableParams(weight=narrow, scale=scale)
 
 
 def _scale_dtype(dtype):
-    if dtype not in _SCALES:
+    try:
+        known = jnp.dtype(dtype) in _SCALES
+    except TypeError:
+        known = False
+    if not known or dtype is None:
         raise ValueError(
             f"scale_dtype={dtype!r} must be float32, bfloat16 or float8_e8m0fnu."
         )

@@ -17,11 +17,12 @@ from ..._checks import (
     check_params,
     check_table,
     float_array,
+    nan_where_invalid,
     row_indices,
 )
 from ..._dtypes import compute_dtype, result_dtype
 from ..._public import public
-from ..._sharding import gathered, per_row, sharding_of_lookup, spread
+from ..._sharding import gathered, sharding_of_lookup, spread
 
 
 class QuantizedTableParams(NamedTuple):
@@ -49,7 +50,8 @@ def apply_quantized_embedding(
     """Looks up rows of 8-bit floats, multiplies them by their scales and rounds once.
 
     Only the rows that are looked up are widened, to float32. The table is storage: its
-    gradient and that of its scales are zero.
+    gradient and that of its scales are zero. Scales of `float8_e8m0fnu`, which holds no
+    0, must stay out of what is differentiated.
 
     Args:
         params: A table `(num_rows, d_model)` with its scales.
@@ -64,8 +66,8 @@ def apply_quantized_embedding(
     Raises:
         ValueError: If the table or its scales have another rank or dtype, the scales do
             not divide the columns, the ids are not integers, an id that is known
-            outside every transformation is out of range, or `dtype` is not a real
-            float.
+            outside every transformation is out of range, `dtype` is not a real float,
+            or scales of `float8_e8m0fnu` are differentiated.
 
     Example:
         >>> params = quantize_table(jnp.array([[0.5, 1.0], [3.0, -6.0]]))
@@ -113,9 +115,12 @@ def check_quantized(params) -> None:
 
 def lookup_quantized(params, indices, *, out_sharding=None):
     """Rows of a quantized table in float32; where an index is -1, the row is NaN."""
-    weight, scale = (lax.stop_gradient(jnp.asarray(table)) for table in params)
-    own = sharding_of_lookup(indices, weight)
+    weight, scale = map(jnp.asarray, params)
     powers = scale.dtype == jnp.float8_e8m0fnu
+    if powers:
+        scale = _never_differentiated(scale)
+    weight, scale = lax.stop_gradient(weight), lax.stop_gradient(scale)
+    own = sharding_of_lookup(indices, weight)
     wide = jnp.float32 if powers else compute_dtype(scale.dtype)
     rows = _gathered_wide(weight, indices, wide, own)
     if len(scale) == 1:
@@ -127,8 +132,21 @@ def lookup_quantized(params, indices, *, out_sharding=None):
     size = rows.shape[-1] // num_blocks
     blocks = rows.reshape(*indices.shape, num_blocks, size)
     rows = (blocks * scales[..., None]).reshape(rows.shape)
-    rows = jnp.where(per_row(indices >= 0, rows), rows, jnp.full_like(rows, jnp.nan))
-    return spread(rows, out_sharding)
+    return spread(nan_where_invalid(indices >= 0, rows), out_sharding)
+
+
+@jax.custom_jvp
+def _never_differentiated(scale):
+    """Powers of two, whose dtype holds no 0: a gradient of zeros would be NaN."""
+    return scale
+
+
+@_never_differentiated.defjvp
+def _never_differentiated_jvp(primals, tangents):
+    raise ValueError(
+        "params.scale is of float8_e8m0fnu, which holds no 0 for a gradient of zeros; "
+        "leave the quantized table out of the argument that is differentiated."
+    )
 
 
 def _gathered_wide(table, indices, dtype, out_sharding):

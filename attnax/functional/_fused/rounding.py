@@ -15,7 +15,24 @@ def rounded_to(x, dtype):
     if dtype is None or jnp.finfo(dtype).bits >= jnp.finfo(x.dtype).bits:
         return x
     info = jnp.finfo(dtype)
-    return lax.reduce_precision(x, info.nexp, info.nmant)
+    rounded = lax.reduce_precision(x, info.nexp, info.nmant)
+    if info.nexp == jnp.finfo(x.dtype).nexp:
+        return rounded
+    # `reduce_precision` makes zeros of numbers that are subnormal in the narrow dtype:
+    # there they are multiples of the least one. That is a power of two.
+    least = float(info.smallest_subnormal)
+    multiples = lax.round(x / least, lax.RoundingMethod.TO_NEAREST_EVEN) * least
+    return jnp.where(jnp.abs(x) < float(info.smallest_normal), multiples, rounded)
+
+
+def step_dtype(name, dtype):
+    """A dtype to which steps can be rounded: 16 bits or more.
+
+    8-bit floats overflow each in their own way, and no released model adds them.
+    """
+    if jnp.finfo(dtype).bits < 16:
+        raise ValueError(f"{name}={dtype.name} must have 16 bits or more.")
+    return dtype
 
 
 @rounded_to.defjvp

@@ -13,9 +13,10 @@ from ..._sharding import explicit_axes, sharding_like
 def in_sharding_of(like, function, num_rows, *arguments) -> Any:
     """`function(*arguments)`, an array of `num_rows`, in the sharding of `like`.
 
-    Automatic axes of a traced array leave the sharding to the compiler.
+    Automatic axes leave the sharding to the compiler where anything is traced, since a
+    mesh cannot be set there.
     """
-    if isinstance(like, Tracer):
+    if isinstance(like, Tracer) or _is_tracing():
         sharding = sharding_like(like, explicit_axes(like))
     else:
         sharding = getattr(like, "sharding", None)
@@ -29,6 +30,15 @@ def in_sharding_of(like, function, num_rows, *arguments) -> Any:
     # Compiled for that sharding, so that no device holds the whole array.
     with jax.set_mesh(sharding.mesh):
         return jax.jit(function, out_shardings=sharding)(*arguments)
+
+
+def _is_tracing():
+    """Whether anything is traced here, where JAX refuses a mesh."""
+    try:
+        jax.sharding.get_mesh()
+    except ValueError:
+        return True
+    return False
 
 
 def _check_shards(sharding, num_rows):

@@ -46,7 +46,7 @@ def resize_vocabulary(
             is the number of rows.
         row_multiple: Number that divides the rows of the result. Rows that are added
             for it are zeros.
-        key: A JAX random key, for `"mean_and_covariance"`.
+        key: A JAX random key, for new rows of `"mean_and_covariance"`.
 
     Returns:
         An array of the same dtype, with at least as many rows as before and at least
@@ -87,8 +87,10 @@ def resize_vocabulary(
         make = _MAKERS[choice("new_rows", new_rows, _MAKERS)]
     else:
         given = _given(new_rows, shape)
-    if make is _drawn:
-        check_key(key)
+    if not num_new:
+        make, given = None, jnp.zeros(shape, weight.dtype)
+    elif make is _drawn:
+        _check_key_of_rows(key)
 
     def resized(weight, given, key):
         rows = given
@@ -118,6 +120,15 @@ def padded_rows(weight, num_rows):
     return jnp.pad(weight, (added, *((0, 0),) * (weight.ndim - 1)))
 
 
+def _check_key_of_rows(key) -> None:
+    if key is None:
+        raise ValueError(
+            "key=None must be a random key, from which new rows are drawn; "
+            'new_rows="mean" needs none.'
+        )
+    check_key(key)
+
+
 def _given(rows, shape):
     float_array("new_rows", rows)
     if rows.shape != shape:
@@ -136,10 +147,11 @@ def _drawn(old, shape, key):
         return mean + _VARIANCE * deviation * normal
     centered = old - mean
     dot = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
-    factor = jnp.linalg.cholesky(_VARIANCE * dot(centered.T, centered) / len(old))
-    drawn = mean + dot(normal, factor.T)
-    # The factor of a covariance that is not positive definite is NaN.
-    return jnp.where(jnp.isnan(factor).any(), jnp.broadcast_to(mean, shape), drawn)
+    # The factor of a covariance that is not positive definite is NaN, which is no bug.
+    with jax.debug_nans(False):
+        factor = jnp.linalg.cholesky(_VARIANCE * dot(centered.T, centered) / len(old))
+    factor = jnp.where(jnp.isnan(factor).any(), jnp.zeros_like(factor), factor)
+    return mean + dot(normal, factor.T)
 
 
 _MAKERS = {

@@ -18,6 +18,7 @@ import attnax.functional as F
 COUNTS = (5, 3, 7)  # and one row of padding
 BATCHES = st.sampled_from(((), (2, 3)))
 COMBINE = ("sum", "mean", "concatenate", None)
+HALF = np.full(2, 0.5, np.float32)
 lookup = jitted(F.apply_fused_embedding)
 
 
@@ -75,6 +76,20 @@ def test_sums_that_are_rounded_at_each_addition(data, dtype):
     expected = ((first + second).astype(dtype).astype(np.float32) + third).astype(dtype)
     options = {"row_counts": COUNTS, "accumulation_dtype": dtype}
     assert_same_bits(lookup(params, ids, **options), expected)
+
+
+@given(data=st.data())
+def test_sums_that_are_subnormal_in_float16(data):
+    counts = [data.draw(ax.integers((1, 4), -2000, 2000)) for _ in range(2)]
+    tables = (np.concatenate(counts) * 2.0**-25).astype(np.float16)
+    params = F.FusedEmbeddingParams(weight=tables)
+    options = {"row_counts": (1, 1), "accumulation_dtype": jnp.float16}
+    # Float16 of NumPy adds two numbers as if exactly, and keeps subnormals.
+    expected = tables[0] + tables[1]
+    half = lookup(params, np.zeros(2, np.int32), factors=HALF, **options)
+    assert_same_bits(lookup(params, np.zeros(2, np.int32), **options), expected)
+    wide = (tables.astype(np.float64) * 0.5).sum(0)
+    assert_same_bits(half, wide.astype(np.float16))
 
 
 @given(data=st.data())
@@ -255,6 +270,8 @@ def test_options_are_checked():
         F.apply_fused_embedding(
             PARAMS, IDS, combine=None, accumulation_dtype=jnp.bfloat16
         )
+    with refused("accumulation_dtype=float8_e4m3fn must have 16 bits or more"):
+        F.apply_fused_embedding(PARAMS, IDS, accumulation_dtype=jnp.float8_e4m3fn)
     with refused(r"factors.shape=\(2,\) must broadcast to ids.shape=\(1, 3\)"):
         F.apply_fused_embedding(PARAMS, IDS, factors=np.ones(2, np.float32))
     with refused("factors.dtype=bool must be a real float"):

@@ -104,6 +104,14 @@ def test_ids_outside_the_table():
     replaced = apply(params, ids, x, outside_id=5)
     expected = apply(params, np.array([2, 5, 5]), x)
     assert_same_bits(replaced, expected)
+    # Ids that int32 would wrap into the table, and one too large for their own dtype.
+    beyond = F.apply_per_layer_embedding(
+        params, np.array([2, 2**32 + 3, -(2**32) + 1]), x, outside_id=5
+    )
+    np.testing.assert_allclose(beyond, expected, rtol=2.0**-20)
+    if jax.config.jax_enable_x64:
+        traced = apply(params, np.array([2, 2**32 + 3, 2**63 - 1]), x, outside_id=5)
+        assert_same_bits(traced, expected)
 
 
 def params_of(seed=0):
@@ -169,6 +177,9 @@ def test_parameters_and_options_are_checked():
         F.apply_per_layer_embedding(params, ids, x, eps=-1.0)
     with refused("scale_dtype=int32 must be a real float"):
         F.apply_per_layer_embedding(params, ids, x, scale_dtype=jnp.int32)
+    with refused("x.dtype=float8_e4m3fn must have 16 bits or more"):
+        narrow = x.astype(jnp.float8_e4m3fn)
+        F.apply_per_layer_embedding(params, ids, narrow, round_steps=True)
     with refused("round_steps=1 must be True or False"):
         F.apply_per_layer_embedding(params, ids, x, round_steps=1)
     key = jax.random.key(0)

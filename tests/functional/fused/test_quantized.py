@@ -27,6 +27,7 @@ PAIRS = st.sampled_from(
 )
 quantize = jitted(F.quantize_table)
 lookup = jitted(F.apply_quantized_embedding)
+IDS = np.array([0, 5, 2], np.int32)
 
 
 def widened(params):
@@ -125,6 +126,17 @@ def test_the_table_has_no_gradient():
     np.testing.assert_array_equal(jax.grad(loss)(params.scale), 0.0)
 
 
+def test_powers_of_two_stay_out_of_what_is_differentiated():
+    """Zeros of their dtype are NaN, and so would be the norm of all gradients."""
+    params = quantize(np.ones((6, 8), np.float32), scale_dtype=jnp.float8_e8m0fnu)
+    loss = lambda factor, p: (F.apply_quantized_embedding(p, IDS) * factor).sum()
+    factor = np.ones((1, 8), np.float32)
+    np.testing.assert_array_equal(jax.jit(jax.grad(loss))(factor, params), 3.0)
+    for grad in (jax.grad(loss, 1), jax.jit(jax.grad(loss, 1))):
+        with pytest.raises(ValueError, match="leave the quantized table out of the"):
+            grad(factor, params)
+
+
 def test_only_rows_are_widened():
     """The table is read in bytes; no array of its size is of another dtype."""
     params = F.QuantizedTableParams(
@@ -173,8 +185,10 @@ def test_options_of_quantize_are_checked():
         F.quantize_table(TABLE, block_size=0)
     with refused("dtype=bfloat16 must be a real float of 8 bits"):
         F.quantize_table(TABLE, jnp.bfloat16)
-    with refused("scale_dtype=.*float16.* must be float32, bfloat16 or"):
-        F.quantize_table(TABLE, scale_dtype=jnp.float16)
+    for dtype in (jnp.float16, "float16", None, "half a float"):
+        with refused("scale_dtype=.* must be float32, bfloat16 or"):
+            F.quantize_table(TABLE, scale_dtype=dtype)
+    assert F.quantize_table(TABLE, scale_dtype="bfloat16").scale.dtype == jnp.bfloat16
 
 
 @pytest.mark.errors

@@ -74,7 +74,7 @@ def test_new_tokens_take_the_place_of_padding():
     actual = resize(padded, 50, **options)
     assert actual.shape == (50, 3)
     np.testing.assert_allclose(actual[40:], [mean] * 10, rtol=40 * 2.0**-24)
-    same = resize(padded, 40, **options)
+    same = resize(padded, 40, valid_vocab_size=40)  # no row is new: it needs no key
     np.testing.assert_array_equal(same, padded)
 
 
@@ -113,6 +113,19 @@ def test_a_sharded_table_stays_sharded(axis_type):
         F.resize_vocabulary(weight, 42, new_rows="zeros")
 
 
+@pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+def test_a_sharded_table_in_a_function_that_is_traced_for_something_else(axis_type):
+    mesh = jax.make_mesh((4,), ("a",), axis_types=(axis_type,))
+    weight = jax.device_put(WEIGHT, NamedSharding(mesh, P("a", None)))
+    with jax.set_mesh(mesh):
+        actual = jax.jit(lambda: F.pad_vocabulary(weight, 16))()
+        tangent = jax.jvp(lambda s: F.pad_vocabulary(weight, 16) * s, (1.0,), (2.0,))
+    if axis_type is AxisType.Explicit:
+        assert jax.typeof(actual).sharding.spec == P("a", None)
+    np.testing.assert_array_equal(actual, pad(WEIGHT, 16))
+    np.testing.assert_array_equal(tangent[1], 2 * pad(WEIGHT, 16))
+
+
 @pytest.mark.errors
 def test_sizes_and_rows_are_checked():
     weight = host.ones((5, 2))
@@ -128,7 +141,7 @@ def test_sizes_and_rows_are_checked():
         F.resize_vocabulary(weight, 7, new_rows="ones")
     with refused(r"new_rows.shape=\(1, 2\) must be \(2, 2\), a row for each new"):
         F.resize_vocabulary(weight, 7, new_rows=host.ones((1, 2)))
-    with refused("key is a NoneType, but must be one random key"):
+    with refused('key=None must be a random key, .*; new_rows="mean" needs none'):
         F.resize_vocabulary(weight, 7)
     for shape in ((0, 2), (5, 0), (2, 2, 2)):
         with refused(r"weight.shape=.* must be \(rows, columns\) or \(rows,\)"):
