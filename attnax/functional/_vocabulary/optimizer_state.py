@@ -1,6 +1,7 @@
 """States of optimizers for parameters of another shape."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -35,8 +36,9 @@ def resize_optimizer_state(
 
     Raises:
         ValueError: If the parameters hold other things than arrays, `state` is not a
-            state of `init` for `params`, or the state for `new_params` has another
-            structure or number of axes.
+            state of `init` for `params`, `new_params` has another structure than
+            `params`, or the state for `new_params` differs in more
+            than rows, as factors of Adafactor do that change places.
 
     Example:
         >>> init = lambda params: {"moment": jnp.zeros_like(params), "step": 0}
@@ -50,11 +52,14 @@ def resize_optimizer_state(
     """
     _check_leaves("params", params)
     _check_leaves("new_params", new_params)
+    _check_structure("new_params", new_params, params, "params")
     old = jax.eval_shape(init, params)
     fresh = init(new_params)
     _check_structure("state", state, old)
     _check_structure("init(new_params)", fresh, old)
-    return jax.tree_util.tree_map_with_path(_resized, state, old, fresh)
+    changes = _changes(params, new_params)
+    resized = partial(_resized, changes)
+    return jax.tree_util.tree_map_with_path(resized, state, old, fresh)
 
 
 def _check_leaves(name, tree) -> None:
@@ -63,26 +68,43 @@ def _check_leaves(name, tree) -> None:
             raise ValueError(f"{name} holds {type_of(leaf)}, but must hold arrays.")
 
 
-def _check_structure(name, tree, wanted) -> None:
+def _check_structure(name, tree, wanted, source="init(params)") -> None:
     found, wanted = jax.tree.structure(tree), jax.tree.structure(wanted)
     if found != wanted:
         raise ValueError(
-            f"{name} has the structure {found}, but must have that of init(params), "
+            f"{name} has the structure {found}, but must have that of {source}, "
             f"{wanted}."
         )
 
 
-def _resized(path, leaf, old, fresh):
+def _changes(params, new_params):
+    """The sizes of axes of parameters before and afterwards, where they differ."""
+    pairs = zip(*map(jax.tree.leaves, (params, new_params)), strict=True)
+    sizes = (zip(old.shape, new.shape, strict=False) for old, new in pairs)
+    return {(old, new) for axes in sizes for old, new in axes if old != new}
+
+
+def _resized(changes, path, leaf, old, fresh):
     """A leaf of the state with the rows that it has, and fresh ones after them."""
     name = f"state{jax.tree_util.keystr(path)}"
-    if jnp.shape(leaf) != old.shape or len(old.shape) != jnp.ndim(fresh):
+    if jnp.shape(leaf) != old.shape:
         raise ValueError(
             f"{name}.shape={jnp.shape(leaf)} must be {old.shape}, as init makes it of "
-            f"params, and that of new_params, {jnp.shape(fresh)}, must have as many "
-            "axes."
+            "params."
         )
     if old.shape == jnp.shape(fresh):
         return leaf
+    sizes = set(zip(old.shape, jnp.shape(fresh), strict=False))
+    if (
+        len(old.shape) != jnp.ndim(fresh)
+        or {s for s in sizes if s[0] != s[1]} - changes
+    ):
+        raise ValueError(
+            f"{name}.shape={old.shape} must only get more rows, but init makes "
+            f"{jnp.shape(fresh)} of new_params, which holds something else, as "
+            "Adafactor does where a table gets more rows than columns or enough of "
+            "both to be factored; start that state anew with init(new_params)."
+        )
     return in_sharding_of(leaf, _kept, len(fresh), leaf, fresh)
 
 

@@ -96,3 +96,23 @@ def test_states_of_other_parameters_are_refused():
     with refused(r"state\[0\].mu\['table'\].shape=\(5, 3\) must be \(4, 3\)"):
         state = optimizer.init({"table": np.ones((5, 3), np.float32)})
         F.resize_optimizer_state(optimizer.init, state, params, large)
+    with refused("new_params has the structure .*, but must have that of params"):
+        F.resize_optimizer_state(optimizer.init, optimizer.init(params), params, PARAMS)
+
+
+@pytest.mark.errors
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    (
+        # Rows outgrow columns, and the means over both change places.
+        (6, r"v_row.shape=\(4,\) must only get more rows, but init makes \(6,\)"),
+        # Rows pass the least size of a factored axis.
+        (5, r"v_row.shape=\(1,\) must only get more rows, but init makes \(5,\)"),
+    ),
+)
+def test_factors_of_adafactor_that_change_their_meaning(columns, message):
+    least = 2 if columns == 6 else 5
+    init = optax.adafactor(0.1, min_dim_size_to_factor=least).init
+    old, new = (np.ones((rows, columns), np.float32) for rows in (4, 8))
+    with pytest.raises(ValueError, match=message):
+        F.resize_optimizer_state(init, init(old), old, new)
