@@ -93,7 +93,12 @@ def on_shards(
             f"{axis[manual.index(False)]!r} is not."
         )
     mesh = _mesh_of(vocab_axis, axis, {**tables, **arrays})
-    _check_rows(vocab_axis, math.prod(mesh.shape[name] for name in axis), tables)
+    num_shards = math.prod(mesh.shape[name] for name in axis)
+    _check_rows(vocab_axis, num_shards, tables)
+    if num_shards == 1:
+        # XLA cannot compile a program that is manual over axes of one device alone.
+        whole = (_placed(mesh, set(axis), table, ()) for table in tables.values())
+        return _run(local, (), whole, arrays.values())
     free = _free_names(mesh, axis, tables.values(), arrays.values(), num_batch_axes)
     batch = _batch_names(free, arrays.values(), num_batch_axes)
     manual = {*axis, *free}
@@ -104,7 +109,7 @@ def on_shards(
         run = jax.checkpoint(run, prevent_cse=False)
     mapped = jax.shard_map(
         run,
-        mesh=None if mesh is jax.sharding.get_abstract_mesh() else mesh,
+        mesh=_passed(mesh),
         in_specs=(PartitionSpec(axis), PartitionSpec(*batch)),
         out_specs=jax.tree.map(partial(_joined_spec, batch), out_specs),
         axis_names=manual,
@@ -116,8 +121,8 @@ def on_shards(
 
 
 def _run(local, axis, tables, arrays):
-    first, *_ = tables
-    return local(Shard(axis, first.shape[0]), *tables, *arrays)
+    first, *others = tables
+    return local(Shard(axis, first.shape[0]), first, *others, *arrays)
 
 
 def _is_manual(axis):
@@ -193,7 +198,25 @@ def _free_names(mesh, axis, tables, arrays, num_batch_axes):
     ):
         spec = () if array is None else explicit_axes(array) or ()
         taken.update(*map(_names, spec[first:]))
-    return tuple(name for name in mesh.explicit_axes if name not in taken)
+    free = (name for name in mesh.explicit_axes if name not in taken)
+    return tuple(name for name in free if _can_be_manual(mesh, name))
+
+
+def _can_be_manual(mesh, name):
+    """Whether `shard_map` takes an axis: `vmap` may map over arrays sharded over it."""
+    call = jax.shard_map(
+        lambda: (), mesh=_passed(mesh), in_specs=(), out_specs=(), axis_names={name}
+    )
+    try:
+        jax.eval_shape(call)
+    except ValueError:
+        return False
+    return True
+
+
+def _passed(mesh):
+    """The mesh for `shard_map`, which takes that of the context itself."""
+    return None if mesh is jax.sharding.get_abstract_mesh() else mesh
 
 
 def _batch_names(free, arrays, num_batch_axes):

@@ -157,6 +157,32 @@ def test_a_batch_of_tables(mesh):
     np.testing.assert_array_equal(out, np.stack([EXPECTED, 2 * EXPECTED]))
 
 
+@pytest.mark.parametrize("axis_type", MESHES, ids=("auto", "explicit"))
+def test_an_axis_of_one_device(axis_type):
+    """XLA cannot compile a program that is manual over it and not over the others."""
+    mesh = jax.make_mesh((4, 1), ("a", "b"), axis_types=(axis_type,) * 2, devices=HOST)
+    with jax.set_mesh(mesh):
+        arrays = put(mesh, ("b",), ("a",))
+        out, gradient = jax.jit(call_and_gradient)(*arrays)
+    np.testing.assert_array_equal(out, EXPECTED)
+    np.testing.assert_array_equal(gradient, expected_gradient())
+
+
+@every_mesh
+def test_vmap_over_an_axis_of_the_mesh(mesh):
+    """Under an explicit mesh, `vmap` holds the axis `a`: it cannot be manual then."""
+
+    def loss(weight, bias, rows):
+        out = jax.vmap(call, in_axes=(None, None, 0))(weight, bias, rows)
+        return jnp.sum(out**2) / 2, out
+
+    with jax.set_mesh(mesh):
+        step = jax.jit(jax.value_and_grad(loss, has_aux=True))
+        (_, out), gradient = step(*put(mesh, ("b",), ("a",)))
+    np.testing.assert_array_equal(out, EXPECTED)
+    np.testing.assert_array_equal(gradient, expected_gradient())
+
+
 errors = pytest.mark.errors
 
 

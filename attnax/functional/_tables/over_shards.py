@@ -58,10 +58,10 @@ def lookup_over_shards(
         rows = finish(_rows_of_shard(weight, indices))
         trained = own if frozen_row is None else own & (ids != frozen_row)
         held = trained if mask_frozen else own
-        lost = (ids < 0) & (lax.axis_index(names) == 0)
-        _check_divides(vocab_axis, names, ids, scatter_axis)
+        lost = (ids < 0) & (lax.axis_index(shard.axis) == 0)
+        _check_divides(vocab_axis, shard.axis, ids, scatter_axis)
         return _joined(
-            rows, held, trained, lost, names, scatter_axis if inside else None
+            rows, held, trained, lost, shard.axis, scatter_axis if inside else None
         )
 
     spec = [
