@@ -26,10 +26,17 @@ class Chunk(NamedTuple):
     skipped: Array | int
     own: Array | None
 
-    def logits(self, head, arrays):
-        """Logits `(*batch, num_rows)` in the dtype of sums."""
+    def rows(self, table):
+        """The rows of a table, with their whole width."""
+        return whole_width(lax.dynamic_slice_in_dim(table, self.start, self.num_rows))
+
+    def logits(self, head, arrays, rows=None):
+        """Logits `(*batch, num_rows)` in the dtype of sums.
+
+        `rows` are those of the table, where they are at hand.
+        """
         weight, bias, hidden = arrays
-        rows = whole_width(lax.dynamic_slice_in_dim(weight, self.start, self.num_rows))
+        rows = self.rows(weight) if rows is None else rows
         logits = logits_product(
             hidden, rows, head.operand, head.dtype, head.precision, None
         )
@@ -65,15 +72,25 @@ class Chunk(NamedTuple):
         return jnp.where(at == rows[..., None], values, jnp.zeros_like(values))
 
 
-def over_chunks(head, shard, step, init, *, checkpoint=False):
-    """The last of `carry = step(carry, chunk)` over the chunks of a table or a shard.
+def over_chunks(head, shard, step, init, *, tables=None, checkpoint=False):
+    """The last of `carry = step(carry, chunk, rows)` over chunks of a table or a shard.
 
-    With `checkpoint`, a transpose keeps nothing of a step but the carry.
+    `rows` are those of the chunk in each of `tables`. The transpose puts each chunk of
+    them beside the others, where that of a slice would add it to a whole table. With
+    `checkpoint`, a transpose keeps nothing of a step but the carry.
     """
     table_rows = head.vocab_size if shard is None else shard.num_rows
     num_chunks, num_rows = chunk_sizes(table_rows, head.chunk_size)
 
-    def body(carry, index):
+    def rows_of_chunks(table):
+        table = table[:table_rows]
+        if num_chunks * num_rows > table_rows:
+            before = table[: (num_chunks - 1) * num_rows]
+            table = jnp.concatenate([before, table[-num_rows:]])
+        return table.reshape(num_chunks, num_rows, *table.shape[1:])
+
+    def body(carry, xs):
+        index, rows = xs
         first = index * num_rows
         start, skipped, own = first, 0, None
         if num_chunks * num_rows > table_rows:  # the last chunk overlaps another
@@ -83,11 +100,12 @@ def over_chunks(head, shard, step, init, *, checkpoint=False):
         tokens = rows_of_tokens(head, shard, start, num_rows)
         if tokens is not None:
             own = tokens if own is None else own & tokens
-        return step(carry, Chunk(start, num_rows, skipped, own)), None
+        return step(carry, Chunk(start, num_rows, skipped, own), rows), None
 
     if checkpoint:
         body = jax.checkpoint(body, prevent_cse=False)
-    return lax.scan(body, init, lax.iota(jnp.int32, num_chunks))[0]
+    xs = lax.iota(jnp.int32, num_chunks), jax.tree.map(rows_of_chunks, tables)
+    return lax.scan(body, init, xs)[0]
 
 
 def chunk_sizes(table_rows, chunk_size):

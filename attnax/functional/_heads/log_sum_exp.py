@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from ..._sharding import varying_like
 from .chunk import over_chunks
+from .head import whole_width
 
 
 class LogitSums(NamedTuple):
@@ -47,7 +48,7 @@ def logit_sums(head, with_mean, shard, arrays, targets):
     arrays, targets = _on_device(shard, arrays, targets)
     lowest = float(jnp.finfo(head.dtype).min)  # finite: -inf - -inf would be NaN
 
-    def step(sums, chunk):
+    def step(sums, chunk, _):
         logits = chunk.logits(head, arrays)
         mean = sums.mean + _part_of_mean(head, chunk, logits) if with_mean else None
         logits = chunk.only_own(logits, lowest)
@@ -73,16 +74,21 @@ def _jvp(head, with_mean, shard, primals, tangents):
     arrays, targets = _on_device(shard, *primals)
     # In 16 bits, the transpose would add up the chunks of a gradient in 16 bits.
     arrays = arrays._replace(hidden=arrays.hidden.astype(head.dtype))
-    moving, by = _moving(arrays, tangents[0])
-    log_sum_exp = sums.largest + sums.log_sum
+    moving, by, rows_by = _moving(head, arrays, tangents[0])
+    lowest = float(jnp.finfo(head.dtype).min)
 
-    def logits_of(chunk, moving):
-        logits = chunk.logits(head, arrays._replace(**moving))
-        return chunk.only_own(logits, float(jnp.finfo(head.dtype).min))
+    def step(moved, chunk, rows_by):
+        def logits_of(moving, rows):
+            logits = chunk.logits(head, arrays._replace(**moving), rows)
+            return chunk.only_own(logits, lowest)
 
-    def step(moved, chunk):
-        logits, by_logits = jax.jvp(partial(logits_of, chunk), (moving,), (by,))
-        shares = jnp.exp(logits - log_sum_exp[..., None])
+        rows = None
+        if rows_by is not None:
+            rows_by = whole_width(rows_by)
+            rows = chunk.rows(arrays.weight).astype(rows_by.dtype)
+        logits, by_logits = jax.jvp(logits_of, (moving, rows), (by, rows_by))
+        # Their sum would be rounded to the size of the logits.
+        shares = jnp.exp(logits - sums.largest[..., None] - sums.log_sum[..., None])
         own = chunk.only_at(targets, by_logits)
         mean = _part_of_mean(head, chunk, by_logits) if with_mean else None
         parts = jnp.sum(shares * by_logits, axis=-1), jnp.sum(own, axis=-1), mean
@@ -90,7 +96,7 @@ def _jvp(head, with_mean, shard, primals, tangents):
 
     zeros = jnp.zeros_like(arrays.hidden[..., 0])
     init = zeros, zeros, zeros if with_mean else None
-    moved = over_chunks(head, shard, step, init, checkpoint=True)
+    moved = over_chunks(head, shard, step, init, tables=rows_by, checkpoint=True)
     if shard is not None:
         moved = lax.psum(moved, shard.axis)
     return sums, LogitSums(jnp.zeros_like(sums.largest), *moved)
@@ -106,17 +112,31 @@ def _on_device(shard, arrays, targets):
     return arrays, targets if shard is None else shard.local(targets)[0]
 
 
-def _moving(arrays, tangents):
-    """The arrays that have a tangent, by their names, and these tangents."""
+def _moving(head, arrays, tangents):
+    """The arrays that have a tangent, by their names, and these tangents.
+
+    The tangent of a 16-bit table comes apart from them: XLA would add its gradient by
+    each chunk to a whole table.
+    """
     tangents = {
         name: tangent
         for name, tangent in tangents._asdict().items()
         if tangent is not None and not isinstance(tangent, SymbolicZero)
     }
+    rows_by = None
+    if arrays.weight.dtype.itemsize < 4:
+        rows_by = tangents.pop("weight", None)
     moving = {name: getattr(arrays, name) for name in tangents}
     # Cast first, so that the transpose sums over devices before it rounds.
     alike = lambda x, tangent: varying_like((x,), tangent.astype(x.dtype))
-    return moving, jax.tree.map(alike, moving, tangents)
+    by = jax.tree.map(alike, moving, tangents)
+    if rows_by is not None:
+        varying = varying_like((arrays.weight,), rows_by)
+        # Older CPU backends write 16-bit floats into a wide table.
+        if varying is not rows_by or jax.__version_info__ < (0, 12):
+            rows_by = rows_by.astype(head.dtype)
+        rows_by = varying_like((arrays.weight,), rows_by)
+    return moving, by, rows_by
 
 
 def _part_of_mean(head, chunk, logits):

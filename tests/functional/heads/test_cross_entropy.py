@@ -119,9 +119,13 @@ def test_a_loss_is_not_rounded_to_the_size_of_logits():
     """Of logits around 3e4, whose units are 2e-3, only differences are rounded."""
     weight = np.array([[30_000.0], [29_999.0], [29_990.5], [1.0]], np.float32)
     hidden, targets = np.ones((3, 1), np.float32), np.array([0, 1, 2], np.int32)
-    loss, _, _ = head_loss(weight, hidden, targets)
-    actual = loss_of(weight, hidden, targets, chunk_size=2)
+    loss, _, gradients = head_loss(weight, hidden, targets)
+    ones = np.ones(3, np.float32)
+    actual, of_arrays = gradients_of(weight, hidden, None, targets, ones, chunk_size=2)
     np.testing.assert_allclose(actual, loss, rtol=4 * 2.0**-23)
+    # Each of three shares has a few roundings, and is multiplied by 1.
+    expected = gradients(ones)[0]
+    np.testing.assert_allclose(of_arrays[0], expected, rtol=0, atol=3 * 4 * 2.0**-23)
     sure = np.array([[40.0], [0.0]], np.float32)
     actual = loss_of(sure, hidden[:1], targets[:1], chunk_size=1)
     assert actual == 0.0  # and never below

@@ -162,6 +162,25 @@ def test_devices_exchange_three_numbers_for_each_token():
     assert backward.memory_analysis().temp_size_in_bytes <= most
 
 
+def test_devices_add_up_a_16_bit_gradient_before_it_is_rounded():
+    """It is rounded on each device otherwise: 12 half units off, on four of them."""
+    mesh = MESHES[AxisType.Explicit]
+
+    def gradient(weight, hidden, targets):
+        loss = lambda weight: F.unembedding_cross_entropy(
+            weight, hidden, targets, chunk_size=8, vocab_axis="b", ignored_id=-100
+        )
+        return jax.grad(lambda weight: loss(weight).sum())(weight)
+
+    with jax.set_mesh(mesh):
+        weight, hidden, targets, _ = put(mesh, P("b"), P("a"))
+        narrow = (x.astype(jnp.bfloat16) for x in (weight, hidden))
+        program = jax.jit(gradient).lower(*narrow, targets).as_text()
+    sums = re.findall(r"all_reduce.*?-> (?:\()?tensor<(\S*?)>", program, re.S)
+    assert any("x6x" in kind for kind in sums)  # that of the table
+    assert not any("bf16" in kind for kind in sums)
+
+
 @pytest.mark.errors
 def test_an_axis_that_does_not_fit():
     call = functools.partial(
