@@ -349,6 +349,19 @@ POSITIONS = {
         image_grids=np.ones((1, 3, 3), np.int32),
         video_grids=jnp.ones_like(ids, shape=(*ids.shape, 3)),
     )[0][..., 0],
+    "text without grids": lambda ids: F.multimodal_positions(
+        F.MultimodalRule(1), ids * 0
+    )[0][..., 0],
+    "text with no grid of each": lambda ids: F.multimodal_positions(
+        F.MultimodalRule(1), ids * 0, image_grids=np.zeros((4, 0, 3), np.int32)
+    )[0][..., 0],
+    "videos in seconds": lambda ids: F.multimodal_positions(
+        F.MultimodalRule(1, positions_per_second=2),
+        jnp.where(ids > 0, 2, 0),
+        video_grids=np.ones((1, 3, 3), np.int32),
+        seconds_per_grid=np.ones((1, 3)),
+        mask=ids < 3,
+    )[0][..., 0],
     "padded": lambda ids: F.padded_positions(ids, first_position=2, padding_position=1),
 }
 
@@ -362,6 +375,18 @@ def test_positions_of_a_sharded_batch(name):
         actual = function(put(ids, P("a")))
         assert jax.typeof(actual).sharding.spec == P("a", None)
         np.testing.assert_array_equal(actual, expected)
+
+
+def test_multimodal_positions_of_a_sharded_batch_outside_jit():
+    ids = np.array([[1, 1], [0, 0], [0, 1], [0, 0]], np.int32)
+    with jax.set_mesh(MESH):
+        positions, delta = F.multimodal_positions(
+            F.MultimodalRule(1),
+            put(ids, P("a")),
+            image_grids=np.array([[[1, 2, 1]], [[0] * 3], [[1, 1, 1]], [[0] * 3]]),
+        )
+        assert jax.typeof(delta).sharding.spec == P("a")
+    assert positions[..., 1].tolist() == [[0, 1], [0, 1], [0, 1], [0, 1]]
 
 
 @pytest.mark.errors

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attnax.functional as F
+from attnax.functional._positions.multimodal.faults import check_known
 from attnax.interop import multimodal_rule_from_hf
 from conformance.embeddings.records import load
 from conformance.positions.batches import IMAGE, SOUND, VIDEO, random_batch
@@ -381,6 +382,47 @@ def test_arguments_that_do_not_fit_are_refused(change, message):
 
 
 @pytest.mark.errors
+@pytest.mark.parametrize("known_types", (True, False))
+def test_what_is_known_under_jit_is_checked(known_types):
+    """Grids alone, or tokens and a mask with them."""
+    types = np.array([[0, 1, 1, 0]])
+    grids = [[1, 2, 4]] if known_types else [[1, 2, 3]]
+    mask = np.array([[1, 1, 0, 1]])
+
+    @jax.jit
+    def positions(traced):
+        given = types if known_types else traced
+        return F.multimodal_positions(RULE, given, image_grids=grids, mask=mask)
+
+    message = r"the 1 image tokens" if known_types else r"image_grids\[0\]=\[1, 2, 3\]"
+    with pytest.raises(ValueError, match=f"^multimodal_positions: {message}"):
+        jax.eval_shape(positions, types)
+
+
+def test_one_frame_has_no_last_one_that_is_too_late():
+    """As in a traced batch: its time is 0, however long a frame lasts."""
+    rule = F.MultimodalRule(1, temporal_merge_size=2, positions_per_second=2)
+    given = {"video_grids": [[2, 1, 1]], "seconds_per_grid": np.float32([1e7])}
+    known = jax.jit(lambda: F.multimodal_positions(rule, [2, 0], **given)[0])
+    assert known().tolist() == [[0, 0, 0], [1, 1, 1]]
+
+
+@pytest.mark.errors
+def test_faults_of_grids_of_each_sequence_are_named():
+    types, grids = np.array([[0, 0], [0, 1]]), np.array([[[0] * 3], [[1, 2, 4]]])
+    with refused(r"must be as many as those of image_grids\[1, 0\]=\[1, 2, 4\], 2"):
+        F.multimodal_positions(RULE, types, image_grids=grids)
+
+
+@pytest.mark.errors
+def test_known_frames_are_counted_as_tokens_ask_for_them():
+    """A list of all of them would not fit in memory."""
+    rule = F.MultimodalRule(1, separate_frames=True)
+    with refused(r"must hold every frame of video_grids\[0\]=\[1000000000000, 1, 1\]"):
+        check_known(rule, np.array([2, 0]), None, {VIDEO: np.array([[10**12, 1, 1]])})
+
+
+@pytest.mark.errors
 def test_known_faults_are_named():
     rule = F.MultimodalRule(1, separate_frames=True)
     types, grids = np.array([[0, 2, 2, 0], [0, 0, 0, 0]]), [[3, 1, 1]]
@@ -397,8 +439,10 @@ def test_known_faults_are_named():
 @pytest.mark.parametrize(
     "change, message",
     (
-        ({"merge_size": 0}, "merge_size=0 must be a positive integer"),
-        ({"temporal_merge_size": 1.5}, "temporal_merge_size=1.5 must be a positive"),
+        ({"merge_size": 0}, r"merge_size=0 must be an integer in \[1, 2147483647\]"),
+        ({"merge_size": 2**31}, "merge_size=2147483648 must be an integer in"),
+        ({"temporal_merge_size": 1.5}, "temporal_merge_size=1.5 must be an integer"),
+        ({"positions_per_second": 1e-46}, r"positions_per_second=1e-46 must be at le"),
         ({"separate_frames": 1}, "separate_frames=1 must be True or False"),
         ({"positions_per_second": 0}, "positions_per_second=0 must be finite and pos"),
         ({"advance": "max"}, "advance='max' must be 'side' or 'position'"),

@@ -9,6 +9,7 @@ from ...._checks import (
     check_one_per_token,
     first_where,
     int32_in_range,
+    integer_array,
     is_known,
     number_array,
 )
@@ -33,6 +34,7 @@ def checked_grids(rule, types, image_grids, video_grids, seconds) -> Grids:
     given = {kind: grids for kind, grids in given.items() if grids is not None}
     # Without any grids, a patch finds the end of those of images.
     given = given or {IMAGE: np.zeros((0, 3), np.int32)}
+    given = {k: integer_array(name(k), grids) for k, grids in given.items()}
     sizes = [_sizes(rule, kind, grids, types) for kind, grids in given.items()]
     if len({array.ndim == 2 for array in sizes}) > 1:
         shapes = " and ".join(f"{name(k)}.shape={np.shape(given[k])}" for k in given)
@@ -40,14 +42,21 @@ def checked_grids(rule, types, image_grids, video_grids, seconds) -> Grids:
             f"{shapes} must both be of the whole batch, or both of each sequence."
         )
     if seconds is not None:
-        of_videos = _seconds(rule, seconds, sizes[-1] if VIDEO in given else None)
-        ones = [jnp.ones(array.shape[:-1], jnp.float32) for array in sizes[:-1]]
-        seconds = _stacked([*ones, of_videos], types, 1)
+        seconds = _seconds(rule, seconds, given.get(VIDEO))
     shared = sizes[0].ndim == 2
+    if not any(array.size for array in sizes):
+        # Sequences have nothing to share, and a batch that is sharded is no mistake.
+        shared, one_each = False, (1,) * (types.ndim - 1)
+        sizes = [array.reshape(*one_each, 0, 3) for array in sizes]
+        seconds = None
     if shared:
-        _check_batch_is_whole(name(next(iter(given))), sizes[0], types)
+        first = next(iter(given))
+        _check_batch_is_whole(name(first), tuple(sizes[0].shape), types)
+    if seconds is not None:
+        ones = [jnp.ones(array.shape[:-1], jnp.float32) for array in sizes[:-1]]
+        seconds = _stacked([*ones, seconds], types, 1)
     sizes = _stacked(sizes, types, 2)
-    return Grids(tuple(given), sizes, seconds, shared and types.ndim > 1)
+    return Grids(given, sizes, seconds, shared and types.ndim > 1)
 
 
 def name(kind):
@@ -66,8 +75,9 @@ def _sizes(rule, kind, grids, types):
             f"{batch} and these two for each sequence; a grid has (frames, rows, "
             "columns)."
         )
-    if is_known(sizes):
-        check_known_grids(rule, kind, name(kind), np.asarray(sizes))
+    # Under `jit`, `sizes` are traced though the grids are known.
+    if is_known(grids):
+        check_known_grids(rule, kind, name(kind), np.asarray(grids))
     return sizes if valid is None else jnp.where(valid, sizes, -1)
 
 
@@ -89,8 +99,8 @@ def _seconds(rule, seconds, grids):
     if is_known(seconds):
         most = LAST_TIME / rule.positions_per_second
         known = np.asarray(seconds)
-        frames = np.asarray(grids[..., 0]) if is_known(grids) else 1
-        last = known * np.maximum(frames - 1, 1)
+        frames = np.asarray(grids)[..., 0] if is_known(grids) else 1
+        last = known * np.maximum(frames // rule.temporal_merge_size - 1, 0)
         first = first_where("seconds_per_grid", known, ~((known >= 0) & (last <= most)))
         if first is not None:
             raise ValueError(
@@ -100,23 +110,22 @@ def _seconds(rule, seconds, grids):
     return jnp.asarray(seconds).astype(jnp.float32)
 
 
-def _check_batch_is_whole(grids_name, grids, types):
+def _check_batch_is_whole(grids_name, shape, types):
     """Raises if grids of the whole batch meet a batch that is sharded."""
     axes = (explicit_axes(types) or ())[:-1]
-    if grids.shape[0] and any(axis is not None for axis in axes):
+    if any(axis is not None for axis in axes):
         raise ValueError(
-            f"{grids_name}.shape={tuple(grids.shape)} must begin with the batch axes "
-            f"of token_types, which are sharded over {axes}; pass the grids of each "
-            "sequence."
+            f"{grids_name}.{shape=} must begin with the batch axes of token_types, "
+            f"which are sharded over {axes}; pass the grids of each sequence."
         )
 
 
 def _stacked(parts, types, num_axes):
     """Arrays of each kind as one, which has a new axis in front of the last `num_axes`.
 
-    Zeros fill up the shorter ones.
+    Zeros fill up the shorter ones, and stand alone where all are empty.
     """
-    longest = max(part.shape[-num_axes] for part in parts)
+    longest = max(1, *(part.shape[-num_axes] for part in parts))
     filled = []
     for part in parts:
         added = [(0, 0)] * part.ndim

@@ -21,27 +21,33 @@ def check_known_grids(rule, kind, name, grids) -> None:
         )
 
 
-def check_known(rule, types, mask, grids) -> None:
-    """Raises if all is known, and the tokens are not those of the grids."""
-    if not all(map(is_known, (types, mask, grids.sizes))):
+def check_known(rule, types, mask, sizes) -> None:
+    """Raises if all is known, and the tokens are not those of the grids.
+
+    The arrays are as they were given: under `jit`, what is made of them is traced.
+    `sizes` has the grids of each kind.
+    """
+    given = (types, *sizes.values(), *([] if mask is None else [mask]))
+    if not all(map(is_known, given)):
         return
-    types, mask, sizes = map(np.asarray, (types, mask, grids.sizes))
+    types = np.asarray(types)
+    mask = np.broadcast_to(True if mask is None else np.asarray(mask) != 0, types.shape)
     batch, pieces = types.shape[:-1], {}
     for sequence in np.ndindex(batch):
-        if not (grids.shared and pieces):
-            of_sequence = sizes if sizes.ndim == 3 else sizes[sequence]
-            pieces = {
-                kind: list(_pieces(rule, kind, of_kind))
-                for kind, of_kind in zip(grids.kinds, of_sequence, strict=True)
-            }
+        for kind, grids in sizes.items():
+            if grids.ndim > 2:
+                of_batch = np.broadcast_to(grids, (*batch, *grids.shape[-2:]))
+                pieces[kind] = _Pieces(rule, kind, of_batch[sequence], sequence)
+            elif kind not in pieces:
+                pieces[kind] = _Pieces(rule, kind, np.asarray(grids))
         for kind, start, count in _runs(types[sequence], mask[sequence]):
             where = f"token_types{[*sequence, start]}"
-            _take(pieces.get(kind, []), kind, where, count)
+            _take(pieces.get(kind), kind, where, count)
         for left in pieces.values():
-            if left and left[0].frame > 0:
+            if left.next is not None and left.next.frame > 0:
                 where = f"{list(sequence)}" if sequence else ""
                 raise ValueError(
-                    f"token_types{where} must hold every frame of {left[0].name}."
+                    f"token_types{where} must hold every frame of {left.next.name}."
                 )
 
 
@@ -53,11 +59,25 @@ class _Piece(NamedTuple):
     num_tokens: int
 
 
-def _pieces(rule, kind, grids):
+class _Pieces:
+    """The pieces of grids one after another, of which `next` is known already.
+
+    A grid may have many frames, and a batch reads the pieces of its own tokens alone.
+    """
+
+    def __init__(self, rule, kind, grids, sequence=()):
+        self._pieces = _pieces(rule, kind, grids, sequence)
+        self.take()
+
+    def take(self):
+        self.next = next(self._pieces, None)
+
+
+def _pieces(rule, kind, grids, sequence):
     """The pieces of grids in the order of their tokens."""
     for index, grid in enumerate(grids):
         frames, rows, columns = (grid // unit_of(rule, kind)).tolist()
-        name = f"{NAMES[kind]}_grids[{index}]={grid.tolist()}"
+        name = f"{NAMES[kind]}_grids{[*sequence, index]}={grid.tolist()}"
         separate = rule.separate_frames and kind == VIDEO
         for frame in range(frames if separate else min(frames, 1)):
             count = rows * columns * (1 if separate else frames)
@@ -78,9 +98,9 @@ def _take(pieces, kind, where, count):
     """Takes the pieces of a run of tokens, or raises if they do not fit."""
     what = f"the {count} {NAMES[kind]} tokens from {where} on"
     while count:
-        if not pieces:
+        if pieces is None or pieces.next is None:
             raise ValueError(f"{what} must have a row of {NAMES[kind]}_grids.")
-        piece = pieces.pop(0)
+        piece = pieces.next
         if piece.num_tokens > count:
             frame = f"frame {piece.frame} of " if piece.frame else ""
             raise ValueError(
@@ -88,3 +108,4 @@ def _take(pieces, kind, where, count):
                 f"{piece.num_tokens}."
             )
         count -= piece.num_tokens
+        pieces.take()

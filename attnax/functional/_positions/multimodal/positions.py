@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int32, Integer
+from jaxtyping import Array, Bool, Int32, Integer, Real
 
-from ...._checks import check_axes, check_not_sharded, int32_in_range
+from ...._checks import array_of, check_axes, check_not_sharded, int32_in_range
 from ...._public import public
 from .arguments import checked_grids, whole_mask
 from .faults import check_known
@@ -33,7 +33,7 @@ def multimodal_positions(
     video_grids: Integer[Array | np.ndarray, "*grids_of_videos num_videos 3"]
     | Sequence
     | None = None,
-    seconds_per_grid: Float[Array | np.ndarray, "*grids_of_videos num_videos"]
+    seconds_per_grid: Real[Array | np.ndarray, "*grids_of_videos num_videos"]
     | Sequence
     | None = None,
     mask: Bool[Array | np.ndarray, "*#batch seq_len"]
@@ -95,9 +95,10 @@ def multimodal_positions(
     types, types_valid = int32_in_range("token_types", token_types, 0, SOUND + 1)
     check_axes("token_types", types, "seq_len")
     check_not_sharded("token_types", types, 1, "shard the batch")
+    given_mask = None if mask is None else array_of("mask", mask)
     mask = whole_mask(mask, types)
     grids = checked_grids(rule, types, image_grids, video_grids, seconds_per_grid)
-    check_known(rule, types, mask, grids)
+    check_known(rule, array_of("token_types", token_types), given_mask, grids.given)
     positions, delta, valid = _positions(rule, types, mask, grids)
     if types_valid is not None:
         valid &= jnp.all(types_valid, axis=-1)

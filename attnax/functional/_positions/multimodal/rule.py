@@ -7,15 +7,18 @@ import jax
 
 from ...._checks import (
     FLOAT32_MAX,
+    INT32_MAX,
     check_flags,
     choice,
+    integer,
     number,
-    positive_integer,
     type_of,
 )
 from ...._public import public
 
 ADVANCES = ("side", "position")
+# XLA takes smaller numbers for 0.
+_LOWEST_RATE = 2.0**-126
 
 
 @jax.tree_util.register_static
@@ -37,8 +40,8 @@ class MultimodalRule:
         separate_frames: Whether each frame of a video counts as an image of its own,
             with text between the frames or not (Qwen3-VL, GLM-4.1V).
         positions_per_second: Positions per second of video, where the times of frames
-            are in seconds: `tokens_per_second` of Qwen2.5-VL. Positive. `None` stands
-            for one position per frame.
+            are in seconds: `tokens_per_second` of Qwen2.5-VL. At least 2**-126. `None`
+            stands for one position per frame.
         advance: What the number after an image or video follows: `"side"`, the longer
             side of its grid, as in transformers 5; or `"position"`, its largest
             position, as in the models' own code, transformers 4 and the Omni models.
@@ -65,13 +68,15 @@ class MultimodalRule:
     @public
     def __post_init__(self):
         for name in ("merge_size", "temporal_merge_size"):
-            self._set(name, positive_integer(name, getattr(self, name)))
+            self._set(name, integer(name, getattr(self, name), 1, INT32_MAX))
         check_flags(separate_frames=self.separate_frames)
         choice("advance", self.advance, ADVANCES)
         rate = self.positions_per_second
         if rate is None:
             return
         rate = number("positions_per_second", rate, high=FLOAT32_MAX, positive=True)
+        if rate < _LOWEST_RATE:
+            raise ValueError(f"positions_per_second={rate} must be at least 2**-126.")
         if self.separate_frames:
             raise ValueError(
                 f"positions_per_second={rate} must be None with separate_frames=True: "

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ...._sharding import explicit_axes, sharding_like, spread
 from ..ends import ends_of
 
 # What `token_types` hold. Sound is counted as text is.
@@ -20,10 +21,14 @@ LAST_TIME = 2**24
 class Grids(NamedTuple):
     """The grids of each kind, with rows of zeros as padding."""
 
-    kinds: tuple[int, ...]
+    given: dict  # by kind, the arrays as they were passed
     sizes: jnp.ndarray  # (*batch, num_kinds, num_grids, 3), or without the batch
     seconds: jnp.ndarray | None  # between two frames, without the last axis
     shared: bool  # whether a batch shares them, one sequence after another
+
+    @property
+    def kinds(self) -> tuple[int, ...]:
+        return tuple(self.given)
 
 
 class Row(NamedTuple):
@@ -74,7 +79,9 @@ def grid_table(rule, grids):
     scale = lax.bitcast_convert_type(scale, jnp.int32)
     area, columns = jnp.maximum(area, 1), jnp.maximum(columns, 1)
     row = Row(start, count, area, columns, advance, scale, wrong.astype(jnp.int32))
-    table = jnp.stack(row, axis=-1)
+    # Outside `jit`, some fields have lost the sharding of the batch.
+    sharding = sharding_like(sizes, explicit_axes(sizes[..., 0]))
+    table = jnp.stack([spread(field, sharding) for field in row], axis=-1)
     behind = [(0, 0)] * (table.ndim - 2) + [(0, 1), (0, 0)]
     return ends, jnp.pad(table, behind, constant_values=1)
 
