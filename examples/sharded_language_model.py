@@ -25,7 +25,6 @@ import json
 import os
 import platform
 import sys
-from functools import partial
 from typing import NamedTuple
 
 import program
@@ -79,6 +78,7 @@ import attnax.functional as F
 ROWS = 20_000  # at least, for each head of the memory
 HEADS = 2  # for 2-grams, and as many for 3-grams
 MEMORY_WIDTH = model.D_MODEL // (2 * HEADS)
+HORIZON = 1000  # steps, after which the learning rate stays as it is
 CHUNK = 64  # rows of the table per chunk of the head
 
 
@@ -93,12 +93,13 @@ class Params(NamedTuple):
 
 
 class State(NamedTuple):
-    """Parameters, the states of both optimizers, and the number of steps done."""
+    """Parameters, the states of both optimizers, the steps done, and the seed."""
 
     params: Params
     of_model: optax.OptState
     of_memory: optax.OptState
     step: jax.Array
+    seed: jax.Array
 
 
 def hashing():
@@ -147,31 +148,35 @@ def nats_per_byte(params, windows):
 # Training.
 
 
-def optimizers(steps):
+def optimizers():
     """Of the model, and of the memory.
+
+    The learning rate of a step depends on nothing else, so that a training that stops
+    and goes on takes the same steps as one that does not.
 
     Rows of the memory that a step does not read stay as they are, as Adagrad leaves
     them where the gradient is 0. Adam would move them.
     """
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, model.LEARNING_RATE, 100, max(steps, 200), model.LEARNING_RATE / 20
+        0.0, model.LEARNING_RATE, 100, HORIZON, model.LEARNING_RATE / 20
     )
     adam = optax.adamw(schedule, b2=0.98, weight_decay=0.1)
     return optax.chain(optax.clip_by_global_norm(1.0), adam), optax.adagrad(0.02)
 
 
-def init_state(key, steps):
-    params = init_params(key)
-    of_model, of_memory = optimizers(steps)
+def init_state(seed):
+    params = init_params(jax.random.key(seed))
+    of_model, of_memory = optimizers()
     return State(
         params,
         of_model.init(params.model),
         of_memory.init(params.memory),
         jnp.zeros((), jnp.int32),
+        jnp.asarray(seed, jnp.uint32),
     )
 
 
-def train_step(state, windows, *, steps):
+def train_step(state, windows):
     """The next state, and the loss in nats per byte."""
     mean_loss = lambda params, windows: nats_per_byte(params, windows).mean()
     loss, gradients = F.row_value_and_grad(
@@ -179,27 +184,28 @@ def train_step(state, windows, *, steps):
         lambda params: params.memory.weight,
         lambda params, windows: F.ngram_row_ids(windows[:, :-1], hashing()),
     )(state.params, windows)
-    (params, memory), (of_model, of_memory) = state.params, optimizers(steps)
+    (params, memory), (of_model, of_memory) = state.params, optimizers()
     updates, model_state = of_model.update(gradients.model, state.of_model, params)
     memory, memory_state = F.update_rows(
         of_memory, gradients.memory, state.of_memory, memory
     )
     params = Params(optax.apply_updates(params, updates), memory)
-    return State(params, model_state, memory_state, state.step + 1), loss
+    step = state.step + 1
+    return State(params, model_state, memory_state, step, state.seed), loss
 
 
-def dense_step(state, windows, *, steps):
+def dense_step(state, windows):
     """The same with the gradient and the update of the whole memory, to compare."""
     mean_loss = lambda params: nats_per_byte(params, windows).mean()
     loss, gradients = jax.value_and_grad(mean_loss)(state.params)
     params, old, new = [], (state.of_model, state.of_memory), []
     for optimizer, *arrays in zip(
-        optimizers(steps), gradients, old, state.params, strict=True
+        optimizers(), gradients, old, state.params, strict=True
     ):
         updates, opt_state = optimizer.update(*arrays)
         params.append(optax.apply_updates(arrays[-1], updates))
         new.append(opt_state)
-    return State(Params(*params), *new, state.step + 1), loss
+    return State(Params(*params), *new, state.step + 1, state.seed), loss
 
 
 class Trainer:
@@ -214,7 +220,7 @@ class Trainer:
         self.batches = NamedSharding(self.mesh, P("data"))
         windows = jax.ShapeDtypeStruct((model.BATCH_SIZE, model.SEQ_LEN + 1), np.uint8)
         compiled = jax.jit(
-            partial(step, steps=steps),
+            step,
             donate_argnums=0,
             in_shardings=(self.shardings, self.batches),
             out_shardings=(self.shardings, None),
@@ -223,7 +229,7 @@ class Trainer:
             self.step = compiled.lower(self.shapes, windows).compile()
 
     def _init(self):
-        return init_state(jax.random.key(self.seed), self.steps)
+        return init_state(self.seed)
 
     def _shardings(self):
         """The rows of tables, and of their states, over `vocabulary`; others whole."""
@@ -244,7 +250,13 @@ class Trainer:
         placed = lambda leaf, sharding: leaf.update(sharding=sharding)
         target = jax.tree.map(placed, self.shapes, self.shardings)
         restore = ocp.args.StandardRestore(target)
-        return checkpoints.restore(checkpoints.latest_step(), args=restore)
+        state = checkpoints.restore(checkpoints.latest_step(), args=restore)
+        if int(state.seed) != self.seed:
+            sys.exit(
+                f"The checkpoint is of --seed {state.seed}, not {self.seed}; pass that "
+                "seed or another folder."
+            )
+        return state
 
     def mebibytes(self):
         """What a device holds: the state, and the temporary arrays of a step."""

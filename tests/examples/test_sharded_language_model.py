@@ -48,6 +48,25 @@ def test_a_mesh_trains_as_one_device_and_goes_on_as_another(small, text, tmp_pat
     np.testing.assert_allclose([*before, *after], expected, rtol=1e-5)
 
 
+def test_steps_depend_on_no_number_of_steps_and_go_on_with_their_seed(
+    small, text, tmp_path
+):
+    short, long = (small.Trainer(1, 1, SEED, steps) for steps in (2, 500))
+    windows = jax.device_put(small.windows_of(text, SEED, 0), short.batches)
+    results = []
+    for trainer in (short, long):
+        late = lambda x: x + 150 if x.dtype == np.int32 else x  # after the warmup
+        state = trainer.init()
+        state = state._replace(of_model=jax.tree.map(late, state.of_model))
+        state, _ = trainer.step(state, windows)
+        results.append(np.asarray(state.params.model.tokens.weight))
+    np.testing.assert_array_equal(*results)
+    with small.checkpoints_in(tmp_path) as checkpoints:
+        small.train(short, text, checkpoints)
+        with pytest.raises(SystemExit, match="of --seed 0, not 1; pass that seed"):
+            small.train(small.Trainer(1, 1, SEED + 1, 3), text, checkpoints)
+
+
 def test_rows_that_no_step_reads_stay_as_they_are(small, text):
     trainer = small.Trainer(1, 2, SEED, 1)
     before = jax.tree.map(np.asarray, trainer.init())
