@@ -166,7 +166,7 @@ def apply_fused_embedding(
     choice("combine", combine, ("sum", "mean", "concatenate", None))
     if accumulation_dtype is not None:
         accumulation_dtype = step_dtype(
-            "accumulation_dtype", float_dtype("accumulation_dtype", accumulation_dtype)
+            float_dtype("accumulation_dtype", accumulation_dtype), "accumulation_dtype"
         )
         if combine not in ("sum", "mean"):
             raise ValueError(f"{accumulation_dtype=!s} must come with a sum or a mean.")

@@ -167,7 +167,7 @@ def apply_per_layer_embedding(
         scale_dtype = float_dtype("scale_dtype", scale_dtype)
     if outside_id is not None:
         outside_id = integer("outside_id", outside_id, 0, params.weight.shape[0] - 1)
-    step = step_dtype("x.dtype", x.dtype) if round_steps else None
+    step = step_dtype(x.dtype, "x.dtype") if round_steps else None
     projected = project(params, x, eps, scale_dtype, step, precision)
     if token_ids is None:
         return projected.astype(dtype)

@@ -25,13 +25,13 @@ def rounded_to(x, dtype):
     return jnp.where(jnp.abs(x) < float(info.smallest_normal), multiples, rounded)
 
 
-def step_dtype(name, dtype):
+def step_dtype(dtype, argument):
     """A dtype to which steps can be rounded: 16 bits or more.
 
     8-bit floats overflow each in their own way, and no released model adds them.
     """
     if jnp.finfo(dtype).bits < 16:
-        raise ValueError(f"{name}={dtype.name} must have 16 bits or more.")
+        raise ValueError(f"{argument}={dtype.name} must have 16 bits or more.")
     return dtype
 
 
