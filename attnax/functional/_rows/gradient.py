@@ -134,26 +134,28 @@ def dense_gradient(
     return write_rows(zeros, row_ids, rows.astype(dtype))
 
 
-def check_size_is_known(name, array) -> None:
+def check_size_is_known(argument, array) -> None:
     """Raises if a size is a symbol, since the number of slots depends on it."""
     if any(map(is_symbolic_dim, array.shape)):
         raise ValueError(
-            f"{name}.shape={array.shape} must be numbers: the number of slots depends "
-            "on them."
+            f"{argument}.shape={array.shape} must be numbers: the number of slots "
+            "depends on them."
         )
 
 
-def check_row_gradient(name, gradient, *, batched=False) -> RowGradient:
+def check_row_gradient(argument, gradient, *, batched=False) -> RowGradient:
     """A gradient of one table, or of several along leading axes, with JAX arrays."""
-    check_params(gradient, RowGradient, name)
+    check_params(gradient, RowGradient, argument)
     row_ids = integer_array(
-        f"{name}.row_ids", any_array(f"{name}.row_ids", gradient.row_ids), WAY_OUT
+        f"{argument}.row_ids",
+        any_array(f"{argument}.row_ids", gradient.row_ids),
+        WAY_OUT,
     )
-    rows = float_array(f"{name}.rows", gradient.rows, "num_rows", "d_model")
+    rows = float_array(f"{argument}.rows", gradient.rows, "num_rows", "d_model")
     if rows.shape[:-1] != row_ids.shape or (rows.ndim != 2 and not batched):
         batch = "*batch, " * batched
         raise ValueError(
-            f"{name}.rows.shape={rows.shape} must be ({batch}num_rows, d_model), and "
-            f"{name}.row_ids.shape={row_ids.shape} ({batch}num_rows,)."
+            f"{argument}.rows.shape={rows.shape} must be ({batch}num_rows, d_model), "
+            f"and {argument}.row_ids.shape={row_ids.shape} ({batch}num_rows,)."
         )
     return RowGradient(jnp.asarray(row_ids), jnp.asarray(rows))

@@ -164,7 +164,7 @@ def _spread(x, sharding):
     return spread(x, sharding if sharding.mesh.explicit_axes else None)
 
 
-def _primitive(name, out_type, batch, *, cpu, default):
+def _primitive(called, out_type, batch, *, cpu, default):
     """A primitive with one form on a CPU, and one elsewhere."""
 
     def run(x, indices, **settings):
@@ -174,7 +174,7 @@ def _primitive(name, out_type, batch, *, cpu, default):
         }
         return lax.platform_dependent(x, indices, **forms)
 
-    primitive = Primitive(name)
+    primitive = Primitive(called)
     names = ("dtype", "num_rows", "of_table", "of_rows")
     primitive.def_impl(jax.jit(run, static_argnames=names))
     primitive.def_abstract_eval(out_type)

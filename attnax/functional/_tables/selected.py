@@ -75,17 +75,17 @@ class SelectedRows:
         )
 
 
-def check_looked_up(name, table):
+def check_looked_up(argument, table):
     """Raises unless `table` is a table, or rows selected from one."""
     if not isinstance(table, SelectedRows):
-        check_table(name, table)
+        check_table(argument, table)
         return
-    rows = float_array(f"{name}.rows", table.rows)
-    row_ids = integer_array(f"{name}.row_ids", table.row_ids, WAY_OUT)
+    rows = float_array(f"{argument}.rows", table.rows)
+    row_ids = integer_array(f"{argument}.row_ids", table.row_ids, WAY_OUT)
     if rows.ndim != 2 or row_ids.shape != rows.shape[:1]:
         raise ValueError(
-            f"{name}.rows.shape={rows.shape} must be (num_rows, d_model), and "
-            f"{name}.row_ids.shape={row_ids.shape} (num_rows,)."
+            f"{argument}.rows.shape={rows.shape} must be (num_rows, d_model), and "
+            f"{argument}.row_ids.shape={row_ids.shape} (num_rows,)."
         )
 
 

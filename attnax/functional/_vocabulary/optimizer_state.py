@@ -62,17 +62,17 @@ def resize_optimizer_state(
     return jax.tree_util.tree_map_with_path(resized, state, old, fresh)
 
 
-def _check_leaves(name, tree) -> None:
+def _check_leaves(argument, tree) -> None:
     for leaf in jax.tree.leaves(tree):
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
-            raise ValueError(f"{name} holds {type_of(leaf)}, but must hold arrays.")
+            raise ValueError(f"{argument} holds {type_of(leaf)}, but must hold arrays.")
 
 
-def _check_structure(name, tree, wanted, source="init(params)") -> None:
+def _check_structure(argument, tree, wanted, source="init(params)") -> None:
     found, wanted = jax.tree.structure(tree), jax.tree.structure(wanted)
     if found != wanted:
         raise ValueError(
-            f"{name} has the structure {found}, but must have that of {source}, "
+            f"{argument} has the structure {found}, but must have that of {source}, "
             f"{wanted}."
         )
 

@@ -104,13 +104,13 @@ def resize_vocabulary(
     return in_sharding_of(weight, resized, total, jnp.asarray(weight), given, key)
 
 
-def check_rows(name, weight) -> None:
+def check_rows(argument, weight) -> None:
     """Raises unless `weight` is a table or a bias of real floats, and not empty."""
-    float_array(name, weight)
+    float_array(argument, weight)
     if weight.ndim not in (1, 2) or 0 in weight.shape:
         raise ValueError(
-            f"{name}.shape={weight.shape} must be (rows, columns) or (rows,), all at "
-            "least 1."
+            f"{argument}.shape={weight.shape} must be (rows, columns) or (rows,), all "
+            "at least 1."
         )
 
 

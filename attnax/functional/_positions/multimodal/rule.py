@@ -84,8 +84,8 @@ class MultimodalRule:
             )
         self._set("positions_per_second", rate)
 
-    def _set(self, name, value):
-        object.__setattr__(self, name, value)
+    def _set(self, argument, value):
+        object.__setattr__(self, argument, value)
 
 
 def check_rule(rule) -> None:
