@@ -1,6 +1,6 @@
 """Measures the speed and errors of attnax on the device that JAX uses.
 
-    python -m benchmarks.device --json FILE           # six minutes at most
+    python -m benchmarks.device --json FILE           # eight minutes at most
     python -m benchmarks.device --json FILE --minutes 3
     python -m benchmarks.device --quick               # tiny sizes: that all of it runs
     python -m benchmarks.device --only rotation layers
@@ -175,7 +175,7 @@ def _arguments():
     )
     parser.add_argument("--json", metavar="FILE", help="write the lines to this file")
     parser.add_argument(
-        "--minutes", type=float, default=6.0, help="end within this time; default 6"
+        "--minutes", type=float, default=8.0, help="end within this time; default 8"
     )
     parser.add_argument("--quick", action="store_true", help="tiny sizes, 3 rounds")
     parser.add_argument("--only", nargs="+", choices=KINDS, help="default: all")

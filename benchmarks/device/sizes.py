@@ -2,7 +2,9 @@
 
 from typing import NamedTuple
 
-from .. import cases
+import jax.numpy as jnp
+
+from .. import bench_head, bench_rows, cases
 
 
 class Sizes(NamedTuple):
@@ -33,6 +35,11 @@ class Sizes(NamedTuple):
     embed_dim: int
     bias_len: int  # queries and keys of a matrix of biases
     attention_len: int
+    head: bench_head.Size
+    stepped_tables: tuple[bench_rows.Size, ...]
+    host_table: tuple[int, int, int]  # num_rows, d_model, and rows of a step
+    host_width: int  # of the hidden states beside them
+    host_products: int
 
 
 FULL = Sizes(
@@ -62,6 +69,17 @@ FULL = Sizes(
     embed_dim=768,
     bias_len=4096,
     attention_len=4096,
+    head=bench_head.Size(
+        "Llama-3.2-1B, 128k x 2048, 8k tokens", 128_256, 2048, 8192, 4096, 1.5
+    ),
+    stepped_tables=(
+        bench_rows.Size("256k x 512", 262_144, 512, bench_rows.ALL, 1 / 8),
+        bench_rows.Size("256k x 512", 262_144, 512, ("SGD",), 1 / 8, jnp.bfloat16),
+        bench_rows.Size("1M x 512", 1_048_576, 512, ("SGD",), 1 / 20),
+    ),
+    host_table=(1_000_000, 512, 8192),
+    host_width=4096,
+    host_products=64,
 )
 QUICK = Sizes(
     quick=True,
@@ -83,4 +101,11 @@ QUICK = Sizes(
     embed_dim=48,
     bias_len=32,
     attention_len=32,
+    head=bench_head.Size("100 x 16, 8 tokens", 100, 16, 8, 8, 1.5),
+    stepped_tables=(
+        bench_rows.Size("100 x 16", 100, 16, bench_rows.ALL, None, tokens=8),
+    ),
+    host_table=(100, 8, 16),
+    host_width=32,
+    host_products=2,
 )

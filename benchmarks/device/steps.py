@@ -9,10 +9,13 @@ import jax.numpy as jnp
 
 from .. import cases
 from ..timing.harness import Group
-from . import bias, cos_sin, layers, lookup, memory, patch, rotation
+from . import bias, cos_sin, head, host, layers, lookup, memory, patch, rotation, rows
 from .sizes import Sizes
 
-KINDS = ("copy", "matmul", "rotation", "cos_sin", "layers", "lookup", "patch", "bias")
+KINDS = (
+    *("copy", "matmul", "rotation", "cos_sin", "layers", "lookup", "head", "rows"),
+    *("host", "patch", "bias"),
+)
 DTYPES = (jnp.float32, jnp.bfloat16)
 LLAMA = cases.LLAMA, cases.LLAMA_META  # halves and interleaved pairs
 
@@ -51,6 +54,10 @@ def steps(sizes: Sizes) -> list[Step]:
         add("rotation", rotation.errors, case.layout)
     for table, dtype in with_dtypes(sizes.tables):
         add("lookup", lookup.timed, table, dtype)
+    for dtype in DTYPES:
+        add("head", head.losses, dtype)
+    add("rows", rows.optimizer_steps)
+    add("host", host.fetches, jnp.bfloat16)
     for dtype in DTYPES:
         add("patch", patch.timed, dtype)
     add("bias", bias.matrices)

@@ -5,6 +5,9 @@ KERNELS = {
     "cos_sin": "cos and sin",
     "layers": "rotations of layers",
     "lookup": "lookup",
+    "head": "heads without logits",
+    "rows": "steps on rows",
+    "host": "tables on the host",
     "patch": "patches",
     "bias": "position biases",
 }
@@ -14,6 +17,7 @@ LIMITS = (
     *("zeros plus rows", "float32 zeros plus rows"),
     "ready cos/sin + one rope_cos_sin",
     *("copy of the result", "read of the cotangent", "without positions"),
+    "the step without a fetch",
 )
 
 

@@ -11,6 +11,7 @@ AIM = 0.9
 REPEATED = ("forms of ", ", beside PyTorch")
 # Words for a part in the name of a case. A case without any is a forward pass.
 PARTS = ("weight gradient", "input gradient", "gradient", "backward")
+STEPS = ("rows", "host")  # kinds of lines whose cases are whole steps
 
 
 def device_report(run: str, records: list[dict]) -> str:
@@ -83,7 +84,8 @@ def _ahead(records):
 
 def _kernel(record):
     case = record["case"]
-    part = next((part for part in PARTS if part in case), "forward")
+    whole = "step" if record["kind"] in STEPS else "forward"
+    part = next((part for part in PARTS if part in case), whole)
     forms = case.startswith("forms of ")
     name = "forms of the rotation" if forms else KERNELS[record["kind"]]
     return name, record["dtype"], part
