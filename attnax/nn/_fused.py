@@ -102,12 +102,14 @@ class FusedEmbedding(eqx.Module):
         *,
         factors: Real[Array | np.ndarray, "*factors_batch num_tables"] | None = None,
         dtype: DTypeLike | None = None,
+        vocab_axis: str | tuple[str, ...] | None = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,
         key: PRNGKeyArray | None = None,
     ) -> Float[Array, "..."]:
         """Looks up an id of each table, each counted from 0; `factors` multiply rows.
 
-        The result has `dtype`, by default that of the array.
+        The result has `dtype`, by default that of the array. `vocab_axis` names the
+        mesh axis over which the rows of the array are sharded.
         """
         return F.apply_fused_embedding(
             self.params,
@@ -117,5 +119,6 @@ class FusedEmbedding(eqx.Module):
             factors=factors,
             dtype=dtype,
             accumulation_dtype=self.accumulation_dtype,
+            vocab_axis=vocab_axis,
             out_sharding=out_sharding,
         )

@@ -100,6 +100,26 @@ def test_the_gradient_of_a_table_stays_where_its_rows_are(mesh, tokens):
 
 
 @every_mesh
+def test_a_fused_table_moves_the_rows_of_its_tokens(mesh):
+    weight = typed(mesh, (VOCAB, WIDTH), jnp.float32, "model")
+    ids = typed(mesh, (*IDS, 2), jnp.int32, "data")
+
+    def of(weight, ids):
+        params = F.FusedEmbeddingParams(weight)
+        return F.apply_fused_embedding(params, ids, vocab_axis="model")
+
+    def fused_gradient(weight, ids, cotangent):
+        return jax.vjp(lambda weight: of(weight, ids), weight)[1](cotangent)
+
+    rows, shard = TOKENS * 2 * WIDTH * 4, VOCAB // 2 * WIDTH * 4
+    assert sent(mesh, of, weight, ids)[0] == [("all-reduce", rows // 2)]
+    cotangent = typed(mesh, (*IDS, WIDTH), jnp.float32, "data")
+    found, _ = sent(mesh, fused_gradient, weight, ids, cotangent)
+    limit = shard if mesh is EXPLICIT else min(rows, shard)
+    assert max(size for _, size in found) == limit
+
+
+@every_mesh
 def test_the_gradient_of_hidden_states_is_one_sum(mesh):
     weight = typed(mesh, (VOCAB, WIDTH), jnp.bfloat16, "model")
     x = typed(mesh, (*IDS, WIDTH), jnp.bfloat16, "data")

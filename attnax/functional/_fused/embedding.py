@@ -20,9 +20,11 @@ from ..._checks import (
 from ..._dtypes import default_float_dtype, float_dtype, result_dtype
 from ..._public import public
 from ..._sharding import spread
+from ..._vocab_axis import num_table_rows
 from .._tables.draw import drawn_table
 from .._tables.lookup import lookup_rows
-from .._tables.selected import check_looked_up
+from .._tables.over_shards import lookup_over_shards
+from .._tables.selected import SelectedRows, check_looked_up
 from .combine import combined, sharding_before
 from .offsets import checked_row_counts, fused_indices, padded_rows
 from .quantized import QuantizedTableParams, check_quantized, lookup_quantized
@@ -106,6 +108,7 @@ def apply_fused_embedding(
     factors: Real[Array | np.ndarray, "*factors_batch num_tables"] | None = None,
     dtype: DTypeLike | None = None,
     accumulation_dtype: DTypeLike | None = None,
+    vocab_axis: str | tuple[str, ...] | None = None,
     out_sharding: NamedSharding | PartitionSpec | None = None,
 ) -> Float[Array, "..."]:
     """Looks up a row in each of several tables, and adds them up or joins them.
@@ -129,6 +132,10 @@ def apply_fused_embedding(
         accumulation_dtype: Dtype of 16 bits or more to which the sum is rounded after
             each addition. `None` is that of the arithmetic. MusicGen, Moshi and BLT as
             released in bfloat16 round each time, and CSM and Dia do not.
+        vocab_axis: Mesh axis, or tuple of axes, over which the rows of the array are
+            sharded, as in `apply_token_embedding`. Rows cross devices before they are
+            added up, so that a sum has the same bits on every mesh. A quantized array
+            takes none.
         out_sharding: Sharding of the result, under a mesh with explicit axes. `None` is
             that of the ids, with rows that are not sharded.
 
@@ -142,7 +149,9 @@ def apply_fused_embedding(
             transformation is out of range, `row_counts` does not fit the ids or the
             array, `combine` is unknown, `factors` does not broadcast to the ids, a
             dtype is not a real float, `accumulation_dtype` has 8 bits or comes without
-            a sum, or `out_sharding` is not a sharding.
+            a sum, the mesh lacks `vocab_axis`, its shards do not divide the rows, the
+            array is quantized or holds selected rows and it is not `None`, or
+            `out_sharding` is not a sharding.
 
     Example:
         >>> params = FusedEmbeddingParams(weight=jnp.eye(5))
@@ -161,6 +170,10 @@ def apply_fused_embedding(
     else:
         check_params(params, FusedEmbeddingParams)
         check_looked_up("params.weight", params.weight)
+    whole = quantized or isinstance(params.weight, SelectedRows)
+    if vocab_axis is not None and whole:
+        kind = "a quantized array" if quantized else "selected rows"
+        raise ValueError(f"{vocab_axis=} must be None for {kind}, in no shards.")
     default = jnp.float32 if quantized else params.weight.dtype
     dtype = result_dtype("dtype", dtype, default)
     choice("combine", combine, ("sum", "mean", "concatenate", None))
@@ -171,10 +184,20 @@ def apply_fused_embedding(
         if combine not in ("sum", "mean"):
             raise ValueError(f"{accumulation_dtype=!s} must come with a sum or a mean.")
     check_out_sharding(out_sharding)
-    indices = fused_indices(ids, row_counts, params.weight.shape[0])
+    num_rows = num_table_rows(params.weight, vocab_axis)
+    indices = fused_indices(ids, row_counts, num_rows)
     of_rows = sharding_before(out_sharding, indices.ndim, combine)
     if quantized:
         rows = lookup_quantized(params, indices, out_sharding=of_rows)
+    elif vocab_axis is not None:
+        rows = lookup_over_shards(
+            params.weight,
+            indices,
+            lambda rows: rows,
+            vocab_axis=vocab_axis,
+            out_sharding=of_rows,
+            name="ids",
+        )
     else:
         rows = lookup_rows(params.weight, indices, out_sharding=of_rows)
     rows = combined(rows, indices, combine, factors, accumulation_dtype)

@@ -17,6 +17,7 @@ from ..._checks import exceeds, integer
 from ..._dtypes import compute_dtype
 from ..._sharding import (
     explicit_axes,
+    names_of,
     per_row,
     sharding_like,
     sharding_of_lookup,
@@ -37,12 +38,13 @@ def lookup_over_shards(
     frozen_row=None,
     mask_frozen=False,
     out_sharding=None,
+    name="token_ids",
 ):
     """`finish` of the rows of `weight` at `ids`, which is -1 for rows of NaN.
 
     `finish` takes rows and gives rows, and runs on each shard. `frozen_row` gets no
     gradient, and is zeros if `mask_frozen`. The rows are on every shard, or lie along
-    `scatter_axis` of the ids.
+    `scatter_axis` of the ids, which errors call `name`.
     """
     names = axis_names(vocab_axis)
     if scatter_axis is not None:
@@ -59,7 +61,7 @@ def lookup_over_shards(
         trained = own if frozen_row is None else own & (ids != frozen_row)
         held = trained if mask_frozen else own
         lost = (ids < 0) & (lax.axis_index(shard.axis) == 0)
-        _check_divides(vocab_axis, shard.axis, ids, scatter_axis)
+        _check_divides(vocab_axis, shard.axis, ids, scatter_axis, name)
         return _joined(
             rows, held, trained, lost, shard.axis, scatter_axis if inside else None
         )
@@ -71,7 +73,7 @@ def lookup_over_shards(
         local,
         vocab_axis,
         {"params.weight": weight},
-        {"token_ids": ids},
+        {name: ids},
         num_batch_axes=ids.ndim,
         out_specs=PartitionSpec(*spec),
     )
@@ -86,7 +88,7 @@ def _axis_to_shard(ids, names, out_sharding):
         spec = explicit_axes(ids) or ()
     else:
         spec = getattr(out_sharding, "spec", out_sharding)
-    entries = [entry if isinstance(entry, tuple) else (entry,) for entry in spec]
+    entries = [names_of(entry) for entry in spec]
     return entries.index(names) if names in entries[: ids.ndim] else None
 
 
@@ -116,11 +118,11 @@ def _scattered(rows, axis, names):
     return lax.with_sharding_constraint(rows, NamedSharding(mesh, PartitionSpec(*spec)))
 
 
-def _check_divides(vocab_axis, names, ids, scatter_axis):
+def _check_divides(vocab_axis, names, ids, scatter_axis, name):
     num_shards = lax.axis_size(names)
     if scatter_axis is not None and ids.shape[scatter_axis] % num_shards:
         raise ValueError(
-            f"axis {scatter_axis} of token_ids.shape={ids.shape} must be a multiple of "
+            f"axis {scatter_axis} of {name}.shape={ids.shape} must be a multiple of "
             f"the {num_shards} shards of {vocab_axis=}; pad it, or leave scatter_axis "
             "out."
         )

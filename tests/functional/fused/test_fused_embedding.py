@@ -32,8 +32,8 @@ def draw_lookup(data, dtype=jnp.float32, batch=None):
 
 
 def picked(tables, ids):
-    """A row of each table, `(*batch, num_tables, d_model)`, by one-hot products."""
-    rows = [np.eye(len(t))[ids[..., k]] @ t for k, t in enumerate(tables)]
+    """A row of each table, `(*batch, num_tables, d_model)`."""
+    rows = [table[ids[..., k]] for k, table in enumerate(tables)]
     return np.stack(rows, -2)
 
 
@@ -179,8 +179,10 @@ def test_ids_of_narrow_dtypes():
 
 
 @pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
-@pytest.mark.parametrize("spec", (P("b", None), P(None, "b")))
-def test_sharded(axis_type, spec):
+@pytest.mark.parametrize(
+    ("spec", "vocab_axis"), ((P("b"), None), (P(None, "b"), None), (P("b"), "b"))
+)
+def test_sharded(axis_type, spec, vocab_axis):
     weight = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
     params = F.FusedEmbeddingParams(weight=weight)
     ids = np.array([[4, 0, 6], [1, 2, 0], [1, 1, 1], [0, 2, 6]], np.int32)
@@ -191,19 +193,35 @@ def test_sharded(axis_type, spec):
         params = jax.device_put(params, NamedSharding(mesh, spec))
         ids = jax.device_put(ids, NamedSharding(mesh, P("a")))
         factors = jax.device_put(factors, NamedSharding(mesh, P()))
-        actual = gradients(params, ids, factors, row_counts=COUNTS)
+        options = {"row_counts": COUNTS, "vocab_axis": vocab_axis}
+        actual = gradients(params, ids, factors, **options)
         assert_same_bits(actual[0], plain[0])
         for one, other in zip(actual[1:], plain[1:], strict=True):
             assert_close(one, np.asarray(other), magnitude=64.0)
         if axis_type is AxisType.Explicit:
             assert jax.typeof(actual[0]).sharding.spec == P("a", None)
             for combine in ("sum", "concatenate"):
-                options = {"row_counts": COUNTS, "combine": combine}
+                options["combine"] = combine
                 rows = lookup(params, ids, out_sharding=P("a", "b"), **options)
                 assert jax.typeof(rows).sharding.spec == P("a", "b")
                 tables = [weight[:5], weight[5:8], weight[8:15]]
                 expected = together(picked(tables, np.asarray(ids)), combine)
                 assert_close(rows, expected, magnitude=24.0)
+
+
+def test_inside_shard_map():
+    weight = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+    ids = np.array([[4, 0, 6], [5, 2, 0]], np.int32)  # 5 is not in its own table
+    options = {"row_counts": COUNTS, "combine": None}
+    plain = lookup(F.FusedEmbeddingParams(weight=weight), ids, **options)
+    mesh = jax.make_mesh((4,), ("a",), axis_types=(AxisType.Auto,))
+
+    def of_shard(weight, ids):
+        params = F.FusedEmbeddingParams(weight=weight)
+        return F.apply_fused_embedding(params, ids, vocab_axis="a", **options)
+
+    mapped = jax.shard_map(of_shard, mesh=mesh, in_specs=(P("a"), P()), out_specs=P())
+    assert_same_bits(jax.jit(mapped)(weight, ids), plain)
 
 
 def test_init_pads_with_rows_of_zeros():
@@ -280,3 +298,15 @@ def test_options_are_checked():
         F.apply_fused_embedding(PARAMS, np.array(0))
     with refused(r"ids.shape=\(2, 0\) must end in at least one table"):
         F.apply_fused_embedding(PARAMS, np.zeros((2, 0), np.int32))
+
+
+@pytest.mark.errors
+def test_tables_that_no_shards_hold_are_refused():
+    with refused("vocab_axis='a' must name an axis of a mesh, but there is none"):
+        F.apply_fused_embedding(PARAMS, IDS, vocab_axis="a")
+    table = F.quantize_table(np.ones((16, 4), np.float32))
+    with refused("vocab_axis='a' must be None for a quantized array"):
+        F.apply_fused_embedding(table, IDS, vocab_axis="a")
+    selected = F.FusedEmbeddingParams(weight=F.select_rows(PARAMS.weight, IDS))
+    with refused("vocab_axis='a' must be None for selected rows"):
+        F.apply_fused_embedding(selected, IDS, vocab_axis="a")
