@@ -38,7 +38,7 @@ if CHECKED:
 for name, max_examples in (("smoke", 4), ("dev", 10), ("nightly", 1000)):
     hypothesis.settings.register_profile(name, max_examples=max_examples, deadline=None)
 hypothesis.settings.register_profile(
-    "ci", max_examples=30, deadline=None, derandomize=True, print_blob=True
+    "ci", max_examples=15, deadline=None, derandomize=True, print_blob=True
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 

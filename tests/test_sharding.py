@@ -377,6 +377,7 @@ def test_positions_of_a_sharded_batch(name):
         np.testing.assert_array_equal(actual, expected)
 
 
+@pytest.mark.slow
 def test_multimodal_positions_of_a_sharded_batch_outside_jit():
     ids = np.array([[1, 1], [0, 0], [0, 1], [0, 0]], np.int32)
     with jax.set_mesh(MESH):

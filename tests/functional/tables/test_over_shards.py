@@ -243,6 +243,7 @@ def test_batches_scans_and_rematerialization(mesh):
     np.testing.assert_array_equal(gradient, 2.0 * np.repeat(counts[:, None], 6, 1))
 
 
+@pytest.mark.slow
 @every_mesh
 def test_outside_jit_and_in_modules(mesh):
     with jax.set_mesh(mesh):
