@@ -26,11 +26,15 @@ def sharding_over(mesh, axes):
     """
     used, spec = set(), []
     for axis in axes:
-        names = axis if isinstance(axis, tuple) else (axis,)
-        left = tuple(name for name in names if name is not None and name not in used)
+        left = tuple(name for name in names_of(axis) if name not in used)
         used.update(left)
         spec.append(left or None)
     return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def names_of(entry):
+    """The mesh axes of an entry of a spec: a name, a tuple of names, or `None`."""
+    return entry if isinstance(entry, tuple) else () if entry is None else (entry,)
 
 
 def sharding_beside(x, batch):
@@ -107,6 +111,16 @@ def per_row(values, rows):
     return jax.reshard(values, sharding_like(rows, (*sharding.spec[:-1], None)))
 
 
+def whole_along(x, axis):
+    """`x` with one axis on every device; the other axes stay where they are."""
+    axes = explicit_axes(x)
+    if axes is None or axes[axis] is None:
+        return x
+    axes = list(axes)
+    axes[axis] = None
+    return jax.reshard(x, sharding_like(x, axes))
+
+
 def whole_array(x):
     """An array that is whole on every device of an explicit mesh."""
     axes = explicit_axes(x)
@@ -115,14 +129,6 @@ def whole_array(x):
     return jax.reshard(x, sharding_like(x, (None,) * x.ndim))
 
 
-def whole_rows(table):
-    """A table whose rows are on every device; its columns stay where they are."""
-    axes = explicit_axes(table)
-    if axes is None or axes[0] is None:
-        return table
-    return jax.reshard(table, sharding_like(table, (None, *axes[1:])))
-
-
 def leading_rows(table, num_rows, out_sharding):
     """The first rows of a table, in a sharding."""
-    return spread(whole_rows(table)[:num_rows], out_sharding)
+    return spread(whole_along(table, 0)[:num_rows], out_sharding)

@@ -50,7 +50,7 @@ def picture(text):
 def writable(text):
     """An argparse type of paths that can be written to, with room on the disk."""
     path = Path(text)
-    try:
+    with _unless_it_cannot_be_written_to(text):
         if path.is_dir():
             raise argparse.ArgumentTypeError(f"{text!r} must be a file, not a folder")
         if path.exists() and not path.is_file():
@@ -58,29 +58,33 @@ def writable(text):
         if path.exists():
             with path.open("r+b"):
                 pass
-        with tempfile.TemporaryFile(dir=path.parent) as probe:
-            probe.write(bytes(MIB))
-    except OSError as error:
-        reason = error.strerror or error
-        raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be written to: {reason}"
-        ) from error
+        _probe(path.parent)
     return path
 
 
 def folder(text):
     """An argparse type of folders that can be written to; it makes what is missing."""
     path = Path(text)
-    try:
+    with _unless_it_cannot_be_written_to(text):
         path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path) as probe:
-            probe.write(bytes(MIB))
+        _probe(path)
+    return path
+
+
+def _probe(path):
+    with tempfile.TemporaryFile(dir=path) as probe:
+        probe.write(bytes(MIB))
+
+
+@contextmanager
+def _unless_it_cannot_be_written_to(text):
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or error
         raise argparse.ArgumentTypeError(
             f"{text!r} cannot be written to: {reason}"
         ) from error
-    return path
 
 
 def save(path, write):

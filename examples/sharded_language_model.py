@@ -7,9 +7,10 @@ with
     python examples/sharded_language_model.py                   # 8 virtual devices
     python examples/sharded_language_model.py --data 2 --vocabulary 4
     python examples/sharded_language_model.py --compare         # and on one device
-    python examples/sharded_language_model.py --steps 500 --checkpoint /tmp/run
-    python examples/sharded_language_model.py --data 1 --vocabulary 2 --checkpoint \
-/tmp/run                                            # goes on, at another device count
+    python examples/sharded_language_model.py --steps 200 --checkpoint run
+    python examples/sharded_language_model.py --steps 400 --checkpoint run --data 1
+
+The last command goes on where the one before it ended, at another number of devices.
 
 It needs no accelerator: JAX makes devices of the cores. At the end it prints what a
 device holds, and draws the loss of every step and the memory of a device.

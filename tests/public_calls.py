@@ -173,8 +173,17 @@ FUNCTIONAL = {
     "axial_rope": {"dims": (4, 4)},
     "channel_permutation": {"source": ROPE, "target": ROPE, "head_dim": 4},
     "chunked_axes": {"sections": (1, 1), "num_axes": 2},
-    "context_parallel_indices": {"seq_len": 4, "num_shards": 2, "shard_index": 0},
-    "context_parallel_permutation": {"seq_len": 4, "num_shards": 2},
+    "context_parallel_indices": {
+        "seq_len": 4,
+        "num_shards": 2,
+        "shard_index": 0,
+        "order": "contiguous",
+    },
+    "context_parallel_permutation": {
+        "seq_len": 4,
+        "num_shards": 2,
+        "order": "zigzag",
+    },
     "detr_sinusoids": {"mask": np.ones((2, 3), bool), "d_model": 4},
     "document_zigzag_indices": {
         "cumulative_lengths": [0, 4],

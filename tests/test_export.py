@@ -366,11 +366,11 @@ REFUSED = {
         IDS,
     ),
     "context_parallel_indices": (
-        lambda ids: F.context_parallel_indices(ids.shape[1], 2, 0),
+        lambda ids: F.context_parallel_indices(ids.shape[1], 2, 0, order="contiguous"),
         IDS,
     ),
     "context_parallel_permutation": (
-        lambda ids: F.context_parallel_permutation(ids.shape[1], 2),
+        lambda ids: F.context_parallel_permutation(ids.shape[1], 2, order="zigzag"),
         IDS,
     ),
     "positions_from_grid": (

@@ -233,7 +233,8 @@ class TokenEmbedding(eqx.Module):
     ) -> Float[Array, "*batch"] | tuple[Float[Array, "*batch"], Float[Array, "*batch"]]:
         """Returns the loss of each token, as `unembedding_cross_entropy` does.
 
-        The logits are those of `unembed`, of `chunk_size` rows of the table at a time.
+        The logits are those of `unembed` times `logit_scale`, of `chunk_size` rows of
+        the table at a time.
         """
         return F.unembedding_cross_entropy(
             self.params.weight,

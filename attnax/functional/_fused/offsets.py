@@ -46,8 +46,7 @@ def fused_row_offsets(
         The offsets of CSM, Dia and Qwen4-exp in transformers 5.
         https://github.com/huggingface/transformers
     """
-    counts = checked_row_counts(row_counts)
-    return np.cumsum([0, *counts[:-1]], dtype=np.int64)
+    return _offsets(checked_row_counts(row_counts))
 
 
 def checked_row_counts(row_counts):
@@ -61,6 +60,10 @@ def checked_row_counts(row_counts):
             "make several fused tables."
         )
     return counts
+
+
+def _offsets(counts):
+    return np.cumsum([0, *counts[:-1]], dtype=np.int64)
 
 
 def padded_rows(counts, row_multiple):
@@ -96,7 +99,7 @@ def fused_indices(ids, row_counts, num_rows):
         )
     axes = (1,) * (ids.ndim - 1) + (-1,)
     upper = np.array(counts, np.int32).reshape(axes)
-    offsets = np.cumsum([0, *counts[:-1]], dtype=np.int32).reshape(axes)
+    offsets = _offsets(counts).astype(np.int32).reshape(axes)
     if is_known(ids):
         _check_own_range(np.asarray(ids), upper)
     rows, valid = int32_in_range("ids", ids, 0, max(counts))

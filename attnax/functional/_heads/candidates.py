@@ -8,7 +8,10 @@ from .chunk import Chunk, chunk_sizes, rows_of_tokens
 
 
 def largest_logits(head, k, shard, arrays):
-    """The `k` largest logits of all shards together, and their ids."""
+    """The `k` largest logits of all shards together, and their ids.
+
+    They are in the order of `jax.lax.top_k`; for `k=None`, the one of `jnp.argmax`.
+    """
     table_rows = head.vocab_size if shard is None else shard.num_rows
     _, num_rows = chunk_sizes(table_rows, head.chunk_size)
     num_whole, rest = divmod(table_rows, num_rows)
@@ -22,15 +25,12 @@ def largest_logits(head, k, shard, arrays):
         values, place = _largest(logits, k)
         return values, start + place
 
-    def of_whole_chunk(start):
-        return of_chunk(start, num_rows)
-
-    starts = lax.iota(jnp.int32, num_whole) * num_rows
     # Derivatives of the values keep no logits.
-    of_whole = jax.checkpoint(
+    of_whole_chunk = jax.checkpoint(
         lambda start: of_chunk(start, num_rows), prevent_cse=False
     )
-    found = lax.map(of_whole, starts)
+    starts = lax.iota(jnp.int32, num_whole) * num_rows
+    found = lax.map(of_whole_chunk, starts)
     values, ids = (_side_by_side(t) for t in found)
     if rest:
         more = of_chunk(jnp.int32(num_whole * num_rows), rest)
@@ -47,7 +47,7 @@ def largest_logits(head, k, shard, arrays):
 
 def _largest(values, k):
     """At most `k` of `values`, and their places; equal ones in the order of places."""
-    if k > 1:
+    if k is not None:
         return lax.top_k(values, min(k, values.shape[-1]))
     place = jnp.argmax(values, axis=-1, keepdims=True).astype(jnp.int32)
     return jnp.take_along_axis(values, place, axis=-1), place

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
+from ..._sharding import whole_along
 from .._tables.logits import logits_product
-from .head import whole_width
 
 
 class Chunk(NamedTuple):
@@ -28,7 +28,8 @@ class Chunk(NamedTuple):
 
     def rows(self, table):
         """The rows of a table, with their whole width."""
-        return whole_width(lax.dynamic_slice_in_dim(table, self.start, self.num_rows))
+        rows = lax.dynamic_slice_in_dim(table, self.start, self.num_rows)
+        return whole_along(rows, -1)
 
     def logits(self, head, arrays, rows=None):
         """Logits `(*batch, num_rows)` in the dtype of sums.

@@ -76,7 +76,7 @@ def unembedding_argmax(
         precision=precision,
         vocab_axis=vocab_axis,
     )
-    _, ids = on_table(head, partial(largest_logits, head, 1), arrays)
+    _, ids = on_table(head, partial(largest_logits, head, None), arrays)
     return ids[..., 0]
 
 

@@ -17,7 +17,7 @@ from ..._checks import (
 )
 from ..._dtypes import compute_dtype as wide_dtype
 from ..._dtypes import result_dtype
-from ..._sharding import explicit_axes, sharding_like
+from ..._sharding import explicit_axes, sharding_like, whole_along
 from ..._vocab_axis import num_table_rows, on_shards
 from .._tables.logits import dtype_of_product
 from .._tables.token import vocabulary_of
@@ -111,7 +111,7 @@ def _arrays_of(weight, hidden, bias):
                 "weight."
             )
         bias = jnp.asarray(bias)
-    return HeadArrays(jnp.asarray(weight), bias, whole_width(jnp.asarray(hidden)))
+    return HeadArrays(jnp.asarray(weight), bias, whole_along(jnp.asarray(hidden), -1))
 
 
 def on_table(head, function, arrays, **of_tokens):
@@ -142,11 +142,3 @@ def placed_as(hidden, x):
     return jax.reshard(
         x, sharding_like(hidden, batch + (None,) * (x.ndim - len(batch)))
     )
-
-
-def whole_width(x):
-    """`x` with its last axis on every device; the other axes stay where they are."""
-    axes = explicit_axes(x)
-    if axes is None or axes[-1] is None:
-        return x
-    return jax.reshard(x, sharding_like(x, (*axes[:-1], None)))

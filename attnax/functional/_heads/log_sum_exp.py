@@ -14,9 +14,8 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-from ..._sharding import varying_like
+from ..._sharding import varying_like, whole_along
 from .chunk import over_chunks
-from .head import whole_width
 
 
 class LogitSums(NamedTuple):
@@ -84,7 +83,7 @@ def _jvp(head, with_mean, shard, primals, tangents):
 
         rows = None
         if rows_by is not None:
-            rows_by = whole_width(rows_by)
+            rows_by = whole_along(rows_by, -1)
             rows = chunk.rows(arrays.weight).astype(rows_by.dtype)
         logits, by_logits = jax.jvp(logits_of, (moving, rows), (by, rows_by))
         # Their sum would be rounded to the size of the logits.

@@ -18,7 +18,7 @@ from ..._checks import (
     integer_array,
 )
 from ..._public import public
-from ..._sharding import per_row, sharding_beside, spread, whole_rows
+from ..._sharding import per_row, sharding_beside, spread, whole_along
 from .._patches.embedding import embedded_patches
 from .._patches.pack import PackedPatches
 from .._resizing.at import rows_at
@@ -99,7 +99,7 @@ def apply_packed_vision_embedding(
     ).astype(wide)
     before = params.tokens_with_position
     if params.positions is not None:
-        table = whole_rows(jnp.asarray(params.positions.weight)).astype(wide)
+        table = whole_along(jnp.asarray(params.positions.weight), 0).astype(wide)
         x = x + rows_at(
             table[num_before:],
             grid,

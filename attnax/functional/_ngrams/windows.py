@@ -11,7 +11,7 @@ from ..._checks import (
     int32_in_range,
     integer_array,
 )
-from ..._sharding import explicit_axes, sharding_like, spread
+from ..._sharding import explicit_axes, sharding_like, spread, whole_along
 
 # What stands in a context besides ids: no token, and a token that has no row.
 NO_TOKEN, NO_ROW = -1, -2
@@ -48,7 +48,7 @@ def checked_starts(segment_ids, ids):
     segment_ids = integer_array("segment_ids", segment_ids)
     check_one_per_token("segment_ids", segment_ids.shape, ids.shape, "the token ids")
     if not isinstance(segment_ids, np.ndarray):
-        segment_ids = _whole_sequences(segment_ids)
+        segment_ids = whole_along(segment_ids, -1)
     # Compared before JAX takes the ids: a 64-bit id may wrap there.
     before, after = segment_ids[..., :-1], segment_ids[..., 1:]
     parts = segment_ids[..., :1] != segment_ids[..., :1], after != before
@@ -60,7 +60,7 @@ def history_of(ids, before, starts):
 
     The second is `None` where `starts` are. Sequences lie on one device each.
     """
-    ids = _whole_sequences(ids)
+    ids = whole_along(ids, -1)
     history = jnp.concatenate([_beside(before, ids), ids], axis=-1)
     if starts is None:
         return history, None
@@ -106,14 +106,6 @@ def placed_as(token_ids, tokens):
 def _before(values, k, size, seq_len):
     """What a history has `k` places before each token."""
     return values[..., size - 1 - k : size - 1 - k + seq_len]
-
-
-def _whole_sequences(values):
-    """Values whose sequences lie on one device each, as n-grams need them."""
-    axes = explicit_axes(values)
-    if axes is None or axes[-1] is None:
-        return values
-    return jax.reshard(values, sharding_like(values, (*axes[:-1], None)))
 
 
 def _beside(values, ids):

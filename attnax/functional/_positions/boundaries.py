@@ -38,18 +38,19 @@ class Documents(NamedTuple):
     position: Int32[Array, "*batch num_tokens"]
 
 
-def boundaries_of(cumulative_lengths, num_shards=None):
+def boundaries_of(cumulative_lengths, num_shards=None, total_len=None):
     """Checked cumulative lengths in int32, which do not decrease.
 
     In a traced array, a number below one in front of it counts as that one. With
-    `num_shards`, known numbers must be multiples of twice that.
+    `num_shards`, known numbers must be multiples of twice that, and at most
+    `total_len`.
     """
     ends = integer_array(_NAME, cumulative_lengths)
     check_axes(_NAME, ends, "num_documents + 1")
     if 0 in ends.shape[-1:]:
         raise ValueError(f"{_NAME}.shape={ends.shape} must end in 1 or more: 0 first.")
     if is_known(ends):
-        _check_on_host(np.asarray(ends), num_shards)
+        _check_on_host(np.asarray(ends), num_shards, total_len)
     limit = min(INT32_MAX, jnp.iinfo(ends.dtype).max)
     ends = jnp.asarray(ends.clip(0, limit)).astype(jnp.int32)
     return lax.cummax(ends, axis=ends.ndim - 1)
@@ -89,7 +90,7 @@ def _documents_of_row(boundaries, token_indices):
     return Documents(*(jnp.where(inside, t, 0) for t in found))
 
 
-def _check_on_host(ends, num_shards):
+def _check_on_host(ends, num_shards, total_len):
     other = first_where(_NAME, ends[..., :1], ends[..., :1] != 0)
     if other is not None:
         raise ValueError(f"{other} must be 0; put a 0 in front of a cumulative sum.")
@@ -106,3 +107,6 @@ def _check_on_host(ends, num_shards):
         raise ValueError(
             f"{other} must be a multiple of 2 * {num_shards=}; pad each document."
         )
+    other = first_where(_NAME, ends, ends > total_len)
+    if other is not None:
+        raise ValueError(f"{other} must be at most {total_len=}.")

@@ -18,7 +18,7 @@ def context_parallel_indices(
     num_shards: SupportsIndex,
     shard_index: SupportsIndex | Integer[Array | np.ndarray, ""],
     *,
-    order: str = "contiguous",
+    order: str,
 ) -> Int32[Array, " {seq_len}//{num_shards}"]:
     """The indices in a sequence of the tokens that one of several devices holds.
 
@@ -65,7 +65,7 @@ def context_parallel_permutation(
     seq_len: SupportsIndex,
     num_shards: SupportsIndex,
     *,
-    order: str = "zigzag",
+    order: str,
     inverse: bool = False,
 ) -> Int32[np.ndarray, " {seq_len}"]:
     """The order in which a sequence goes to devices that split it in equal chunks.
@@ -87,9 +87,9 @@ def context_parallel_permutation(
         ValueError: If `order` is unknown, or a size is not positive or does not divide.
 
     Example:
-        >>> context_parallel_permutation(8, 2).tolist()
+        >>> context_parallel_permutation(8, 2, order="zigzag").tolist()
         [0, 1, 6, 7, 2, 3, 4, 5]
-        >>> context_parallel_permutation(8, 2, inverse=True).tolist()
+        >>> context_parallel_permutation(8, 2, order="zigzag", inverse=True).tolist()
         [0, 1, 4, 5, 6, 7, 2, 3]
 
     Reference:

@@ -40,12 +40,13 @@ def document_zigzag_indices(
     Returns:
         The indices, in the order in which the device holds the tokens. They are all -1
         where a traced `shard_index` is out of range, or a traced cumulative length is
-        no multiple.
+        no multiple or more than `total_len`.
 
     Raises:
         ValueError: If a size is not positive; if `total_len` or a known cumulative
-            length is not a multiple of `2 * num_shards`; if a known `shard_index` is
-            out of range; or for an error of `positions_from_cumulative_lengths`.
+            length is not a multiple of `2 * num_shards`; if a known one is more than
+            `total_len`; if a known `shard_index` is out of range; or for an error of
+            `positions_from_cumulative_lengths`.
 
     Example:
         >>> document_zigzag_indices(jnp.array([0, 8, 12]), 12, 2, 0)
@@ -59,7 +60,7 @@ def document_zigzag_indices(
         total_len, num_shards, "zigzag", name="total_len"
     )
     shard = checked_shard(shard_index, num_shards)
-    boundaries = boundaries_of(cumulative_lengths, num_shards)
+    boundaries = boundaries_of(cumulative_lengths, num_shards, total_len)
     boundaries, valid = _with_last(boundaries, total_len, 2 * num_shards)
     # Every device holds an equal part of each document. Of these parts:
     places = lax.iota(jnp.int32, total_len // num_shards)
@@ -71,8 +72,8 @@ def document_zigzag_indices(
 
 
 def _with_last(boundaries, total_len, unit):
-    """The boundaries with `total_len` as the last, and whether all are multiples."""
-    boundaries = jnp.minimum(boundaries, total_len)
-    valid = jnp.all(boundaries % unit == 0, axis=-1, keepdims=True)
+    """The boundaries with `total_len` as the last, and whether they fit and divide."""
+    fits = (boundaries <= total_len) & (boundaries % unit == 0)
+    valid = jnp.all(fits, axis=-1, keepdims=True)
     after = [(0, 0, 0)] * (boundaries.ndim - 1) + [(0, 1, 0)]
     return lax.pad(boundaries, jnp.int32(total_len), after), valid

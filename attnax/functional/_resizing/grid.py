@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Integer
 from ..._checks import float_array, grid_sizes, integer
 from ..._dtypes import compute_dtype
 from ..._public import public
-from ..._sharding import whole_rows
+from ..._sharding import whole_along
 from .axis import axis_matrix
 from .resampling import Resampling, check_resampling
 
@@ -76,7 +76,7 @@ def resize_positions(
 
 def _resized(table, old_grid, new_grid, resampling, num_prefix_tokens):
     """Resizes each axis by one matrix product and keeps the prefix."""
-    table = whole_rows(table)  # each new row may need rows of several devices
+    table = whole_along(table, 0)  # each new row may need rows of several devices
     wide = compute_dtype(table.dtype)
     grid = table[num_prefix_tokens:].astype(wide).reshape(*old_grid, table.shape[1])
     for axis, subscripts in enumerate(("ri,icd->rcd", "cj,rjd->rcd")):

@@ -1,11 +1,11 @@
 """Reading and writing a few rows of large arrays, in place where they are donated."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from ..._sharding import explicit_axes, gathered, sharding_like
+from .._tables.row_sums import set_rows
 
 
 def read_rows(array, row_ids):
@@ -27,36 +27,25 @@ def write_rows(array, row_ids, rows):
 
     Ids from the length of the array on are dropped; they come last and may repeat.
     """
-    num_rows = array.shape[0]
-    # What repeats is out of range, but must not repeat for a scatter of unique ids.
-    unused = num_rows + lax.iota(jnp.int32, row_ids.size)
-    places = jnp.where(row_ids < num_rows, row_ids, unused)
     if np.dtype(array.dtype).itemsize >= 4 or jax.__version_info__ >= (0, 12):
-        return _written(array, places, rows)
+        return _written(array, row_ids, rows)
     # Older CPU backends widen a whole table of 16-bit floats to write rows, and narrow
     # it again. A copy of its bits is cheaper; a view of them is not to be had.
     return lax.platform_dependent(
-        array, places, rows, cpu=_written_as_bits, default=_written
+        array, row_ids, rows, cpu=_written_as_bits, default=_written
     )
 
 
-def _written(array, places, rows):
-    axes = explicit_axes(array)
-    sharding = None if axes is None else sharding_like(array, axes)
-    return array.at[places].set(
-        rows,
-        mode="drop",
-        unique_indices=True,
-        indices_are_sorted=True,
-        wrap_negative_indices=False,
-        out_sharding=sharding,
-    )
+def _written(array, row_ids, rows):
+    sharding = sharding_like(array, explicit_axes(array))
+    options = {"indices_are_sorted": True, "out_sharding": sharding}
+    return set_rows(array, row_ids, rows, **options)
 
 
-def _written_as_bits(array, places, rows):
+def _written_as_bits(array, row_ids, rows):
     bits = np.dtype(f"u{np.dtype(array.dtype).itemsize}")
     array_of_bits, rows_of_bits = (
         lax.bitcast_convert_type(x, bits) for x in (array, rows)
     )
-    array_of_bits = _written(array_of_bits, places, rows_of_bits)
+    array_of_bits = _written(array_of_bits, row_ids, rows_of_bits)
     return lax.bitcast_convert_type(array_of_bits, array.dtype)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Integer
 from ..._checks import check_axis_name, integer_array, positive_integer, type_of
 from ..._dtypes import compute_dtype
 from ..._public import public
+from ..._sharding import names_of
 from .._tables.row_sums import sum_by_row
 from .gradient import RowGradient, check_row_gradient, check_size_is_known
 
@@ -165,8 +166,7 @@ def local_row_gradient(
 
 def _gathered(x, axis_name):
     """`x` of all replicas, one after another along the first axis."""
-    names = axis_name if isinstance(axis_name, tuple) else (axis_name,)
     manual = jax.sharding.get_abstract_mesh().manual_axes
     # `shard_map` keeps track of what is the same on all replicas; `vmap` does not.
-    to = "invarying" if set(names) <= set(manual) else "varying"
+    to = "invarying" if set(names_of(axis_name)) <= set(manual) else "varying"
     return lax.all_gather(x, axis_name, tiled=True, to=to)

@@ -6,7 +6,6 @@ from typing import Any, SupportsIndex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.core import Tracer
 from jax.experimental import compute_on
 from jax.sharding import NamedSharding, SingleDeviceSharding
@@ -20,6 +19,7 @@ from ..._checks import (
     nan_where_invalid,
 )
 from ..._public import public
+from .row_sums import distinct_outside, set_distinct_rows
 
 _KIND = "pinned_host"
 _HOST, _DEVICE = jax.memory.Space.Host, jax.memory.Space.Device
@@ -154,16 +154,10 @@ def write_host_rows(
         )
     if valid is not None:
         ids = jnp.where(valid, ids, num_rows)
-    # What repeats is out of range, but must not repeat for a scatter of unique ids.
-    unused = num_rows + lax.iota(jnp.int32, ids.size).reshape(ids.shape)
-    ids = jnp.where(ids < num_rows, ids, unused)
-
-    def write(table, ids, rows):
-        return table.at[ids].set(
-            rows, mode="drop", unique_indices=True, wrap_negative_indices=False
-        )
-
-    return _on_host(write)(*(jax.device_put(x, _HOST) for x in (table, ids, rows)))
+    # Constants would not lie on the host, so the work there makes none.
+    ids = distinct_outside(ids.reshape(-1), num_rows)
+    arrays = table, ids, rows.reshape(-1, d_model)
+    return _on_host(set_distinct_rows)(*(jax.device_put(x, _HOST) for x in arrays))
 
 
 def _check_on_host(table):

@@ -60,13 +60,25 @@ def add_rows(table, ids, rows):
     return table.at[ids].add(rows, mode="drop", wrap_negative_indices=False)
 
 
-def set_rows(table, ids, rows):
+def set_rows(table, ids, rows, **options):
     """`table` with `rows` at distinct `ids`; ids outside the table are dropped."""
-    # These are made distinct too, since the compiler is told that all are.
-    outside = len(table) + lax.iota(jnp.int32, ids.size)
-    inside = (ids >= 0) & (ids < len(table))
-    return table.at[jnp.where(inside, ids, outside)].set(
-        rows, mode="drop", unique_indices=True, wrap_negative_indices=False
+    ids = distinct_outside(ids, table.shape[0])
+    return set_distinct_rows(table, ids, rows, **options)
+
+
+def distinct_outside(ids, num_rows):
+    """`ids` of which those outside the table are distinct too.
+
+    `set_distinct_rows` tells the compiler that all of them are.
+    """
+    outside = num_rows + lax.iota(jnp.int32, ids.size)
+    return jnp.where((ids >= 0) & (ids < num_rows), ids, outside)
+
+
+def set_distinct_rows(table, ids, rows, **options):
+    """As `set_rows`, for ids that are distinct outside the table too."""
+    return table.at[ids].set(
+        rows, mode="drop", unique_indices=True, wrap_negative_indices=False, **options
     )
 
 

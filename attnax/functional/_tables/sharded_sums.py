@@ -9,7 +9,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from ..._checks import exceeds
 from ..._dtypes import compute_dtype
-from ..._sharding import equally_varying, sharding_over
+from ..._sharding import equally_varying, names_of, sharding_over
 
 
 def sums_on_mesh(sums, rows, indices, num_rows, dtype, of_table, of_rows):
@@ -91,8 +91,7 @@ def _sums_of_shards(sums, rows, indices, num_rows, dtype, of_table, of_tokens):
 
 def _names(spec):
     """The names of mesh axes in entries of a `PartitionSpec`, in their order."""
-    entries = (entry if isinstance(entry, tuple) else (entry,) for entry in spec)
-    return tuple(name for entry in entries for name in entry if name is not None)
+    return tuple(name for entry in spec for name in names_of(entry))
 
 
 def _size(mesh, names):

@@ -7,7 +7,7 @@ import jax
 from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding
 
-from ..._sharding import explicit_axes, sharding_like
+from ..._sharding import explicit_axes, names_of, sharding_like
 
 
 def in_sharding_of(like, function, num_rows, *arguments) -> Any:
@@ -43,8 +43,7 @@ def _is_tracing():
 
 def _check_shards(sharding, num_rows):
     first = sharding.spec[0] if len(sharding.spec) else None
-    names = first if isinstance(first, tuple) else (first,)
-    shards = math.prod(sharding.mesh.shape[name] for name in names if name is not None)
+    shards = math.prod(sharding.mesh.shape[name] for name in names_of(first))
     if num_rows % shards:
         raise ValueError(
             f"the {num_rows} rows of the result must be a multiple of the {shards} "

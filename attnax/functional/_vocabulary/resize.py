@@ -14,8 +14,10 @@ from ..._dtypes import compute_dtype
 from ..._public import public
 from .placed import in_sharding_of
 
-# Small enough that new tokens are as likely as the mean, which the old ones never are.
-_VARIANCE = 1e-9
+# What transformers multiplies the covariance of the old rows of a table with, and the
+# standard deviation of those of a bias. New tokens are then about as likely as a token
+# whose row is the mean.
+_SPREAD = 1e-9
 
 
 @public
@@ -144,12 +146,12 @@ def _drawn(old, shape, key):
     normal = jax.random.normal(key, shape, old.dtype)
     if old.ndim == 1:
         deviation = old.std(ddof=1, keepdims=True) if len(old) > 1 else 0.0
-        return mean + _VARIANCE * deviation * normal
+        return mean + _SPREAD * deviation * normal
     centered = old - mean
     dot = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
     # The factor of a covariance that is not positive definite is NaN, which is no bug.
     with jax.debug_nans(False):
-        factor = jnp.linalg.cholesky(_VARIANCE * dot(centered.T, centered) / len(old))
+        factor = jnp.linalg.cholesky(_SPREAD * dot(centered.T, centered) / len(old))
     factor = jnp.where(jnp.isnan(factor).any(), jnp.zeros_like(factor), factor)
     return mean + dot(normal, factor.T)
 

@@ -68,6 +68,14 @@ def test_nan_comes_first():
     np.testing.assert_array_equal(actual, 1)
 
 
+def test_one_of_the_largest_is_the_first_of_several():
+    """In the order of `jax.lax.top_k`, which tells the sign of NaN."""
+    weight = np.array([[1.0], [-np.nan], [3.0], [np.nan], [5.0]], np.float32)
+    ones = np.ones((2, 1), np.float32)
+    ids = [top_k_of(weight, ones, k, chunk_size=2)[1][..., 0] for k in (1, 3)]
+    np.testing.assert_array_equal(*ids)
+
+
 def test_a_soft_cap_makes_large_logits_equal():
     weight = np.array([[1.0], [900.0], [999.0], [2.0]], np.float32)
     options = {"chunk_size": 1, "soft_cap": 3.0}

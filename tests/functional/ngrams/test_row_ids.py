@@ -36,7 +36,10 @@ HASHINGS = {
     "over_encoding": F.over_encoding_hashing(
         [91, 93, 95, 97], vocab_size=VOCAB, eos_id=EOS, fill_id=1
     ),
-    "nanogpt": F.nanogpt_hashing(200, vocab_size=VOCAB, trigrams=True),
+    "nanogpt": F.nanogpt_hashing(200, vocab_size=VOCAB),
+    "short rows": F.NgramHashing(
+        [2, 3], [LARGE[:2], LARGE[:3]], [99, 99], vocab_size=VOCAB, short_rows=[99, 7]
+    ),
     "wrapping xor": F.NgramHashing(
         [2, 2, 4], [LARGE[:2], LARGE[1:3], LARGE], [2**30, 1, 500_002], vocab_size=VOCAB
     ),

@@ -115,16 +115,24 @@ def test_rows_of_modded_nanogpt():
     found = rows(token_ids, F.nanogpt_hashing(251_520))
     np.testing.assert_array_equal(found[:, 0], expected)
 
-    both = F.nanogpt_hashing(84_602_880, trigrams=True)
-    half = 84_602_880 // 2
-    assert both.row_counts == (half, half)
-    token_ids = token_ids % 10_000 + 37_000
+
+def test_32_bits_wrap_to_negative_numbers():
+    half, factors = 42_301_440, (17351, 60961, 45259)
+    hashing = F.NgramHashing(
+        [2, 3],
+        [factors[:2], factors],
+        [half - 1] * 2,
+        vocab_size=50_304,
+        short_rows=[half - 1] * 2,
+        word_bits=32,
+    )
+    token_ids = np.random.default_rng(0).integers(37_000, 47_000, 9, np.int32)
     x = token_ids.astype(np.int64)
-    number = (17351 * x[2:]) ^ (60961 * x[1:-1]) ^ (45259 * x[:-2])
-    number = number.astype(np.int32)  # which wraps
+    a, b, c = factors
+    number = ((a * x[2:]) ^ (b * x[1:-1]) ^ (c * x[:-2])).astype(np.int32)
     assert (number < 0).any()
     expected = half + np.concatenate([[half - 1] * 2, number % (half - 1)])
-    np.testing.assert_array_equal(rows(token_ids, both)[:, 1], expected)
+    np.testing.assert_array_equal(rows(token_ids, hashing)[:, 1], expected)
 
 
 def test_signs_of_modded_nanogpt_are_rows_of_a_table():
@@ -286,8 +294,8 @@ SCHEME_ERRORS = [
     ),
     (
         F.nanogpt_hashing,
-        {"num_rows": 5, "trigrams": True},
-        r"num_rows=5 must be even for trigrams=True",
+        {"num_rows": 1},
+        r"num_rows=1 must be an integer in \[2, 2147483647\]",
     ),
 ]
 

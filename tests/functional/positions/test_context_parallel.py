@@ -64,12 +64,13 @@ def test_indices_and_permutations(seq_len, num_shards, order):
 
 def test_the_orders_of_other_people():
     """The comment of TransformerEngine's JAX code on what its reordering does."""
-    assert F.context_parallel_permutation(8, 2).tolist() == [0, 1, 6, 7, 2, 3, 4, 5]
+    permutation = F.context_parallel_permutation(8, 2, order="zigzag")
+    assert permutation.tolist() == [0, 1, 6, 7, 2, 3, 4, 5]
 
 
 def test_zigzag_balances_causal_attention():
     """Every device has the same number of pairs of a query and a key that it sees."""
-    held = F.context_parallel_permutation(48, 4).reshape(4, -1)
+    held = F.context_parallel_permutation(48, 4, order="zigzag").reshape(4, -1)
     assert len({int(tokens.sum()) for tokens in held}) == 1
 
 
@@ -96,10 +97,10 @@ def test_traced_values_out_of_range():
         for order in ORDERS:
             np.testing.assert_array_equal(indices(8, 4, shard, order=order), [-1, -1])
         np.testing.assert_array_equal(of_documents(ENDS, 40, 4, shard), [-1] * 10)
-    odd = np.stack([ENDS, ENDS - ENDS // 32 * 4])
-    actual = of_documents(odd, 40, 4, np.array(0))
+    odd = ENDS - ENDS // 32 * 4
+    actual = of_documents(np.stack([ENDS, odd, 2 * ENDS]), 40, 4, np.array(0))
     np.testing.assert_array_equal(actual[0], held_of_documents(ENDS, 4, 0))
-    np.testing.assert_array_equal(actual[1], [-1] * 10)
+    np.testing.assert_array_equal(actual[1:], [[-1] * 10] * 2)
     # Which no token has: a mistake is no other token's position.
     np.testing.assert_array_equal(
         jitted(F.segment_ids_of_tokens)(actual[1], ENDS), [0] * 10
@@ -215,10 +216,13 @@ def test_orders_and_documents_are_checked():
     with pytest.raises(ValueError, match=message):
         F.context_parallel_permutation(8, 2, order="ring")
     with refused("inverse=1 must be True or False"):
-        F.context_parallel_permutation(8, 2, inverse=1)
+        F.context_parallel_permutation(8, 2, order="zigzag", inverse=1)
     message = r"cumulative_lengths\[2\]=6 must be a multiple of 2 \* num_shards=2; pad"
     with pytest.raises(ValueError, match=f"^document_zigzag_indices: {message}"):
         F.document_zigzag_indices([0, 4, 6], 8, 2, 0)
     message = r"total_len=6 must be a multiple of 2 \* num_shards=2 .* pad it to 8"
     with pytest.raises(ValueError, match=f"^document_zigzag_indices: {message}"):
         F.document_zigzag_indices([0, 4], 6, 2, 0)
+    message = r"cumulative_lengths\[1\]=16 must be at most total_len=8"
+    with pytest.raises(ValueError, match=f"^document_zigzag_indices: {message}"):
+        F.document_zigzag_indices([0, 16], 8, 2, 0)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from ...._checks import check_flags, check_table, choice, integer, integers
 from ...._dtypes import compute_dtype
 from ...._public import public
-from ...._sharding import whole_rows
+from ...._sharding import whole_along
 from ..._resizing.axis import axis_matrix
 from ..._resizing.resampling import Resampling
 from .geometric import geometric_matrix
@@ -111,7 +111,7 @@ def resize_relative_table(
 
 def _resized(table, old, new, matrix):
     """The rows of a grid of the sizes `new`, and those after the grid as they are."""
-    table = whole_rows(table)  # a new row may need rows of several devices
+    table = whole_along(table, 0)  # a new row may need rows of several devices
     count = math.prod(old)
     grid = table[:count].astype(compute_dtype(table.dtype)).reshape(*old, -1)
     for axis, sizes in enumerate(zip(old, new, strict=True)):

@@ -2,7 +2,6 @@
 
 import math
 from functools import partial
-from itertools import zip_longest
 from typing import NamedTuple
 
 import jax
@@ -10,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec
 
-from ._sharding import explicit_axes, sharding_over
+from .placing import batch_names, free_names, joined_spec, passed, placed
 
 
 class Shard(NamedTuple):
@@ -97,10 +96,10 @@ def on_shards(
     _check_rows(vocab_axis, num_shards, tables)
     if num_shards == 1:
         # XLA cannot compile a program that is manual over axes of one device alone.
-        whole = (_placed(mesh, set(axis), table, ()) for table in tables.values())
+        whole = (placed(mesh, set(axis), table, ()) for table in tables.values())
         return _run(local, (), whole, arrays.values())
-    free = _free_names(mesh, axis, tables.values(), arrays.values(), num_batch_axes)
-    batch = _batch_names(free, arrays.values(), num_batch_axes)
+    free = free_names(mesh, axis, tables.values(), arrays.values(), num_batch_axes)
+    batch = batch_names(free, arrays.values(), num_batch_axes)
     manual = {*axis, *free}
     run = partial(_run, local, axis)
     if mesh.manual_axes:
@@ -109,14 +108,14 @@ def on_shards(
         run = jax.checkpoint(run, prevent_cse=False)
     mapped = jax.shard_map(
         run,
-        mesh=_passed(mesh),
+        mesh=passed(mesh),
         in_specs=(PartitionSpec(axis), PartitionSpec(*batch)),
-        out_specs=jax.tree.map(partial(_joined_spec, batch), out_specs),
+        out_specs=jax.tree.map(partial(joined_spec, batch), out_specs),
         axis_names=manual,
     )
     # Lists, since `shard_map` would put the items of a dict in another order.
-    placed_tables = [_placed(mesh, manual, x, [axis]) for x in tables.values()]
-    placed_arrays = [_placed(mesh, manual, x, batch) for x in arrays.values()]
+    placed_tables = [placed(mesh, manual, x, [axis]) for x in tables.values()]
+    placed_arrays = [placed(mesh, manual, x, batch) for x in arrays.values()]
     return mapped(placed_tables, placed_arrays)
 
 
@@ -185,76 +184,3 @@ def _check_rows(vocab_axis, num_shards, tables):
                 f"{num_shards} shards of {vocab_axis=}; pad it with pad_vocabulary, "
                 "and pass valid_vocab_size."
             )
-
-
-def _free_names(mesh, axis, tables, arrays, num_batch_axes):
-    """The explicit axes that shard no axis but those of rows and batches."""
-    if num_batch_axes is None:
-        return ()
-    taken = set(axis)
-    for array, first in (
-        *((t, 1) for t in tables),
-        *((a, num_batch_axes) for a in arrays),
-    ):
-        spec = () if array is None else explicit_axes(array) or ()
-        taken.update(*map(_names, spec[first:]))
-    free = (name for name in mesh.explicit_axes if name not in taken)
-    return tuple(name for name in free if _can_be_manual(mesh, name))
-
-
-def _can_be_manual(mesh, name):
-    """Whether `shard_map` takes an axis: `vmap` may map over arrays sharded over it."""
-    call = jax.shard_map(
-        lambda: (), mesh=_passed(mesh), in_specs=(), out_specs=(), axis_names={name}
-    )
-    try:
-        jax.eval_shape(call)
-    except ValueError:
-        return False
-    return True
-
-
-def _passed(mesh):
-    """The mesh for `shard_map`, which takes that of the context itself."""
-    return None if mesh is jax.sharding.get_abstract_mesh() else mesh
-
-
-def _batch_names(free, arrays, num_batch_axes):
-    """The axes among `free` that shard each batch axis of the first array."""
-    specs = (explicit_axes(array) for array in arrays if array is not None)
-    spec = next((spec for spec in specs if spec is not None), ())
-    batch = [_names(entry) for entry in spec[: num_batch_axes or 0]]
-    return [tuple(name for name in names if name in free) for names in batch]
-
-
-def _joined_spec(batch, spec):
-    """The spec of a result, whose first axes are over those of the batch too."""
-    entries = [_names(entry) for entry in spec]
-    pairs = zip_longest(batch, entries, fillvalue=())
-    return PartitionSpec(*(first + then for first, then in pairs))
-
-
-def _placed(mesh, manual, x, leading):
-    """`x` with its first axes over the mesh axes `leading`, no others over `manual`.
-
-    Explicit axes need this: `shard_map` itself moves nothing there.
-    """
-    if x is None or not mesh.explicit_axes:
-        return x
-    x = jnp.asarray(x)
-    spec = [_without(e, manual) for e in explicit_axes(x) or (None,) * x.ndim]
-    pairs = zip_longest(leading, spec, fillvalue=())
-    explicit = set(mesh.explicit_axes)
-    spec = [
-        (*(name for name in first if name in explicit), *then) for first, then in pairs
-    ]
-    return jax.reshard(x, sharding_over(mesh, spec))
-
-
-def _names(entry):
-    """The mesh axes of an entry of a spec, as a tuple."""
-    return entry if isinstance(entry, tuple) else () if entry is None else (entry,)
-
-
-def _without(entry, names):
-    return tuple(name for name in _names(entry) if name not in names)
