@@ -7,6 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+# Whether tables in the memory of the host can be written, or are refused.
+WRITES = jax.__version_info__ >= (0, 10, 2)
+
 
 def ones(shape, dtype=None):
     return asarray(np.ones(shape), jnp.result_type(float) if dtype is None else dtype)

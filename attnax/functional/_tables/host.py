@@ -1,6 +1,7 @@
 """Tables in the memory of the host, whose rows are fetched one step ahead."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, SupportsIndex
 
 import jax
@@ -19,9 +20,16 @@ from ..._checks import (
     nan_where_invalid,
 )
 from ..._public import public
+from ..._sharding import (
+    explicit_axes,
+    sharding_like,
+    sharding_of_lookup,
+    whole_array,
+)
 from .row_sums import distinct_outside, set_distinct_rows
 
 _KIND = "pinned_host"
+_WRITTEN_ON_HOST = (0, 10, 2)  # since when JAX leaves what the host computes there
 _HOST, _DEVICE = jax.memory.Space.Host, jax.memory.Space.Device
 
 
@@ -89,7 +97,8 @@ def fetch_host_rows(
         row_ids: Indices in `[0, num_rows)`, of any shape.
 
     Returns:
-        One row per index, on the device. A traced index out of range gives NaN.
+        One row per index, on the device, sharded as the indices are. A traced index
+        out of range gives NaN.
 
     Raises:
         ValueError: If `table` is not on the host, or an index that is known outside
@@ -106,7 +115,8 @@ def fetch_host_rows(
     """
     _check_on_host(table)
     ids, valid = int32_in_range("row_ids", row_ids, 0, table.shape[0])
-    gather = _on_host(lambda table, ids: table.at[ids].get(mode="clip"))
+    options: Any = {"mode": "clip", "out_sharding": sharding_of_lookup(ids, table)}
+    gather = _on_host(lambda table, ids: table.at[ids].get(**options))
     rows = jax.device_put(gather(table, jax.device_put(ids, _HOST)), _DEVICE)
     return nan_where_invalid(valid, rows)
 
@@ -131,8 +141,8 @@ def write_host_rows(
 
     Raises:
         ValueError: If `table` is not on the host, `rows` are not real floats or not one
-            per index, or an index that is known outside every transformation is out of
-            range.
+            per index, an index that is known outside every transformation is out of
+            range, or JAX is older than 0.10.2.
 
     Example:
         >>> table = table_on_host(jnp.zeros((3, 2)))
@@ -154,10 +164,19 @@ def write_host_rows(
         )
     if valid is not None:
         ids = jnp.where(valid, ids, num_rows)
-    # Constants would not lie on the host, so the work there makes none.
-    ids = distinct_outside(ids.reshape(-1), num_rows)
-    arrays = table, ids, rows.reshape(-1, d_model)
-    return _on_host(set_distinct_rows)(*(jax.device_put(x, _HOST) for x in arrays))
+    if jax.__version_info__ < _WRITTEN_ON_HOST:
+        raise ValueError(
+            f"table cannot be written where it is by jax {jax.__version__}, which may "
+            "end the process; install jax 0.10.2 or later, or call table_on_host with "
+            "a table that was changed on the device."
+        )
+    # The host of every device writes to its shard. Constants would not lie on the host,
+    # so the work there makes none.
+    ids = distinct_outside(whole_array(ids).reshape(-1), num_rows)
+    arrays = table, ids, whole_array(rows).reshape(-1, d_model)
+    out_sharding = sharding_like(table, explicit_axes(table))
+    write = _on_host(partial(set_distinct_rows, out_sharding=out_sharding))
+    return write(*(jax.device_put(x, _HOST) for x in arrays))
 
 
 def _check_on_host(table):
@@ -175,5 +194,5 @@ def _on_host(work):
     on: Any = getattr(compute_on, "compute_on2", compute_on.compute_on)
     try:
         return on(work, compute_type="device_host", out_memory_spaces=_HOST)
-    except TypeError:  # before jax 0.10.2
+    except TypeError:  # before _WRITTEN_ON_HOST
         return compute_on.compute_on("device_host")(jax.jit(work))
