@@ -129,6 +129,9 @@ def test_inside_shard_map_the_table_is_the_shard(mesh, names):
 
 @every_mesh
 def test_inside_a_shard_map_over_another_axis(mesh):
+    if jax.__version_info__ < (0, 10, 2):
+        pytest.skip("jax cannot compile a shard_map in another")
+
     def step(weight, bias, rows):
         mapped = jax.shard_map(
             call, axis_names={"a"}, in_specs=(P(), P(), P("a")), out_specs=P("a")

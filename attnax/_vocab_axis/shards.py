@@ -18,10 +18,13 @@ class Shard(NamedTuple):
     Attributes:
         axis: Names of the mesh axes over which the rows are sharded, for collectives.
         num_rows: Number of rows of a shard.
+        beside: Names of the other mesh axes that are manual in the same `shard_map`,
+            over which collectives can run too.
     """
 
     axis: tuple[str, ...]
     num_rows: int
+    beside: tuple[str, ...]
 
     def first_row(self):
         """The index in the table of the first row of this shard, int32."""
@@ -85,7 +88,8 @@ def on_shards(
             _check_same_on_shards(array, name, axis)
         for name, table in tables.items():
             _check_is_shard(table, name, axis)
-        return _run(local, axis, tables.values(), arrays.values())
+        others = set(jax.sharding.get_abstract_mesh().manual_axes) - set(axis)
+        return _run(local, axis, others, tables.values(), arrays.values())
     if any(manual):
         raise ValueError(
             f"{vocab_axis=} must name axes that are all manual, or axes that are not: "
@@ -97,11 +101,17 @@ def on_shards(
     if num_shards == 1:
         # XLA cannot compile a program that is manual over axes of one device alone.
         whole = (placed(mesh, set(axis), table, ()) for table in tables.values())
-        return _run(local, (), whole, arrays.values())
+        return _run(local, (), (), whole, arrays.values())
+    if mesh.manual_axes and jax.__version_info__ < (0, 10, 2):
+        raise ValueError(
+            f"{vocab_axis=} must be manual inside a jax.shard_map over other axes, "
+            f"since jax {jax.__version__} cannot compile one in another; install jax "
+            "0.10.2 or later."
+        )
     free = free_names(mesh, axis, tables.values(), arrays.values(), num_batch_axes)
     batch = batch_names(free, arrays.values(), num_batch_axes)
     manual = {*axis, *free}
-    run = partial(_run, local, axis)
+    run = partial(_run, local, axis, free)
     if mesh.manual_axes:
         # JAX cannot pass residuals of the backward pass out of a `shard_map` inside
         # another. Rematerialization keeps the arguments alone.
@@ -119,9 +129,10 @@ def on_shards(
     return mapped(placed_tables, placed_arrays)
 
 
-def _run(local, axis, tables, arrays):
+def _run(local, axis, beside, tables, arrays):
     first, *others = tables
-    return local(Shard(axis, first.shape[0]), first, *others, *arrays)
+    shard = Shard(axis, first.shape[0], tuple(sorted(beside)))
+    return local(shard, first, *others, *arrays)
 
 
 def _is_manual(axis):

@@ -22,6 +22,7 @@ from ..._sharding import (
     sharding_like,
     sharding_of_lookup,
     spread,
+    varying_like,
 )
 from ..._vocab_axis import axis_names, is_manual, on_shards
 from .lookup import lookup_rows
@@ -57,7 +58,7 @@ def lookup_over_shards(
 
     def local(shard, weight, ids):
         indices, own = shard.local(ids)
-        rows = finish(_rows_of_shard(weight, indices))
+        rows = finish(_rows_of_shard(weight, indices, shard.beside))
         trained = own if frozen_row is None else own & (ids != frozen_row)
         held = trained if mask_frozen else own
         lost = (ids < 0) & (lax.axis_index(shard.axis) == 0)
@@ -128,16 +129,21 @@ def _check_divides(vocab_axis, names, ids, scatter_axis, name):
         )
 
 
-@jax.custom_jvp
-def _rows_of_shard(weight, indices):
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _rows_of_shard(weight, indices, beside):
     """Rows of a shard in its compute dtype, and others where an index is -1."""
     return lookup_rows(weight, indices, nan_outside=False)
 
 
 @_rows_of_shard.defjvp
-def _rows_of_shard_jvp(primals, tangents):
+def _rows_of_shard_jvp(beside, primals, tangents):
     weight, indices = primals
-    rows, tangent = _rows_of_shard(weight, indices), jnp.asarray(tangents[0])
+    rows, tangent = _rows_of_shard(weight, indices, beside), jnp.asarray(tangents[0])
+    of_batch = _varying(indices) - _varying(tangent)
+    manual = tuple(name for name in beside if name in of_batch)
+    total = indices.size * math.prod(map(lax.axis_size, manual))
+    if manual and exceeds(weight.shape[0], total) is True:
+        return rows, _taken_by_all(tangent, indices, manual, rows)
     mesh = jax.sharding.get_abstract_mesh()
     axes = tuple(name for name in mesh.auto_axes if mesh.shape[name] > 1)
     parts = math.prod(mesh.shape[name] for name in axes)
@@ -157,6 +163,23 @@ def _rows_of_shard_jvp(primals, tangents):
         of_part, in_specs=(PartitionSpec(), part), out_specs=part, axis_names={*axes}
     )(tangent, indices.reshape(-1))
     return rows, taken.reshape(rows.shape)
+
+
+def _varying(x):
+    return jax.typeof(x).manual_axis_type.varying
+
+
+def _taken_by_all(tangent, indices, axes, rows):
+    """Rows of a shard that each device of the mesh axes `axes` takes for all batches.
+
+    The transpose brings the rows of all batches together and adds them up in one table.
+    Otherwise each device would add up its own, and whole shards would meet.
+    """
+    every = lax.all_gather(indices.reshape(-1), axes, tiled=True, to="invarying")
+    like = jnp.zeros((every.size, tangent.shape[1]), rows.dtype)
+    taken = varying_like([indices], take_rows(tangent, every, like=like))
+    start = lax.axis_index(axes) * indices.size
+    return lax.dynamic_slice_in_dim(taken, start, indices.size).reshape(rows.shape)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(4, 5))
