@@ -35,12 +35,18 @@ if CHECKED:
     jaxtyping.install_import_hook("attnax", "beartype.beartype")
 
 # No deadline anywhere: the first example of each shape pays for a compile.
-for name, max_examples in (("smoke", 4), ("dev", 10), ("nightly", 1000)):
-    hypothesis.settings.register_profile(name, max_examples=max_examples, deadline=None)
-hypothesis.settings.register_profile(
-    "ci", max_examples=15, deadline=None, derandomize=True, print_blob=True
-)
+for name, max_examples in (("smoke", 4), ("dev", 6), ("nightly", 1000)):
+    hypothesis.settings.register_profile(
+        name, max_examples=max_examples, deadline=None, print_blob=True
+    )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_of_one_file():
+    """Few programs serve two files, and all of them would take gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 def pytest_addoption(parser, pluginmanager):
