@@ -36,7 +36,7 @@ def scaled_rows(shard, weight, bias, rows):
     """Rows of `weight`, each times 1 plus its bias, and zeros for -1."""
     local, own = shard.local(rows)
     table = weight if bias is None else weight * (1 + bias[:, None])
-    hot = jax.nn.one_hot(jnp.where(own, local, -1), shard.num_rows)
+    hot = jax.nn.one_hot(jnp.where(own, local, -1), shard.num_rows, dtype=table.dtype)
     return lax.psum(hot @ table, shard.axis)
 
 

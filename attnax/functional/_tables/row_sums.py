@@ -11,6 +11,7 @@ from functools import partial
 import jax.numpy as jnp
 from jax import lax
 
+from ..._checks import INT32_MAX
 from ..._dtypes import compute_dtype
 
 # Rows in a piece. Most ids are rare and have one; few rows are left for another level.
@@ -67,10 +68,13 @@ def set_rows(table, ids, rows, **options):
 
 
 def distinct_outside(ids, num_rows):
-    """`ids` of which those outside the table are distinct too.
+    """`ids` of any dtype as int32, of which those outside the table are distinct too.
 
     `set_distinct_rows` tells the compiler that all of them are.
     """
+    info = jnp.iinfo(ids.dtype)
+    if ids.dtype != jnp.int32:
+        ids = ids.clip(max(info.min, -1), min(info.max, INT32_MAX)).astype(jnp.int32)
     outside = num_rows + lax.iota(jnp.int32, ids.size)
     return jnp.where((ids >= 0) & (ids < num_rows), ids, outside)
 

@@ -60,9 +60,9 @@ def _sums_of_shards(sums, rows, indices, num_rows, dtype, of_table, of_tokens):
     reduced = tuple(name for name in tokens if name not in table)
     num_apart = num_rows // _size(mesh, apart)
 
-    def of_device(indices, rows):
+    def of_device(first_row, indices, rows):
         if apart:
-            indices = indices - lax.axis_index(apart) * jnp.int32(num_apart)
+            indices = indices - first_row[0]
         indices, rows = equally_varying(indices, rows)
         if not tokens:
             return sums(indices, rows, num_apart, dtype)
@@ -77,13 +77,16 @@ def _sums_of_shards(sums, rows, indices, num_rows, dtype, of_table, of_tokens):
     of_rows = jax.typeof(rows).sharding.spec[: indices.ndim], of_table.spec[1:]
     rows = jax.reshard(rows, sharding_over(mesh, (*of_rows[0], *of_rows[1])))
     of_rows = *of_tokens, *of_table.spec[1:]
+    # jax 0.10.0 cannot compile `axis_index` where another `shard_map` stands around.
+    first_rows = lax.iota(jnp.int32, _size(mesh, apart)) * jnp.int32(num_apart)
     return jax.shard_map(
         of_device,
         mesh=None if mesh == jax.sharding.get_abstract_mesh() else mesh,
-        in_specs=(PartitionSpec(*of_tokens), PartitionSpec(*of_rows)),
+        in_specs=tuple(PartitionSpec(*axes) for axes in ([apart], of_tokens, of_rows)),
         out_specs=of_table.spec,
         axis_names=set(mesh.explicit_axes),
     )(
+        jax.reshard(first_rows, sharding_over(mesh, [apart])),
         jax.reshard(indices, sharding_over(mesh, of_tokens)),
         jax.reshard(rows, sharding_over(mesh, of_rows)),
     )

@@ -132,7 +132,8 @@ def test_one_query_against_many_keys_has_small_temporary_arrays():
     heads, k_len = 12, 8192
     bias = F.DisentangledBias(heads, 4, max_distance=512)
     q, k = (jax.ShapeDtypeStruct((n, heads, 4), np.float32) for n in (1, k_len))
-    params = jax.eval_shape(lambda: F.init_position_bias(jax.random.key(0), bias))
+    init = lambda: F.init_position_bias(jax.random.key(0), bias, dtype=np.float32)
+    params = jax.eval_shape(init)
     last = range(k_len - 1, k_len)
     made = lambda p, q, k: matrix(bias, p, last, range(k_len), q=q, k=k)
     memory = jax.jit(made).lower(params, q, k).compile().memory_analysis()
