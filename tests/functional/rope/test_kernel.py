@@ -1,5 +1,7 @@
 """The kernel itself, where no record or function leads: every order to every order."""
 
+import os
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,10 @@ PAIRS = 3
 # Width of the head and first channel: no rest, rests on either side, of every parity.
 PLACES = ((6, 0), (9, 0), (7, 1), (8, 2), (11, 3), (12, 3), (13, 6))
 everywhere = pytest.mark.parametrize("order_in", ORDERS)
+# Without optimization, one program fuses a product and a sum and another does not.
+optimized = pytest.mark.skipif(
+    "optimization_level=0" in os.environ["XLA_FLAGS"], reason="roundings differ"
+)
 everyway = pytest.mark.parametrize("order_out", ORDERS)
 
 
@@ -78,6 +84,7 @@ def test_every_order_at_every_place(order_in, order_out):
         assert_close(actual, wanted, magnitude=magnitude, roundings=2)
 
 
+@optimized
 @everywhere
 @everyway
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, jnp.float16))
