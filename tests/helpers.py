@@ -59,6 +59,12 @@ def refused(message):
     return pytest.raises(errors, match=f"{message}|^Type-check error")
 
 
+# Without optimization, some programs round a product before a sum, and others do not.
+optimized = pytest.mark.skipif(
+    "optimization_level=0" in os.environ.get("XLA_FLAGS", ""), reason="rounds otherwise"
+)
+
+
 def slow(*values):
     """Parameters that only the check runs, beside others that stand for their kind."""
     return [pytest.param(value, marks=pytest.mark.slow) for value in values]

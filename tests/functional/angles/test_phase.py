@@ -5,6 +5,7 @@ import mpmath
 import numpy as np
 import oracles
 import pytest
+from helpers import optimized
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ def of_remainders(remainders):
     return [np.asarray(t, np.float64)[:, 0] for t in made]
 
 
+@optimized
 @pytest.mark.parametrize("binade", (27, 28))
 def test_every_float32_remainder_keeps_the_bound(binade):
     """All from an angle of 0.2 on, with what rounds to them at its worst."""

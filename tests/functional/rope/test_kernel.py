@@ -1,12 +1,10 @@
 """The kernel itself, where no record or function leads: every order to every order."""
 
-import os
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import assert_close, assert_same_bits
+from helpers import assert_close, assert_same_bits, optimized
 
 from attnax.functional._rope.kernel import rotate_pairs
 
@@ -15,10 +13,6 @@ PAIRS = 3
 # Width of the head and first channel: no rest, rests on either side, of every parity.
 PLACES = ((6, 0), (9, 0), (7, 1), (8, 2), (11, 3), (12, 3), (13, 6))
 everywhere = pytest.mark.parametrize("order_in", ORDERS)
-# Without optimization, one program fuses a product and a sum and another does not.
-optimized = pytest.mark.skipif(
-    "optimization_level=0" in os.environ["XLA_FLAGS"], reason="roundings differ"
-)
 everyway = pytest.mark.parametrize("order_out", ORDERS)
 
 
