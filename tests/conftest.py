@@ -35,7 +35,7 @@ if CHECKED:
     jaxtyping.install_import_hook("attnax", "beartype.beartype")
 
 # No deadline anywhere: the first example of each shape pays for a compile.
-for name, max_examples in (("smoke", 4), ("dev", 6), ("nightly", 1000)):
+for name, max_examples in (("smoke", 4), ("dev", 5), ("nightly", 1000)):
     hypothesis.settings.register_profile(
         name, max_examples=max_examples, deadline=None, print_blob=True
     )

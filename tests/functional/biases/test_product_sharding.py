@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import slow
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 from query_biases import normal
@@ -20,7 +21,9 @@ DISENTANGLED = F.DisentangledBias(HEADS, WIDTH, max_distance=9, num_buckets=4)
 WINDOW = F.RelativeKeyBias(HEADS, WIDTH, left=3, right=2, zero_outside=True)
 VALUES = F.RelativeValueParams(normal(3, 6, WIDTH))
 ROWS = F.DisentangledParams(normal(4, 8, HEADS, WIDTH), normal(5, 8, HEADS, WIDTH))
-axis_types = pytest.mark.parametrize("axis_type", (AxisType.Auto, AxisType.Explicit))
+axis_types = pytest.mark.parametrize(
+    "axis_type", (AxisType.Explicit, *slow(AxisType.Auto))
+)
 
 
 def disentangled(q, k, q_positions=range(LENGTH)):
