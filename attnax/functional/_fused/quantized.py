@@ -70,7 +70,8 @@ def apply_quantized_embedding(
             or scales of `float8_e8m0fnu` are differentiated.
 
     Example:
-        >>> params = quantize_table(jnp.array([[0.5, 1.0], [3.0, -6.0]]))
+        >>> table = jnp.array([[0.5, 1.0], [3.0, -6.0]])
+        >>> params = quantize_table(table, scale_dtype=jnp.float8_e8m0fnu)
         >>> apply_quantized_embedding(params, jnp.array([1]))
         Array([[ 3., -6.]], dtype=float32)
 
