@@ -340,7 +340,7 @@ FUNCTIONAL = {
     "segment_ids_of_tokens": {"token_indices": [0], "cumulative_lengths": [0, 2]},
     "row_gradient": {"token_ids": IDS, "cotangents": X, "vocab_size": 5},
     "row_value_and_grad": {"loss": len, "tables": len, "token_ids": len},
-    "select_rows": {"weight": TOKEN.weight, "token_ids": IDS},
+    "select_rows": {"weight": TOKEN.weight, "token_ids": [0, 1]},
     "sinusoids": {"positions": IDS, "d_model": 4},
     "stack_ropes": {"ropes": [ROPE]},
     "strided_axes": {"sections": (1, 1), "rotary_pairs": 2},

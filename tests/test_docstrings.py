@@ -21,7 +21,8 @@ def test_examples(name):
     module = importlib.import_module(name)
     # What a reader of the page has at hand.
     names = {"jax": jax, "jnp": jnp, **vars(attnax.functional), **vars(attnax.nn)}
-    results = doctest.testmod(module, extraglobs=names)
+    with jax.numpy_dtype_promotion("standard"):  # for Adam of optax
+        results = doctest.testmod(module, extraglobs=names)
     assert results.failed == 0
 
 

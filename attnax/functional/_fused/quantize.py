@@ -67,7 +67,10 @@ def quantize_table(
     if block_size is not None:
         size = positive_integer("block_size", block_size)
     if d_model % size:
-        raise ValueError(f"{block_size=} must divide {d_model=}, the columns.")
+        raise ValueError(
+            f"{block_size=} must divide {d_model=}, the columns of "
+            f"weight.shape={weight.shape}."
+        )
     scale_dtype = _scale_dtype(scale_dtype)
     blocks = jnp.asarray(weight).astype(jnp.float32)
     blocks = blocks.reshape(num_rows, d_model // size, size)
@@ -83,7 +86,7 @@ def quantize_table(
 def _scale_dtype(dtype):
     try:
         known = jnp.dtype(dtype) in _SCALES
-    except TypeError:
+    except (TypeError, ValueError):
         known = False
     if not known or dtype is None:
         raise ValueError(

@@ -75,6 +75,7 @@ def engram_hashings(
     heads = integer("heads_per_ngram", heads_per_ngram, 1, 1024)
     vocab_size = integer("vocab_size", vocab_size, 1, INT32_MAX)
     seed = integer("seed", seed, 0)
+    pad_id = integer("pad_id", pad_id, 0, INT32_MAX - 1)
     sizes = range(2, ngram_size + 1)
     lows = _least_rows(min_rows, len(sizes))
     # All primes from a least number of rows up to where its search goes on are taken.

@@ -83,7 +83,8 @@ def _checked_multipliers(multipliers, sizes):
         several = None
     if several is None or len(several) != len(sizes):
         raise ValueError(
-            f"{multipliers=} must be {len(sizes)} sequences of integers, one per head."
+            f"{multipliers=} must be {len(sizes)} sequences of integers, one per head "
+            f"of ngram_sizes={sizes}."
         )
     return tuple(
         _checked_factors(factors, n, f"multipliers[{h}]")

@@ -9,7 +9,14 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Integer
 
-from ..._checks import check_axis_name, integer_array, positive_integer, type_of
+from ..._checks import (
+    INT32_MAX,
+    check_axis_name,
+    integer,
+    integer_array,
+    positive_integer,
+    type_of,
+)
 from ..._dtypes import compute_dtype
 from ..._public import public
 from ..._sharding import names_of
@@ -148,7 +155,7 @@ def local_row_gradient(
         tables in shards of rows. https://arxiv.org/abs/2104.04473
     """
     row_ids, rows = check_row_gradient("gradient", gradient)
-    num_rows = positive_integer("num_rows", num_rows)
+    num_rows = integer("num_rows", num_rows, 1, INT32_MAX)
     first_row = integer_array("first_row", first_row)
     if first_row.shape:
         raise ValueError(f"first_row.shape={first_row.shape} must be one integer.")

@@ -53,7 +53,12 @@ def freeze_rows(
                 f"frozen.shape={frozen.shape} must be {(num_rows,)}, one for each row."
             )
     else:
-        frozen = integer("frozen", frozen, 0, num_rows)
+        frozen = integer("frozen", frozen, 0)
+        if frozen > num_rows:
+            raise ValueError(
+                f"{frozen=} must be at most {num_rows}, the rows of "
+                f"weight.shape={weight.shape}."
+            )
     return _frozen(weight, frozen)
 
 

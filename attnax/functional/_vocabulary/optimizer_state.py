@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import PyTree
 
 from ..._checks import type_of
@@ -66,6 +67,15 @@ def _check_leaves(argument, tree) -> None:
     for leaf in jax.tree.leaves(tree):
         if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
             raise ValueError(f"{argument} holds {type_of(leaf)}, but must hold arrays.")
+        _check_numbers(argument, leaf)
+
+
+def _check_numbers(argument, leaf) -> None:
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is not None and not (
+        jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)
+    ):
+        raise ValueError(f"{argument} holds {type_of(leaf)}, but must hold numbers.")
 
 
 def _check_structure(argument, tree, wanted, source="init(params)") -> None:
@@ -87,6 +97,7 @@ def _changes(params, new_params):
 def _resized(changes, path, leaf, old, fresh):
     """A leaf of the state with the rows that it has, and fresh ones after them."""
     name = f"state{jax.tree_util.keystr(path)}"
+    _check_numbers(name, leaf)
     if jnp.shape(leaf) != old.shape:
         raise ValueError(
             f"{name}.shape={jnp.shape(leaf)} must be {old.shape}, as init makes it of "
