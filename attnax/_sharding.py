@@ -73,6 +73,11 @@ def sharding_of_lookup(indices, table):
     return sharding_like(indices, (*axes, None))
 
 
+def varying_axes(x):
+    """The manual axes of the mesh over which `x` differs, as far as its type tells."""
+    return jax.typeof(x).manual_axis_type.varying
+
+
 def equally_varying(*arrays):
     """Marks all arrays as varying over the axes of `shard_map` that any varies over."""
     return tuple(varying_like(arrays, x) for x in arrays)
@@ -80,8 +85,7 @@ def equally_varying(*arrays):
 
 def varying_like(arrays, x):
     """Marks `x` as varying over the axes of `shard_map` that any array varies over."""
-    varying = lambda a: jax.typeof(a).manual_axis_type.varying
-    missing = frozenset().union(*map(varying, arrays)) - varying(x)
+    missing = frozenset().union(*map(varying_axes, arrays)) - varying_axes(x)
     return lax.pcast(x, tuple(missing), to="varying") if missing else x
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import PartitionSpec
 
+from .._sharding import varying_axes
 from .placing import batch_names, free_names, joined_spec, passed, placed
 
 
@@ -148,7 +149,7 @@ def _check_same_on_shards(array, name, axis):
     """Raises if the type of `array` says that it differs from shard to shard."""
     if array is None:
         return
-    if jax.typeof(array).manual_axis_type.varying & set(axis):
+    if varying_axes(array) & set(axis):
         raise ValueError(
             f"{name} is {jax.typeof(array)}, but must be the same on all shards of "
             f"vocab_axis={axis}; make it so with "
@@ -161,8 +162,7 @@ def _check_is_shard(table, name, axis):
     if table is None:
         return
     # With `check_vma=False`, and under `vmap`, types do not tell where arrays differ.
-    tracked = jax.typeof(lax.axis_index(axis)).manual_axis_type.varying
-    missing = tracked - jax.typeof(table).manual_axis_type.varying
+    missing = varying_axes(lax.axis_index(axis)) - varying_axes(table)
     if any(lax.axis_size(name) > 1 for name in missing):
         raise ValueError(
             f"{name} is {jax.typeof(table)}, but must be the shard of each device over "

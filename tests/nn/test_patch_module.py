@@ -5,7 +5,7 @@ import host
 import jax
 import numpy as np
 import pytest
-from helpers import assert_same_bits, jitted
+from helpers import assert_close, assert_same_bits, jitted
 
 import attnax
 import attnax.functional as F
@@ -33,6 +33,9 @@ def test_module_of_videos_is_the_function():
     assert_same_bits(call(video), expected)
     one = embed(params, video[0], patch_size=(2, 2, 3))
     assert_same_bits(call(video[0]), one)
+    # Sums of 36 products, added up in another order.
+    magnitude = np.abs(video).max() * np.abs(module.weight).sum(0).max()
+    assert_close(one, expected[0], magnitude=float(magnitude), roundings=36)
     assert jax.tree.structure(module.params) == jax.tree.structure(params)
 
 

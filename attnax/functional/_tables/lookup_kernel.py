@@ -18,7 +18,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from ..._dtypes import compute_dtype
-from ..._sharding import equally_varying, sharding_over, spread
+from ..._sharding import equally_varying, sharding_over, spread, varying_axes
 from .sharded_sums import sums_on_mesh
 from .table_sums import table_of_sums, table_of_sums_in_turn
 
@@ -28,7 +28,7 @@ def take_rows(table, indices, like):
 
     The transpose adds up in the compute dtype, and rounds once to that of `table`.
     """
-    if _varying(indices) - _varying(table):
+    if varying_axes(indices) - varying_axes(table):
         # Sums of devices are added up in the compute dtype, and rounded after that.
         table = table.astype(compute_dtype(table.dtype))
     table, indices, like = equally_varying(table, indices, like)
@@ -41,10 +41,6 @@ def take_rows(table, indices, like):
         of_table=of_table,
         of_rows=of_rows,
     )
-
-
-def _varying(x):
-    return jax.typeof(x).manual_axis_type.varying
 
 
 def _take(table, indices, *, dtype, num_rows, of_table, of_rows):

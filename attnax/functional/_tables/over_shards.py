@@ -22,6 +22,7 @@ from ..._sharding import (
     sharding_like,
     sharding_of_lookup,
     spread,
+    varying_axes,
     varying_like,
 )
 from ..._vocab_axis import axis_names, is_manual, on_shards
@@ -139,7 +140,7 @@ def _rows_of_shard(weight, indices, beside):
 def _rows_of_shard_jvp(beside, primals, tangents):
     weight, indices = primals
     rows, tangent = _rows_of_shard(weight, indices, beside), jnp.asarray(tangents[0])
-    of_batch = _varying(indices) - _varying(tangent)
+    of_batch = varying_axes(indices) - varying_axes(tangent)
     manual = tuple(name for name in beside if name in of_batch)
     total = indices.size * math.prod(map(lax.axis_size, manual))
     if manual and exceeds(weight.shape[0], total) is True:
@@ -163,10 +164,6 @@ def _rows_of_shard_jvp(beside, primals, tangents):
         of_part, in_specs=(PartitionSpec(), part), out_specs=part, axis_names={*axes}
     )(tangent, indices.reshape(-1))
     return rows, taken.reshape(rows.shape)
-
-
-def _varying(x):
-    return jax.typeof(x).manual_axis_type.varying
 
 
 def _taken_by_all(tangent, indices, axes, rows):

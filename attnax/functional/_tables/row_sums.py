@@ -72,8 +72,8 @@ def distinct_outside(ids, num_rows):
 
     `set_distinct_rows` tells the compiler that all of them are.
     """
-    info = jnp.iinfo(ids.dtype)
     if ids.dtype != jnp.int32:
+        info = jnp.iinfo(ids.dtype)
         ids = ids.clip(max(info.min, -1), min(info.max, INT32_MAX)).astype(jnp.int32)
     outside = num_rows + lax.iota(jnp.int32, ids.size)
     return jnp.where((ids >= 0) & (ids < num_rows), ids, outside)

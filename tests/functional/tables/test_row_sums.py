@@ -141,6 +141,21 @@ def test_ids_of_large_tables_are_sorted_digit_by_digit(num_rows):
     np.testing.assert_array_equal(actual, ids[expected])
 
 
+@pytest.mark.parametrize("dtype", (np.int8, np.uint8, np.int32, np.uint32))
+def test_rows_are_set_at_ids_of_every_dtype(dtype):
+    """The last ids are out of range; in 32 bits they would count from the end."""
+    largest = np.iinfo(dtype).max
+    ids = np.array([2, 0, largest, largest - 1], dtype)
+    rows = np.arange(1, 9, dtype=np.float32).reshape(4, 2)
+    expected = np.zeros((5, 2), np.float32)
+    expected[[2, 0]] = rows[:2]
+    actual = jitted(row_sums.set_rows)(np.zeros((5, 2), np.float32), ids, rows)
+    assert_same_bits(actual, expected)
+    distinct = row_sums.distinct_outside(jnp.asarray(ids), 5)
+    assert distinct.dtype == jnp.int32
+    assert len(np.unique(distinct)) == len(ids)
+
+
 def test_batch_equals_vmap():
     rng = np.random.default_rng(1)
     indices = rng.integers(-1, 6, (3, 40)).astype(np.int32)

@@ -46,6 +46,8 @@ def test_logits_of_the_padding_have_no_part_in_a_softmax(soft_cap):
     plain, of_tokens = losses_and_gradient(OF_TOKENS, X, soft_cap=soft_cap)
     options = {"valid_vocab_size": 5, "soft_cap": soft_cap}
     logits, gradient = losses_and_gradient(OF_PADDED, X, **options)
+    of_all, _ = losses_and_gradient(OF_PADDED, X, soft_cap=soft_cap)
+    assert_same_bits(logits[..., :5], np.asarray(of_all)[..., :5])
     # Products of six terms below 8, added up in the order of another width.
     near = {"rtol": 0, "atol": 6 * 8 * 2.0**-23}
     np.testing.assert_allclose(logits[..., :5], plain, **near)
