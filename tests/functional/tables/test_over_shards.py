@@ -104,6 +104,28 @@ def test_more_tokens_than_rows(mesh):
 
 
 @every_mesh
+@pytest.mark.parametrize("names", ((), ("a", "b")), ids=("outside", "in shard_map"))
+def test_fewer_tokens_than_rows_of_a_shard(mesh, names):
+    """The rows of all batches then meet, and each device adds them up by itself."""
+    ids = np.array([[0, 3], [11, 3]], np.int32)
+    weight = np.nan_to_num(WEIGHT, posinf=3)
+
+    def gradient(weight, ids):
+        rows = lambda weight: lookup(weight, ids, vocab_axis="b")
+        return jax.grad(lambda weight: jnp.sum(rows(weight) ** 2) / 2)(weight)
+
+    if names:
+        specs = {"in_specs": (P("b"), P("a")), "out_specs": P("b")}
+        gradient = jax.shard_map(gradient, axis_names={*names}, **specs)
+    with jax.set_mesh(mesh):
+        arguments = put(mesh, weight, "b", None), put(mesh, ids, "a")
+        actual = jax.jit(gradient)(*arguments)
+    expected = np.zeros(WEIGHT.shape)
+    np.add.at(expected, ids, weight[ids].astype(np.float64))
+    np.testing.assert_array_equal(actual, expected)
+
+
+@every_mesh
 @pytest.mark.parametrize("of_ids", (("a",), *slow((), ("b",))), ids=str)
 @pytest.mark.parametrize("dtype", (jnp.bfloat16, *slow(jnp.float32)))
 @pytest.mark.parametrize("axis", (-1, *slow(0)))

@@ -141,10 +141,13 @@ def test_ids_of_large_tables_are_sorted_digit_by_digit(num_rows):
     np.testing.assert_array_equal(actual, ids[expected])
 
 
-@pytest.mark.parametrize("dtype", (np.int8, np.uint8, np.int32, np.uint32))
+IN_64_BITS = (np.int64, np.uint64) if jax.config.jax_enable_x64 else ()
+
+
+@pytest.mark.parametrize("dtype", (np.int8, np.uint8, np.int32, np.uint32, *IN_64_BITS))
 def test_rows_are_set_at_ids_of_every_dtype(dtype):
-    """The last ids are out of range; in 32 bits they would count from the end."""
-    largest = np.iinfo(dtype).max
+    """The last ids are out of range; cut to 32 bits, those of 64 would not be."""
+    largest = min(np.iinfo(dtype).max, 2**32 + 1)
     ids = np.array([2, 0, largest, largest - 1], dtype)
     rows = np.arange(1, 9, dtype=np.float32).reshape(4, 2)
     expected = np.zeros((5, 2), np.float32)
