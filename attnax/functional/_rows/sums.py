@@ -135,7 +135,7 @@ def local_row_gradient(
     Args:
         gradient: The gradient of the whole table, with ascending ids.
         first_row: The id of the first row of the shard; it may be traced.
-        num_rows: Number of rows of the shard. Positive.
+        num_rows: Number of rows of the shard. Positive and below 2**31.
 
     Returns:
         A gradient of the shard, whose ids count from `first_row`. It has as many slots
@@ -143,7 +143,7 @@ def local_row_gradient(
 
     Raises:
         ValueError: If `gradient` is no `RowGradient` of one table, `first_row` is not
-            one integer, or `num_rows` is not positive.
+            one integer, or `num_rows` is out of range.
 
     Example:
         >>> gradient = RowGradient(jnp.array([1, 4, 9]), jnp.ones((3, 2)))

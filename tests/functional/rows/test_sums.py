@@ -121,7 +121,9 @@ def test_errors_of_sums():
         F.sum_row_gradients([gradient, {}], vocab_size=4)
     with refused("vocab_size=-1 must be a positive integer"):
         F.psum_row_gradient(gradient, "data", vocab_size=-1)
-    with refused("num_rows=0 must be a positive integer"):
-        F.local_row_gradient(gradient, 0, 0)
+    for num_rows in (0, 2**40):
+        message = rf"num_rows={num_rows} must be an integer in \[1, 2147483647\]"
+        with refused(message):
+            F.local_row_gradient(gradient, 0, num_rows)
     with refused(r"first_row.shape=\(2,\) must be one integer"):
         F.local_row_gradient(gradient, np.array([0, 1]), 2)

@@ -98,6 +98,12 @@ def test_states_of_other_parameters_are_refused():
         F.resize_optimizer_state(optimizer.init, state, params, large)
     with refused("new_params has the structure .*, but must have that of params"):
         F.resize_optimizer_state(optimizer.init, optimizer.init(params), params, PARAMS)
+    state, text = optimizer.init(params), {"table": np.array([["text"] * 3] * 8)}
+    with refused("new_params holds .*, but must hold numbers"):
+        F.resize_optimizer_state(optimizer.init, state, params, text)
+    state = optax.tree.map_params(optimizer, lambda x: np.asarray(x, str), state)
+    with refused(r"state\[0\].mu\['table'\] holds .*, but must hold numbers"):
+        F.resize_optimizer_state(optimizer.init, state, params, large)
 
 
 @pytest.mark.errors
