@@ -30,15 +30,15 @@ class Size(NamedTuple):
     tokens: int = 8192
 
 
-ALL = ("SGD", "Adagrad", "Adam")
+OPTIMIZERS = ("SGD", "Adagrad", "Adam")
 # A million rows of float32 take 2 GiB, and so do their gradient and each state.
 SIZES = (
-    Size("256k x 512", 262_144, 512, ALL, 1 / 8),
+    Size("256k x 512", 262_144, 512, OPTIMIZERS, 1 / 8),
     Size("256k x 512", 262_144, 512, ("SGD",), None, jnp.bfloat16),
     Size("1M x 512", 1_048_576, 512, ("SGD",), 1 / 20),
 )
 QUICK = (
-    Size("100 x 16", 100, 16, ALL, None, tokens=8),
+    Size("100 x 16", 100, 16, OPTIMIZERS, None, tokens=8),
     Size("100 x 16", 100, 16, ("SGD",), None, jnp.bfloat16, tokens=8),
 )
 

@@ -73,7 +73,7 @@ FULL = Sizes(
         "Llama-3.2-1B, 128k x 2048, 8k tokens", 128_256, 2048, 8192, 4096, 1.5
     ),
     stepped_tables=(
-        bench_rows.Size("256k x 512", 262_144, 512, bench_rows.ALL, 1 / 8),
+        bench_rows.Size("256k x 512", 262_144, 512, bench_rows.OPTIMIZERS, 1 / 8),
         bench_rows.Size("256k x 512", 262_144, 512, ("SGD",), 1 / 8, jnp.bfloat16),
         bench_rows.Size("1M x 512", 1_048_576, 512, ("SGD",), 1 / 20),
     ),
@@ -103,7 +103,7 @@ QUICK = Sizes(
     attention_len=32,
     head=bench_head.Size("100 x 16, 8 tokens", 100, 16, 8, 8, 1.5),
     stepped_tables=(
-        bench_rows.Size("100 x 16", 100, 16, bench_rows.ALL, None, tokens=8),
+        bench_rows.Size("100 x 16", 100, 16, bench_rows.OPTIMIZERS, None, tokens=8),
     ),
     host_table=(100, 8, 16),
     host_width=32,
