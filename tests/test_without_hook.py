@@ -22,7 +22,7 @@ def test_error_messages_without_type_checking():
     several = importlib.util.find_spec("xdist") is not None
     run = subprocess.run(
         [
-            *(sys.executable, "-m", "pytest", "-q", "-m", "errors"),
+            *(sys.executable, "-m", "pytest", "-q", "-m", "errors and not slow"),
             *("-p", "no:cacheprovider"),
             *(("-n", "auto") if several else ()),
             *MARKED,

@@ -1,7 +1,7 @@
 """Values of the wrong kind for every argument of `public_calls`, and what comes out.
 
-As a program it prints, one a line, what functions accept, so that a test can give the
-same to those that the type-checking hook guards.
+As a program it prints, one a line, what functions accept and what bad errors they
+raise, so that a test can give the same to those that the type-checking hook guards.
 """
 
 import json
@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,11 +60,11 @@ VALUES = NUMBERS | OTHERS | SEQUENCES | ARRAYS
 FEW = {name: VALUES[name] for name in ("None", "True", "text", "[1.5]", "complex")}
 # 2**40 of these, no memory holds.
 SIZES = (
-    *("d_model", "grid", "head_dim", "image_size", "max_patches", "max_seq_len"),
-    *("merge_size", "new_grid", "new_patch_size", "num_channels", "num_heads"),
-    *("num_positions", "num_prefix_tokens", "num_token_types"),
-    *("num_tokens_with_position", "num_tokens_without_position", "padded_size"),
-    *("patch_size", "rotary_pairs", "total_len", "vocab_size"),
+    *("d_layer", "d_model", "grid", "head_dim", "image_size", "max_patches"),
+    *("max_seq_len", "merge_size", "new_grid", "new_patch_size", "num_channels"),
+    *("num_heads", "num_layers", "num_positions", "num_prefix_tokens"),
+    *("num_token_types", "num_tokens_with_position", "num_tokens_without_position"),
+    *("padded_size", "patch_size", "rotary_pairs", "total_len", "vocab_size"),
 )
 
 
@@ -104,15 +104,23 @@ def _variants(array):
         yield f"one shorter along axis {axis}", np.delete(array, 0, axis)
 
 
-def outcome(name: str, argument: str, kind: str, value) -> str | None:
-    """`None` for a result or a good error; else what came instead.
+class Outcome(NamedTuple):
+    """What a call with a value of the wrong kind came to."""
+
+    accepted: bool
+    by_hook: bool  # whether the type-checking hook has refused it
+    shortfall: str | None  # an error that is not good, in short
+
+
+def outcome(name: str, argument: str, kind: str, value) -> Outcome:
+    """What comes of `value`, called `kind`, for an argument.
 
     A good error is a `ValueError` or a `TypeError` that begins with the name of the
     function and names the argument, or the field of it that is wrong.
     """
     call, (accepted, error) = CALLS[name], tried(name, argument, value)
     if accepted or is_of_hook(error):
-        return None
+        return Outcome(accepted, not accepted, None)
     text = str(error)
     named = {argument, kind.partition(" = ")[0]} if " = " in kind else {argument}
     if argument == "settings":  # a `**settings`: whatever it is called
@@ -122,7 +130,8 @@ def outcome(name: str, argument: str, kind: str, value) -> str | None:
         and text.startswith(f"{call.name}: ")
         and re.search(rf"\b({'|'.join(named)})\b", text.partition(": ")[2])
     )
-    return None if good else f"{argument}, {kind}: {type(error).__name__}: {text[:200]}"
+    bad = f"{argument}, {kind}: {type(error).__name__}: {text[:200]}"
+    return Outcome(False, False, None if good else bad)
 
 
 def tried(name: str, argument: str, value) -> tuple[bool, Exception | None]:
@@ -151,8 +160,8 @@ def is_of_hook(error) -> bool:
 def main():
     for name, call in CALLS.items():
         for argument, kind, value in cases(call):
-            if tried(name, argument, value)[0]:
-                print(json.dumps([name, argument, kind]))
+            found = outcome(name, argument, kind, value)
+            print(json.dumps([name, argument, kind, found.accepted, found.shortfall]))
 
 
 if __name__ == "__main__":

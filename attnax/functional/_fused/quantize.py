@@ -2,6 +2,7 @@
 
 from typing import SupportsIndex
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
@@ -85,10 +86,10 @@ def quantize_table(
 
 def _scale_dtype(dtype):
     try:
-        known = jnp.dtype(dtype) in _SCALES
+        known = not isinstance(dtype, jax.Array) and jnp.dtype(dtype) in _SCALES
     except (TypeError, ValueError):
         known = False
-    if not known or dtype is None:
+    if not known:
         raise ValueError(
             f"scale_dtype={dtype!r} must be float32, bfloat16 or float8_e8m0fnu."
         )

@@ -27,7 +27,7 @@ def checked_shard(shard_index, num_shards):
     shard = row_indices("shard_index", shard_index, num_shards)
     if shard.ndim:
         raise ValueError(
-            f"{shard_index.shape=} must be (), one device; map over several."
+            f"shard_index.shape={shard.shape} must be (), one device; map over several."
         )
     return shard
 

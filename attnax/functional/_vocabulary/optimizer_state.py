@@ -36,10 +36,10 @@ def resize_optimizer_state(
         A state for `new_params`, of the same structure, dtypes and shardings.
 
     Raises:
-        ValueError: If the parameters hold other things than arrays, `state` is not a
-            state of `init` for `params`, `new_params` has another structure than
-            `params`, or the state for `new_params` differs in more
-            than rows, as factors of Adafactor do that change places.
+        ValueError: If `init` is not a function, the parameters hold other things than
+            arrays, `state` is not a state of `init` for `params`, `new_params` has
+            another structure than `params`, or the state for `new_params` differs in
+            more than rows, as factors of Adafactor do that change places.
 
     Example:
         >>> init = lambda params: {"moment": jnp.zeros_like(params), "step": 0}
@@ -51,6 +51,10 @@ def resize_optimizer_state(
         Kingma and Ba, Adam, 2014, algorithm 1: moments start as zeros.
         https://arxiv.org/abs/1412.6980
     """
+    if not callable(init):
+        raise ValueError(
+            f"init is {type_of(init)}, but must be the init function of an optimizer."
+        )
     _check_leaves("params", params)
     _check_leaves("new_params", new_params)
     _check_structure("new_params", new_params, params, "params")
@@ -71,10 +75,9 @@ def _check_leaves(argument, tree) -> None:
 
 
 def _check_numbers(argument, leaf) -> None:
-    dtype = getattr(leaf, "dtype", None)
-    if dtype is not None and not (
-        jnp.issubdtype(dtype, np.number) or jnp.issubdtype(dtype, np.bool_)
-    ):
+    dtype = getattr(leaf, "dtype", type(leaf))  # a state may count in Python's ints
+    kinds = (np.number, np.bool_, jax.dtypes.prng_key)
+    if not any(jnp.issubdtype(dtype, kind) for kind in kinds):
         raise ValueError(f"{argument} holds {type_of(leaf)}, but must hold numbers.")
 
 
@@ -116,10 +119,15 @@ def _resized(changes, path, leaf, old, fresh):
             "Adafactor does where a table gets more rows than columns or enough of "
             "both to be factored; start that state anew with init(new_params)."
         )
+    if leaf.dtype != fresh.dtype:
+        raise ValueError(
+            f"{name}.dtype={leaf.dtype} must be {fresh.dtype}, as init makes it of "
+            "new_params; cast it first."
+        )
     return in_sharding_of(leaf, _kept, len(fresh), leaf, fresh)
 
 
 def _kept(leaf, fresh):
     """`fresh` with the entries of `leaf` where both have any."""
     kept = tuple(slice(min(n)) for n in zip(leaf.shape, fresh.shape, strict=True))
-    return fresh.astype(leaf.dtype).at[kept].set(leaf[kept])
+    return fresh.at[kept].set(leaf[kept])

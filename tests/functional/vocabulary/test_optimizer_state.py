@@ -107,6 +107,31 @@ def test_states_of_other_parameters_are_refused():
 
 
 @pytest.mark.errors
+def test_states_of_another_dtype_are_refused():
+    init, old, new = optax.adam(0.1).init, PARAMS["table"], grown(PARAMS)["table"]
+    half = lambda x: x.astype("bfloat16")
+    narrow = optax.tree.map_params(optax.adam(0.1), half, init(old))
+    with refused(r"state\[0\].mu.dtype=bfloat16 must be float32, as init makes it"):
+        F.resize_optimizer_state(init, narrow, old, new)
+    kept = F.resize_optimizer_state(init, narrow, old, old)
+    assert kept[0].mu.dtype == "bfloat16"
+
+
+def test_a_state_may_hold_a_random_key():
+    noisy = optax.add_noise(0.1, 0.5, jax.random.key(0))
+    old, new = PARAMS["table"], grown(PARAMS)["table"]
+    state = F.resize_optimizer_state(noisy.init, noisy.init(old), old, new)
+    keys = [jax.random.key_data(s.rng_key) for s in (state, noisy.init(new))]
+    np.testing.assert_array_equal(*keys)
+
+
+@pytest.mark.errors
+def test_an_optimizer_is_no_init():
+    with refused("init is a GradientTransformation.*, but must be the init function"):
+        F.resize_optimizer_state(optax.adam(0.1), (), PARAMS, PARAMS)
+
+
+@pytest.mark.errors
 @pytest.mark.parametrize(
     ("columns", "message"),
     (
