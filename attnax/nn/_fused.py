@@ -100,7 +100,10 @@ class FusedEmbedding(eqx.Module):
         self,
         ids: Integer[Array | np.ndarray, "*batch num_tables"] | Sequence,
         *,
-        factors: Real[Array | np.ndarray, "*factors_batch num_tables"] | None = None,
+        factors: Real[Array | np.ndarray, "*factors"]
+        | Sequence
+        | SupportsFloat
+        | None = None,
         dtype: DTypeLike | None = None,
         vocab_axis: str | tuple[str, ...] | None = None,
         out_sharding: NamedSharding | PartitionSpec | None = None,

@@ -105,7 +105,10 @@ def apply_fused_embedding(
     *,
     row_counts: Sequence[SupportsIndex] | np.ndarray | None = None,
     combine: Literal["sum", "mean", "concatenate"] | None = "sum",
-    factors: Real[Array | np.ndarray, "*factors_batch num_tables"] | None = None,
+    factors: Real[Array | np.ndarray, "*factors"]
+    | Sequence
+    | SupportsFloat
+    | None = None,
     dtype: DTypeLike | None = None,
     accumulation_dtype: DTypeLike | None = None,
     vocab_axis: str | tuple[str, ...] | None = None,
@@ -125,7 +128,7 @@ def apply_fused_embedding(
             them.
         combine: `"sum"` and `"mean"` of the rows, `"concatenate"` for the rows side by
             side, or `None` for an axis of tables.
-        factors: Factor of each row, which broadcasts to `ids`, such as weights or the
+        factors: Factor of each row, or what broadcasts to `ids`: weights, or the
             signs of hashes. `None` is no factor.
         dtype: Dtype of the result. `None` is that of the array, or float32 where it is
             quantized.

@@ -106,6 +106,16 @@ def test_factors_multiply_rows(data):
     assert_close(actual, rows * of_each, magnitude=64.0)
 
 
+@pytest.mark.parametrize("factors", (2, 2.0, [1.0, -0.5, 2.0], np.float32(3), None))
+def test_factors_may_be_numbers_and_lists(factors):
+    params = F.FusedEmbeddingParams(jnp.arange(36.0).reshape(9, 4))
+    ids, options = np.array([[0, 1, 2], [1, 0, 0]]), {"row_counts": (2, 3, 4)}
+    rows = F.apply_fused_embedding(params, ids, combine=None, **options)
+    actual = F.apply_fused_embedding(params, ids, factors=factors, **options)
+    by_row = np.broadcast_to(1 if factors is None else factors, (3,))[:, None]
+    np.testing.assert_array_equal(actual, (np.asarray(rows) * by_row).sum(-2))
+
+
 @given(data=st.data())
 def test_batch_equals_vmap(data):
     params, ids, _ = draw_lookup(data, batch=(2, 3))
