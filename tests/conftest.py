@@ -3,6 +3,7 @@
 import gc
 import importlib.util
 import os
+import zlib
 
 import hypothesis
 import jax
@@ -50,8 +51,9 @@ def _programs_of_one_file():
 
 
 def pytest_addoption(parser, pluginmanager):
-    """Without pytest-xdist, the options of it in pyproject.toml would be unknown."""
-    if not pluginmanager.hasplugin("xdist"):
+    """One option of these tests, and those of pytest-xdist in pyproject.toml."""
+    parser.addoption("--half", type=int, choices=(0, 1), help="every second test")
+    if not pluginmanager.hasplugin("xdist"):  # they would be unknown
         for option in ("--numprocesses", "--dist"):
             parser.addoption(option, help="ignored: pytest-xdist is not there")
 
@@ -60,6 +62,23 @@ def pytest_configure(config):
     """Only what is marked `device` is for whatever device there is."""
     if not for_device(config):
         jax.config.update("jax_platforms", "cpu")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keeps one half of the tests, and those that only some configurations can run."""
+    half = config.option.half
+    if half is not None:
+        items[:], left_out = (
+            [item for item in items if in_half(item, half) == kept]
+            for kept in (True, False)
+        )
+        config.hook.pytest_deselected(items=left_out)
+
+
+def in_half(item, half):
+    """Whether a test is in a half, which its name alone decides."""
+    has_condition = item.get_closest_marker("skipif") is not None
+    return has_condition or zlib.crc32(item.nodeid.encode()) % 2 == half
 
 
 @pytest.hookimpl(optionalhook=True)

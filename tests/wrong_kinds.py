@@ -108,7 +108,6 @@ class Outcome(NamedTuple):
     """What a call with a value of the wrong kind came to."""
 
     accepted: bool
-    by_hook: bool  # whether the type-checking hook has refused it
     shortfall: str | None  # an error that is not good, in short
 
 
@@ -120,7 +119,7 @@ def outcome(name: str, argument: str, kind: str, value) -> Outcome:
     """
     call, (accepted, error) = CALLS[name], tried(name, argument, value)
     if accepted or is_of_hook(error):
-        return Outcome(accepted, not accepted, None)
+        return Outcome(accepted, None)
     text = str(error)
     named = {argument, kind.partition(" = ")[0]} if " = " in kind else {argument}
     if argument == "settings":  # a `**settings`: whatever it is called
@@ -131,7 +130,7 @@ def outcome(name: str, argument: str, kind: str, value) -> Outcome:
         and re.search(rf"\b({'|'.join(named)})\b", text.partition(": ")[2])
     )
     bad = f"{argument}, {kind}: {type(error).__name__}: {text[:200]}"
-    return Outcome(False, False, None if good else bad)
+    return Outcome(False, None if good else bad)
 
 
 def tried(name: str, argument: str, value) -> tuple[bool, Exception | None]:
@@ -160,8 +159,8 @@ def is_of_hook(error) -> bool:
 def main():
     for name, call in CALLS.items():
         for argument, kind, value in cases(call):
-            found = outcome(name, argument, kind, value)
-            print(json.dumps([name, argument, kind, found.accepted, found.shortfall]))
+            case = name, argument, kind
+            print(json.dumps([*case, *outcome(*case, value)]))
 
 
 if __name__ == "__main__":

@@ -72,9 +72,8 @@ def test_oracle(data, dtype, has_ids):
     assert (np.abs(np.asarray(actual, np.float64) - expected) <= bound).all()
 
 
+@pytest.mark.skipif(not jax.config.jax_enable_x64, reason="needs 64-bit mode")
 def test_float64():
-    if not jax.config.jax_enable_x64:
-        pytest.skip("needs 64-bit mode")
     rng = np.random.default_rng(0)
     columns = NUM_LAYERS * D_LAYER
     shapes = (VOCAB, columns), (D_MODEL, columns), (D_LAYER,)
