@@ -52,7 +52,7 @@ def _programs_of_one_file():
 
 def pytest_addoption(parser, pluginmanager):
     """One option of these tests, and those of pytest-xdist in pyproject.toml."""
-    parser.addoption("--half", type=int, choices=(0, 1), help="every second test")
+    parser.addoption("--third", type=int, choices=(0, 1, 2), help="every third test")
     if not pluginmanager.hasplugin("xdist"):  # they would be unknown
         for option in ("--numprocesses", "--dist"):
             parser.addoption(option, help="ignored: pytest-xdist is not there")
@@ -65,20 +65,20 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keeps one half of the tests, and those that only some configurations can run."""
-    half = config.option.half
-    if half is not None:
+    """Keeps a third of the tests, and those that only some configurations can run."""
+    third = config.option.third
+    if third is not None:
         items[:], left_out = (
-            [item for item in items if in_half(item, half) == kept]
+            [item for item in items if in_third(item, third) == kept]
             for kept in (True, False)
         )
         config.hook.pytest_deselected(items=left_out)
 
 
-def in_half(item, half):
-    """Whether a test is in a half, which its name alone decides."""
+def in_third(item, third):
+    """Whether a test is in a third, which its name alone decides."""
     has_condition = item.get_closest_marker("skipif") is not None
-    return has_condition or zlib.crc32(item.nodeid.encode()) % 2 == half
+    return has_condition or zlib.crc32(item.nodeid.encode()) % 3 == third
 
 
 @pytest.hookimpl(optionalhook=True)
