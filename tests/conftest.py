@@ -52,7 +52,9 @@ def _programs_of_one_file():
 
 def pytest_addoption(parser, pluginmanager):
     """One option of these tests, and those of pytest-xdist in pyproject.toml."""
-    parser.addoption("--third", type=int, choices=(0, 1, 2), help="every third test")
+    parser.addoption(
+        "--third", type=int, choices=(0, 1, 2), help="a third of the tests"
+    )
     if not pluginmanager.hasplugin("xdist"):  # they would be unknown
         for option in ("--numprocesses", "--dist"):
             parser.addoption(option, help="ignored: pytest-xdist is not there")

@@ -85,7 +85,7 @@ def without_hook():
     return {tuple(line[:3]): line[3:] for line in lines}
 
 
-@pytest.mark.slow  # thousands of calls, twice
+@pytest.mark.slow  # tens of thousands of calls
 @pytest.mark.skipif(not HOOKED, reason="there is no hook in this run")
 @pytest.mark.parametrize("name", VALID)
 def test_errors_of_every_kind_and_what_the_hook_accepts(name, without_hook):

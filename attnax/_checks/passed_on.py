@@ -39,7 +39,7 @@ def check_out_sharding(out_sharding, kinds=(NamedSharding, PartitionSpec)) -> No
 def check_axis_name(axis_name) -> None:
     """Raises unless `axis_name` is that of a mapped axis, or a tuple of several."""
     try:
-        hash(axis_name)
+        hash(axis_name)  # an empty list would be no axis
         jax.lax.axis_size(axis_name)
     except (NameError, TypeError, ValueError):
         raise ValueError(

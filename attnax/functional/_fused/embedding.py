@@ -128,8 +128,8 @@ def apply_fused_embedding(
             them.
         combine: `"sum"` and `"mean"` of the rows, `"concatenate"` for the rows side by
             side, or `None` for an axis of tables.
-        factors: Factor of each row, or what broadcasts to `ids`: weights, or the
-            signs of hashes. `None` is no factor.
+        factors: Factors of the rows, such as weights or the signs of hashes: a number,
+            list or array that broadcasts to `ids`. `None` is no factor.
         dtype: Dtype of the result. `None` is that of the array, or float32 where it is
             quantized.
         accumulation_dtype: Dtype of 16 bits or more to which the sum is rounded after

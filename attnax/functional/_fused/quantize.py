@@ -8,7 +8,13 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from ..._checks import FLOAT32_TINY, check_table, nan_unless, positive_integer
+from ..._checks import (
+    FLOAT32_TINY,
+    check_table,
+    nan_unless,
+    positive_integer,
+    type_of,
+)
 from ..._dtypes import float_dtype
 from ..._public import public
 from .quantized import QuantizedTableParams
@@ -85,14 +91,15 @@ def quantize_table(
 
 
 def _scale_dtype(dtype):
+    kinds = "float32, bfloat16 or float8_e8m0fnu"
+    if isinstance(dtype, jax.Array):  # whose dtype JAX would take, with a warning
+        raise ValueError(f"scale_dtype is {type_of(dtype)}, but must be {kinds}.")
     try:
-        known = not isinstance(dtype, jax.Array) and jnp.dtype(dtype) in _SCALES
+        known = jnp.dtype(dtype) in _SCALES
     except (TypeError, ValueError):
         known = False
     if not known:
-        raise ValueError(
-            f"scale_dtype={dtype!r} must be float32, bfloat16 or float8_e8m0fnu."
-        )
+        raise ValueError(f"scale_dtype={dtype!r} must be {kinds}.")
     return jnp.dtype(dtype)
 
 

@@ -39,7 +39,8 @@ def resize_optimizer_state(
         ValueError: If `init` is not a function, the parameters hold other things than
             arrays, `state` is not a state of `init` for `params`, `new_params` has
             another structure than `params`, or the state for `new_params` differs in
-            more than rows, as factors of Adafactor do that change places.
+            more than rows: an array with new rows in its dtype, or factors of Adafactor
+            that change places.
 
     Example:
         >>> init = lambda params: {"moment": jnp.zeros_like(params), "step": 0}

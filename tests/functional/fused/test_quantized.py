@@ -188,6 +188,8 @@ def test_options_of_quantize_are_checked():
     for dtype in (jnp.float16, "float16", None, "half a float"):
         with refused("scale_dtype=.* must be float32, bfloat16 or"):
             F.quantize_table(TABLE, scale_dtype=dtype)
+    with refused("scale_dtype is a jax.Array, but must be float32, bfloat16 or"):
+        F.quantize_table(TABLE, scale_dtype=jax.random.key(0))
     assert F.quantize_table(TABLE, scale_dtype="bfloat16").scale.dtype == jnp.bfloat16
 
 

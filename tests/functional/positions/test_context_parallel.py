@@ -194,6 +194,7 @@ def test_results_lie_where_tokens_lie(of_tokens, of_ends, expected):
         ((8, 4, -1), r"shard_index=-1 must lie in \[0, 4\)"),
         ((8, 4, 1.0), "shard_index.dtype=float64 must be integer"),
         ((8, 4, np.arange(2)), r"shard_index.shape=\(2,\) must be \(\), one device"),
+        ((8, 4, []), r"shard_index.shape=\(0,\) must be \(\), one device"),
     ),
 )
 def test_splits_are_checked(arguments, message):

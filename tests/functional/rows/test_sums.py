@@ -121,6 +121,9 @@ def test_errors_of_sums():
         F.sum_row_gradients([gradient, {}], vocab_size=4)
     with refused("vocab_size=-1 must be a positive integer"):
         F.psum_row_gradient(gradient, "data", vocab_size=-1)
+    for axis_name in ("data", []):
+        with refused(r"axis_name=('data'|\[\]) must be the name of an axis of"):
+            F.psum_row_gradient(gradient, axis_name, vocab_size=4)
     for num_rows in (0, 2**40):
         message = rf"num_rows={num_rows} must be an integer in \[1, 2147483647\]"
         with refused(message):
