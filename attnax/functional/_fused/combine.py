@@ -1,6 +1,7 @@
 """Rows of several tables together: their sum in a fixed order, mean, or all of them."""
 
 import jax.numpy as jnp
+from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ..._checks import array_of, broadcasts_to, float_array
@@ -18,9 +19,12 @@ def combined(rows, indices, combine, factors, accumulation_dtype):
     if combine == "concatenate":
         return rows.reshape(*batch, num_tables * d_model)
     # Slices keep the order of the sum, and XLA's CPU backend reads them along memory.
-    total = rows[..., 0, :]
-    for table in range(1, num_tables):
-        total = rounded_to(total + rows[..., table, :], accumulation_dtype)
+    # The derivative of a split puts cotangents side by side; that of slices adds up as
+    # many arrays of zeros.
+    total, *others = lax.split(rows, (1,) * num_tables, axis=rows.ndim - 2)
+    for row in others:
+        total = rounded_to(total + row, accumulation_dtype)
+    total = jnp.squeeze(total, -2)
     return total / num_tables if combine == "mean" else total
 
 

@@ -106,13 +106,31 @@ def sorted_by_id(ids, num_rows):
 
 
 def sums_in_turn(rows, ids, order, slot, first):
-    """Sums by slot, in the order of the rows, which are not moved."""
-    slot_of_row = set_rows(jnp.zeros_like(slot), order, slot)
-    shape = len(first), *rows.shape[1:]
-    sums = jnp.zeros_like(rows, compute_dtype(rows.dtype), shape=shape)
-    sums = add_rows(sums, slot_of_row, rows)
-    used = (first < ids.size).reshape(-1, *(1,) * (rows.ndim - 1))
-    return jnp.where(used, sums, jnp.zeros_like(sums))
+    """Sums by slot, in the order of the rows."""
+    place = lax.iota(jnp.int32, ids.size)
+    start = first.at[slot].get(mode="fill", fill_value=ids.size)
+    others = jnp.where(start < place, slot, -1)
+    others = set_rows(jnp.zeros_like(slot), order, others)
+    first = order.at[first].get(mode="fill", fill_value=ids.size)
+    return sums_from_firsts(rows_at(first, rows), others, rows)
+
+
+def rows_at(places, rows):
+    """`rows` at places that are not negative; zeros where these are too large."""
+    options = {"mode": "fill", "fill_value": 0, "wrap_negative_indices": False}
+    return rows.at[places].get(**options)
+
+
+def sums_from_firsts(firsts, others, rows):
+    """Sums in the compute dtype that start with `firsts`, to which `rows` are added.
+
+    `others` are the sums to which they are added in turn, -1 for none. Bits are those
+    of sums that start with zero: XLA's CPU backend copies rows on all cores, and adds
+    them up on one.
+    """
+    sums = firsts.astype(compute_dtype(rows.dtype))
+    sums = jnp.where(sums == 0, jnp.zeros_like(sums), sums)  # 0 + -0 is 0
+    return add_rows(sums, others, rows)
 
 
 def sums_in_pieces(rows, ids, order, slot, first):
