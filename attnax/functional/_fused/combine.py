@@ -1,4 +1,4 @@
-"""Rows of several tables together: their sum in a fixed order, mean, or all of them."""
+"""Rows of several tables together: their sum in a fixed order, or all of them."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -10,7 +10,10 @@ from .rounding import rounded_to
 
 
 def combined(rows, indices, combine, factors, accumulation_dtype):
-    """Rows `(*batch, num_tables, d_model)` in one, in the dtype of the rows."""
+    """Rows `(*batch, num_tables, d_model)` in one, in the dtype of the rows.
+
+    For a mean that is the sum, which the caller divides.
+    """
     if factors is not None:
         rows = rows * per_row(_checked_factors(factors, indices, rows.dtype), rows)
     if combine is None:
@@ -21,11 +24,16 @@ def combined(rows, indices, combine, factors, accumulation_dtype):
     # Slices keep the order of the sum, and XLA's CPU backend reads them along memory.
     # The derivative of a split puts cotangents side by side; that of slices adds up as
     # many arrays of zeros.
-    total, *others = lax.split(rows, (1,) * num_tables, axis=rows.ndim - 2)
-    for row in others:
-        total = rounded_to(total + row, accumulation_dtype)
-    total = jnp.squeeze(total, -2)
-    return total / num_tables if combine == "mean" else total
+    of_tables = lax.split(rows, (1,) * num_tables, axis=rows.ndim - 2)
+    return jnp.squeeze(added_up(of_tables, accumulation_dtype), -2)
+
+
+def added_up(arrays, accumulation_dtype):
+    """The sum of arrays, the first one first, rounded after each addition."""
+    total, *others = arrays
+    for array in others:
+        total = rounded_to(total + array, accumulation_dtype)
+    return total
 
 
 def sharding_before(out_sharding, num_axes, combine):

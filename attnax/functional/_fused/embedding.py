@@ -26,6 +26,7 @@ from .._tables.lookup import lookup_rows
 from .._tables.over_shards import lookup_over_shards
 from .._tables.selected import SelectedRows, check_looked_up
 from .combine import combined, sharding_before
+from .fused_sum import fused_sum, has_fused_sum
 from .offsets import checked_row_counts, fused_indices, padded_rows
 from .quantized import QuantizedTableParams, check_quantized, lookup_quantized
 from .rounding import step_dtype
@@ -190,18 +191,29 @@ def apply_fused_embedding(
     num_rows = num_table_rows(params.weight, vocab_axis)
     indices = fused_indices(ids, row_counts, num_rows)
     of_rows = sharding_before(out_sharding, indices.ndim, combine)
-    if quantized:
-        rows = lookup_quantized(params, indices, out_sharding=of_rows)
-    elif vocab_axis is not None:
-        rows = lookup_over_shards(
-            params.weight,
-            indices,
-            lambda rows: rows,
-            vocab_axis=vocab_axis,
-            out_sharding=of_rows,
-            name="ids",
-        )
+    is_sum = combine in ("sum", "mean")
+    is_plain = is_sum and factors is None and vocab_axis is None and not whole
+    if is_plain and has_fused_sum(params.weight, indices):
+        rows = fused_sum(params.weight, indices, accumulation_dtype)
     else:
-        rows = lookup_rows(params.weight, indices, out_sharding=of_rows)
-    rows = combined(rows, indices, combine, factors, accumulation_dtype)
+        rows = _rows_of_tables(params, indices, vocab_axis, of_rows)
+        rows = combined(rows, indices, combine, factors, accumulation_dtype)
+    if combine == "mean":
+        rows = rows / indices.shape[-1]
     return spread(rows.astype(dtype), out_sharding)
+
+
+def _rows_of_tables(params, indices, vocab_axis, out_sharding):
+    """The rows `(*batch, num_tables, d_model)`, in the compute dtype."""
+    if isinstance(params, QuantizedTableParams):
+        return lookup_quantized(params, indices, out_sharding=out_sharding)
+    if vocab_axis is None:
+        return lookup_rows(params.weight, indices, out_sharding=out_sharding)
+    return lookup_over_shards(
+        params.weight,
+        indices,
+        lambda rows: rows,
+        vocab_axis=vocab_axis,
+        out_sharding=out_sharding,
+        name="ids",
+    )

@@ -152,6 +152,59 @@ def test_gradients_of_rows_and_factors(data, accumulation_dtype):
     assert_close(of_factors, expected, magnitude=4 * 2 * 48 * 8.0)
 
 
+@jitted
+def sums_and_gradient(params, ids, factors=None, **options):
+    def loss(params):
+        sums = F.apply_fused_embedding(params, ids, factors=factors, **options)
+        return jnp.sum(sums.astype(jnp.float32) ** 2), sums
+
+    (_, sums), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    return sums, gradient.weight
+
+
+@pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
+@pytest.mark.parametrize("combine", ("sum", "mean"))
+def test_rows_that_are_added_up_as_they_are_read(dtype, combine):
+    """With factors all rows are read first; the bits are the same."""
+    rng = np.random.default_rng(0)
+    weight = jnp.asarray(rng.normal(size=(16, 4)), dtype)
+    ids = rng.integers(0, COUNTS, (2, 3, 3), np.int32)
+    ids[0, 0] = 4, 3, 0  # the second is outside its table
+    params = F.FusedEmbeddingParams(weight=weight)
+    options = {"row_counts": COUNTS, "combine": combine}
+    actual = sums_and_gradient(params, ids, **options)
+    expected = sums_and_gradient(params, ids, np.int8(1), **options)
+    assert np.isnan(actual[0][0, 0]).all()
+    jax.tree.map(assert_same_bits, actual, expected)
+
+
+@pytest.mark.parametrize("num_tables", (64, pytest.param(65, marks=pytest.mark.slow)))
+def test_many_tables(num_tables):
+    """The last number of tables that have a gather each, and the first above."""
+    weight = np.arange(2.0 * num_tables, dtype=np.float32).reshape(-1, 1)
+    ids = np.arange(num_tables) % 2
+    sums, gradient = sums_and_gradient(
+        F.FusedEmbeddingParams(weight=weight), ids, row_counts=(2,) * num_tables
+    )
+    expected = (2 * np.arange(num_tables) + ids).sum()
+    np.testing.assert_array_equal(sums, [expected])
+    is_read = np.stack([ids == 0, ids == 1], -1).reshape(-1, 1)
+    np.testing.assert_array_equal(gradient, 2 * expected * is_read)
+
+
+def test_no_array_of_all_rows():
+    weight = jax.ShapeDtypeStruct((80, 256), jnp.float32)
+    ids = jax.ShapeDtypeStruct((64, 16), jnp.int32)
+
+    def sums(weight, ids):
+        params = F.FusedEmbeddingParams(weight=weight)
+        return F.apply_fused_embedding(params, ids, row_counts=(5,) * 16)
+
+    compiled = jax.jit(sums).lower(weight, ids).compile()
+    all_rows = 64 * 16 * 256 * 4
+    assert compiled.memory_analysis().temp_size_in_bytes < all_rows / 16
+
+
 def test_forward_mode():
     weight = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
     ids = np.array([[4, 0, 6], [1, 0, 6]], np.int32)

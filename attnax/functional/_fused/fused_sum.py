@@ -1,0 +1,46 @@
+"""The sum of a row of each table, made without an array of all rows."""
+
+from functools import partial
+
+import jax
+import numpy as np
+
+from ..._sharding import explicit_axes
+from .._tables.lookup import lookup_rows
+from .combine import added_up, combined
+
+# Each table has a gather of its own; 32 of them compile in half a second.
+_MAX_TABLES = 64
+
+
+def has_fused_sum(weight, indices):
+    """Whether `fused_sum` is the faster form.
+
+    Older CPU backends widen a whole table of 16-bit floats for every gather whose rows
+    are added up.
+    """
+    on_mesh = (explicit_axes(weight), explicit_axes(indices)) != (None, None)
+    reads_rows = np.dtype(weight.dtype).itemsize >= 4 or jax.__version_info__ >= (0, 12)
+    return reads_rows and not on_mesh and indices.shape[-1] <= _MAX_TABLES
+
+
+# Automatic differentiation would make a gradient as large as the array for each table.
+@partial(jax.jit, static_argnums=2)
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def fused_sum(weight, indices, accumulation_dtype):
+    """The bits of `combined` rows, which are added up as they are read."""
+    tables = range(indices.shape[-1])
+    of_tables = [lookup_rows(weight, indices[..., table]) for table in tables]
+    return added_up(of_tables, accumulation_dtype)
+
+
+@fused_sum.__wrapped__.defjvp
+def _fused_sum_jvp(accumulation_dtype, primals, tangents):
+    weight, indices = primals
+
+    def of_all_rows(weight):
+        rows = lookup_rows(weight, indices)
+        return combined(rows, indices, "sum", None, accumulation_dtype)
+
+    _, tangent = jax.jvp(of_all_rows, (weight,), (tangents[0],))
+    return fused_sum(weight, indices, accumulation_dtype), tangent
