@@ -53,7 +53,7 @@ def _programs_of_one_file():
 def pytest_addoption(parser, pluginmanager):
     """One option of these tests, and those of pytest-xdist in pyproject.toml."""
     parser.addoption(
-        "--third", type=int, choices=(0, 1, 2), help="a third of the tests"
+        "--quarter", type=int, choices=range(4), help="a quarter of the tests"
     )
     if not pluginmanager.hasplugin("xdist"):  # they would be unknown
         for option in ("--numprocesses", "--dist"):
@@ -67,20 +67,20 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keeps a third of the tests, and those that only some configurations can run."""
-    third = config.option.third
-    if third is not None:
+    """Keeps a quarter of the tests, and those that only some configurations can run."""
+    quarter = config.option.quarter
+    if quarter is not None:
         items[:], left_out = (
-            [item for item in items if in_third(item, third) == kept]
+            [item for item in items if in_quarter(item, quarter) == kept]
             for kept in (True, False)
         )
         config.hook.pytest_deselected(items=left_out)
 
 
-def in_third(item, third):
-    """Whether a test is in a third, which its name alone decides."""
+def in_quarter(item, quarter):
+    """Whether a test is in a quarter, which its name alone decides."""
     has_condition = item.get_closest_marker("skipif") is not None
-    return has_condition or zlib.crc32(item.nodeid.encode()) % 3 == third
+    return has_condition or zlib.crc32(item.nodeid.encode()) % 4 == quarter
 
 
 @pytest.hookimpl(optionalhook=True)
