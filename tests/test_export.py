@@ -549,3 +549,17 @@ def test_the_gradient_of_a_sharded_table(axis_type, options):
         weight = jax.ShapeDtypeStruct((ROWS, WIDTH), np.float32, sharding=place)
         (result,) = exported(gradient, weight, integers(BATCH, 3)).out_avals
     assert result.shape == (ROWS, WIDTH)
+
+
+def test_a_gradient_whose_width_is_a_symbol():
+    """Twelve ids read a table of fifteen rows, where the form depends on the width."""
+    (width,) = export.symbolic_shape("d")
+
+    def loss(weight, ids):
+        return (F.apply_token_embedding(F.TokenEmbeddingParams(weight), ids) ** 2).sum()
+
+    exported = export.export(jax.jit(jax.grad(loss)))(array(15, width), integers(12))
+    weight = np.ones((15, 4), np.float32)
+    ids = np.arange(12, dtype=np.int32) // 2
+    expected = np.where(np.arange(15)[:, None] < 6, 4.0, 0.0)
+    np.testing.assert_array_equal(exported.call(weight, ids), expected * weight)

@@ -128,7 +128,7 @@ def keep_pages():
     if platform.libc_ver()[0] == "glibc":
         mallopt = ctypes.CDLL(None).mallopt
         m_trim_threshold, m_mmap_max, m_arena_max = -1, -4, -8
-        never = -1  # 2 GiB is the most that could be asked for in bytes
+        never = -1  # a number of bytes is an int, and so below 2 GiB
         settings = {m_mmap_max: 0, m_trim_threshold: never, m_arena_max: 1}
         if not all(mallopt(*setting) for setting in settings.items()):
             raise OSError("keep_pages: glibc refused a setting of its allocator.")

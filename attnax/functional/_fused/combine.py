@@ -22,8 +22,8 @@ def combined(rows, indices, combine, factors, accumulation_dtype):
     if combine == "concatenate":
         return rows.reshape(*batch, num_tables * d_model)
     # Slices keep the order of the sum, and XLA's CPU backend reads them along memory.
-    # The derivative of a split puts cotangents side by side; that of slices adds up as
-    # many arrays of zeros.
+    # The derivative of a split puts cotangents side by side; that of slices adds up
+    # an array of zeros for each table.
     of_tables = lax.split(rows, (1,) * num_tables, axis=rows.ndim - 2)
     return jnp.squeeze(added_up(of_tables, accumulation_dtype), -2)
 

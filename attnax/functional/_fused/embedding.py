@@ -181,17 +181,17 @@ def apply_fused_embedding(
     default = jnp.float32 if quantized else params.weight.dtype
     dtype = result_dtype("dtype", dtype, default)
     choice("combine", combine, ("sum", "mean", "concatenate", None))
+    is_sum = combine in ("sum", "mean")
     if accumulation_dtype is not None:
         accumulation_dtype = step_dtype(
             float_dtype("accumulation_dtype", accumulation_dtype), "accumulation_dtype"
         )
-        if combine not in ("sum", "mean"):
+        if not is_sum:
             raise ValueError(f"{accumulation_dtype=!s} must come with a sum or a mean.")
     check_out_sharding(out_sharding)
     num_rows = num_table_rows(params.weight, vocab_axis)
     indices = fused_indices(ids, row_counts, num_rows)
     of_rows = sharding_before(out_sharding, indices.ndim, combine)
-    is_sum = combine in ("sum", "mean")
     is_plain = is_sum and factors is None and vocab_axis is None and not whole
     if is_plain and has_fused_sum(params.weight, indices):
         rows = fused_sum(params.weight, indices, accumulation_dtype)

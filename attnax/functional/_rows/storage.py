@@ -1,11 +1,10 @@
 """Reading and writing a few rows of large arrays, in place where they are donated."""
 
-import jax
 import numpy as np
 from jax import lax
 
 from ..._sharding import explicit_axes, gathered, sharding_like
-from .._tables.row_sums import set_rows
+from .._tables.row_sums import has_plain_rows, set_rows
 
 
 def read_rows(array, row_ids):
@@ -27,10 +26,9 @@ def write_rows(array, row_ids, rows):
 
     Ids from the length of the array on are dropped; they come last and may repeat.
     """
-    if np.dtype(array.dtype).itemsize >= 4 or jax.__version_info__ >= (0, 12):
+    if has_plain_rows(array.dtype):
         return _written(array, row_ids, rows)
-    # Older CPU backends widen a whole table of 16-bit floats to write rows, and narrow
-    # it again. A copy of its bits is cheaper; a view of them is not to be had.
+    # A copy of the bits is cheaper than a wide table; a view of them is not to be had.
     return lax.platform_dependent(
         array, row_ids, rows, cpu=_written_as_bits, default=_written
     )

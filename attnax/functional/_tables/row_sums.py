@@ -8,7 +8,9 @@ in any order; there they are sorted, and added up in pieces, and pieces of piece
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from ..._checks import INT32_MAX
@@ -65,6 +67,15 @@ def set_rows(table, ids, rows, **options):
     """`table` with `rows` at distinct `ids`; ids outside the table are dropped."""
     ids = distinct_outside(ids, table.shape[0])
     return set_distinct_rows(table, ids, rows, **options)
+
+
+def has_plain_rows(dtype):
+    """Whether every XLA backend reads and writes rows of a table in its own dtype.
+
+    Before jax 0.12, that of CPUs may widen a whole table of 16-bit floats, and narrow
+    it again.
+    """
+    return np.dtype(dtype).itemsize >= 4 or jax.__version_info__ >= (0, 12)
 
 
 def distinct_outside(ids, num_rows):
@@ -125,8 +136,8 @@ def sums_from_firsts(firsts, others, rows):
     """Sums in the compute dtype that start with `firsts`, to which `rows` are added.
 
     `others` are the sums to which they are added in turn, -1 for none. Bits are those
-    of sums that start with zero: XLA's CPU backend copies rows on all cores, and adds
-    them up on one.
+    of sums that start with zero. It is faster, because XLA's CPU backend copies rows on
+    all cores and adds them up on one.
     """
     sums = firsts.astype(compute_dtype(rows.dtype))
     sums = jnp.where(sums == 0, jnp.zeros_like(sums), sums)  # 0 + -0 is 0

@@ -2,7 +2,6 @@
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -12,6 +11,7 @@ from .row_sums import (
     add_rows,
     by_slot,
     flattened,
+    has_plain_rows,
     rows_at,
     set_rows,
     sums_from_firsts,
@@ -44,13 +44,17 @@ def table_of_sums_in_turn(indices, rows, num_rows, dtype):
 def _has_firsts(num_ids, rows, num_rows, *, narrow):
     """Whether the first row of each id is copied before the others are added.
 
-    On two cores, sums of 64 columns or more take up to a quarter less time if the table
-    has one to two rows for each id. With fewer they take as long or longer, and rows of
-    8 to 16 columns twice as long. A narrow table with more rows is written from sums.
+    On two cores, sums of 64 columns or more take up to a quarter less time that way if
+    the table has one to two rows for each id. With fewer rows than ids it takes as long
+    or longer, and with 8 to 16 columns twice as long. A narrow table of more than two
+    rows for each id is made from sums, since a wide table would be larger.
     """
-    if not isinstance(num_ids, int):  # a symbol
-        return False
     columns = math.prod(rows.shape[1:])
+    if not isinstance(num_ids, int) or not isinstance(columns, int):  # symbols
+        return False
+    # XLA makes a write of the sum of zero and one row, which may be -0.
+    if num_ids == 1:
+        return True
     if num_rows <= 2 * num_ids:
         return num_rows >= num_ids and columns >= 64
     return narrow
@@ -68,9 +72,9 @@ def table_of_sums(indices, rows, num_rows, dtype):
 def _table(num_rows, ids, sums, dtype):
     """Zeros, with `sums` at distinct `ids`."""
     sums = sums.astype(dtype)
-    if np.dtype(dtype).itemsize >= 4 or jax.__version_info__ >= (0, 12):
+    if has_plain_rows(dtype):
         return set_rows(_zeros(sums, num_rows, dtype), ids, sums)
-    # Older CPU backends write 16-bit floats into a wide table, which integers are not.
+    # Integers of 16 bits are never widened.
     bits = np.dtype(f"u{np.dtype(dtype).itemsize}")
     sums = lax.bitcast_convert_type(sums, bits)
     table = set_rows(_zeros(sums, num_rows, bits), ids, sums)

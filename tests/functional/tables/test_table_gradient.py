@@ -103,6 +103,15 @@ def test_both_forms_of_a_table_of_sums(dtype):
         np.testing.assert_allclose(actual.astype(np.float32), expected, atol=atol)
 
 
+def test_one_row_is_added_to_zero():
+    """XLA would write it where it is added, and 0 + -0 is 0."""
+    for num_rows, dtype in ((1, jnp.float32), (5, jnp.float32), (5, jnp.bfloat16)):
+        rows = np.full((1, 2), -0.0, np.float32)
+        id_ = np.zeros(1, np.int32)
+        table = jitted(table_sums.table_of_sums_in_turn)(id_, rows, num_rows, dtype)
+        assert_same_bits(table, np.zeros((num_rows, 2), dtype))
+
+
 @jitted
 def pulled_back(weight, ids, cotangent):
     rows = lambda w: F.apply_token_embedding(F.TokenEmbeddingParams(w), ids)
