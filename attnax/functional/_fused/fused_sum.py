@@ -24,17 +24,21 @@ def has_fused_sum(weight, indices):
     return has_plain_rows(weight.dtype) and few and not on_mesh
 
 
-# Automatic differentiation would make a gradient as large as the array for each table.
 @partial(jax.jit, static_argnums=2)
-@partial(jax.custom_jvp, nondiff_argnums=(2,))
 def fused_sum(weight, indices, accumulation_dtype):
     """The bits of `combined` rows, which are added up as they are read."""
+    return _fused_sum(weight, indices, accumulation_dtype)
+
+
+# Automatic differentiation would make a gradient as large as the array for each table.
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _fused_sum(weight, indices, accumulation_dtype):
     tables = range(indices.shape[-1])
     of_tables = [lookup_rows(weight, indices[..., table]) for table in tables]
     return added_up(of_tables, accumulation_dtype)
 
 
-@fused_sum.__wrapped__.defjvp
+@_fused_sum.defjvp
 def _fused_sum_jvp(accumulation_dtype, primals, tangents):
     weight, indices = primals
 
@@ -43,4 +47,4 @@ def _fused_sum_jvp(accumulation_dtype, primals, tangents):
         return combined(rows, indices, "sum", None, accumulation_dtype)
 
     _, tangent = jax.jvp(of_all_rows, (weight,), (tangents[0],))
-    return fused_sum(weight, indices, accumulation_dtype), tangent
+    return _fused_sum(weight, indices, accumulation_dtype), tangent

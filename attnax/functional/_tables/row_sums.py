@@ -57,6 +57,15 @@ def flattened(indices, rows, num_rows):
     return ids, rows.reshape(ids.size, *rows.shape[indices.ndim :])
 
 
+def has_plain_rows(dtype):
+    """Whether every XLA backend reads and writes rows of a table in its own dtype.
+
+    Before jax 0.12, that of CPUs may widen a whole table of 16-bit floats, and narrow
+    it again.
+    """
+    return np.dtype(dtype).itemsize >= 4 or jax.__version_info__ >= (0, 12)
+
+
 def add_rows(table, ids, rows):
     """`table` with `rows` added in its dtype, in turn; other ids are dropped."""
     rows = rows.astype(table.dtype)
@@ -67,15 +76,6 @@ def set_rows(table, ids, rows, **options):
     """`table` with `rows` at distinct `ids`; ids outside the table are dropped."""
     ids = distinct_outside(ids, table.shape[0])
     return set_distinct_rows(table, ids, rows, **options)
-
-
-def has_plain_rows(dtype):
-    """Whether every XLA backend reads and writes rows of a table in its own dtype.
-
-    Before jax 0.12, that of CPUs may widen a whole table of 16-bit floats, and narrow
-    it again.
-    """
-    return np.dtype(dtype).itemsize >= 4 or jax.__version_info__ >= (0, 12)
 
 
 def distinct_outside(ids, num_rows):

@@ -163,22 +163,24 @@ def sums_and_gradient(params, ids, factors=None, **options):
 
 
 @pytest.mark.parametrize("dtype", (jnp.float32, jnp.bfloat16))
-@pytest.mark.parametrize("combine", ("sum", "mean"))
-def test_rows_that_are_added_up_as_they_are_read(dtype, combine):
+@pytest.mark.parametrize(
+    "options", ({}, {"combine": "mean"}, {"accumulation_dtype": jnp.bfloat16}), ids=str
+)
+def test_rows_that_are_added_up_as_they_are_read(dtype, options):
     """With factors all rows are read first; the bits are the same."""
     rng = np.random.default_rng(0)
     weight = jnp.asarray(rng.normal(size=(16, 4)), dtype)
     ids = rng.integers(0, COUNTS, (2, 3, 3), np.int32)
     ids[0, 0] = 4, 3, 0  # the second is outside its table
     params = F.FusedEmbeddingParams(weight=weight)
-    options = {"row_counts": COUNTS, "combine": combine}
+    options = {"row_counts": COUNTS, **options}
     actual = sums_and_gradient(params, ids, **options)
     expected = sums_and_gradient(params, ids, np.int8(1), **options)
     assert np.isnan(actual[0][0, 0]).all()
     jax.tree.map(assert_same_bits, actual, expected)
 
 
-@pytest.mark.parametrize("num_tables", (64, pytest.param(65, marks=pytest.mark.slow)))
+@pytest.mark.parametrize("num_tables", (64, 65))
 def test_many_tables(num_tables):
     """The last number of tables that have a gather each, and the first above."""
     weight = np.arange(2.0 * num_tables, dtype=np.float32).reshape(-1, 1)
